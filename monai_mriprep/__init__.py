@@ -1,0 +1,67 @@
+"""nnU-Net-style MRI preprocessing as MONAI transforms: exact, fast, and safe to interrupt.
+
+The public names are loaded on first use, so that importing the package costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from monai_mriprep.dataset.pairing import pair_by_stem
+    from monai_mriprep.dataset.statistics import SpacingStatistics, target_spacing
+    from monai_mriprep.errors import MriprepError
+    from monai_mriprep.pipeline import build_transforms
+    from monai_mriprep.recipe import Recipe, load_recipe
+    from monai_mriprep.run.preprocess import preprocess
+    from monai_mriprep.transforms import (
+        AnisotropyAwareSpacingd,
+        CastLabeld,
+        LoadNpzd,
+        LoadVolumed,
+        NonZeroMaskd,
+        NormalizeNonZerod,
+        SaveNpzd,
+        StemPaird,
+    )
+
+__all__ = [
+    "AnisotropyAwareSpacingd",
+    "CastLabeld",
+    "LoadNpzd",
+    "LoadVolumed",
+    "MriprepError",
+    "NonZeroMaskd",
+    "NormalizeNonZerod",
+    "Recipe",
+    "SaveNpzd",
+    "SpacingStatistics",
+    "StemPaird",
+    "build_transforms",
+    "load_recipe",
+    "pair_by_stem",
+    "preprocess",
+    "target_spacing",
+]
+
+_HOMES = {
+    "MriprepError": "errors",
+    "Recipe": "recipe",
+    "SpacingStatistics": "dataset.statistics",
+    "build_transforms": "pipeline",
+    "load_recipe": "recipe",
+    "pair_by_stem": "dataset.pairing",
+    "preprocess": "run.preprocess",
+    "target_spacing": "dataset.statistics",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    home = import_module(f"{__name__}.{_HOMES.get(name, 'transforms')}")
+    return getattr(home, name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,200 @@
+"""The command line. Results go to stdout; progress, warnings and errors to stderr.
+
+Exit status: 0 all well; 1 finished, but some cases failed or something needs attention; 2 could not start;
+130 interrupted, 143 terminated.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from monai_mriprep.errors import MriprepError
+
+if TYPE_CHECKING:
+    from monai_mriprep.recipe import Recipe
+    from monai_mriprep.run.cases import Result
+    from monai_mriprep.run.session import RunSummary
+
+OK, ATTENTION, COULD_NOT_START, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+
+app = typer.Typer(
+    help="nnU-Net-style MRI preprocessing as MONAI transforms: exact, fast, and safe to interrupt.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+DatasetRoot = Annotated[Path, typer.Argument(help="Folder with ImagesTr and LabelsTr.", show_default=False)]
+OutputRoot = Annotated[Path, typer.Argument(help="Folder of the preprocessed dataset.", show_default=False)]
+Config = Annotated[Path | None, typer.Option("--config", "-c", help="Recipe, a YAML file.", show_default="built in")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the recipe; repeatable.")
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", "-w", min=0, help="Processes; 0 works in this one.", show_default="all cores")
+]
+
+
+@app.command()
+def run(
+    dataset_root: DatasetRoot,
+    output_root: OutputRoot,
+    config: Config = None,
+    settings: Settings = None,
+    workers: Workers = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Do finished cases again.")] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop after the first failed case.")] = False,
+) -> int:
+    """Preprocess a dataset. Finished cases are skipped, so an interrupted run is resumed by the same command."""
+    from monai_mriprep.run.plan import plan_run
+    from monai_mriprep.run.session import RunSummary, open_session
+
+    plan = plan_run(dataset_root, output_root, _recipe(config, settings))
+    with open_session(plan, overwrite) as session:
+        _warn(plan.warnings)
+        _log(plan.derivation)
+        if not session.todo:
+            return _summarize(RunSummary(output_root, skipped=session.skipped, warnings=plan.warnings))
+
+        from monai_mriprep.run.preprocess import execute  # loads MONAI, which takes seconds
+
+        with _progress() as observe:
+            return _summarize(execute(session, workers, fail_fast, observe))
+
+
+@app.command()
+def stats(
+    dataset_root: DatasetRoot,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the table to this file.")] = None,
+    config: Config = None,
+    settings: Settings = None,
+) -> int:
+    """Compute the table of spacing statistics from the headers of the paired images."""
+    from monai_mriprep.dataset.pairing import pair_by_stem
+    from monai_mriprep.dataset.statistics import derive_target, statistics_of
+    from monai_mriprep.dataset.volumes import find_folders
+
+    folders = find_folders(dataset_root)
+    pairing = pair_by_stem(folders.images, folders.labels, _recipe(config, settings).pattern)
+    _warn(orphan.reason for orphan in (*pairing.unpaired_images, *pairing.unpaired_labels))
+    statistics = statistics_of(pairing)
+    derived = derive_target(statistics)
+    _log(f"{len(pairing)} paired images; {derived.text}")
+    _warn([] if derived.warning is None else [derived.warning])
+    if output is None:
+        typer.echo(statistics.as_csv(), nl=False)
+    else:
+        statistics.to_csv(output)
+        typer.echo(output)
+    return OK
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where the demonstration goes.")] = Path("demo"),
+    workers: Workers = None,
+) -> int:
+    """Make a small synthetic dataset, preprocess it, and show what happened to it."""
+    from monai_mriprep.demo.make import make_demo
+
+    _log(f"making a synthetic dataset in {folder / 'dataset'} ...")
+    with _progress() as observe:
+        report = make_demo(folder, workers, observe)
+    _warn(report.summary.warnings)
+    status = _summarize(report.summary)
+    typer.echo(report.text)
+    return status
+
+
+def main() -> None:
+    """Run the command line; every error that we raise on purpose becomes one message."""
+    try:
+        status = app(standalone_mode=False)
+    except MriprepError as error:
+        status = _fail(str(error))
+    except KeyboardInterrupt:
+        status = _fail("interrupted; the same command resumes", INTERRUPTED)
+    except typer.Abort:
+        status = INTERRUPTED
+    except Exception as error:
+        if not hasattr(error, "exit_code"):
+            raise
+        status = _usage(error)
+    sys.exit(status)
+
+
+def _usage(error: Any) -> int:
+    """Show what click found wrong with the command line."""
+    if hasattr(error, "show"):
+        error.show()
+    return int(error.exit_code)
+
+
+def _recipe(config: Path | None, settings: list[str] | None) -> Recipe:
+    from monai_mriprep.recipe import load_recipe
+
+    return load_recipe(config, settings or ())
+
+
+def _log(message: str) -> None:
+    typer.echo(message, err=True)
+
+
+def _warn(messages: Any) -> None:
+    for message in messages:
+        _log(f"warning: {message}")
+
+
+def _fail(message: str, status: int = COULD_NOT_START) -> int:
+    _log(f"error: {message}")
+    return status
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[Result, int, int], None]]:
+    """A bar on a terminal, a line for each case elsewhere; failures and warnings are always lines."""
+    if not sys.stderr.isatty():
+        yield _report_case
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("preprocessing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def observe(result: Result, finished: int, total: int) -> None:
+            bar.update(task, completed=finished, total=total)
+            if result.error or result.warnings:
+                _report_case(result, finished, total)
+
+        yield observe
+
+
+def _report_case(result: Result, finished: int, total: int) -> None:
+    _warn(result.warnings)
+    if result.error:
+        _log(f"[{finished}/{total}] {result.case}: FAILED: {result.error}")
+    else:
+        shape = " x ".join(map(str, result.facts["target_grid"]["shape"]))
+        seconds = sum(result.facts["seconds"].values())
+        _log(f"[{finished}/{total}] {result.case}: {shape} in {seconds:.2f} s")
+
+
+def _summarize(summary: RunSummary) -> int:
+    """Say what the run did, and return the exit status."""
+    counts = [f"{len(summary.done)} preprocessed"]
+    counts += [f"{len(summary.skipped)} already done"] if summary.skipped else []
+    counts += [f"{len(summary.failed)} FAILED"] if summary.failed else []
+    typer.echo(f"{', '.join(counts)} in {summary.seconds:.1f} s: {summary.output_root}")
+    for result in summary.failed:
+        typer.echo(f"  failed: {result.case}: {result.error}")
+    return ATTENTION if summary.failed else OK

@@ -1,0 +1,1 @@
+"""What is on disk: volumes, pairs, statistics and preprocessed files. No torch, no MONAI."""

@@ -1,0 +1,124 @@
+"""NIfTI-1 and NIfTI-2 headers of single files (``.nii``, ``.nii.gz``).
+
+nibabel turns the sform or qform into an affine; what surrounds it (types, offsets, units) is checked here.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from monai_mriprep.dataset.claims import Body, Header, build_header, three_sizes
+from monai_mriprep.dataset.deflate import DeflateError, first_bytes
+from monai_mriprep.errors import HeaderError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["read"]
+
+HEADER_BYTES = {348: 352, 540: 544}
+"""Size of the header, as its first field states it, to the first offset that voxels may have."""
+MAGIC = {348: (344, b"n+1\0"), 540: (4, b"n+2\0\r\n\x1a\n")}
+
+DATA_TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
+MM_PER_UNIT = {1: 1e3, 3: 1e-3}
+"""Metres and micrometres, as ITK does; everything else is taken for millimetres."""
+
+
+def read(path: Path, file_size: int) -> Header:
+    """Read the header of a regular file of `file_size` bytes.
+
+    Raises
+    ------
+    HeaderError
+        As `monai_mriprep.dataset.headers.read_header`.
+    """
+    compressed = path.name.lower().endswith(".gz")
+    block = _first_bytes(path, compressed)
+    header_size, byte_order = _identify(path, block)
+    fields = _fields(header_size, byte_order, block)
+    dimensions = int(fields["dim"][0])
+    if not 1 <= dimensions <= 7:
+        raise HeaderError(path, f"dim[0] = {dimensions}; 3 dimensions are expected")
+    sizes = three_sizes(path, [int(size) for size in fields["dim"][1 : 1 + dimensions]])
+    offset = _offset(path, float(fields["vox_offset"]), HEADER_BYTES[header_size])
+    body = Body(path, 0, file_size, "gzip", offset) if compressed else Body(path, offset, file_size - offset, "raw")
+    dtype = _dtype(path, int(fields["datatype"]), byte_order)
+    return build_header(path, sizes, _affine(path, fields), dtype, body, _scaling(path, fields))
+
+
+def _first_bytes(path: Path, compressed: bool) -> bytes:
+    """As many decoded bytes as the longest header has."""
+    longest = max(HEADER_BYTES.values())
+    with path.open("rb") as file:
+        if not compressed:
+            return file.read(longest)
+        stored = file.read(1 << 16)
+    try:
+        return first_bytes(stored, longest)
+    except DeflateError as error:
+        raise HeaderError(path, f"no gzip stream, or a damaged one, though its name ends in .gz: {error}") from error
+
+
+def _identify(path: Path, block: bytes) -> tuple[int, str]:
+    """Size of the header and its byte order, from its first field and its magic."""
+    for byte_order in "<>":
+        size = int(np.frombuffer(block[:4].ljust(4), f"{byte_order}i4")[0])
+        if size in HEADER_BYTES and len(block) >= HEADER_BYTES[size] - 4:
+            start, magic = MAGIC[size]
+            if block[start : start + len(magic)] == magic:
+                return size, byte_order
+    raise HeaderError(path, f"no NIfTI-1 or NIfTI-2 single-file header in its first {len(block)} bytes")
+
+
+def _fields(header_size: int, byte_order: str, block: bytes) -> Any:
+    """Wrap the header in nibabel's own class, unchecked."""
+    import nibabel
+
+    kind: Any = nibabel.Nifti1Header if header_size == 348 else nibabel.Nifti2Header
+    return kind(block[:header_size], endianness=byte_order, check=False)
+
+
+def _offset(path: Path, offset: float, least: int) -> int:
+    """Bytes before the voxels; 0 stands for directly behind the header."""
+    if offset == 0:
+        return least
+    if not math.isfinite(offset) or offset < least or offset != int(offset):
+        raise HeaderError(path, f"vox_offset = {offset:g}; a whole number of at least {least} is expected")
+    return int(offset)
+
+
+def _dtype(path: Path, code: int, byte_order: str) -> np.dtype[np.generic]:
+    if code not in DATA_TYPES:
+        kind = {32: "complex", 1792: "complex", 2048: "complex", 128: "RGB", 2304: "RGBA"}.get(code, "not supported")
+        problem = f"data type {code} ({kind}); one integer or real number a voxel is expected, up to 64 bits"
+        raise HeaderError(path, problem)
+    return np.dtype(DATA_TYPES[code]).newbyteorder(byte_order)  # type: ignore[arg-type]
+
+
+def _affine(path: Path, fields: Any) -> NDArray[np.float64]:
+    """Index i, j, k to RAS+ mm: the sform, else the qform, else nibabel's centred grid."""
+    from nibabel.spatialimages import HeaderDataError
+
+    units = int(fields["xyzt_units"]) & 7
+    try:
+        with np.errstate(all="ignore"):
+            affine = np.array(fields.get_best_affine(), dtype=np.float64)
+    except (HeaderDataError, ValueError) as error:
+        raise HeaderError(path, f"the orientation in the header is not valid: {error}") from error
+    affine[:3] *= MM_PER_UNIT.get(units, 1.0)
+    return affine
+
+
+def _scaling(path: Path, fields: Any) -> tuple[float, float]:
+    """Slope and intercept; a slope of 0, or one that is not finite, means no scaling, as in nibabel."""
+    slope, intercept = float(fields["scl_slope"]), float(fields["scl_inter"])
+    if slope == 0 or not math.isfinite(slope):
+        return 1.0, 0.0
+    if not math.isfinite(intercept):
+        raise HeaderError(path, f"scl_inter = {intercept}; a finite number is expected")
+    return slope, intercept

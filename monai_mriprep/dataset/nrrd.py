@@ -1,0 +1,154 @@
+"""NRRD headers (``.nrrd``, data attached): lines of ``field: value`` up to an empty line.
+
+What a 3-D scan needs of http://teem.sourceforge.net/nrrd/format.html: raw or gzip encoding, and the three
+named spaces that ITK knows.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+
+from monai_mriprep.dataset.claims import Body, Encoding, Header, build_header, numbers, three_sizes, world_affine
+from monai_mriprep.errors import HeaderError
+from monai_mriprep.volume.geometry import LPS_TO_RAS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["read"]
+
+MAX_HEADER_BYTES = 1 << 20
+
+_TYPES = {
+    "i1": ("signed char", "int8", "int8_t"),
+    "u1": ("uchar", "unsigned char", "uint8", "uint8_t"),
+    "i2": ("short", "short int", "signed short", "signed short int", "int16", "int16_t"),
+    "u2": ("ushort", "unsigned short", "unsigned short int", "uint16", "uint16_t"),
+    "i4": ("int", "signed int", "int32", "int32_t"),
+    "u4": ("uint", "unsigned int", "uint32", "uint32_t"),
+    "i8": ("longlong", "long long", "long long int", "signed long long", "signed long long int", "int64", "int64_t"),
+    "u8": ("ulonglong", "unsigned long long", "unsigned long long int", "uint64", "uint64_t"),
+    "f4": ("float",),
+    "f8": ("double",),
+}
+TYPES = {name: dtype for dtype, names in _TYPES.items() for name in names}
+
+SPACES = {
+    "left-posterior-superior": LPS_TO_RAS,
+    "lps": LPS_TO_RAS,
+    "right-anterior-superior": np.eye(4),
+    "ras": np.eye(4),
+    "left-anterior-superior": np.diag([-1.0, 1.0, 1.0, 1.0]),
+    "las": np.diag([-1.0, 1.0, 1.0, 1.0]),
+}
+ENCODINGS: dict[str, Encoding] = {"raw": "raw", "gzip": "gzip", "gz": "gzip"}
+DETACHED = ("data file", "datafile", "line skip", "lineskip", "byte skip", "byteskip")
+
+_VECTOR = re.compile(r"none|\([^()]*\)")
+
+
+def read(path: Path, file_size: int) -> Header:
+    """Read the header of a regular file of `file_size` bytes.
+
+    Raises
+    ------
+    HeaderError
+        As `monai_mriprep.dataset.headers.read_header`.
+    """
+    with path.open("rb") as file:
+        fields = _read_fields(path, file)
+        offset = file.tell()
+    if detached := [key for key in DETACHED if key in fields and fields[key] != "0"]:
+        raise HeaderError(path, f"{detached[0]!r} is set; data directly behind the header are expected")
+    sizes = _sizes(path, fields)
+    body = Body(path, offset, file_size - offset, _encoding(path, fields))
+    return build_header(path, sizes, _affine(path, fields), _dtype(path, fields), body)
+
+
+def _read_fields(path: Path, file: BinaryIO) -> dict[str, str]:
+    """Field to value, lower-case fields; the file is left at the first byte of the data."""
+    if not re.match(rb"NRRD000[1-5]\r?\n", file.readline(16)):
+        raise HeaderError(path, "it does not start with NRRD0001 to NRRD0005")
+    fields: dict[str, str] = {}
+    while (line := file.readline(max(0, MAX_HEADER_BYTES - file.tell()))).endswith(b"\n"):
+        text = os.fsdecode(line).strip()
+        if not text:
+            return fields
+        key, separator, value = text.partition(":")
+        if not separator or text.startswith("#") or value.startswith("="):
+            continue
+        if fields.setdefault(key.strip().lower(), value.strip()) != value.strip():
+            raise HeaderError(path, f"the field {key!r} is given twice, with different values")
+    raise HeaderError(path, f"no empty line ends the NRRD header in its first {file.tell()} bytes")
+
+
+def _need(path: Path, fields: dict[str, str], key: str) -> str:
+    if key not in fields:
+        raise HeaderError(path, f"the field {key!r} is missing in the NRRD header")
+    return fields[key]
+
+
+def _sizes(path: Path, fields: dict[str, str]) -> tuple[int, int, int]:
+    text = _need(path, fields, "sizes")
+    try:
+        sizes = [int(token) for token in text.split()]
+    except ValueError as error:
+        raise HeaderError(path, f"sizes: {text[:80]!r}; whole numbers are expected") from error
+    if fields.get("dimension") != str(len(sizes)):
+        raise HeaderError(path, f"dimension: {fields.get('dimension')!r}, but {len(sizes)} sizes")
+    if len(sizes) == 4 and "domain" not in fields.get("kinds", "domain").split()[0] and sizes[0] > 1:
+        problem = f"{sizes[0]} numbers a voxel (RGB or vectors); one is expected: store each channel as a file"
+        raise HeaderError(path, problem)
+    return three_sizes(path, sizes)
+
+
+def _encoding(path: Path, fields: dict[str, str]) -> Encoding:
+    name = _need(path, fields, "encoding").lower()
+    if name not in ENCODINGS:
+        raise HeaderError(path, f"encoding: {name[:80]!r}; raw or gzip is expected")
+    return ENCODINGS[name]
+
+
+def _dtype(path: Path, fields: dict[str, str]) -> np.dtype[np.generic]:
+    name = _need(path, fields, "type").lower()
+    if name not in TYPES:
+        raise HeaderError(path, f"type: {name[:80]!r}; an integer or real type of up to 64 bits is expected")
+    dtype = np.dtype(TYPES[name])
+    if dtype.itemsize == 1:
+        return dtype
+    endian = _need(path, fields, "endian").lower()
+    if endian not in {"little", "big"}:
+        raise HeaderError(path, f"endian: {endian[:80]!r}; little or big is expected")
+    return dtype.newbyteorder(">" if endian == "big" else "<")
+
+
+def _affine(path: Path, fields: dict[str, str]) -> NDArray[np.float64]:
+    """Index i, j, k to RAS+ mm."""
+    if "space directions" not in fields:
+        raise HeaderError(path, "'space directions' is missing, so the spacing in the world is unknown")
+    space = _need(path, fields, "space").lower()
+    if space not in SPACES:
+        raise HeaderError(path, f"space: {space[:80]!r}; one of {', '.join(SPACES)} is expected")
+    steps = np.array([_vector(path, "space directions", text) for text in _axes(path, fields)])
+    origin = _vector(path, "space origin", fields.get("space origin", "(0,0,0)"))
+    lengths = np.maximum(np.abs(steps).max(axis=1), 1e-300)  # scaled first: a square must not overflow
+    spacing = lengths * np.linalg.norm(steps / lengths[:, None], axis=1)
+    return SPACES[space] @ world_affine(path, steps / np.maximum(spacing, 1e-300)[:, None], spacing.tolist(), origin)
+
+
+def _axes(path: Path, fields: dict[str, str]) -> list[str]:
+    """Find the vectors of the first three axes."""
+    text = fields["space directions"]
+    found = [vector for vector in _VECTOR.findall(text) if vector != "none"]
+    if len(found) < 3:
+        raise HeaderError(path, f"space directions: {text[:80]!r}; three vectors are expected")
+    return found[:3]
+
+
+def _vector(path: Path, key: str, text: str) -> list[float]:
+    return numbers(path, key, text.strip("()").replace(",", " "), 3)

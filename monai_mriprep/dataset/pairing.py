@@ -1,0 +1,266 @@
+"""Which label belongs to which image: decided from names alone, before any work starts.
+
+Four passes over the whole set; what a pass has matched leaves the pool.
+
+=====  =======================================================  ================================================
+pass   image and label belong together if                       example
+=====  =======================================================  ================================================
+(a)    their stems are equal                                    ``10000_0001`` · ``10000_0001``
+(b)    the image's stem without its ``_dddd`` channel is the    ``10000_0001_0000`` · ``10000_0001`` (PANTHER)
+       label's stem
+(c)    they are equal after dropping the last ``_token`` of     ``10000_0001_xxx`` · ``10000_0001_yyy``; never
+       both, unless both tokens are numbers                     ``BraTS_002`` · ``BraTS_001``
+(d)    their leading numeric tokens are equal, two at least     ``10000_0001_t2w_ax`` · ``10000_0001_seg``
+=====  =======================================================  ================================================
+
+A user's pattern, a regular expression with a group ``case``, replaces all four. Two files that claim one
+partner in the same pass are an error; the last one never wins silently. The rules are DESIGN.md's, section 1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+from typing import NamedTuple
+
+from monai_mriprep.dataset.volumes import list_volumes, stem
+from monai_mriprep.errors import PairingError
+
+__all__ = ["NamePairing", "Orphan", "Pair", "Pairing", "pair_by_stem", "pair_names"]
+
+Key = Callable[[str], "str | None"]
+"""What a pass compares: the key of a stem, or None where the pass does not apply to it."""
+
+
+class Pair(NamedTuple):
+    """An image and its label."""
+
+    image: Path
+    label: Path
+
+    @property
+    def case(self) -> str:
+        """The image's stem, which names the case."""
+        return stem(self.image)
+
+    def as_dict(self) -> dict[str, str]:
+        """The pair as MONAI's datasets take it."""
+        return {"image": str(self.image), "label": str(self.label)}
+
+
+@dataclass(frozen=True)
+class Orphan:
+    """A file without a partner.
+
+    Parameters
+    ----------
+    path
+        The file.
+    key
+        The least specific key that was looked for, without success.
+    reason
+        A sentence with the file's name and the keys, to be logged as a warning.
+    """
+
+    path: Path
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """The pairs of a dataset, in natural order of the images, and the files left over."""
+
+    pairs: tuple[Pair, ...]
+    unpaired_images: tuple[Orphan, ...] = ()
+    unpaired_labels: tuple[Orphan, ...] = ()
+
+    def __iter__(self) -> Iterator[Pair]:
+        return iter(self.pairs)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Pair:
+        return self.pairs[index]
+
+
+@dataclass(frozen=True)
+class NamePairing:
+    """Pairs of stems, and for each stem left over the keys that were looked for (none: the pattern did not match)."""
+
+    pairs: tuple[tuple[str, str], ...]
+    images: Mapping[str, tuple[str, ...]]
+    labels: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """One rule: how it reads, and the key it gives to images and to labels."""
+
+    rule: str
+    image_key: Key
+    label_key: Key
+    numbers_may_meet: bool = True
+
+
+def pair_by_stem(images_dir: str | Path, labels_dir: str | Path, pattern: str | None = None) -> Pairing:
+    """Pair the volumes of two folders by their stems.
+
+    Parameters
+    ----------
+    images_dir, labels_dir
+        Folders, for example ``ImagesTr`` and ``LabelsTr``.
+    pattern
+        Regular expression with a group ``case``, searched in the stems of both; replaces the four passes.
+
+    Raises
+    ------
+    PairingError
+        If files claim one partner, or the pattern is not valid.
+    DatasetError
+        If a folder cannot be listed, or two of its files have one stem.
+    """
+    images = {stem(path): path for path in list_volumes(images_dir)}
+    labels = {stem(path): path for path in list_volumes(labels_dir)}
+    names = pair_names(images, labels, pattern)
+    return Pairing(
+        pairs=tuple(Pair(images[image], labels[label]) for image, label in names.pairs),
+        unpaired_images=tuple(_orphan(images[name], keys, "label", pattern) for name, keys in names.images.items()),
+        unpaired_labels=tuple(_orphan(labels[name], keys, "image", pattern) for name, keys in names.labels.items()),
+    )
+
+
+def pair_names(images: Iterable[str], labels: Iterable[str], pattern: str | None = None) -> NamePairing:
+    """Pair stems.
+
+    Parameters
+    ----------
+    images, labels
+        Stems, each unique among its kind. Their order is kept.
+    pattern
+        As in `pair_by_stem`.
+
+    Raises
+    ------
+    PairingError
+        If files claim one partner in the same pass, naming all of them; or the pattern is not valid.
+    """
+    passes = _PASSES if pattern is None else (_pattern_pass(pattern),)
+    images, labels = list(images), list(labels)
+    partner: dict[str, str] = {}
+    for rule in passes:
+        taken = set(partner.values())
+        partner |= _match(rule, [i for i in images if i not in partner], [name for name in labels if name not in taken])
+    taken = set(partner.values())
+    return NamePairing(
+        pairs=tuple((image, partner[image]) for image in images if image in partner),
+        images={name: _keys(name, [p.image_key for p in passes]) for name in images if name not in partner},
+        labels={name: _keys(name, [p.label_key for p in passes]) for name in labels if name not in taken},
+    )
+
+
+def _match(rule: _Pass, images: Sequence[str], labels: Sequence[str]) -> dict[str, str]:
+    """Image to label for one pass over what is left in the pool."""
+    by_key = defaultdict(list)
+    for label in labels:
+        by_key[rule.label_key(label)].append(label)
+    claims = {
+        image: [label for label in by_key.get(key, ()) if _may_meet(rule, image, label)]
+        for image in images
+        if (key := rule.image_key(image)) is not None
+    }
+    claims = {image: claimed for image, claimed in claims.items() if claimed}
+    _refuse_shared_partners(rule, claims)
+    return {image: claimed[0] for image, claimed in claims.items()}
+
+
+def _may_meet(rule: _Pass, image: str, label: str) -> bool:
+    return rule.numbers_may_meet or not (_is_number(_last_token(image)) and _is_number(_last_token(label)))
+
+
+def _refuse_shared_partners(rule: _Pass, claims: Mapping[str, Sequence[str]]) -> None:
+    claimants = defaultdict(list)
+    for image, labels in claims.items():
+        for label in labels:
+            claimants[label].append(image)
+    problems = [_claim("image", image, "labels", labels) for image, labels in claims.items() if len(labels) > 1]
+    problems += [_claim("label", label, "images", images) for label, images in claimants.items() if len(images) > 1]
+    if problems:
+        msg = (
+            f"{'; '.join(problems)} ({rule.rule}). One partner is allowed: move the others away, rename them, "
+            "or give a `pattern` that tells them apart"
+        )
+        raise PairingError(msg)
+
+
+def _claim(one: str, name: str, many: str, claimants: Sequence[str]) -> str:
+    return f"the {one} {name!r} is claimed by {len(claimants)} {many}: {', '.join(map(repr, claimants))}"
+
+
+def _orphan(path: Path, keys: Sequence[str], partner: str, pattern: str | None) -> Orphan:
+    if not keys:
+        reason = f"{path.name!r} is skipped: the pattern {pattern!r} does not match its stem"
+        return Orphan(path, "", reason)
+    looked_for = ", ".join(map(repr, keys))
+    return Orphan(path, keys[-1], f"{path.name!r} is skipped: no {partner} was found for the key {looked_for}")
+
+
+def _keys(name: str, rules: Iterable[Key]) -> tuple[str, ...]:
+    """List the different keys of a stem, the most specific first."""
+    return tuple(dict.fromkeys(key for rule in rules if (key := rule(name)) is not None))
+
+
+def _whole(name: str) -> str:
+    return name
+
+
+def _without_channel(name: str) -> str | None:
+    return name[:-5] if re.fullmatch(r".+_[0-9]{4}", name, re.DOTALL) else None
+
+
+def _without_last_token(name: str) -> str | None:
+    head, underscore, _ = name.rpartition("_")
+    return head if underscore and head else None
+
+
+def _leading_numbers(name: str) -> str | None:
+    numbers = list(takewhile(_is_number, name.split("_")))
+    return "_".join(numbers) if len(numbers) >= 2 else None
+
+
+def _last_token(name: str) -> str:
+    return name.rpartition("_")[2]
+
+
+def _is_number(token: str) -> bool:
+    return re.fullmatch(r"[0-9]+", token) is not None
+
+
+_PASSES = (
+    _Pass("equal stems", _whole, _whole),
+    _Pass("the image's stem without its channel is the label's", _without_channel, _whole),
+    _Pass("equal without the last _token", _without_last_token, _without_last_token, numbers_may_meet=False),
+    _Pass("equal leading numbers", _leading_numbers, _leading_numbers),
+)
+
+
+def _pattern_pass(pattern: str) -> _Pass:
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        msg = f"the pattern {pattern!r} is not a regular expression: {error}"
+        raise PairingError(msg) from error
+    if "case" not in compiled.groupindex:
+        msg = f"the pattern {pattern!r} has no group named case; write for example (?P<case>[0-9]+_[0-9]+)"
+        raise PairingError(msg)
+
+    def key(name: str) -> str | None:
+        found = compiled.search(name)
+        return (found["case"] or None) if found else None
+
+    return _Pass(f"equal `case` of the pattern {pattern!r}", key, key)

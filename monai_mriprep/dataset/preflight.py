@@ -1,0 +1,79 @@
+"""Do image and label lie on one grid? Answered from their headers, before a voxel is read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from monai_mriprep.dataset.claims import Header
+from monai_mriprep.errors import GeometryError
+from monai_mriprep.types import DIRECTION_TOLERANCE, ORIGIN_TOLERANCE_MM, SPACING_TOLERANCE_MM, GeometryPolicy
+from monai_mriprep.volume.geometry import Grid, same_grid_problem
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["check_pair"]
+
+EXTENT_TOLERANCE_VOXELS = 0.05
+"""Two grids whose corners differ less fill the same box."""
+
+
+def check_pair(image: Header, label: Header, policy: GeometryPolicy = "strict") -> None:
+    """Refuse a label that does not lie on its image's grid.
+
+    Parameters
+    ----------
+    image, label
+        Headers of the two files.
+    policy
+        ``strict``; or ``resample_label``, which puts the label on the image's grid later, whatever it is now.
+
+    Raises
+    ------
+    GeometryError
+        With both geometries, the tolerance that was exceeded, and what can be done.
+    """
+    problem = same_grid_problem(image.grid, label.grid)
+    if problem is None or policy == "resample_label":
+        return
+    msg = (
+        f"image and label differ in {problem} ({_TOLERANCES[problem]})\n"
+        f"  image {image.path}: {image.grid}\n  label {label.path}: {label.grid}\n  {_advice(image.grid, label.grid)}"
+    )
+    raise GeometryError(msg)
+
+
+_TOLERANCES = {
+    "size": "sizes must be equal",
+    "spacing": f"tolerance {SPACING_TOLERANCE_MM:g} mm",
+    "direction": f"tolerance {DIRECTION_TOLERANCE:g} of the direction cosines",
+    "origin": f"tolerance {ORIGIN_TOLERANCE_MM:g} mm",
+}
+
+
+def _advice(image: Grid, label: Grid) -> str:
+    remedy = "`geometry: resample_label` puts the label on the image's grid"
+    order, signs, same_box = _relation(image, label)
+    if not same_box:
+        return f"check that the label belongs to this image; if it does, {remedy}"
+    if order != (0, 1, 2):
+        return f"both fill the same box, but the label's axes are in another order; {remedy}"
+    reversed_axes = " and ".join(name for name, sign in zip("zyx", signs, strict=True) if sign < 0)
+    if reversed_axes:
+        return f"both fill the same box, but the label's {reversed_axes} runs the other way; {remedy}"
+    return f"both fill the same box; {remedy}"
+
+
+def _relation(image: Grid, label: Grid) -> tuple[tuple[int, ...], list[float], bool]:
+    """For each axis of the label: the image's axis along it, its sign; and whether both fill the same box."""
+    to_image: NDArray[Any] = np.linalg.solve(image.affine, label.affine)
+    cosines = image.direction.T @ label.direction
+    order = np.abs(cosines).argmax(axis=0)
+    signs = np.sign(cosines[order, np.arange(3)])
+    edges = np.array([[-0.5, n - 0.5] for n in label.shape])
+    corners = np.array(np.meshgrid(*edges)).reshape(3, -1)
+    inside = to_image[:3, :3] @ corners + to_image[:3, 3:]
+    box = np.array([inside.min(axis=1) + 0.5, inside.max(axis=1) + 0.5 - image.shape])
+    return tuple(order.tolist()), signs.tolist(), bool(np.abs(box).max() < EXTENT_TOLERANCE_VOXELS)

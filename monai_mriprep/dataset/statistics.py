@@ -1,0 +1,320 @@
+"""The spacings of a dataset, as a table, and the target spacing that follows from them.
+
+Spacings are in mm and z, y, x. The file has the columns ``median_spacing`` and ``10th_percentile_spacing``
+with three numbers in each cell, for example ``[3.3 0.6 0.6]``.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+import re
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from monai_mriprep.dataset.headers import read_header
+from monai_mriprep.dataset.pairing import Pairing
+from monai_mriprep.errors import OutputError, StatisticsError
+from monai_mriprep.types import Spacing
+
+__all__ = [
+    "AxisOrder",
+    "SpacingStatistics",
+    "TargetDerivation",
+    "check_axis_order",
+    "derive_target",
+    "statistics_of",
+    "target_spacing",
+]
+
+AxisOrder = Literal["zyx", "xyz"]
+
+MEDIAN_COLUMN = "median_spacing"
+P10_COLUMN = "10th_percentile_spacing"
+MAX_TABLE_BYTES = 1 << 20
+
+ANISOTROPY_RATIO = 3.0
+"""From this ratio of median z to median x on, z is taken from the 10th percentile (nnU-Net's rule and value)."""
+RATIO_TOLERANCE = 1e-6
+"""A ratio this close (relative) below the limit has reached it: 3.3 / 1.1 is 2.9999999999999996."""
+
+SPACING_DECIMALS = 9
+"""Spacings are lengths of affine columns: 6.499999999999998 mm in an oblique scan are 6.5 mm."""
+
+CONTRADICTION = 0.2
+"""Largest |log ratio| between table and headers that is still taken for a difference of samples (22 %)."""
+REVERSED_FITS = 1 / 3
+"""The reversed table must fit this much better before the axis order is blamed."""
+
+
+@dataclass(frozen=True)
+class SpacingStatistics:
+    """Median and 10th percentile of the spacings of a dataset, per axis, in mm; z y x.
+
+    Raises
+    ------
+    StatisticsError
+        If a value is not a positive finite number.
+    """
+
+    median: Spacing
+    p10: Spacing
+
+    def __post_init__(self) -> None:
+        for name in ("median", "p10"):
+            object.__setattr__(self, name, _spacing(getattr(self, name), f"the {name} spacing"))
+
+    @classmethod
+    def from_csv(
+        cls, path: str | Path, row: int | None = None, axis_order: AxisOrder | None = None
+    ) -> SpacingStatistics:
+        """Read a table.
+
+        Parameters
+        ----------
+        path
+            CSV file with the columns ``median_spacing`` and ``10th_percentile_spacing``; others are ignored.
+        row
+            Which row, from 0; needed if there are several.
+        axis_order
+            Order of the numbers in the file; z y x unless it says ``xyz``.
+
+        Raises
+        ------
+        StatisticsError
+            If the file, a column or the row is missing, or a cell is not three positive finite numbers.
+        """
+        path = Path(path)
+        cells = _choose_row(path, _rows(path), row)
+        step = -1 if axis_order == "xyz" else 1
+        median, p10 = (_parse(path, column, cells[column])[::step] for column in (MEDIAN_COLUMN, P10_COLUMN))
+        return cls(_triple(median), _triple(p10))
+
+    @classmethod
+    def from_spacings(cls, spacings: Iterable[Sequence[float]]) -> SpacingStatistics:
+        """Statistics of spacings (z y x) by numpy's linear percentile, rounded to a picometre.
+
+        Raises
+        ------
+        StatisticsError
+            If there are none, or one is not three positive finite numbers.
+        """
+        table = np.array([_spacing(spacing, "a spacing") for spacing in spacings], dtype=np.float64)
+        if table.size == 0:
+            msg = "no spacings to compute statistics from; the dataset has no usable pair of image and label"
+            raise StatisticsError(msg)
+        p10, median = np.percentile(table, [10, 50], axis=0).round(SPACING_DECIMALS)
+        return cls(_triple(median.tolist()), _triple(p10.tolist()))
+
+    def as_csv(self) -> str:
+        """Text of a table that reads back to exactly these numbers."""
+        return f"{MEDIAN_COLUMN},{P10_COLUMN}\n{_cell(self.median)},{_cell(self.p10)}\n"
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write the table of `as_csv`; the file appears whole or not at all.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        path = Path(path)
+        partial = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex}")
+        try:
+            partial.write_text(self.as_csv(), encoding="utf-8")
+            partial.replace(path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            msg = f"cannot write {path}: {error.strerror or error}"
+            raise OutputError(msg) from error
+
+
+@dataclass(frozen=True)
+class TargetDerivation:
+    """The target spacing, how it came about, and what a person should look at.
+
+    Parameters
+    ----------
+    spacing
+        In mm, z y x.
+    text
+        One line that explains it.
+    warning
+        Set where z ends finer than in-plane.
+    """
+
+    spacing: Spacing
+    text: str
+    warning: str | None = None
+
+
+def statistics_of(images: Pairing | Iterable[str | Path]) -> SpacingStatistics:
+    """Statistics of the images' headers; no voxel is read.
+
+    Parameters
+    ----------
+    images
+        A pairing, of which the images count, or paths.
+
+    Raises
+    ------
+    HeaderError
+        If a header is not valid.
+    StatisticsError
+        If there are no images.
+    """
+    paths = [pair.image for pair in images] if isinstance(images, Pairing) else images
+    return SpacingStatistics.from_spacings(read_header(path).grid.spacing for path in paths)
+
+
+def target_spacing(statistics: SpacingStatistics) -> Spacing:
+    """Choose the spacing (z y x, mm) that a dataset is resampled to.
+
+    The median; but where ``median_z / median_x >= 3`` (within float noise), z is the 10th percentile.
+    """
+    z, y, x = statistics.median
+    return (statistics.p10[0], y, x) if _is_anisotropic(statistics) else (z, y, x)
+
+
+def derive_target(statistics: SpacingStatistics) -> TargetDerivation:
+    """Derive the target spacing, with the reason in words."""
+    target = target_spacing(statistics)
+    z, _, x = statistics.median
+    if _is_anisotropic(statistics):
+        rule = f"z/x = {z / x:.4g} >= {ANISOTROPY_RATIO:g}, anisotropic: z from the 10th percentile"
+    else:
+        rule = f"z/x = {z / x:.4g} < {ANISOTROPY_RATIO:g}: the median as it is"
+    text = f"target spacing {_show(target)} mm (z y x): median {_show(statistics.median)}, {rule}"
+    if target[0] >= min(target[1:]) * (1 - RATIO_TOLERANCE):
+        return TargetDerivation(target, text)
+    warning = (
+        f"the target spacing {_show(target)} mm (z y x) is finer along z than in-plane; "
+        "check that the statistics are in z y x order, or set the target yourself"
+    )
+    return TargetDerivation(target, text, warning)
+
+
+def check_axis_order(table: SpacingStatistics, header_median: Sequence[float], source: str) -> None:
+    """Refuse a table that contradicts the scans as given, but fits them when reversed.
+
+    Parameters
+    ----------
+    table
+        As read in z y x order.
+    header_median
+        Median spacing of the images' headers, z y x.
+    source
+        What the table is called in the message, its path for instance.
+
+    Raises
+    ------
+    StatisticsError
+        If max |log ratio| is over 0.2 as given and under a third of that when reversed.
+    """
+    given = _misfit(table.median, header_median)
+    if given > CONTRADICTION and _misfit(table.median[::-1], header_median) < REVERSED_FITS * given:
+        msg = (
+            f"{source}: its median spacing {_show(table.median)} contradicts the images' headers, "
+            f"{_show(header_median)} mm (z y x), but fits them in reverse; the table is in x y z order. "
+            "Set `axis_order: xyz` if so, or `axis_order: zyx` to take it as it is"
+        )
+        raise StatisticsError(msg)
+
+
+def _is_anisotropic(statistics: SpacingStatistics) -> bool:
+    z, _, x = statistics.median
+    return z / x >= ANISOTROPY_RATIO * (1 - RATIO_TOLERANCE)
+
+
+def _misfit(one: Sequence[float], other: Sequence[float]) -> float:
+    return max(abs(math.log(a) - math.log(b)) for a, b in zip(one, other, strict=True))
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    """List the rows of the table, each complete."""
+    reader = csv.reader(io.StringIO(_text(path), newline=""), skipinitialspace=True, strict=True)
+    try:
+        header, *rows = [[cell.strip() for cell in row] for row in reader if any(map(str.strip, row))] or [[]]
+    except csv.Error as error:
+        msg = f"{path}: not a CSV table: {error}"
+        raise StatisticsError(msg) from error
+    for column in (MEDIAN_COLUMN, P10_COLUMN):
+        if header.count(column) != 1:
+            found = "twice" if column in header else "missing"
+            msg = f"{path}: the column {column!r} is {found}; its columns are {header[:20]}. Write one with `stats`"
+            raise StatisticsError(msg)
+    for number, row in enumerate(rows):
+        if len(row) != len(header):
+            msg = f"{path}: row {number} has {len(row)} cells, the header {len(header)}; quote cells that hold commas"
+            raise StatisticsError(msg)
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def _text(path: Path) -> str:
+    """Read the whole file, if it is a small text file."""
+    if not path.is_file():
+        msg = f"{path}: no such file; write a table of spacings with `stats`"
+        raise StatisticsError(msg)
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_TABLE_BYTES + 1)
+        text = data.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{path}: cannot be read as text: {error}"
+        raise StatisticsError(msg) from error
+    if len(data) > MAX_TABLE_BYTES:
+        msg = f"{path}: more than {MAX_TABLE_BYTES} bytes; a table of spacings has a few lines"
+        raise StatisticsError(msg)
+    return text
+
+
+def _choose_row(path: Path, rows: list[dict[str, str]], row: int | None) -> dict[str, str]:
+    if not rows:
+        msg = f"{path}: the table has no row; write one with `stats`"
+        raise StatisticsError(msg)
+    if row is None and len(rows) > 1:
+        msg = f"{path}: the table has {len(rows)} rows; choose one with `statistics_row` (0 to {len(rows) - 1})"
+        raise StatisticsError(msg)
+    index = row or 0
+    if not 0 <= index < len(rows):
+        msg = f"{path}: statistics_row = {index}, but the rows are 0 to {len(rows) - 1}"
+        raise StatisticsError(msg)
+    return rows[index]
+
+
+def _parse(path: Path, column: str, cell: str) -> Spacing:
+    """Three numbers; blanks or commas between, brackets and ``np.float64(...)`` around them optional."""
+    text = re.sub(r"(?:np|numpy)\.float\d+\s*\(([^()]*)\)", r"\1", cell)
+    text = re.sub(r"^\s*[\[(](.*)[\])]\s*$", r"\1", text, flags=re.DOTALL)
+    try:
+        values = [float(token) for token in re.split(r"\s*[,;]\s*|\s+", text.strip())]
+    except ValueError:
+        values = []
+    return _spacing(values, f"{path}: column {column!r} holds {cell[:200]!r}; it")
+
+
+def _spacing(values: Sequence[float], name: str) -> Spacing:
+    if len(values) != 3 or not all(math.isfinite(value) and value > 0 for value in values):
+        msg = f"{name} must be three positive finite numbers in mm, such as [3.3 0.6 0.6]; found {tuple(values)}"
+        raise StatisticsError(msg)
+    return _triple(values)
+
+
+def _triple(values: Sequence[float]) -> Spacing:
+    z, y, x = values
+    return float(z), float(y), float(x)
+
+
+def _cell(spacing: Spacing) -> str:
+    return f"[{' '.join(map(repr, spacing))}]"
+
+
+def _show(spacing: Sequence[float]) -> str:
+    return "(" + ", ".join(f"{value:.6g}" for value in spacing) + ")"

@@ -1,0 +1,134 @@
+"""Which files of a dataset are volumes, and what they are called.
+
+Words: a *stem* is a file name without its volume suffix. Names are compared as they are written; only the
+suffix ignores case.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from monai_mriprep.errors import DatasetError
+
+__all__ = [
+    "IMAGE_FOLDERS",
+    "LABEL_FOLDERS",
+    "SUFFIXES",
+    "DatasetFolders",
+    "find_folders",
+    "list_volumes",
+    "natural_key",
+    "stem",
+]
+
+SUFFIXES = (".nii.gz", ".mha", ".mhd", ".nii", ".nrrd")
+"""The formats that are read; the longest suffix first."""
+
+IMAGE_FOLDERS = ("ImagesTr", "imagesTr")
+LABEL_FOLDERS = ("LabelsTr", "labelsTr")
+
+
+@dataclass(frozen=True)
+class DatasetFolders:
+    """The two folders of a dataset."""
+
+    images: Path
+    labels: Path
+
+
+def stem(path: str | Path) -> str:
+    """File name without its volume suffix; the whole name if it has none.
+
+    >>> stem("ImagesTr/10000_0001_0000.nii.gz")
+    '10000_0001_0000'
+    """
+    name = Path(path).name
+    suffix = _suffix(name)
+    return name.removesuffix(name[len(name) - len(suffix) :]) if suffix else name
+
+
+def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
+    """Key that sorts numbers inside names by value: ``case_2`` before ``case_10``."""
+    parts = re.split(r"([0-9]+)", name)
+    return tuple(int(part) if odd % 2 else part for odd, part in enumerate(parts)), name
+
+
+def list_volumes(folder: str | Path) -> tuple[Path, ...]:
+    """List the volumes of one folder, in natural order.
+
+    Hidden files, and directories named like volumes, are ignored. A link is a volume whatever it points at:
+    reading its header says what is wrong with it, so one broken link does not stop the other cases.
+
+    Raises
+    ------
+    DatasetError
+        If the folder cannot be listed, or two of its files have one stem.
+    """
+    folder = Path(folder)
+    try:
+        paths = [path for path in folder.iterdir() if _is_volume(path)]
+    except OSError as error:
+        msg = f"cannot list the folder {folder}: {error.strerror or error}"
+        raise DatasetError(msg) from error
+    paths.sort(key=lambda path: natural_key(path.name))
+    _refuse_shared_stems(folder, paths)
+    return tuple(paths)
+
+
+def find_folders(dataset_root: str | Path) -> DatasetFolders:
+    """``ImagesTr`` and ``LabelsTr`` of a dataset, or nnU-Net's ``imagesTr`` and ``labelsTr``.
+
+    Raises
+    ------
+    DatasetError
+        If the dataset or one of the two is not a folder, or both spellings exist.
+    """
+    root = Path(dataset_root)
+    if not _is_folder(root):
+        msg = f"{root} is not a folder; a dataset holds {IMAGE_FOLDERS[0]} and {LABEL_FOLDERS[0]}"
+        raise DatasetError(msg)
+    return DatasetFolders(_one_folder(root, IMAGE_FOLDERS), _one_folder(root, LABEL_FOLDERS))
+
+
+def _suffix(name: str) -> str | None:
+    return next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), None)
+
+
+def _is_volume(path: Path) -> bool:
+    return not path.name.startswith(".") and _suffix(path.name) is not None and not path.is_dir()
+
+
+def _refuse_shared_stems(folder: Path, paths: list[Path]) -> None:
+    names = defaultdict(list)
+    for path in paths:
+        names[stem(path)].append(path.name)
+    shared = [" and ".join(repr(name) for name in group) for group in names.values() if len(group) > 1]
+    if shared:
+        msg = f"{folder}: {'; '.join(shared)} have the same stem, so it is unclear which one is meant; keep one of them"
+        raise DatasetError(msg)
+
+
+def _is_folder(path: Path) -> bool:
+    """Follow links; a loop of links is an error of its own."""
+    try:
+        path.resolve(strict=True)
+    except FileNotFoundError:
+        return False
+    except (OSError, RuntimeError) as error:  # a loop: RuntimeError before Python 3.13
+        msg = f"{path} cannot be followed: {error}; is it a symbolic link to itself?"
+        raise DatasetError(msg) from error
+    return path.is_dir()
+
+
+def _one_folder(root: Path, names: tuple[str, ...]) -> Path:
+    found = [root / name for name in names if _is_folder(root / name)]
+    if len(found) > 1 and not found[0].samefile(found[1]):  # the same one where the file system ignores case
+        msg = f"{root} holds both {names[0]} and {names[1]}; keep one of them"
+        raise DatasetError(msg)
+    if not found:
+        msg = f"{root} has no folder {' or '.join(names)}; a dataset holds {IMAGE_FOLDERS[0]} and {LABEL_FOLDERS[0]}"
+        raise DatasetError(msg)
+    return found[0]

@@ -1,0 +1,1 @@
+"""A small synthetic dataset, preprocessed, with pictures of before and after."""

@@ -1,0 +1,79 @@
+"""A small synthetic dataset, preprocessed, with pictures of before and after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from monai_mriprep.dataset.headers import read_header
+from monai_mriprep.dataset.npz import read_npz
+from monai_mriprep.dataset.voxels import read_voxels
+from monai_mriprep.demo.phantoms import make_demo_dataset
+from monai_mriprep.demo.pictures import Scan, save_comparison
+from monai_mriprep.run.cases import Result
+from monai_mriprep.run.plan import plan_run
+from monai_mriprep.run.preprocess import Observer, execute
+from monai_mriprep.run.session import RunSummary, open_session
+
+__all__ = ["DemoReport", "make_demo"]
+
+
+@dataclass(frozen=True)
+class DemoReport:
+    """What the demonstration did, and a text for people about it."""
+
+    summary: RunSummary
+    text: str
+
+
+def make_demo(folder: Path, workers: int | None, observe: Observer) -> DemoReport:
+    """Make the dataset, preprocess it, and draw each case before and after.
+
+    Parameters
+    ----------
+    folder
+        Receives ``dataset``, ``preprocessed`` and ``pictures``.
+    workers, observe
+        As in `monai_mriprep.run.preprocess.execute`.
+    """
+    dataset, output, pictures = folder / "dataset", folder / "preprocessed", folder / "pictures"
+    make_demo_dataset(dataset)
+    plan = plan_run(dataset, output)
+    with open_session(plan, overwrite=True) as session:
+        summary = execute(session, workers, observe=observe)
+    cases = {case.name: case for case in plan.cases}
+    done = sorted(summary.done, key=lambda result: result.case)
+    for result in done:
+        case = cases[result.case]
+        before = _native(case.image, case.label)
+        after = _preprocessed(case.image_npz, case.label_npz)
+        save_comparison(pictures / f"{result.case}.png", [before, after])
+    lines = ["", plan.derivation, "", _HEADING, *(_line(result) for result in done), ""]
+    lines += [f"dataset       {dataset}", f"results       {output}", f"pictures      {pictures}", "", _NEXT]
+    return DemoReport(summary, "\n".join(lines))
+
+
+_HEADING = f"{'case':<18} {'size z y x':<16} {'spacing in mm':<18}    {'becomes':<16} {'foreground':<18} labels"
+_NEXT = """In Python:    np.load("imagesTr/....npz")["arr_0"]   is (1, D, H, W), float32, z-scored
+Your own:     monai-mriprep run DATASET_ROOT OUTPUT_ROOT"""
+
+
+def _line(result: Result) -> str:
+    facts = result.facts
+    source, target = facts["source_grid"], facts["target_grid"]
+    size, becomes = (" x ".join(map(str, grid["shape"])) for grid in (source, target))
+    spacing = " x ".join(f"{value:.3g}" for value in source["spacing"])
+    foreground = f"{facts['foreground']['mean']:.1f} +- {facts['foreground']['std']:.1f}"
+    labels = ", ".join(f"{value}: {count}" for value, count in facts["labels"]["after"].items() if value)
+    return f"{result.case:<18} {size:<16} {spacing:<18} -> {becomes:<16} {foreground:<18} {labels}"
+
+
+def _native(image: Path, label: Path) -> Scan:
+    header = read_header(image)
+    return Scan(f"{image.name}: as scanned", read_voxels(header), read_voxels(read_header(label)), header.grid.spacing)
+
+
+def _preprocessed(image: Path, label: Path) -> Scan:
+    volume = read_npz(image)
+    z, y, x = volume.spacing.tolist()
+    return Scan(f"{image.name}: preprocessed", volume.array[0], read_npz(label).array[0], (z, y, x))

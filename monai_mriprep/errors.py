@@ -1,0 +1,140 @@
+"""Every error that this package raises on purpose.
+
+::
+
+    MriprepError
+    ├── RecipeError              a recipe or one of its keys is wrong
+    ├── DatasetError             the dataset as a whole cannot be processed
+    │   ├── PairingError         two files claim one partner
+    │   ├── UnpairedError        an image has no label
+    │   └── StatisticsError      the spacing table is missing, malformed or contradicts the scans
+    ├── VolumeError              one file on disk cannot be used
+    │   ├── HeaderError          its header is malformed, lies, or describes something unsupported
+    │   ├── VoxelError           its voxels are truncated, undecodable or not finite
+    │   ├── LabelError           its label values cannot be kept without loss
+    │   └── NpzError             a preprocessed file is damaged or is not ours
+    ├── GeometryError            image and label do not lie on the same grid
+    ├── ResamplingError          grid, order, boundary or array do not fit together
+    └── OutputError              the output folder cannot be used
+        ├── LockedError          another run is alive in it
+        ├── DiskFullError        no space is left
+        └── RecordError          a record is missing or does not fit
+
+A message says what was found (file and value), what is allowed, and what to do next.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = [
+    "DatasetError",
+    "DiskFullError",
+    "GeometryError",
+    "HeaderError",
+    "LabelError",
+    "LockedError",
+    "MriprepError",
+    "MriprepWarning",
+    "NpzError",
+    "OutputError",
+    "PairingError",
+    "RecipeError",
+    "RecordError",
+    "ResamplingError",
+    "StatisticsError",
+    "UnpairedError",
+    "VolumeError",
+    "VoxelError",
+]
+
+
+class MriprepError(Exception):
+    """Base of every error raised on purpose by this package."""
+
+
+class RecipeError(MriprepError):
+    """A recipe file, or a value given in its place, is not valid."""
+
+
+class DatasetError(MriprepError):
+    """The dataset as a whole cannot be processed."""
+
+
+class PairingError(DatasetError):
+    """Two files claim the same partner; no choice between them would be safe."""
+
+
+class UnpairedError(DatasetError):
+    """An image was asked for its label, and there is none."""
+
+
+class StatisticsError(DatasetError):
+    """The spacing statistics are missing, malformed, or contradict the scans."""
+
+
+class VolumeError(MriprepError):
+    """One file cannot be used.
+
+    Parameters
+    ----------
+    path
+        The file.
+    problem
+        What was found, what is allowed, what to do next.
+    """
+
+    def __init__(self, path: str | Path, problem: str) -> None:
+        super().__init__(path, problem)
+        self.path = str(path)
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}"
+
+
+class HeaderError(VolumeError):
+    """The header is malformed, contradicts the file, or describes something unsupported."""
+
+
+class VoxelError(VolumeError):
+    """The voxel data are truncated, undecodable or not finite."""
+
+
+class LabelError(VolumeError):
+    """The label's values cannot be stored without loss."""
+
+
+class NpzError(VolumeError):
+    """A preprocessed file is damaged, or was not written by this package."""
+
+
+class GeometryError(MriprepError):
+    """Image and label do not lie on the same grid."""
+
+
+class ResamplingError(MriprepError):
+    """Grid, order, boundary or array do not fit together."""
+
+
+class OutputError(MriprepError):
+    """The output folder cannot be used."""
+
+
+class LockedError(OutputError):
+    """Another run is alive in the output folder."""
+
+
+class DiskFullError(OutputError):
+    """The file system of the output folder has no space left."""
+
+
+class RecordError(OutputError):
+    """A record is missing, or a file does not fit it."""
+
+
+class MriprepWarning(UserWarning):
+    """Something a person should look at; the result is still what the recipe says."""

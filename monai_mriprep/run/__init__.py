@@ -1,0 +1,1 @@
+"""Runs: planning, processing case by case, recording, resuming."""

@@ -1,0 +1,142 @@
+"""The plain values that a run is made of. Nothing here needs torch, so planning and resuming stay quick."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from monai_mriprep.recipe import Recipe
+from monai_mriprep.types import Spacing
+from monai_mriprep.volume.geometry import Grid
+
+__all__ = [
+    "ALGORITHM_VERSION",
+    "Case",
+    "FileFacts",
+    "Job",
+    "Result",
+    "Status",
+    "grid_facts",
+    "recorded_grid",
+    "sha256_of",
+]
+
+ALGORITHM_VERSION = 1
+"""Raised whenever the same input and recipe would give other voxels; records of other versions are not reused."""
+
+Status = Literal["done", "failed"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One pair, its place in the output, and what its headers say of its cost.
+
+    Parameters
+    ----------
+    name
+        The image's stem.
+    image, label
+        The source files.
+    image_npz, label_npz
+        The output files.
+    bytes_needed
+        Estimated peak memory of the case, in bytes; 0 where a header could not be read.
+    """
+
+    name: str
+    image: Path
+    label: Path
+    image_npz: Path
+    label_npz: Path
+    bytes_needed: int = 0
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all cases of a run share."""
+
+    recipe: Recipe
+    target: Spacing
+    output_root: Path
+
+    @property
+    def partial(self) -> Path:
+        """Folder of temporary files, on the same file system as the output."""
+        return self.output_root / ".partial"
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal recipe, target and algorithm; hexadecimal."""
+        facts = {"recipe": self.recipe.fingerprint(), "target": list(self.target), "algorithm": ALGORITHM_VERSION}
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What is recorded of a file: enough to see that it has changed."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path, sha256: str | None = None) -> FileFacts:
+        """Read them, the hash too unless it is known already."""
+        status = path.stat()
+        return cls(str(path), status.st_size, status.st_mtime_ns, sha256 or sha256_of(path))
+
+
+def sha256_of(path: Path) -> str:
+    """Hash of a file's bytes, hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a case; small, so that it crosses the process border at no cost.
+
+    Parameters
+    ----------
+    case
+        Its name.
+    status
+        ``done`` or ``failed``.
+    error
+        The error's message, for a failed case.
+    warnings
+        What a person should look at.
+    facts
+        The rest of the record: plain values that JSON can hold.
+    """
+
+    case: str
+    status: Status
+    error: str | None = None
+    warnings: tuple[str, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def record(self) -> dict[str, Any]:
+        """The line for the manifest."""
+        line = {"event": self.status, **asdict(self)}
+        facts = line.pop("facts")
+        del line["status"]
+        return {**line, **facts}
+
+
+def grid_facts(grid: Grid) -> dict[str, Any]:
+    """A grid as JSON can hold it: enough to make the same grid again, bit for bit."""
+    return {"shape": list(grid.shape), "affine": grid.affine.tolist(), "spacing": list(grid.spacing)}
+
+
+def recorded_grid(facts: dict[str, Any]) -> Grid:
+    """The grid that `grid_facts` described."""
+    z, y, x = facts["shape"]
+    return Grid((z, y, x), facts["affine"])

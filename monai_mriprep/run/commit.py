@@ -1,0 +1,94 @@
+"""Image and label appear together or not at all.
+
+A case's files are complete and synced under temporary names before a journal entry says where they go. From then
+on the case is decided: whatever happens, the files can be moved by whoever finds the entry. Before, they are waste.
+The entry is removed once the manifest holds the record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from monai_mriprep.dataset.npz import WrittenFile
+
+__all__ = ["commit_files", "forget", "recover"]
+
+
+def commit_files(partial: Path, case: str, facts: dict[str, Any], files: Sequence[WrittenFile]) -> None:
+    """Enter the files in the journal, then move them into place.
+
+    Parameters
+    ----------
+    partial
+        Folder of the temporary files, which holds the journal too.
+    case
+        Its name.
+    facts
+        The record, kept in the entry until the manifest has it.
+    files
+        Complete and synced, in the order in which they are moved.
+    """
+    moves = [[file.temporary.name, f"{file.final.parent.name}/{file.final.name}"] for file in files]
+    entry = json.dumps({"case": case, "facts": facts, "moves": moves})
+    _write_synced(_entry(partial, case), entry)
+    _move(partial, moves)
+
+
+def forget(partial: Path, case: str) -> None:
+    """Remove a case's entry: the manifest has its record."""
+    _entry(partial, case).unlink(missing_ok=True)
+
+
+def recover(partial: Path) -> list[dict[str, Any]]:
+    """Finish what a crash interrupted, and clear away what it left.
+
+    Returns
+    -------
+    list of dict
+        Case and facts of each entry whose files are now in place; give them to the manifest, then `forget` them.
+    """
+    entries = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(partial.glob("*.journal"))]
+    for entry in entries:
+        _move(partial, entry["moves"])
+    for path in partial.glob("*"):
+        if path.suffix != ".journal":
+            path.unlink()
+    return entries
+
+
+def _entry(partial: Path, case: str) -> Path:
+    return partial / f"{hashlib.sha256(case.encode()).hexdigest()}.journal"
+
+
+def _move(partial: Path, moves: Sequence[Sequence[str]]) -> None:
+    """Move what has not been moved yet."""
+    for temporary, final in moves:
+        if (partial / temporary).exists():
+            (partial.parent / final).parent.mkdir(exist_ok=True)
+            (partial / temporary).replace(partial.parent / final)
+    for folder in {(partial.parent / final).parent for _, final in moves}:
+        sync_folder(folder)
+
+
+def _write_synced(path: Path, text: str) -> None:
+    temporary = path.with_suffix(".unfinished")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder outlast a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,39 @@
+"""One run at a time in an output folder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from monai_mriprep.errors import LockedError
+
+__all__ = ["exclusive"]
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock file as long as this process lives, and no longer, however it ends.
+
+    The kernel keeps the lock (POSIX ``fcntl``), so a crash leaves none behind; forked workers do not inherit it.
+
+    Raises
+    ------
+    LockedError
+        If another process holds it.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.read(descriptor, 100).decode(errors="replace").strip() or "unknown"
+            msg = f"{path.parent}: another run is alive there (process {holder}); wait for it, or choose another folder"
+            raise LockedError(msg) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()} on {os.uname().nodename}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,124 @@
+"""One case, from its files to its files. Serial runs, workers and clusters all call `process_case`."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from monai_mriprep.dataset.npz import WrittenFile, stage_npz
+from monai_mriprep.errors import MriprepError, MriprepWarning
+from monai_mriprep.pipeline import build_transforms
+from monai_mriprep.run.cases import Case, FileFacts, Job, Result, grid_facts
+from monai_mriprep.run.commit import commit_files
+from monai_mriprep.transforms.volumes import grid_of, npz_volume
+from monai_mriprep.volume.labels import label_histogram, vanished_labels
+
+__all__ = ["process_case"]
+
+MANY_VALUES = 255
+"""More different values than this look like intensities, not classes."""
+
+
+def process_case(job: Job, case: Case) -> Result:
+    """Preprocess one pair and commit its two files.
+
+    Never raises an `Exception`: whatever goes wrong becomes a failed `Result` that names the case.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", MriprepWarning)
+        try:
+            facts, error = _carry_out(job, case), None
+        except MriprepError as problem:
+            facts, error = {}, str(problem)
+        except Exception as problem:  # noqa: BLE001 - the border: one bad case must not stop the others
+            facts, error = {"traceback": traceback.format_exc()}, _unexpected(problem, case)
+    messages = tuple(str(w.message) for w in caught if issubclass(w.category, MriprepWarning))
+    return Result(case.name, "failed" if error else "done", error, messages, facts)
+
+
+def _unexpected(problem: Exception, case: Case) -> str:
+    """What torch, numpy and the system say when memory or disk run out, in our words; else the error as it is."""
+    text = f"{type(problem).__name__}: {problem}"
+    if isinstance(problem, MemoryError) or "can't allocate memory" in text:
+        return f"out of memory (the case needs about {case.bytes_needed / 2**20:.0f} MiB): {text}"
+    return f"unexpected {text}"
+
+
+class _Stopwatch:
+    """Seconds a stage took, by name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - start, 4)
+
+
+def _carry_out(job: Job, case: Case) -> dict[str, Any]:
+    watch = _Stopwatch()
+    load, *steps = build_transforms(job.recipe, job.target).transforms
+    data: dict[str, Any] = {"image": str(case.image), "label": str(case.label)}
+    with watch.stage("load"):
+        data = load(data)
+    source = grid_of(data["image"])
+    with watch.stage("count"):
+        before = label_histogram(data["label"].as_tensor())
+    for step in steps:
+        with watch.stage(type(step).__name__):
+            data = step(data)
+    image, label = data["image"], data["label"]
+    with watch.stage("count"):
+        after = label_histogram(label.as_tensor())
+    _warn_of_labels(case, before, after)
+    with watch.stage("write"):
+        image_file = stage_npz(case.image_npz, job.partial, npz_volume(image))
+        label_file = stage_npz(case.label_npz, job.partial, npz_volume(label))
+    with watch.stage("hash"):
+        sources = {"image": asdict(FileFacts.of(case.image)), "label": asdict(FileFacts.of(case.label))}
+    facts = {
+        "fingerprint": job.fingerprint,
+        "sources": sources,
+        "outputs": {"image": _output(image_file), "label": _output(label_file)},
+        "source_grid": grid_facts(source),
+        "target_grid": grid_facts(grid_of(image)),
+        "spacing": list(job.target),
+        "foreground": {name: image.meta[f"foreground_{name}"] for name in ("mean", "std", "voxels")},
+        "labels": {"before": before, "after": after},
+        "seconds": watch.seconds,
+        "peak_mib": _peak_mib(),
+    }
+    commit_files(job.partial, case.name, facts, (label_file, image_file))
+    return facts
+
+
+def _output(file: WrittenFile) -> dict[str, Any]:
+    """Path relative to the output root, so that the folder may be moved."""
+    status = file.temporary.stat()
+    relative = f"{file.final.parent.name}/{file.final.name}"
+    return asdict(FileFacts(relative, status.st_size, status.st_mtime_ns, file.sha256))
+
+
+def _warn_of_labels(case: Case, before: dict[int, int], after: dict[int, int]) -> None:
+    gone = vanished_labels(before, after)
+    if gone:
+        counts = ", ".join(f"{value} ({before[value]} voxels)" for value in gone)
+        warnings.warn(f"{case.label}: vanished by resampling: label {counts}", MriprepWarning, 2)
+    if len(before) > MANY_VALUES:
+        message = f"{case.label}: {len(before)} different values look like intensities, not like a label"
+        warnings.warn(message, MriprepWarning, 2)
+
+
+def _peak_mib() -> float:
+    """Highest resident memory of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)

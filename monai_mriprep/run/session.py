@@ -1,0 +1,148 @@
+"""What surrounds the work on the cases: the output folder, its lock and records, and what is left to do.
+
+Neither torch nor MONAI is loaded here, so a run that finds nothing to do ends at once.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from monai_mriprep.errors import OutputError
+from monai_mriprep.run.cases import ALGORITHM_VERSION, Case, Result
+from monai_mriprep.run.commit import forget, recover
+from monai_mriprep.run.decide import Decision, decide
+from monai_mriprep.run.lock import exclusive
+from monai_mriprep.run.manifest import Manifest
+from monai_mriprep.run.plan import STATISTICS_NAME, RunPlan
+
+__all__ = ["RunSummary", "Session", "open_session"]
+
+VERSIONED = ("monai-mriprep", "monai", "torch", "numpy", "scipy", "nibabel", "isal")
+
+
+@dataclass(frozen=True)
+class Session:
+    """An output folder that this process alone writes to.
+
+    Parameters
+    ----------
+    plan
+        What the run is going to do.
+    manifest
+        Where its events go.
+    decisions
+        What is to be done with each of the plan's cases, in their order, and why.
+    """
+
+    plan: RunPlan
+    manifest: Manifest
+    decisions: tuple[tuple[Case, Decision], ...]
+
+    @property
+    def todo(self) -> tuple[Case, ...]:
+        """The cases to work on."""
+        return tuple(case for case, decision in self.decisions if decision.action != "skip")
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Names of the cases that were finished before."""
+        return tuple(case.name for case, decision in self.decisions if decision.action == "skip")
+
+    def record(self, result: Result) -> None:
+        """Enter a result into the manifest."""
+        self.manifest.append(result.record())
+        forget(self.plan.job.partial, result.case)
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run did.
+
+    Parameters
+    ----------
+    output_root
+        Where.
+    done, failed
+        Results of the cases it worked on.
+    skipped
+        Names of the cases that were finished before.
+    warnings
+        Of the dataset as a whole; those of a case stand in its result.
+    seconds
+        Wall time spent on the cases.
+    """
+
+    output_root: Path
+    done: tuple[Result, ...] = ()
+    failed: tuple[Result, ...] = ()
+    skipped: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@contextmanager
+def open_session(plan: RunPlan, overwrite: bool = False) -> Iterator[Session]:
+    """Take the output folder, finish what a crash interrupted there, and decide what is to be done.
+
+    Parameters
+    ----------
+    plan
+        From `monai_mriprep.run.plan.plan_run`.
+    overwrite
+        Do all cases again, whatever is recorded.
+
+    Raises
+    ------
+    LockedError
+        If another run is alive in the folder.
+    OutputError
+        If the folder cannot be made.
+    """
+    job, root = plan.job, plan.job.output_root
+    _make_folders(root, root / "imagesTr", root / "labelsTr", job.partial)
+    with exclusive(root / ".lock"):
+        manifest = Manifest(root / "manifest.jsonl")
+        for entry in recover(job.partial):
+            manifest.append(Result(entry["case"], "done", facts=entry["facts"]).record())
+            forget(job.partial, entry["case"])
+        if plan.computed_statistics is not None:
+            plan.computed_statistics.to_csv(root / STATISTICS_NAME)
+        _write_json(root / "run.json", _description(plan))
+        records = {} if overwrite else manifest.latest()
+        yield Session(plan, manifest, tuple((case, decide(job, case, records.get(case.name))) for case in plan.cases))
+
+
+def _make_folders(*folders: Path) -> None:
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            msg = f"{folder}: the output folder cannot be made ({error.strerror}); choose another, or free the name"
+            raise OutputError(msg) from error
+
+
+def _description(plan: RunPlan) -> dict[str, Any]:
+    return {
+        "dataset_root": str(plan.dataset_root.resolve()),
+        "recipe": plan.job.recipe.as_dict(),
+        "target_spacing": list(plan.job.target),
+        "derivation": plan.derivation,
+        "fingerprint": plan.job.fingerprint,
+        "algorithm_version": ALGORITHM_VERSION,
+        "cases": len(plan.cases),
+        "warnings": list(plan.warnings),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONED}},
+    }
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    temporary = path.parent / ".partial" / path.name
+    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(path)

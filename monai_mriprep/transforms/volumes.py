@@ -1,0 +1,232 @@
+"""Between files and tensors that know where they lie."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data.meta_tensor import MetaTensor
+from monai.transforms.transform import MapTransform, Transform
+
+from monai_mriprep.dataset.headers import read_header
+from monai_mriprep.dataset.npz import NpzVolume, read_npz, stage_npz
+from monai_mriprep.dataset.pairing import Pairing, pair_by_stem
+from monai_mriprep.dataset.volumes import stem
+from monai_mriprep.dataset.voxels import read_voxels
+from monai_mriprep.errors import MriprepError, UnpairedError
+from monai_mriprep.volume.geometry import Grid
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+
+__all__ = ["OUTPUT_FOLDERS", "LoadNpzd", "LoadVolumed", "SaveNpzd", "StemPaird", "file_of", "grid_of", "on_grid"]
+
+OUTPUT_FOLDERS = {"image": "imagesTr", "label": "labelsTr"}
+
+UNSIGNED_TO_SIGNED = {"uint16": np.int32, "uint32": np.int64, "uint64": np.int64}
+"""torch computes little with wider unsigned types; these hold every value (uint64: every one that occurs)."""
+
+
+def grid_of(volume: MetaTensor) -> Grid:
+    """Where a ``(C, D, H, W)`` tensor lies."""
+    z, y, x = volume.shape[-3:]
+    return Grid((z, y, x), volume.affine.detach().cpu().numpy())
+
+
+def file_of(volume: torch.Tensor, name: str) -> str:
+    """The file that a tensor came from, or else `name`."""
+    meta = volume.meta if isinstance(volume, MetaTensor) else {}
+    return str(meta.get("filename_or_obj", name))
+
+
+def on_grid(tensor: torch.Tensor, grid: Grid, like: MetaTensor | None = None, **meta: Any) -> MetaTensor:
+    """A MetaTensor on `grid`, with the history of `like` and what is new in `meta`."""
+    inherited = {k: v for k, v in like.meta.items() if k != "affine"} if like is not None else {}
+    operations = list(like.applied_operations) if like is not None else []
+    affine = torch.from_numpy(grid.affine.copy())
+    facts = {**inherited, **meta, "spatial_shape": np.array(grid.shape)}
+    return MetaTensor(tensor, affine=affine, meta=facts, applied_operations=operations)
+
+
+@lru_cache(maxsize=16)
+def _pairing(images_dir: Path, labels_dir: Path, pattern: str | None, changed: tuple[int, int]) -> Pairing:
+    """Pair two folders once, and again only after `changed`, their modification times, has."""
+    return pair_by_stem(images_dir, labels_dir, pattern)
+
+
+class StemPaird(Transform):
+    """Put the path of an image's label into the dictionary.
+
+    The partner is looked for among all images of the image's folder, by the passes of `pair_by_stem`, so that the
+    answer is the one that a run would give.
+
+    Parameters
+    ----------
+    labels_dir
+        Folder of the labels.
+    image_key
+        Where the path of the image stands.
+    label_key
+        Where the path of the label is put.
+    pattern
+        A regular expression with a group ``case``, in place of the passes.
+
+    Raises
+    ------
+    UnpairedError
+        If the image has no label. Filter with `pair_by_stem` first where that can happen.
+    PairingError
+        If two files claim one partner.
+    """
+
+    def __init__(
+        self, labels_dir: str | Path, image_key: str = "image", label_key: str = "label", pattern: str | None = None
+    ) -> None:
+        self.labels_dir = str(labels_dir)
+        self.image_key = image_key
+        self.label_key = label_key
+        self.pattern = pattern
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return a copy of `data` with the label's path."""
+        image, labels_dir = Path(data[self.image_key]), Path(self.labels_dir)
+        changed = (image.parent.stat().st_mtime_ns, labels_dir.stat().st_mtime_ns)
+        pairing = _pairing(image.parent, labels_dir, self.pattern, changed)
+        for pair in pairing.pairs:
+            if pair.image.name == image.name:
+                return {**data, self.label_key: str(pair.label)}
+        reasons = [orphan.reason for orphan in pairing.unpaired_images if orphan.path.name == image.name]
+        raise UnpairedError("; ".join(reasons) or f"{image}: not an image of {image.parent}")
+
+
+class LoadVolumed(MapTransform):
+    """Read volumes: a path becomes a ``(1, D, H, W)`` MetaTensor on its own grid, in its own number type.
+
+    Unsigned integers wider than 8 bits become the next wider signed type, because torch computes little with them.
+    The affine takes an index in array axis order (z, y, x) to RAS+ mm.
+
+    Parameters
+    ----------
+    keys
+        Which entries to read: ``.mha``, ``.mhd``, ``.nii``, ``.nii.gz``, ``.nrrd``.
+
+    Raises
+    ------
+    HeaderError, VoxelError
+        If a file is not a readable 3-D volume of one finite number a voxel.
+    """
+
+    def __init__(self, keys: KeysCollection) -> None:
+        super().__init__(keys)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return a copy of `data` with the volumes."""
+        result = dict(data)
+        for key in self.key_iterator(result):
+            header = read_header(Path(result[key]))
+            voxels = read_voxels(header)
+            voxels = voxels.astype(UNSIGNED_TO_SIGNED.get(voxels.dtype.name, voxels.dtype), copy=False)
+            affine = torch.from_numpy(header.grid.affine.copy())
+            result[key] = on_grid(
+                torch.from_numpy(voxels)[None],
+                header.grid,
+                filename_or_obj=str(result[key]),
+                original_affine=affine,
+                original_channel_dim=0,
+                space="RAS",
+            )
+        return result
+
+
+class LoadNpzd(MapTransform):
+    """Read preprocessed volumes: a path becomes a ``(1, D, H, W)`` MetaTensor.
+
+    The affine comes from the archive's comment. Without one it is ``diag(spacing)``, and the metadata says so:
+    ``meta["affine_source"]`` is ``"file"`` or ``"spacing"``. ``meta["target_spacing"]`` is the stored triple (z y x).
+
+    Parameters
+    ----------
+    keys
+        Which entries to read.
+
+    Raises
+    ------
+    NpzError
+        If a file is damaged or holds something else.
+    """
+
+    def __init__(self, keys: KeysCollection) -> None:
+        super().__init__(keys)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return a copy of `data` with the volumes."""
+        result = dict(data)
+        for key in self.key_iterator(result):
+            volume = read_npz(result[key])
+            affine = np.diag([*volume.spacing, 1.0]) if volume.affine is None else volume.affine
+            z, y, x = volume.array.shape[1:]
+            result[key] = on_grid(
+                torch.from_numpy(volume.array),
+                Grid((z, y, x), affine),
+                filename_or_obj=str(result[key]),
+                original_affine=torch.from_numpy(affine.copy()),
+                original_channel_dim=0,
+                space="RAS",
+                affine_source="spacing" if volume.affine is None else "file",
+                target_spacing=torch.from_numpy(volume.spacing.copy()),
+            )
+        return result
+
+
+class SaveNpzd(MapTransform):
+    """Write volumes as ``imagesTr/{stem}.npz`` and ``labelsTr/{stem}.npz`` under the output folder.
+
+    Each file is written under a temporary name in ``output_dir/.partial``, synced, and only when all are complete
+    moved into place. The stem is that of the file named in the metadata (``filename_or_obj``).
+
+    Parameters
+    ----------
+    keys
+        ``image`` goes to ``imagesTr``, ``label`` to ``labelsTr``, any other key to a folder of its own name.
+    output_dir
+        The output folder; made if it is missing.
+
+    Raises
+    ------
+    MriprepError
+        If a volume does not know its file name.
+    """
+
+    def __init__(self, keys: KeysCollection, output_dir: str | Path) -> None:
+        super().__init__(keys)
+        self.output_dir = str(output_dir)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Write, and return `data` as it came."""
+        root = Path(self.output_dir)
+        staged = [
+            stage_npz(self._final(root, str(key), data[key]), root / ".partial", npz_volume(data[key]))
+            for key in self.key_iterator(dict(data))
+        ]
+        for file in staged:
+            file.commit()
+        return dict(data)
+
+    @staticmethod
+    def _final(root: Path, key: str, volume: MetaTensor) -> Path:
+        source = file_of(volume, "")
+        if not source:
+            msg = f"{key!r} has no file name in its metadata; load it with LoadVolumed, or set meta['filename_or_obj']"
+            raise MriprepError(msg)
+        return root / OUTPUT_FOLDERS.get(key, key) / f"{stem(source)}.npz"
+
+
+def npz_volume(volume: MetaTensor) -> NpzVolume:
+    """What is written for a tensor: the target spacing where it was resampled to one, else its own."""
+    grid = grid_of(volume)
+    spacing = np.asarray(volume.meta.get("target_spacing", grid.spacing), dtype=np.float64)
+    return NpzVolume(volume.detach().cpu().numpy(), spacing, grid.affine)

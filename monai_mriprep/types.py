@@ -1,0 +1,55 @@
+"""The names of tuples and tolerances.
+
+Unless a name says otherwise, every tuple is in array axis order: z, y, x.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+__all__ = [
+    "DIRECTION_TOLERANCE",
+    "HALF_TOLERANCE",
+    "LABEL_INTEGRALITY_TOLERANCE",
+    "ORIGIN_TOLERANCE_MM",
+    "SAME_SPACING_TOLERANCE_MM",
+    "SPACING_TOLERANCE_MM",
+    "TIE_TOLERANCE",
+    "Boundary",
+    "Foreground",
+    "GeometryPolicy",
+    "GridRule",
+    "Shape",
+    "Spacing",
+]
+
+Shape = tuple[int, int, int]
+"""Voxels along z, y, x."""
+
+Spacing = tuple[float, float, float]
+"""Millimetres along z, y, x."""
+
+GridRule = Literal["monai", "nnunet"]
+Boundary = Literal["nearest", "mirror"]
+GeometryPolicy = Literal["strict", "resample_label"]
+Foreground = Literal["carried", "resampled", "native"]
+
+# Resampling
+SAME_SPACING_TOLERANCE_MM = 1e-3
+"""An axis this close to its target spacing is left as it is, bit for bit."""
+HALF_TOLERANCE = 1e-4
+"""A size this close to a half counts as the half (and rounds to even), so header noise cannot decide it."""
+TIE_TOLERANCE = 1e-4
+"""A nearest-neighbour position within this many voxels of a tie rounds up."""
+
+# Do image and label lie on one grid? Real headers of one scan differ by about 1e-6.
+SPACING_TOLERANCE_MM = 1e-3
+"""Largest difference of spacings."""
+DIRECTION_TOLERANCE = 1e-3
+"""Largest difference of direction cosines (0.06 degrees)."""
+ORIGIN_TOLERANCE_MM = 1e-2
+"""Largest distance between the centres of the first voxels."""
+
+# Labels
+LABEL_INTEGRALITY_TOLERANCE = 1e-3
+"""A label value this close to an integer is that integer."""

@@ -1,0 +1,1 @@
+"""The mathematics: grids, resampling, intensities and labels. No files, no MONAI."""

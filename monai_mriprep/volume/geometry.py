@@ -1,0 +1,171 @@
+"""Where voxels lie in the world.
+
+Words: a *grid* is a shape with an affine. Both are in array axis order (z, y, x): the affine takes a voxel
+index ``(k, j, i)`` to millimetres in RAS+, MONAI's world. Column ``a`` of its 3 x 3 part is the step along
+array axis ``a``; the column's length is the spacing, its direction the direction cosines.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from monai_mriprep.errors import GeometryError
+from monai_mriprep.types import (
+    DIRECTION_TOLERANCE,
+    HALF_TOLERANCE,
+    ORIGIN_TOLERANCE_MM,
+    SAME_SPACING_TOLERANCE_MM,
+    SPACING_TOLERANCE_MM,
+    GridRule,
+    Shape,
+    Spacing,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["Grid", "reverse_axes", "round_size", "same_grid_problem", "target_grid"]
+
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+"""ITK's world (left, posterior, superior) to MONAI's and NIfTI's (right, anterior, superior); its own inverse."""
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """A shape and where it lies.
+
+    Parameters
+    ----------
+    shape
+        Voxels along z, y, x; each at least 1.
+    affine
+        4 x 4, float64: voxel index in array axis order to RAS+ millimetres.
+
+    Raises
+    ------
+    GeometryError
+        If the shape is empty, or the affine is not finite or not invertible.
+    """
+
+    shape: Shape
+    affine: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        affine = np.array(self.affine, dtype=np.float64)
+        affine.setflags(write=False)
+        object.__setattr__(self, "affine", affine)
+        object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
+        if len(self.shape) != 3 or min(self.shape) < 1:
+            msg = f"a grid needs three sizes of at least 1 voxel, not {self.shape}"
+            raise GeometryError(msg)
+        if affine.shape != (4, 4) or not np.isfinite(affine).all() or abs(np.linalg.det(self.direction)) < 1e-3:
+            msg = f"the affine must be a finite, invertible 4 x 4 matrix, not {affine.tolist()}"
+            raise GeometryError(msg)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Grid) and self.shape == other.shape and np.array_equal(self.affine, other.affine)
+
+    def __hash__(self) -> int:
+        return hash((self.shape, self.affine.tobytes()))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"shape": self.shape, "affine": self.affine}
+
+    @cached_property
+    def spacing(self) -> Spacing:
+        """Length of each step, in mm, along z, y, x."""
+        z, y, x = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return float(z), float(y), float(x)
+
+    @cached_property
+    def direction(self) -> NDArray[np.float64]:
+        """Unit vectors of the array axes, one a column, in RAS+."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            cosines: NDArray[np.float64] = self.affine[:3, :3] / np.linalg.norm(self.affine[:3, :3], axis=0)
+        return np.nan_to_num(cosines, nan=0.0)
+
+    @property
+    def origin(self) -> NDArray[np.float64]:
+        """Centre of voxel (0, 0, 0), in RAS+ mm."""
+        return self.affine[:3, 3]
+
+    def __str__(self) -> str:
+        def triple(values: ArrayLike) -> str:
+            return "(" + ", ".join(f"{v:.6g}" for v in np.asarray(values)) + ")"
+
+        rows = " ".join(triple(row) for row in self.direction)
+        return (
+            f"size {self.shape}, spacing {triple(self.spacing)} mm, origin {triple(self.origin)} mm, "
+            f"direction {rows} (z y x, RAS+)"
+        )
+
+
+def reverse_axes(affine: ArrayLike) -> NDArray[np.float64]:
+    """The same map for indices in the opposite axis order (x y z instead of z y x, or back)."""
+    affine = np.asarray(affine, dtype=np.float64)
+    return affine[:, [2, 1, 0, 3]]
+
+
+def round_size(size: float) -> int:
+    """Round half to even; anything within `HALF_TOLERANCE` of a half is the half; at least one voxel."""
+    floor = math.floor(size)
+    if abs(size - floor - 0.5) < HALF_TOLERANCE:
+        size = floor + 0.5
+    return max(1, round(size))
+
+
+def target_grid(source: Grid, target: Spacing, rule: GridRule = "monai") -> Grid:
+    """The grid that a volume on `source` is resampled to.
+
+    An axis within `SAME_SPACING_TOLERANCE_MM` of its target is left as it is. Otherwise:
+
+    ``monai``
+        First voxel centres coincide; ``round((N - 1) * s / t + 1)`` voxels; spacing exactly ``t``. This is
+        what MONAI's ``Spacing`` does where its own corner test is not misled by float noise.
+    ``nnunet``
+        The extents coincide (half-pixel convention); ``round(N * s / t)`` voxels; as in nnU-Net, whose
+        spacing is therefore ``N * s / n``, near ``t`` but not equal to it.
+
+    Parameters
+    ----------
+    source
+        The grid of the image as stored.
+    target
+        Spacing in mm, z y x.
+    rule
+        Which of the two.
+    """
+    axes = [_target_axis(n, s, t, rule) for n, s, t in zip(source.shape, source.spacing, target, strict=True)]
+    sizes, steps, starts = zip(*axes, strict=True)
+    affine = source.affine.copy()
+    affine[:3, :3] = affine[:3, :3] * steps
+    affine[:3, 3] = source.affine[:3, :3] @ starts + source.origin
+    return Grid(sizes, affine)
+
+
+def _target_axis(n: int, spacing: float, target: float, rule: GridRule) -> tuple[int, float, float]:
+    """Size, step and start of one axis; step and start in source voxels."""
+    if abs(spacing - target) < SAME_SPACING_TOLERANCE_MM:
+        return n, 1.0, 0.0
+    if rule == "monai":
+        return round_size((n - 1) * spacing / target + 1), target / spacing, 0.0
+    size = round_size(n * spacing / target)
+    return size, n / size, 0.5 * n / size - 0.5
+
+
+def same_grid_problem(image: Grid, label: Grid) -> str | None:
+    """Say in what two grids differ beyond the tolerances of `monai_mriprep.types`, or None."""
+    if image.shape != label.shape:
+        return "size"
+    if np.abs(np.subtract(image.spacing, label.spacing)).max() > SPACING_TOLERANCE_MM:
+        return "spacing"
+    if np.abs(image.direction - label.direction).max() > DIRECTION_TOLERANCE:
+        return "direction"
+    if np.linalg.norm(image.origin - label.origin) > ORIGIN_TOLERANCE_MM:
+        return "origin"
+    return None

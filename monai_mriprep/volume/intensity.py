@@ -1,0 +1,87 @@
+"""Z-scores over the foreground."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from monai_mriprep.errors import ResamplingError
+
+__all__ = ["Moments", "foreground_moments", "standardize"]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and population standard deviation of `count` voxels; both 0 where there are none."""
+
+    count: int
+    mean: float
+    std: float
+
+
+def foreground_moments(image: torch.Tensor, foreground: torch.Tensor | None = None) -> Moments:
+    """Mean and population standard deviation over the foreground.
+
+    Accumulated in float64, slice by slice in a fixed order and on one thread: the same bits on every device and
+    for every number of threads. Slices are merged by the parallel algorithm of Chan, Golub and LeVeque (1983),
+    which does not lose digits where the mean is large beside the deviation.
+
+    Parameters
+    ----------
+    image
+        ``(C, D, H, W)``, any real type.
+    foreground
+        Same shape, non-zero inside. None means the non-zero voxels of `image`.
+
+    Raises
+    ------
+    ResamplingError
+        If the shapes differ.
+    """
+    if foreground is not None and foreground.shape != image.shape:
+        msg = f"foreground {tuple(foreground.shape)} and image {tuple(image.shape)} differ in shape"
+        raise ResamplingError(msg)
+    values = image.detach().cpu().numpy().reshape(-1, *image.shape[-2:])
+    mask = values != 0 if foreground is None else foreground.detach().cpu().numpy().reshape(values.shape) != 0
+    count, mean, squares = 0, 0.0, 0.0
+    buffer = np.empty(values.shape[1:])
+    for value, inside in zip(values, mask, strict=True):
+        added = int(np.count_nonzero(inside))
+        if added:
+            slice_mean, slice_squares = _slice_moments(value, inside, added, buffer)
+            delta, total = slice_mean - mean, count + added
+            squares += slice_squares + delta * delta * count * added / total
+            mean += delta * added / total
+            count = total
+    return Moments(count, mean, math.sqrt(squares / count) if count else 0.0)
+
+
+def _slice_moments(value: np.ndarray, inside: np.ndarray, count: int, buffer: np.ndarray) -> tuple[float, float]:
+    """Mean, and sum of squares about it, of one slice's foreground."""
+    np.multiply(value, inside, out=buffer)
+    mean = float(buffer.sum()) / count
+    np.subtract(buffer, mean, out=buffer)
+    np.multiply(buffer, inside, out=buffer)
+    np.square(buffer, out=buffer)
+    return mean, float(buffer.sum())
+
+
+def standardize(image: torch.Tensor, moments: Moments) -> torch.Tensor:
+    """``(image - mean) / std`` on the whole image, as new float32; without deviation only the mean goes.
+
+    Parameters
+    ----------
+    image
+        Any shape, any real type; not written to.
+    moments
+        From `foreground_moments`; without foreground the values stay as they are.
+    """
+    result = image.to(torch.float32, copy=True)
+    if moments.count:
+        result -= moments.mean
+    if moments.std:
+        result /= moments.std
+    return result

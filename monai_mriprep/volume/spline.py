@@ -1,0 +1,161 @@
+"""Interpolation along one axis is a small banded matrix.
+
+Row ``r`` of the matrix says how the output at position ``start + r * step`` (in input voxels) is made from the
+input voxels. For orders 2 and 3 it includes the prefilter that turns samples into B-spline coefficients
+(Unser, Splines: a perfect fit for signal and image processing, 1999). The matrix equals what
+``scipy.ndimage.affine_transform`` does to the identity, boundary included; the tests hold it to that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from monai_mriprep.types import TIE_TOLERANCE, Boundary
+
+if TYPE_CHECKING:
+
+    from numpy.typing import NDArray
+
+__all__ = ["AxisPlan", "Block", "axis_matrix", "banded_blocks", "nearest_indices"]
+
+NEGLIGIBLE = 1e-8
+"""Weights below this are dropped: far under float32's resolution of a sum of weights that is 1."""
+
+EDGE_PADDING = 12
+"""Copies of the edge voxel that scipy adds on both sides before it prefilters for ``nearest``."""
+
+CACHED_PLANS = 256
+
+
+@dataclass(frozen=True)
+class AxisPlan:
+    """How one axis is resampled: output ``r`` lies at ``start + r * step`` input voxels.
+
+    Parameters
+    ----------
+    n_in, n_out
+        Voxels before and after.
+    step, start
+        In input voxels.
+    order
+        0 (nearest) to 3 (cubic B-spline).
+    boundary
+        Beyond the ends: ``nearest`` repeats the edge voxel, ``mirror`` reflects about its centre.
+    """
+
+    n_in: int
+    n_out: int
+    step: float
+    start: float
+    order: int
+    boundary: Boundary = "nearest"
+
+    @property
+    def is_identity(self) -> bool:
+        """Nothing to do on this axis."""
+        return self.n_in == self.n_out and self.step == 1.0 and self.start == 0.0
+
+    @property
+    def positions(self) -> NDArray[np.float64]:
+        """Where the outputs lie, in input voxels."""
+        return self.start + self.step * np.arange(self.n_out)
+
+    def inverse(self, order: int | None = None) -> AxisPlan:
+        """The plan that maps the output grid back onto the input grid."""
+        order = self.order if order is None else order
+        return AxisPlan(self.n_out, self.n_in, 1.0 / self.step, -self.start / self.step, order, self.boundary)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows ``rows`` of a banded matrix, which are zero outside the columns ``columns``.
+
+    The weights are kept in both layouts: products from the right are half as fast again with their own.
+    """
+
+    rows: slice
+    columns: slice
+    weights: torch.Tensor
+    transposed: torch.Tensor
+
+
+def nearest_indices(plan: AxisPlan) -> NDArray[np.int64]:
+    """Input index for each output; a position within `TIE_TOLERANCE` of a tie rounds up."""
+    indices = np.floor(plan.positions + 0.5 + TIE_TOLERANCE).astype(np.int64)
+    return _fold(indices, plan.n_in, plan.boundary)
+
+
+def axis_matrix(plan: AxisPlan) -> NDArray[np.float64]:
+    """The dense matrix of shape ``(n_out, n_in)``, float64; each row sums to 1."""
+    if plan.order == 0:
+        return np.eye(plan.n_in)[nearest_indices(plan)]
+    padding = EDGE_PADDING if plan.boundary == "nearest" else 0
+    coefficients = np.pad(np.eye(plan.n_in), ((padding, padding), (0, 0)), mode="edge")
+    if plan.order > 1:
+        coefficients = ndimage.spline_filter1d(coefficients, plan.order, axis=0, mode=plan.boundary)
+    n = len(coefficients)
+    positions = _fold(plan.positions + padding, n, plan.boundary)
+    first = np.floor(positions + 0.5 * (plan.order % 2 == 0)).astype(np.int64) - plan.order // 2
+    matrix = np.zeros((plan.n_out, plan.n_in))
+    for tap in range(plan.order + 1):
+        weight = _basis(np.abs(positions - first - tap), plan.order)
+        matrix += weight[:, None] * coefficients[_fold(first + tap, n, "mirror")]
+    return matrix
+
+
+def _fold(positions: NDArray[Any], n: int, boundary: Boundary) -> NDArray[Any]:
+    """Bring positions into ``[0, n - 1]``."""
+    if boundary == "nearest" or n == 1:
+        return np.clip(positions, 0, n - 1)
+    period = 2 * (n - 1)
+    folded = np.abs(positions) % period
+    return np.minimum(folded, period - folded)
+
+
+def _basis(distance: NDArray[np.float64], order: int) -> NDArray[np.float64]:
+    """The centred B-spline of the order at a distance from its centre, within its support."""
+    if order == 1:
+        return 1.0 - distance
+    if order == 2:
+        return np.where(distance < 0.5, 0.75 - distance**2, 0.5 * (1.5 - distance) ** 2)
+    return np.where(distance < 1, 2 / 3 - distance**2 * (2 - distance) / 2, (2 - distance) ** 3 / 6)
+
+
+@lru_cache(maxsize=CACHED_PLANS)
+def banded_blocks(
+    plan: AxisPlan, block_rows: int, transposed: bool = False, device: torch.device | None = None
+) -> tuple[Block, ...]:
+    """Cut the matrix into blocks of `block_rows` rows, each with the columns that matter to it.
+
+    The cost per output voxel then does not grow with the length of the axis.
+
+    Parameters
+    ----------
+    plan
+        The axis.
+    block_rows
+        Rows of a block; the last may have fewer.
+    transposed
+        Cut the transposed matrix instead: the adjoint, which gradients need.
+    device
+        Where the weights are wanted.
+    """
+    matrix = axis_matrix(plan)
+    matrix[np.abs(matrix) < NEGLIGIBLE] = 0.0  # also because denormal weights make products 10 times slower
+    matrix = matrix.T if transposed else matrix
+    return tuple(
+        _block(matrix, top, min(top + block_rows, len(matrix)), device) for top in range(0, len(matrix), block_rows)
+    )
+
+
+def _block(matrix: NDArray[np.float64], top: int, bottom: int, device: torch.device | None) -> Block:
+    used = np.flatnonzero(matrix[top:bottom].any(axis=0))
+    columns = slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 1)
+    weights = torch.from_numpy(matrix[top:bottom, columns].astype(np.float32)).to(device)
+    return Block(slice(top, bottom), columns, weights, weights.T.contiguous())

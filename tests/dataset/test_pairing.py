@@ -1,0 +1,185 @@
+"""Pairing, as tables of names."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monai_mriprep.dataset.pairing import Pair, pair_by_stem, pair_names
+from monai_mriprep.errors import DatasetError, PairingError
+
+TABLE = {
+    "equal stems": (["a", "b"], ["b", "a"], {"a": "a", "b": "b"}),
+    "PANTHER's channel": (["10000_0001_0000"], ["10000_0001"], {"10000_0001_0000": "10000_0001"}),
+    "the recipe's own example": (["10000_0001_xxx"], ["10000_0001_yyy"], {"10000_0001_xxx": "10000_0001_yyy"}),
+    "leading numbers": (["10000_0001_t2w_ax"], ["10000_0001_seg"], {"10000_0001_t2w_ax": "10000_0001_seg"}),
+    "one leading number is too few": (["10000_t2w_ax"], ["10000_seg"], {}),
+    "two numbers never meet": (["BraTS_001", "BraTS_002"], ["BraTS_001"], {"BraTS_001": "BraTS_001"}),
+    "two numbers never meet, alone": (["BraTS_002"], ["BraTS_001"], {}),
+    "one number may": (["case_001"], ["case_seg"], {"case_001": "case_seg"}),
+    "no token to drop": (["image"], ["label"], {}),
+    "nothing before the token": (["_x"], ["_y"], {}),
+    "an equal stem leaves the pool": (
+        ["s_1", "s_1_0000", "s_seg"],
+        ["s_1", "s_seg"],
+        {"s_1": "s_1", "s_seg": "s_seg"},
+    ),
+    "the channel goes before the token": (
+        ["1_2_0000", "1_2_t2"],
+        ["1_2", "1_2_seg"],
+        {"1_2_0000": "1_2", "1_2_t2": "1_2_seg"},
+    ),
+    "the token goes before the numbers": (
+        ["1_2_a_x", "1_2_b"],
+        ["1_2_a_y", "1_2_c"],
+        {"1_2_a_x": "1_2_a_y", "1_2_b": "1_2_c"},
+    ),
+    "a channel has four digits": (["a_000"], ["a"], {}),
+    "leading zeros count": (["0001_1_a_b"], ["1_1_c"], {}),
+    "no images": ([], ["a"], {}),
+}
+
+
+@pytest.mark.parametrize(("images", "labels", "expected"), TABLE.values(), ids=TABLE)
+def test_pairs(images, labels, expected):
+    paired = pair_names(images, labels)
+
+    assert dict(paired.pairs) == expected
+    assert set(paired.images) == set(images) - set(expected)
+    assert set(paired.labels) == set(labels) - set(expected.values())
+
+
+AMBIGUOUS = {
+    "two sequences of one study": (["1_2_t1", "1_2_t2"], ["1_2_seg"]),
+    "two channels": (["1_2_0000", "1_2_0001"], ["1_2"]),
+    "two labels": (["1_2_t1"], ["1_2_seg", "1_2_roi"]),
+    "two numbers for one name": (["BraTS_001", "BraTS_002"], ["BraTS_seg"]),
+    "two long names": (["1_2_t1_ax", "1_2_t2_cor"], ["1_2_seg"]),
+}
+
+
+@pytest.mark.parametrize(("images", "labels"), AMBIGUOUS.values(), ids=AMBIGUOUS)
+def test_two_claims_on_one_partner_name_all_claimants(images, labels):
+    with pytest.raises(PairingError) as caught:
+        pair_names(images, labels)
+
+    for name in images + labels:
+        assert repr(name) in str(caught.value)
+
+
+def test_all_ambiguities_of_a_pass_are_named_at_once():
+    with pytest.raises(PairingError, match=r"'a_seg'.*'b_seg'"):
+        pair_names(["a_1", "a_2", "b_1", "b_2"], ["a_seg", "b_seg"])
+
+
+def test_a_pattern_replaces_the_passes():
+    paired = pair_names(["t2-7", "t2-8", "other"], ["seg-7-final", "seg-9"], r"-(?P<case>\d+)")
+
+    assert paired.pairs == (("t2-7", "seg-7-final"),)
+    assert paired.images == {"t2-8": ("8",), "other": ()}
+    assert paired.labels == {"seg-9": ("9",)}
+
+
+def test_a_pattern_may_be_ambiguous():
+    with pytest.raises(PairingError, match="'a1', 'a2'"):
+        pair_names(["a1", "a2"], ["a"], "(?P<case>a)")
+
+
+def test_an_empty_case_matches_nothing():
+    assert pair_names(["a"], ["b"], "(?P<case>x*)").pairs == ()
+
+
+@pytest.mark.parametrize(("pattern", "problem"), [("(", "not a regular expression"), (r"(\d+)", "no group named case")])
+def test_a_bad_pattern_is_refused(pattern, problem):
+    with pytest.raises(PairingError, match=problem) as caught:
+        pair_names(["a"], ["a"], pattern)
+
+    assert repr(pattern) in str(caught.value)
+
+
+stems = st.lists(
+    st.lists(st.sampled_from(["1", "02", "0001", "a", "seg", ""]), min_size=1, max_size=4).map("_".join), unique=True
+)
+
+
+@given(stems, stems)
+def test_nobody_is_paired_twice_or_lost(images, labels):
+    try:
+        paired = pair_names(images, labels)
+    except PairingError:
+        return
+
+    assert sorted([image for image, _ in paired.pairs] + list(paired.images)) == sorted(images)
+    assert sorted([label for _, label in paired.pairs] + list(paired.labels)) == sorted(labels)
+
+
+@given(stems, stems, st.randoms())
+def test_the_order_of_the_names_does_not_matter(images, labels, random):
+    def outcome(*names):
+        try:
+            return set(pair_names(*names).pairs)
+        except PairingError:
+            return "ambiguous"
+
+    shuffled = random.sample(images, len(images)), random.sample(labels, len(labels))
+
+    assert outcome(images, labels) == outcome(*shuffled)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for folder, names in {
+        "ImagesTr": ["1_2_t2.mha", "1_10_t2.nii.gz", "3_1_t2.mha"],
+        "LabelsTr": ["1_2_seg.nii", "1_10_seg.mha", "9.mha"],
+    }.items():
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / name).touch()
+    return tmp_path / "ImagesTr", tmp_path / "LabelsTr"
+
+
+def test_pair_by_stem_gives_paths_in_natural_order(folders):
+    images, labels = folders
+
+    pairing = pair_by_stem(images, str(labels))
+
+    expected = [
+        Pair(images / "1_2_t2.mha", labels / "1_2_seg.nii"),
+        Pair(images / "1_10_t2.nii.gz", labels / "1_10_seg.mha"),
+    ]
+    assert list(pairing) == expected
+    assert (len(pairing), pairing[1], pairing[1].case) == (2, expected[1], "1_10_t2")
+
+
+def test_an_orphan_says_which_file_and_which_keys(folders):
+    pairing = pair_by_stem(*folders)
+
+    (image,), (label,) = pairing.unpaired_images, pairing.unpaired_labels
+    assert image.path.name == "3_1_t2.mha"
+    assert image.key == "3_1"
+    assert "'3_1_t2.mha' is skipped: no label" in image.reason
+    assert "'3_1_t2', '3_1'" in image.reason
+    assert "'9.mha' is skipped: no image" in label.reason
+
+
+def test_an_orphan_of_a_pattern_names_the_pattern(folders):
+    pairing = pair_by_stem(*folders, pattern=r"^(?P<case>1_\d+)")
+
+    assert len(pairing) == 2
+    assert "does not match" in pairing.unpaired_images[0].reason
+
+
+def test_a_missing_folder_is_named(folders, tmp_path):
+    with pytest.raises(DatasetError, match="nowhere"):
+        pair_by_stem(folders[0], tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "pairs", "orphans"), [("mixed", 8, ["20008_0001_t2star.mha"]), ("anisotropic", 3, [])]
+)
+def test_real_datasets(shared_data, dataset, pairs, orphans):
+    pairing = pair_by_stem(shared_data / dataset / "ImagesTr", shared_data / dataset / "LabelsTr")
+
+    assert len(pairing) == pairs
+    assert [orphan.path.name for orphan in pairing.unpaired_images] == orphans
+    assert pairing.unpaired_labels == ()
+    assert all(pair.image.name[:10] == pair.label.name[:10] for pair in pairing)

@@ -1,0 +1,230 @@
+"""The table of spacings, and the target that follows."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monai_mriprep.dataset.pairing import pair_by_stem
+from monai_mriprep.dataset.statistics import (
+    SpacingStatistics,
+    check_axis_order,
+    derive_target,
+    statistics_of,
+    target_spacing,
+)
+from monai_mriprep.errors import HeaderError, OutputError, StatisticsError
+
+HEADER = "median_spacing,10th_percentile_spacing\n"
+EXPECTED = SpacingStatistics((3.3, 0.75, 0.5), (3.0, 0.5, 0.25))
+
+
+@pytest.fixture
+def table(tmp_path):
+    def write(text):
+        path = tmp_path / "mri_statistics.csv"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+GOOD = {
+    "blanks": HEADER + "[3.3 0.75 0.5],[3.0 0.5 0.25]\n",
+    "more blanks": HEADER + " [ 3.3   0.75 0.5 ] , [3  .5 .25]\n\n",
+    "commas, quoted": HEADER + '"[3.3, 0.75, 0.5]","3.0,0.5,0.25"\n',
+    "no brackets": HEADER + "3.3 0.75 0.5,3 0.5 0.25",
+    "parentheses": HEADER + "(3.3 0.75 0.5),(3 0.5 0.25)",
+    "numpy wrappers": HEADER + '"[np.float64(3.3), np.float64(0.75), np.float64(0.5)]","(numpy.float32(3), 0.5, .25)"',
+    "extra columns, other order": (
+        "median_size,10th_percentile_spacing,median_spacing\n[20 320 320],[3 0.5 0.25],[3.3 0.75 0.5]\n"
+    ),
+    "byte order mark, crlf": "\ufeff" + HEADER.replace("\n", "\r\n") + "[3.3 0.75 0.5],[3 0.5 0.25]\r\n",
+    "line break in a cell": HEADER + '"[3.3 0.75\n 0.5]",[3 0.5 0.25]\n',
+}
+
+
+@pytest.mark.parametrize("text", GOOD.values(), ids=GOOD)
+def test_tables_are_read_tolerantly(table, text):
+    assert SpacingStatistics.from_csv(table(text)) == EXPECTED
+
+
+BAD = {
+    "missing column": ("median_spacing\n[1 1 1]\n", "'10th_percentile_spacing' is missing"),
+    "column twice": ("median_spacing,median_spacing,10th_percentile_spacing\n1 1 1,1 1 1,1 1 1\n", "twice"),
+    "empty": ("", "'median_spacing' is missing"),
+    "no row": (HEADER, "no row"),
+    "two rows": (HEADER + "[1 1 1],[1 1 1]\n" * 2, r"2 rows; choose one with `statistics_row` \(0 to 1\)"),
+    "nan": (HEADER + "[nan 1 1],[1 1 1]\n", r"'median_spacing' holds '\[nan 1 1\]'"),
+    "infinite": (HEADER + "[1 1 1],[1 inf 1]\n", r"'10th_percentile_spacing' holds '\[1 inf 1\]'"),
+    "negative": (HEADER + "[1 -1 1],[1 1 1]\n", "three positive finite numbers"),
+    "zero": (HEADER + "[1 1 1],[0 1 1]\n", "three positive finite numbers"),
+    "text": (HEADER + "[a b c],[1 1 1]\n", "'\\[a b c\\]'"),
+    "two numbers": (HEADER + "[1 1],[1 1 1]\n", "three"),
+    "four numbers": (HEADER + "[1 1 1 1],[1 1 1]\n", "three"),
+    "empty cell": (HEADER + ",[1 1 1]\n", "three"),
+    "commas, not quoted": (HEADER + "[1, 1, 1],[1, 1, 1]\n", "quote cells that hold commas"),
+    "open quote": (HEADER + '"[1 1 1],[1 1 1]\n', "not a CSV"),
+    "code": (HEADER + "__import__('os'),[1 1 1]\n", "three"),
+}
+
+
+@pytest.mark.parametrize(("text", "problem"), BAD.values(), ids=BAD)
+def test_bad_tables_name_file_and_problem(table, text, problem):
+    path = table(text)
+
+    with pytest.raises(StatisticsError, match=problem) as caught:
+        SpacingStatistics.from_csv(path)
+
+    assert str(path) in str(caught.value)
+
+
+def test_files_that_are_no_tables(tmp_path):
+    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "long.csv").write_bytes(b"x" * (2 << 20))
+
+    with pytest.raises(StatisticsError, match="no such file"):
+        SpacingStatistics.from_csv(tmp_path / "gone.csv")
+    with pytest.raises(StatisticsError, match="no such file"):
+        SpacingStatistics.from_csv(tmp_path)
+    with pytest.raises(StatisticsError, match="text"):
+        SpacingStatistics.from_csv(tmp_path / "binary.csv")
+    with pytest.raises(StatisticsError, match="bytes"):
+        SpacingStatistics.from_csv(tmp_path / "long.csv")
+
+
+def test_a_row_can_be_chosen(table):
+    path = table(HEADER + "[9 9 9],[9 9 9]\n[3.3 0.75 0.5],[3 0.5 0.25]\n")
+
+    assert SpacingStatistics.from_csv(path, row=1) == EXPECTED
+    for row in (2, -1):
+        with pytest.raises(StatisticsError, match=f"statistics_row = {row}, but the rows are 0 to 1"):
+            SpacingStatistics.from_csv(path, row=row)
+
+
+def test_x_y_z_order_is_reversed_on_request(table):
+    path = table(HEADER + "[0.5 0.75 3.3],[0.25 0.5 3]\n")
+
+    assert SpacingStatistics.from_csv(path, axis_order="xyz") == EXPECTED
+
+
+positive = st.floats(1e-3, 1e3)
+triples = st.tuples(positive, positive, positive)
+
+
+@given(median=triples, p10=triples)
+def test_a_table_reads_back_to_the_same_numbers(tmp_path_factory, median, p10):
+    statistics, path = SpacingStatistics(median, p10), tmp_path_factory.getbasetemp() / "round_trip.csv"
+
+    statistics.to_csv(path)
+
+    assert SpacingStatistics.from_csv(path) == statistics
+
+
+def test_writing_leaves_nothing_beside_the_table(tmp_path):
+    EXPECTED.to_csv(tmp_path / "out.csv")
+    EXPECTED.to_csv(tmp_path / "out.csv")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+    assert (tmp_path / "out.csv").read_text() == HEADER + "[3.3 0.75 0.5],[3.0 0.5 0.25]\n"
+
+
+def test_a_table_that_cannot_be_written_is_an_error_of_ours(tmp_path):
+    (tmp_path / "folder.csv").mkdir()
+
+    with pytest.raises(OutputError, match="cannot write"):
+        EXPECTED.to_csv(tmp_path / "folder.csv")
+    with pytest.raises(OutputError, match="cannot write"):
+        EXPECTED.to_csv(tmp_path / "gone" / "out.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.csv"]
+
+
+@given(st.lists(triples, min_size=1, max_size=9))
+def test_statistics_are_numpys_linear_percentiles(spacings):
+    statistics = SpacingStatistics.from_spacings(spacings)
+
+    np.testing.assert_allclose(statistics.median, np.median(spacings, axis=0), atol=1e-9)
+    np.testing.assert_allclose(statistics.p10, np.percentile(spacings, 10, axis=0), atol=1e-9)
+
+
+def test_no_spacings_are_an_error():
+    with pytest.raises(StatisticsError, match="no spacings"):
+        SpacingStatistics.from_spacings([])
+    with pytest.raises(StatisticsError, match="a spacing must be three"):
+        SpacingStatistics.from_spacings([(1.0, np.nan, 1.0)])
+
+
+TARGETS = {
+    "isotropic": ((1, 1, 1), (0.5, 0.5, 0.5), (1, 1, 1)),
+    "below the limit": ((2.9, 1, 1), (1.5, 0.5, 0.5), (2.9, 1, 1)),
+    "exactly the limit": ((3, 1, 1), (1.5, 0.5, 0.5), (1.5, 1, 1)),
+    "the limit with float noise": ((3.3, 1.1, 1.1), (1.5, 0.5, 0.5), (1.5, 1.1, 1.1)),
+    "the limit with float32 noise": ((3.2999999986, 1.1, 1.1), (1.5, 0.5, 0.5), (1.5, 1.1, 1.1)),
+    "against x, not y": ((3, 2, 1), (1.5, 0.5, 0.5), (1.5, 2, 1)),
+    "fine y does not count": ((2, 0.5, 1), (1.5, 0.5, 0.5), (2, 0.5, 1)),
+}
+
+
+@pytest.mark.parametrize(("median", "p10", "target"), TARGETS.values(), ids=TARGETS)
+def test_target_rule(median, p10, target):
+    statistics = SpacingStatistics(median, p10)
+
+    assert target_spacing(statistics) == target
+    assert derive_target(statistics).spacing == target
+
+
+def test_the_derivation_is_told():
+    derived = derive_target(SpacingStatistics((6.5, 0.664062, 0.664062), (2.98, 0.5, 0.5)))
+
+    assert "(2.98, 0.664062, 0.664062) mm" in derived.text
+    assert "z/x = 9.788 >= 3" in derived.text
+    assert derived.warning is None
+
+
+def test_a_target_finer_along_z_than_in_plane_is_warned_about():
+    assert "finer along z" in (derive_target(SpacingStatistics((3, 1, 1), (0.5, 1, 1))).warning or "")
+    assert derive_target(SpacingStatistics((3, 1, 1), (1, 1, 1))).warning is None
+
+
+def test_a_table_in_x_y_z_order_is_found_out():
+    table = SpacingStatistics((0.5, 0.5, 5.0), (0.4, 0.4, 3.0))
+
+    with pytest.raises(StatisticsError, match=r"my\.csv.*`axis_order: xyz`"):
+        check_axis_order(table, (5.2, 0.5, 0.5), "my.csv")
+
+
+@pytest.mark.parametrize(
+    ("table", "headers"),
+    [
+        ((5, 0.5, 0.5), (5.2, 0.5, 0.5)),
+        ((1.0, 1.1, 1.15), (1.15, 1.1, 1.0)),
+        ((8, 0.5, 0.5), (5, 0.5, 0.5)),
+        ((3, 3, 3), (5, 0.5, 0.5)),
+    ],
+    ids=["agrees", "near-isotropic", "another sample", "neither order fits"],
+)
+def test_other_differences_are_no_reason_to_stop(table, headers):
+    check_axis_order(SpacingStatistics(table, table), headers, "my.csv")
+
+
+def test_real_tables_and_headers_agree(shared_data):
+    for dataset, target in {"mixed": (1, 1, 1), "anisotropic": (2.98, 0.664062, 0.664062)}.items():
+        root = shared_data / dataset
+        table = SpacingStatistics.from_csv(root / "mri_statistics.csv")
+        computed = statistics_of(pair_by_stem(root / "ImagesTr", root / "LabelsTr"))
+
+        check_axis_order(table, computed.median, "the table")
+        assert target_spacing(table) == target
+        assert target_spacing(computed) == pytest.approx(target, abs=1e-6)
+
+
+def test_statistics_read_headers_only(tmp_path, write_mha):
+    for name, spacing in {"a": "0.5 0.75 3", "b": "1 1 5"}.items():
+        write_mha(tmp_path / f"{name}.mha", body=b"\xff" * 48, ElementSpacing=spacing, CompressedData="True")
+
+    assert statistics_of(sorted(tmp_path.glob("*.mha"))).median == (4.0, 0.875, 0.75)
+
+
+def test_a_bad_header_stops_the_statistics(write_mha):
+    with pytest.raises(HeaderError, match="at least 1"):
+        statistics_of([write_mha(DimSize="0 0 0")])

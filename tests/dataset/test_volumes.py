@@ -1,0 +1,111 @@
+"""Names of volumes: stems, order, what is ignored and what is refused."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monai_mriprep.dataset.volumes import SUFFIXES, find_folders, list_volumes, natural_key, stem
+from monai_mriprep.errors import DatasetError
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a/b/10000_0001_0000.mha", "10000_0001_0000"),
+        ("x.nii.gz", "x"),
+        ("x.NII.GZ", "x"),
+        ("x.Mha", "x"),
+        ("a.b.nrrd", "a.b"),
+        ("x.mha.nii", "x.mha"),
+        ("x.gz", "x.gz"),
+        ("notes.txt", "notes.txt"),
+    ],
+)
+def test_stem_drops_the_volume_suffix_only(name, expected):
+    assert stem(name) == expected
+
+
+@given(st.text(st.characters(blacklist_characters="/\0", codec="utf-8"), min_size=1), st.sampled_from(SUFFIXES))
+def test_stem_undoes_adding_a_suffix(name, suffix):
+    assert stem(name + suffix) == name
+
+
+def test_natural_key_compares_numbers_by_value():
+    names = ["case_10", "case_2", "case_02", "a", "10", "9"]
+
+    assert sorted(names, key=natural_key) == ["9", "10", "a", "case_02", "case_2", "case_10"]
+
+
+@given(st.lists(st.text(max_size=8), max_size=6))
+def test_natural_key_orders_any_names(names):
+    backwards = names[::-1]
+
+    assert sorted(names, key=natural_key) == sorted(backwards, key=natural_key)
+
+
+def test_list_volumes_ignores_what_is_no_volume(tmp_path):
+    for name in ("b10.mha", "b9.nii.gz", ".hidden.mha", "._b9.nii.gz", "notes.txt", ".mha"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder.mha").mkdir()
+
+    assert [path.name for path in list_volumes(tmp_path)] == ["b9.nii.gz", "b10.mha"]
+
+
+def test_list_volumes_keeps_broken_links_for_the_header_to_report(tmp_path):
+    (tmp_path / "loop.mha").symlink_to("loop.mha")
+    (tmp_path / "gone.mha").symlink_to("nowhere.mha")
+
+    assert [path.name for path in list_volumes(tmp_path)] == ["gone.mha", "loop.mha"]
+
+
+def test_two_files_with_one_stem_are_refused_by_name(tmp_path):
+    for name in ("a.mha", "a.nii.gz", "b.mha"):
+        (tmp_path / name).touch()
+
+    with pytest.raises(DatasetError, match=r"'a\.mha' and 'a\.nii\.gz'"):
+        list_volumes(tmp_path)
+
+
+@pytest.mark.parametrize(("images", "labels"), [("ImagesTr", "LabelsTr"), ("imagesTr", "labelsTr")])
+def test_find_folders_takes_both_spellings(tmp_path, images, labels):
+    (tmp_path / images).mkdir()
+    (tmp_path / labels).mkdir()
+
+    folders = find_folders(tmp_path)
+
+    assert (folders.images, folders.labels) == (tmp_path / images, tmp_path / labels)
+
+
+def test_find_folders_follows_links(tmp_path):
+    real = tmp_path / "real"
+    for name in ("ImagesTr", "LabelsTr"):
+        (real / name).mkdir(parents=True)
+    (tmp_path / "link").symlink_to(real)
+
+    assert find_folders(tmp_path / "link").images.is_dir()
+
+
+def test_find_folders_names_what_it_looked_for(tmp_path):
+    (tmp_path / "ImagesTr").mkdir()
+
+    with pytest.raises(DatasetError, match="LabelsTr or labelsTr"):
+        find_folders(tmp_path)
+    with pytest.raises(DatasetError, match="is not a folder"):
+        find_folders(tmp_path / "nowhere")
+
+
+def test_both_spellings_at_once_are_refused(tmp_path):
+    for name in ("ImagesTr", "imagesTr", "LabelsTr"):
+        (tmp_path / name).mkdir(exist_ok=True)
+    if (tmp_path / "ImagesTr").samefile(tmp_path / "imagesTr"):
+        pytest.skip("this file system ignores case")
+
+    with pytest.raises(DatasetError, match="both ImagesTr and imagesTr"):
+        find_folders(tmp_path)
+
+
+def test_a_loop_of_links_is_a_named_error(tmp_path):
+    (tmp_path / "ImagesTr").symlink_to("ImagesTr")
+
+    with pytest.raises(DatasetError, match=r"ImagesTr cannot be followed"):
+        find_folders(tmp_path)

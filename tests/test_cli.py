@@ -1,0 +1,185 @@
+"""The commands as a user calls them: what they print, write and return."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from monai_mriprep.dataset.write import write_metaimage
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+needs_scans = pytest.mark.skipif(not SHARED.exists(), reason="the real scans of ../shared/data are not there")
+
+TABLE = "median_spacing,10th_percentile_spacing\n"
+PRE_FLIGHT_SECONDS = 2.0
+
+
+def cli(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "monai_mriprep", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """Two tiny pairs, 3 x 1 x 1 mm."""
+    root = tmp_path / "dataset"
+    rng = np.random.default_rng(0)
+    for folder in ("ImagesTr", "LabelsTr"):
+        (root / folder).mkdir(parents=True)
+    for name in ("10000_0001", "10001_0001"):
+        write_metaimage(root / f"ImagesTr/{name}_0000.mha", rng.integers(0, 99, (4, 8, 9), np.int16), (3.0, 1.0, 1.0))
+        write_metaimage(root / f"LabelsTr/{name}.mha", rng.integers(0, 3, (4, 8, 9), np.int16), (3.0, 1.0, 1.0))
+    return root
+
+
+@needs_scans
+def test_run_on_the_mixed_scans(tmp_path: Path) -> None:
+    result = cli("run", SHARED / "mixed", tmp_path / "out", "--workers", 2)
+    assert result.returncode == 0, result.stderr
+    warnings = [line for line in result.stderr.splitlines() if line.startswith("warning")]
+    assert len(warnings) == 1
+    assert "20008_0001_t2star.mha" in warnings[0]
+    assert "8 preprocessed" in result.stdout
+    for folder in ("imagesTr", "labelsTr"):
+        assert sorted({path.suffix for path in (tmp_path / "out" / folder).iterdir()}) == [".npz"]
+        assert len(list((tmp_path / "out" / folder).iterdir())) == 8
+
+
+def test_run_then_resume_then_overwrite(dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert "2 preprocessed" in cli("run", dataset, out, "--workers", 0).stdout
+    files = {path: path.stat().st_mtime_ns for path in out.rglob("*.npz")}
+    assert len(files) == 4
+
+    again = cli("run", dataset, out)
+    assert again.returncode == 0
+    assert "0 preprocessed, 2 already done" in again.stdout
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.npz")} == files
+
+    assert "2 preprocessed" in cli("run", dataset, out, "--workers", 0, "--overwrite").stdout
+    assert all(path.stat().st_mtime_ns > before for path, before in files.items())
+
+
+def test_a_run_stores_what_it_did(dataset: Path, tmp_path: Path) -> None:
+    cli("run", dataset, tmp_path / "out", "--workers", 0, "--set", "grid=nnunet")
+    stored = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert stored["recipe"]["grid"] == "nnunet"
+    assert stored["target_spacing"] == [3.0, 1.0, 1.0]
+    assert "computed from headers" in stored["derivation"]
+    assert stored["versions"]["monai"]
+    assert (tmp_path / "out" / "mri_statistics.csv").read_text().startswith(TABLE)
+    assert not (dataset / "mri_statistics.csv").exists()
+
+
+def test_one_bad_case_does_not_stop_the_others(dataset: Path, tmp_path: Path) -> None:
+    shutil.copy(dataset / "LabelsTr/10000_0001.mha", tmp_path / "kept.mha")
+    write_metaimage(dataset / "LabelsTr/10000_0001.mha", np.zeros((4, 8, 9), np.int16), (3.0, 1.0, 2.0))
+    result = cli("run", dataset, tmp_path / "out", "--workers", 2)
+    assert result.returncode == 1
+    assert "1 preprocessed, 1 FAILED" in result.stdout
+    assert "10000_0001_0000" in result.stdout
+    assert "spacing" in result.stdout
+    assert len(list((tmp_path / "out").rglob("*.npz"))) == 2
+
+    shutil.copy(tmp_path / "kept.mha", dataset / "LabelsTr/10000_0001.mha")
+    mended = cli("run", dataset, tmp_path / "out", "--workers", 0)
+    assert mended.returncode == 0
+    assert "1 preprocessed, 1 already done" in mended.stdout
+
+
+BAD_TABLES = {
+    "x y z order": (TABLE + "[1 1 3],[1 1 3]\n", "axis_order: xyz"),
+    "missing column": ("median_spacing\n[3 1 1]\n", "10th_percentile_spacing"),
+    "two rows": (TABLE + "[3 1 1],[3 1 1]\n[3 1 1],[3 1 1]\n", "statistics_row"),
+    "nan": (TABLE + "[3 nan 1],[3 1 1]\n", "median_spacing"),
+    "negative": (TABLE + "[3 1 1],[3 -1 1]\n", "10th_percentile_spacing"),
+    "text": (TABLE + "[3 1 one],[3 1 1]\n", "median_spacing"),
+    "empty": ("", "mri_statistics.csv"),
+}
+
+
+@pytest.mark.parametrize(("text", "named"), BAD_TABLES.values(), ids=BAD_TABLES.keys())
+def test_a_bad_table_is_refused_at_once(dataset: Path, tmp_path: Path, text: str, named: str) -> None:
+    (dataset / "mri_statistics.csv").write_text(text)
+    assert_refused(tmp_path / "out", "mri_statistics.csv", named, "run", dataset, tmp_path / "out")
+
+
+BAD_RECIPES = {
+    "unknown key": ("gird: nnunet\n", "grid"),
+    "wrong type": ("order: cubic\n", "order"),
+    "wrong value": ("grid: nnu\n", "nnunet"),
+    "duplicate key": ("grid: monai\ngrid: nnunet\n", "grid"),
+    "python tag": ("grid: !!python/object/apply:os.system [ls]\n", "tag"),
+}
+
+
+@pytest.mark.parametrize(("text", "named"), BAD_RECIPES.values(), ids=BAD_RECIPES.keys())
+def test_a_bad_recipe_is_refused_at_once(dataset: Path, tmp_path: Path, text: str, named: str) -> None:
+    (tmp_path / "recipe.yaml").write_text(text)
+    arguments = ("run", dataset, tmp_path / "out", "--config", tmp_path / "recipe.yaml")
+    assert_refused(tmp_path / "out", "recipe.yaml", named, *arguments)
+
+
+def assert_refused(out: Path, file: str, named: str, *arguments: object) -> None:
+    start = time.monotonic()
+    result = cli(*arguments)
+    seconds = time.monotonic() - start
+    assert result.returncode == 2
+    messages = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+    assert len(messages) == 1
+    assert file in messages[0]
+    assert named in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not out.exists()
+    assert seconds < PRE_FLIGHT_SECONDS
+
+
+def test_images_without_labels_are_an_error(dataset: Path, tmp_path: Path) -> None:
+    shutil.rmtree(dataset / "LabelsTr")
+    (dataset / "LabelsTr").mkdir()
+    result = cli("run", dataset, tmp_path / "out")
+    assert result.returncode == 2
+    assert "10000_0001_0000.mha" in result.stderr
+
+
+def test_output_may_not_go_into_the_dataset(dataset: Path) -> None:
+    result = cli("run", dataset, dataset / "ImagesTr")
+    assert result.returncode == 2
+    assert "choose another output folder" in result.stderr
+
+
+def test_stats_reads_back_to_the_same_target(dataset: Path, tmp_path: Path) -> None:
+    printed = cli("stats", dataset)
+    written = cli("stats", dataset, "--output", tmp_path / "table.csv")
+    assert printed.returncode == written.returncode == 0
+    assert printed.stdout == (tmp_path / "table.csv").read_text()
+    run = cli("run", dataset, tmp_path / "out", "--workers", 0, "--set", f"statistics={tmp_path / 'table.csv'}")
+    assert "target spacing (3, 1, 1)" in run.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["stats", "--help"]])
+def test_help_loads_neither_torch_nor_monai(arguments: list[str]) -> None:
+    code = (
+        "import sys\n"
+        "from monai_mriprep.cli import main\n"
+        f"sys.argv = ['monai-mriprep', *{arguments!r}]\n"
+        "try:\n    main()\n"
+        "finally:\n    print({'torch', 'monai', 'itk', 'pandas', 'scipy'} & set(sys.modules), file=sys.stderr)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "Usage:" in result.stdout
+    assert result.stderr.strip() == "set()"
+
+
+def test_usage_errors() -> None:
+    result = cli("run")
+    assert result.returncode == 2
+    assert "Missing argument" in result.stderr
+    assert cli("nonsense").returncode == 2
