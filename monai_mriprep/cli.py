@@ -6,6 +6,7 @@ Exit status: 0 all well; 1 finished, but some cases failed or something needs at
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from monai_mriprep.errors import MriprepError
+from monai_mriprep.errors import MriprepError, RecipeError
 
 if TYPE_CHECKING:
     from monai_mriprep.recipe import Recipe
@@ -41,6 +42,10 @@ Settings = Annotated[
 Workers = Annotated[
     int | None, typer.Option("--workers", "-w", min=0, help="Processes; 0 works in this one.", show_default="all cores")
 ]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option("--max-memory", metavar="SIZE", help="For all processes, such as 12G.", show_default="what there is"),
+]
 
 
 @app.command()
@@ -52,6 +57,7 @@ def run(
     workers: Workers = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do finished cases again.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop after the first failed case.")] = False,
+    max_memory: MaxMemory = None,
 ) -> int:
     """Preprocess a dataset. Finished cases are skipped, so an interrupted run is resumed by the same command."""
     from monai_mriprep.run.plan import plan_run
@@ -67,7 +73,7 @@ def run(
         from monai_mriprep.run.preprocess import execute  # loads MONAI, which takes seconds
 
         with _progress() as observe:
-            return _summarize(execute(session, workers, fail_fast, observe))
+            return _summarize(execute(session, workers, fail_fast, _bytes(max_memory), observe))
 
 
 @app.command()
@@ -88,7 +94,7 @@ def stats(
     statistics = statistics_of(pairing)
     derived = derive_target(statistics)
     _log(f"{len(pairing)} paired images; {derived.text}")
-    _warn([] if derived.warning is None else [derived.warning])
+    _warn(derived.warnings)
     if output is None:
         typer.echo(statistics.as_csv(), nl=False)
     else:
@@ -114,14 +120,25 @@ def demo(
     return status
 
 
+class _Terminated(BaseException):
+    """SIGTERM, raised so that workers are ended and the lock is freed on the way out."""
+
+
+def _terminate(signum: int, frame: object) -> None:
+    raise _Terminated
+
+
 def main() -> None:
     """Run the command line; every error that we raise on purpose becomes one message."""
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         status = app(standalone_mode=False)
     except MriprepError as error:
         status = _fail(str(error))
     except KeyboardInterrupt:
         status = _fail("interrupted; the same command resumes", INTERRUPTED)
+    except _Terminated:
+        status = _fail("terminated; the same command resumes", TERMINATED)
     except typer.Abort:
         status = INTERRUPTED
     except Exception as error:
@@ -142,6 +159,23 @@ def _recipe(config: Path | None, settings: list[str] | None) -> Recipe:
     from monai_mriprep.recipe import load_recipe
 
     return load_recipe(config, settings or ())
+
+
+def _bytes(size: str | None) -> int | None:
+    """Parse ``12G``, ``900M`` or a number of bytes; 1K is 1024."""
+    if size is None:
+        return None
+    number, unit = size.strip().upper().removesuffix("IB").removesuffix("B"), 1
+    if number[-1:] in "KMGT" and number:
+        number, unit = number[:-1], 1024 ** (1 + "KMGT".index(number[-1]))
+    try:
+        value = int(float(number) * unit)
+    except (ValueError, OverflowError):
+        value = 0
+    if value <= 0:
+        msg = f"--max-memory {size}: expected a size such as 12G or 900M"
+        raise RecipeError(msg)
+    return value
 
 
 def _log(message: str) -> None:
@@ -197,4 +231,6 @@ def _summarize(summary: RunSummary) -> int:
     typer.echo(f"{', '.join(counts)} in {summary.seconds:.1f} s: {summary.output_root}")
     for result in summary.failed:
         typer.echo(f"  failed: {result.case}: {result.error}")
+    if summary.stopped:
+        return _fail(f"stopped: {summary.stopped}", ATTENTION)
     return ATTENTION if summary.failed else OK

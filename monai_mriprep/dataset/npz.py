@@ -234,7 +234,7 @@ _UNREADABLE = (
 
 
 def _require_whole_comment(raw: bytes, comment: bytes) -> None:
-    """zipfile takes a comment that is cut off for a shorter one, and the affine would be lost without a word."""
+    """Zipfile takes a comment that is cut off for a shorter one, and the affine would be lost without a word."""
     if not raw.endswith(comment_field(comment)):
         msg = "the end of the archive is truncated, or something follows it"
         raise ValueError(msg)

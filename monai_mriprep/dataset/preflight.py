@@ -12,9 +12,11 @@ from monai_mriprep.types import DIRECTION_TOLERANCE, ORIGIN_TOLERANCE_MM, SPACIN
 from monai_mriprep.volume.geometry import Grid, same_grid_problem
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
-__all__ = ["check_pair"]
+__all__ = ["check_grids", "check_pair"]
 
 EXTENT_TOLERANCE_VOXELS = 0.05
 """Two grids whose corners differ less fill the same box."""
@@ -35,14 +37,32 @@ def check_pair(image: Header, label: Header, policy: GeometryPolicy = "strict") 
     GeometryError
         With both geometries, the tolerance that was exceeded, and what can be done.
     """
-    problem = same_grid_problem(image.grid, label.grid)
-    if problem is None or policy == "resample_label":
-        return
-    msg = (
-        f"image and label differ in {problem} ({_TOLERANCES[problem]})\n"
-        f"  image {image.path}: {image.grid}\n  label {label.path}: {label.grid}\n  {_advice(image.grid, label.grid)}"
-    )
-    raise GeometryError(msg)
+    if policy == "strict":
+        check_grids(image.path, image.grid, label.path, label.grid)
+
+
+def check_grids(image: Path | str, image_grid: Grid, label: Path | str, label_grid: Grid) -> None:
+    """Refuse two volumes that do not lie on one grid, within the tolerances of `monai_mriprep.types`.
+
+    Parameters
+    ----------
+    image, label
+        What to call the two in the message.
+    image_grid, label_grid
+        Where they lie.
+
+    Raises
+    ------
+    GeometryError
+        With both geometries, the tolerance that was exceeded, and what can be done.
+    """
+    problem = same_grid_problem(image_grid, label_grid)
+    if problem is not None:
+        msg = (
+            f"image and label differ in {problem} ({_TOLERANCES[problem]})\n"
+            f"  image {image}: {image_grid}\n  label {label}: {label_grid}\n  {_advice(image_grid, label_grid)}"
+        )
+        raise GeometryError(msg)
 
 
 _TOLERANCES = {

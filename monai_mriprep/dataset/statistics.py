@@ -146,13 +146,13 @@ class TargetDerivation:
         In mm, z y x.
     text
         One line that explains it.
-    warning
-        Set where z ends finer than in-plane.
+    warnings
+        Not empty where z ends finer than in-plane.
     """
 
     spacing: Spacing
     text: str
-    warning: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def statistics_of(images: Pairing | Iterable[str | Path]) -> SpacingStatistics:
@@ -198,7 +198,7 @@ def derive_target(statistics: SpacingStatistics) -> TargetDerivation:
         f"the target spacing {_show(target)} mm (z y x) is finer along z than in-plane; "
         "check that the statistics are in z y x order, or set the target yourself"
     )
-    return TargetDerivation(target, text, warning)
+    return TargetDerivation(target, text, (warning,))
 
 
 def check_axis_order(table: SpacingStatistics, header_median: Sequence[float], source: str) -> None:

@@ -64,7 +64,7 @@ def _line(result: Result) -> str:
     size, becomes = (" x ".join(map(str, grid["shape"])) for grid in (source, target))
     spacing = " x ".join(f"{value:.3g}" for value in source["spacing"])
     foreground = f"{facts['foreground']['mean']:.1f} +- {facts['foreground']['std']:.1f}"
-    labels = ", ".join(f"{value}: {count}" for value, count in facts["labels"]["after"].items() if value)
+    labels = ", ".join(f"{value}: {count}" for value, count in facts["labels"]["after"].items() if value != "0")
     return f"{result.case:<18} {size:<16} {spacing:<18} -> {becomes:<16} {foreground:<18} {labels}"
 
 

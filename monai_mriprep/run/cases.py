@@ -68,6 +68,11 @@ class Job:
         return self.output_root / ".partial"
 
     @property
+    def manifest(self) -> Path:
+        """The file of the records."""
+        return self.output_root / "manifest.jsonl"
+
+    @property
     def fingerprint(self) -> str:
         """Equal for equal recipe, target and algorithm; hexadecimal."""
         facts = {"recipe": self.recipe.fingerprint(), "target": list(self.target), "algorithm": ALGORITHM_VERSION}
@@ -87,7 +92,7 @@ class FileFacts:
     def of(cls, path: Path, sha256: str | None = None) -> FileFacts:
         """Read them, the hash too unless it is known already."""
         status = path.stat()
-        return cls(str(path), status.st_size, status.st_mtime_ns, sha256 or sha256_of(path))
+        return cls(str(path.absolute()), status.st_size, status.st_mtime_ns, sha256 or sha256_of(path))
 
 
 def sha256_of(path: Path) -> str:
@@ -122,6 +127,11 @@ class Result:
     error: str | None = None
     warnings: tuple[str, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def stops_run(self) -> bool:
+        """No other case can succeed where this one failed: the disk is full."""
+        return bool(self.facts.get("disk_full"))
 
     def record(self) -> dict[str, Any]:
         """The line for the manifest."""

@@ -11,31 +11,29 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from monai_mriprep.dataset.npz import WrittenFile
+from monai_mriprep.run.cases import Result
 
 __all__ = ["commit_files", "forget", "recover"]
 
 
-def commit_files(partial: Path, case: str, facts: dict[str, Any], files: Sequence[WrittenFile]) -> None:
+def commit_files(partial: Path, result: Result, files: Sequence[WrittenFile]) -> None:
     """Enter the files in the journal, then move them into place.
 
     Parameters
     ----------
     partial
         Folder of the temporary files, which holds the journal too.
-    case
-        Its name.
-    facts
-        The record, kept in the entry until the manifest has it.
+    result
+        Kept in the entry until the manifest has its record.
     files
         Complete and synced, in the order in which they are moved.
     """
     moves = [[file.temporary.name, f"{file.final.parent.name}/{file.final.name}"] for file in files]
-    entry = json.dumps({"case": case, "facts": facts, "moves": moves})
-    _write_synced(_entry(partial, case), entry)
+    _write_synced(_entry(partial, result.case), json.dumps({"result": asdict(result), "moves": moves}))
     _move(partial, moves)
 
 
@@ -44,13 +42,13 @@ def forget(partial: Path, case: str) -> None:
     _entry(partial, case).unlink(missing_ok=True)
 
 
-def recover(partial: Path) -> list[dict[str, Any]]:
-    """Finish what a crash interrupted, and clear away what it left.
+def recover(partial: Path) -> list[Result]:
+    """Finish what a crash interrupted, and clear away what it left; no worker may be alive.
 
     Returns
     -------
-    list of dict
-        Case and facts of each entry whose files are now in place; give them to the manifest, then `forget` them.
+    list of Result
+        Those whose files are now in place; give them to the manifest, then `forget` them.
     """
     entries = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(partial.glob("*.journal"))]
     for entry in entries:
@@ -58,7 +56,7 @@ def recover(partial: Path) -> list[dict[str, Any]]:
     for path in partial.glob("*"):
         if path.suffix != ".journal":
             path.unlink()
-    return entries
+    return [Result(**{**entry["result"], "warnings": tuple(entry["result"]["warnings"])}) for entry in entries]
 
 
 def _entry(partial: Path, case: str) -> Path:

@@ -37,7 +37,7 @@ def decide(job: Job, case: Case, record: Mapping[str, Any] | None) -> Decision:
     if record.get("fingerprint") != job.fingerprint:
         return Decision("redo", "recipe, target spacing or version changed")
     for role, path in (("image", case.image), ("label", case.label)):
-        if not _is_recorded(path, record["sources"][role]) or record["sources"][role]["path"] != str(path):
+        if not _is_recorded(path, record["sources"][role]):
             return Decision("redo", f"source {role} changed: {path}")
     for role, path in (("image", case.image_npz), ("label", case.label_npz)):
         if not _is_recorded(path, record["outputs"][role]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -9,7 +10,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Manifest"]
+from monai_mriprep.errors import DiskFullError, OutputError
+
+__all__ = ["Manifest", "is_disk_full"]
+
+
+def is_disk_full(error: OSError) -> bool:
+    """No space, or no more of one's quota."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 class Manifest:
@@ -27,13 +35,39 @@ class Manifest:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def append(self, record: Mapping[str, Any]) -> None:
-        """Add one event; the time is put in."""
+    def append(self, record: Mapping[str, Any], sync: bool = True) -> None:
+        """Add one event; the time is put in.
+
+        Parameters
+        ----------
+        record
+            What JSON can hold.
+        sync
+            Wait until a power cut cannot take it back.
+
+        Raises
+        ------
+        DiskFullError
+            If there is no space left for it.
+        OutputError
+            If it cannot be written for another reason.
+        """
         line = json.dumps({**record, "time": round(time.time(), 3)}) + "\n"
+        try:
+            self._append(line, sync)
+        except OSError as error:
+            kind = DiskFullError if is_disk_full(error) else OutputError
+            msg = f"{self.path}: the record cannot be written ({error.strerror}); free space or mend it, then run again"
+            raise kind(msg) from error
+
+    def _append(self, line: str, sync: bool) -> None:
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:
-            os.write(descriptor, (self._missing_newline(descriptor) + line).encode())
-            os.fsync(descriptor)
+            content = (self._missing_newline(descriptor) + line).encode()
+            if os.write(descriptor, content) < len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if sync:
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
 

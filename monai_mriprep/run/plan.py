@@ -100,14 +100,12 @@ def _choose_target(root: Path, recipe: Recipe, pairing: Pairing, headers: dict[P
         computed = _statistics_of_headers(pairing, headers)
         derived = derive_target(computed)
         note = f"{root}: no {STATISTICS_NAME}; computed from the headers of {len(pairing)} paired images"
-        warnings = (note,) if derived.warning is None else (note, derived.warning)
-        return _Choice(derived.spacing, f"{derived.text} (computed from headers)", computed, warnings)
+        return _Choice(derived.spacing, f"{derived.text} (computed from headers)", computed, (note, *derived.warnings))
     table = SpacingStatistics.from_csv(path, recipe.statistics_row, recipe.axis_order)
     if recipe.axis_order is None:
         check_axis_order(table, _statistics_of_headers(pairing, headers).median, str(path))
     derived = derive_target(table)
-    warnings = () if derived.warning is None else (derived.warning,)
-    return _Choice(derived.spacing, f"{derived.text} (from {path})", None, warnings)
+    return _Choice(derived.spacing, f"{derived.text} (from {path})", None, derived.warnings)
 
 
 def _statistics_of_headers(pairing: Pairing, headers: dict[Path, Header | None]) -> SpacingStatistics:

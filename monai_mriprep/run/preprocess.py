@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 from monai_mriprep.errors import MriprepWarning
 from monai_mriprep.recipe import Recipe
-from monai_mriprep.run.cases import Result
+from monai_mriprep.run.cases import Case, Result
+from monai_mriprep.run.memory import MAIN_BYTES, WORKER_BYTES, available_memory, in_batches
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.process import process_case
 from monai_mriprep.run.session import RunSummary, Session, open_session
-from monai_mriprep.run.workers import run_cases
+from monai_mriprep.run.workers import run_in_workers, run_serially
 
 __all__ = ["Observer", "execute", "preprocess"]
 
@@ -65,6 +66,7 @@ def execute(
     session: Session,
     workers: int | None = None,
     fail_fast: bool = False,
+    max_memory: int | None = None,
     observe: Observer = lambda result, finished, total: None,
 ) -> RunSummary:
     """Work on what a session has to do.
@@ -77,21 +79,47 @@ def execute(
         As in `preprocess`.
     fail_fast
         Stop after the first case that fails.
+    max_memory
+        Bytes that all processes together may use; by default what the machine, its cgroup or ulimit allow. It bounds
+        how many cases run at once; a case that cannot fit is not attempted, and fails.
     observe
         Called after each case.
     """
     start = time.perf_counter()
-    plan, todo = session.plan, session.todo
+    workers = default_workers() if workers is None else workers
+    memory = available_memory() if max_memory is None else max_memory
     results: list[Result] = []
-    for result in run_cases(partial(process_case, plan.job), todo, default_workers() if workers is None else workers):
+    for result in _results(session, workers, memory):
         session.record(result)
         results.append(result)
-        observe(result, len(results), len(todo))
-        if fail_fast and result.status == "failed":
+        observe(result, len(results), len(session.todo))
+        if result.stops_run or (fail_fast and result.status == "failed"):
             break
     done, failed = (tuple(r for r in results if r.status == status) for status in ("done", "failed"))
+    stopped = next((result.error for result in failed if result.stops_run), None)
     seconds = time.perf_counter() - start
-    return RunSummary(plan.job.output_root, done, failed, session.skipped, plan.warnings, seconds)
+    plan = session.plan
+    return RunSummary(plan.job.output_root, done, failed, session.skipped, plan.warnings, seconds, stopped)
+
+
+def _results(session: Session, workers: int, memory: int) -> Iterator[Result]:
+    """Work on the cases in batches that the memory allows."""
+    work = partial(process_case, session.plan.job)
+    for fitting, cases in in_batches(session.todo, max(1, workers), memory):
+        if fitting == 0:
+            yield from (Result(case.name, "failed", _too_large(case, memory)) for case in cases)
+        elif workers == 0:
+            yield from run_serially(work, cases)
+        else:
+            yield from run_in_workers(work, cases, fitting, session.interrupted)
+
+
+def _too_large(case: Case, memory: int) -> str:
+    return (
+        f"not attempted: the case needs about {case.bytes_needed / 2**20:.0f} MiB beside the "
+        f"{(MAIN_BYTES + WORKER_BYTES) / 2**20:.0f} MiB of the program, and {memory / 2**20:.0f} MiB may be used; "
+        "use a machine with more memory, raise --max-memory, or choose a coarser target spacing"
+    )
 
 
 def default_workers() -> int:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 import time
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
 from monai_mriprep.dataset.npz import WrittenFile, stage_npz
-from monai_mriprep.errors import MriprepError, MriprepWarning
+from monai_mriprep.errors import DiskFullError, MriprepError, MriprepWarning
 from monai_mriprep.pipeline import build_transforms
 from monai_mriprep.run.cases import Case, FileFacts, Job, Result, grid_facts
 from monai_mriprep.run.commit import commit_files
+from monai_mriprep.run.manifest import Manifest, is_disk_full
 from monai_mriprep.transforms.volumes import grid_of, npz_volume
 from monai_mriprep.volume.labels import label_histogram, vanished_labels
 
@@ -34,21 +36,36 @@ def process_case(job: Job, case: Case) -> Result:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", MriprepWarning)
         try:
-            facts, error = _carry_out(job, case), None
-        except MriprepError as problem:
-            facts, error = {}, str(problem)
+            Manifest(job.manifest).append({"event": "started", "case": case.name, "pid": os.getpid()}, sync=False)
+            facts, files = _carry_out(job, case)
+            result = Result(case.name, "done", None, _messages(caught), facts)
+            commit_files(job.partial, result, files)
         except Exception as problem:  # noqa: BLE001 - the border: one bad case must not stop the others
-            facts, error = {"traceback": traceback.format_exc()}, _unexpected(problem, case)
-    messages = tuple(str(w.message) for w in caught if issubclass(w.category, MriprepWarning))
-    return Result(case.name, "failed" if error else "done", error, messages, facts)
+            return Result(case.name, "failed", _explain(problem, case), _messages(caught), _circumstances(problem))
+    return result
 
 
-def _unexpected(problem: Exception, case: Case) -> str:
-    """What torch, numpy and the system say when memory or disk run out, in our words; else the error as it is."""
+def _messages(caught: Sequence[warnings.WarningMessage]) -> tuple[str, ...]:
+    return tuple(str(warning.message) for warning in caught if issubclass(warning.category, MriprepWarning))
+
+
+def _explain(problem: Exception, case: Case) -> str:
+    """What numpy, torch and the system say when memory or disk run out, in our words; else the error as it is."""
     text = f"{type(problem).__name__}: {problem}"
+    if isinstance(problem, MriprepError):
+        return str(problem)
+    if isinstance(problem, OSError) and is_disk_full(problem):
+        return f"no space left on the disk of {case.image_npz.parent}; free some, then run the same command again"
     if isinstance(problem, MemoryError) or "can't allocate memory" in text:
         return f"out of memory (the case needs about {case.bytes_needed / 2**20:.0f} MiB): {text}"
     return f"unexpected {text}"
+
+
+def _circumstances(problem: Exception) -> dict[str, Any]:
+    """What else the record of a failed case holds."""
+    full = isinstance(problem, DiskFullError) or (isinstance(problem, OSError) and is_disk_full(problem))
+    expected = full or isinstance(problem, MriprepError | MemoryError)
+    return {"disk_full": full} if expected else {"traceback": "".join(traceback.format_exception(problem))}
 
 
 class _Stopwatch:
@@ -64,7 +81,8 @@ class _Stopwatch:
         self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - start, 4)
 
 
-def _carry_out(job: Job, case: Case) -> dict[str, Any]:
+def _carry_out(job: Job, case: Case) -> tuple[dict[str, Any], tuple[WrittenFile, ...]]:
+    """The facts for the record, and the files, complete but not yet in place; in the order to move them."""
     watch = _Stopwatch()
     load, *steps = build_transforms(job.recipe, job.target).transforms
     data: dict[str, Any] = {"image": str(case.image), "label": str(case.label)}
@@ -93,12 +111,16 @@ def _carry_out(job: Job, case: Case) -> dict[str, Any]:
         "target_grid": grid_facts(grid_of(image)),
         "spacing": list(job.target),
         "foreground": {name: image.meta[f"foreground_{name}"] for name in ("mean", "std", "voxels")},
-        "labels": {"before": before, "after": after},
+        "labels": {"before": _for_json(before), "after": _for_json(after)},
         "seconds": watch.seconds,
         "peak_mib": _peak_mib(),
     }
-    commit_files(job.partial, case.name, facts, (label_file, image_file))
-    return facts
+    return facts, (label_file, image_file)
+
+
+def _for_json(histogram: dict[int, int]) -> dict[str, int]:
+    """JSON knows only text as keys."""
+    return {str(value): count for value, count in histogram.items()}
 
 
 def _output(file: WrittenFile) -> dict[str, Any]:

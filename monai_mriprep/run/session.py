@@ -60,6 +60,13 @@ class Session:
         self.manifest.append(result.record())
         forget(self.plan.job.partial, result.case)
 
+    def interrupted(self) -> tuple[list[Result], set[str]]:
+        """After workers have died: results that were finished but not recorded, and cases that were under way."""
+        finished = recover(self.plan.job.partial)
+        latest = self.manifest.latest()
+        under_way = {name for name, event in latest.items() if event["event"] == "started"}
+        return finished, under_way - {result.case for result in finished}
+
 
 @dataclass(frozen=True)
 class RunSummary:
@@ -77,6 +84,8 @@ class RunSummary:
         Of the dataset as a whole; those of a case stand in its result.
     seconds
         Wall time spent on the cases.
+    stopped
+        Why the run was stopped before its last case, or None.
     """
 
     output_root: Path
@@ -85,6 +94,7 @@ class RunSummary:
     skipped: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
+    stopped: str | None = None
 
 
 @contextmanager
@@ -108,13 +118,13 @@ def open_session(plan: RunPlan, overwrite: bool = False) -> Iterator[Session]:
     job, root = plan.job, plan.job.output_root
     _make_folders(root, root / "imagesTr", root / "labelsTr", job.partial)
     with exclusive(root / ".lock"):
-        manifest = Manifest(root / "manifest.jsonl")
-        for entry in recover(job.partial):
-            manifest.append(Result(entry["case"], "done", facts=entry["facts"]).record())
-            forget(job.partial, entry["case"])
+        manifest = Manifest(job.manifest)
         if plan.computed_statistics is not None:
             plan.computed_statistics.to_csv(root / STATISTICS_NAME)
         _write_json(root / "run.json", _description(plan))
+        for result in recover(job.partial):
+            manifest.append(result.record())
+            forget(job.partial, result.case)
         records = {} if overwrite else manifest.latest()
         yield Session(plan, manifest, tuple((case, decide(job, case, records.get(case.name))) for case in plan.cases))
 

@@ -1,10 +1,20 @@
-"""Three ways to get cases done; each hands every case to the same function and yields results as they come."""
+"""Ways to get cases done. Each hands every case to the same function and yields results as they come.
+
+A worker that dies takes PyTorch's loader with it: the loader raises and drops what the others have finished. So every
+case is announced before it is started and entered in a journal when it is finished; after a death the finished ones
+are collected from there, those that were under way are tried once more, each alone, and the rest gets a new loader.
+"""
 
 from __future__ import annotations
 
+import ctypes
+import multiprocessing
+import multiprocessing.connection
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, Literal
 
 import torch
 from monai.data.dataloader import DataLoader
@@ -12,16 +22,27 @@ from monai.data.dataset import Dataset
 
 from monai_mriprep.run.cases import Case, Result
 
-__all__ = ["run_cases"]
+__all__ = ["run_in_workers", "run_serially"]
 
 Work = Callable[[Case], Result]
 
-START_METHOD = "fork" if sys.platform == "linux" else "spawn"
+START_METHOD: Literal["fork", "spawn"] = "fork" if sys.platform == "linux" else "spawn"
 """Forked workers inherit the loaded libraries; importing MONAI again costs each 4 seconds."""
 
 
-def run_cases(work: Work, cases: Sequence[Case], workers: int) -> Iterator[Result]:
-    """Yield each case's result as soon as it is there.
+PR_SET_PDEATHSIG = 1
+"""Linux's request to be signalled when the parent dies (``prctl(2)``): no orphan goes on writing."""
+
+
+def run_serially(work: Work, cases: Sequence[Case]) -> Iterator[Result]:
+    """Do the cases one after the other in this process."""
+    yield from map(work, cases)
+
+
+def run_in_workers(
+    work: Work, cases: Sequence[Case], workers: int, interrupted: Callable[[], tuple[list[Result], set[str]]]
+) -> Iterator[Result]:
+    """Do the cases in worker processes; whatever happens to a worker, each case gets its result.
 
     Parameters
     ----------
@@ -30,22 +51,48 @@ def run_cases(work: Work, cases: Sequence[Case], workers: int) -> Iterator[Resul
     cases
         In the order in which they are started.
     workers
-        Processes; 0 works in this process.
+        Processes, at least 1.
+    interrupted
+        Called after a death, when no worker is left: the results of cases that were finished but not yet yielded,
+        and the names of those that were under way.
     """
-    if workers == 0 or not cases:
-        yield from map(work, cases)
-        return
-    dataset = Dataset(cases, transform=work)
-    yield from DataLoader(
-        dataset,
+    left = {case.name: case for case in cases}
+    while left:
+        try:
+            for result in _load(work, list(left.values()), workers):
+                del left[result.case]
+                yield result
+        except _WorkerDeathError:
+            finished, under_way = interrupted()
+            for result in finished:
+                if left.pop(result.case, None) is not None:
+                    yield result
+            for name in under_way & left.keys():
+                yield _alone(work, left.pop(name))
+
+
+class _WorkerDeathError(Exception):
+    """A worker has ended before its work."""
+
+
+def _load(work: Work, cases: Sequence[Case], workers: int) -> Iterator[Result]:
+    loader = DataLoader(
+        Dataset(cases, transform=work),
         batch_size=1,
         num_workers=min(workers, len(cases)),
         collate_fn=_only,
         prefetch_factor=1,
         in_order=False,
         multiprocessing_context=START_METHOD,
-        worker_init_fn=_one_thread,
+        worker_init_fn=_start_worker,
     )
+    with _own_children_ended():
+        try:
+            yield from loader
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise _WorkerDeathError from error
 
 
 def _only(batch: Sequence[Any]) -> Any:
@@ -53,5 +100,56 @@ def _only(batch: Sequence[Any]) -> Any:
     return batch[0]
 
 
-def _one_thread(_: int) -> None:
+def _start_worker(_: int = 0) -> None:
+    """One thread; and signals are the main process's business, which ends its workers itself."""
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@contextmanager
+def _own_children_ended() -> Iterator[None]:
+    """End the processes that were started inside, at once: an interrupted run must not wait for a long case."""
+    others = set(multiprocessing.active_children())
+    try:
+        yield
+    except BaseException:
+        started = set(multiprocessing.active_children()) - others
+        for child in started:
+            child.terminate()
+        for child in started:
+            child.join(timeout=1)
+            if child.is_alive():
+                child.kill()
+        raise
+
+
+def _alone(work: Work, case: Case) -> Result:
+    """Try a case in a process of its own; if that dies too, the case is what kills it."""
+    context = multiprocessing.get_context(START_METHOD)
+    receiver, sender = context.Pipe(duplex=False)
+    with _own_children_ended():
+        process = context.Process(target=_send_result, args=(sender, work, case))
+        process.start()
+        sender.close()
+        try:
+            result: Result | None = receiver.recv()
+        except EOFError:
+            result = None
+        process.join()
+    return result or Result(case.name, "failed", _cause_of_death(case, process.exitcode))
+
+
+def _send_result(sender: multiprocessing.connection.Connection, work: Work, case: Case) -> None:
+    _start_worker()
+    sender.send(work(case))
+
+
+def _cause_of_death(case: Case, exitcode: int | None) -> str:
+    estimate = f"the case needs about {case.bytes_needed / 2**20:.0f} MiB"
+    if exitcode == -signal.SIGKILL:
+        return f"its worker was killed twice, the second time while it ran alone: most often out of memory ({estimate})"
+    how = signal.Signals(-exitcode).name if exitcode and exitcode < 0 else f"exit status {exitcode}"
+    return f"its worker died twice ({how}), the second time while it ran alone ({estimate})"

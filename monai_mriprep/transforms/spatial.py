@@ -12,8 +12,9 @@ from monai.transforms.inverse import InvertibleTransform
 from monai.transforms.transform import MapTransform, Transform
 from monai.utils.enums import TraceKeys
 
+from monai_mriprep.dataset.preflight import check_grids
 from monai_mriprep.dataset.statistics import SpacingStatistics, target_spacing
-from monai_mriprep.errors import GeometryError, ResamplingError
+from monai_mriprep.errors import ResamplingError
 from monai_mriprep.transforms.volumes import file_of, grid_of, on_grid
 from monai_mriprep.volume.geometry import Grid, same_grid_problem, target_grid
 from monai_mriprep.volume.resample import apply_plan, plan_resampling, resample_label_onto
@@ -52,21 +53,12 @@ class MatchGeometryd(Transform):
         """Return a copy of `data`, the label on the image's grid."""
         image, label = data[self.image_key], data[self.label_key]
         grid, label_grid = grid_of(image), grid_of(label)
-        problem = same_grid_problem(grid, label_grid)
-        if problem is None:
-            return dict(data)
         if self.geometry == "strict":
-            raise GeometryError(_mismatch(problem, image, label))
+            check_grids(file_of(image, self.image_key), grid, file_of(label, self.label_key), label_grid)
+        if same_grid_problem(grid, label_grid) is None:
+            return dict(data)
         moved = resample_label_onto(label.as_tensor(), label_grid, grid)
         return {**data, self.label_key: on_grid(moved, grid, label)}
-
-
-def _mismatch(problem: str, image: MetaTensor, label: MetaTensor) -> str:
-    return (
-        f"image and label differ in {problem}:\n"
-        f"  {file_of(image, 'image')}: {grid_of(image)}\n  {file_of(label, 'label')}: {grid_of(label)}\n"
-        "correct the file that is wrong, or let geometry: resample_label put the label on the image's grid"
-    )
 
 
 class AnisotropyAwareSpacingd(MapTransform, InvertibleTransform):
@@ -127,13 +119,12 @@ class AnisotropyAwareSpacingd(MapTransform, InvertibleTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return a copy of `data` on the target grid."""
         result = dict(data)
-        source = grid_of(result[self.keys[0]])
+        first = result[self.keys[0]]
+        source, name = grid_of(first), file_of(first, str(self.keys[0]))
         target = target_grid(source, self.target, self.grid)
         for key, order in self.key_iterator(result, self.orders):
             volume = result[key]
-            problem = same_grid_problem(source, grid_of(volume))
-            if problem is not None:
-                raise GeometryError(_mismatch(problem, result[self.keys[0]], volume))
+            check_grids(name, source, file_of(volume, str(key)), grid_of(volume))
             result[key] = self._resampled(volume, source, target, order)
         return result
 

@@ -81,7 +81,9 @@ def standardize(image: torch.Tensor, moments: Moments) -> torch.Tensor:
     """
     result = image.to(torch.float32, copy=True)
     if moments.count:
-        result -= moments.mean
+        high = float(np.float32(moments.mean))
+        result -= high  # torch would round the mean to float32: an error of many deviations where it is large
+        result -= moments.mean - high
     if moments.std:
         result /= moments.std
     return result

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from monai_mriprep.errors import ResamplingError
-from monai_mriprep.types import Boundary, Shape
+from monai_mriprep.types import TIE_TOLERANCE, Boundary, Shape
 from monai_mriprep.volume.geometry import Grid
 from monai_mriprep.volume.spline import AxisPlan, Block, banded_blocks, nearest_indices
 
@@ -157,7 +157,7 @@ def _positions(to_label: np.ndarray[Any, np.dtype[np.float64]], shape: Shape) ->
 
 
 def _pick_slice(label: torch.Tensor, positions: np.ndarray[Any, np.dtype[np.float64]]) -> torch.Tensor:
-    nearest = torch.from_numpy(np.floor(positions + 0.5 + 1e-4).astype(np.int64)).to(label.device)
+    nearest = torch.from_numpy(np.floor(positions + 0.5 + TIE_TOLERANCE).astype(np.int64)).to(label.device)
     sizes = torch.tensor(label.shape[1:], device=label.device)
     inside = ((nearest >= 0) & (nearest < sizes)).all(dim=-1)
     k, j, i = torch.minimum(nearest.clamp(min=0), sizes - 1).unbind(-1)

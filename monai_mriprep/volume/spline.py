@@ -19,7 +19,6 @@ from scipy import ndimage
 from monai_mriprep.types import TIE_TOLERANCE, Boundary
 
 if TYPE_CHECKING:
-
     from numpy.typing import NDArray
 
 __all__ = ["AxisPlan", "Block", "axis_matrix", "banded_blocks", "nearest_indices"]
@@ -64,12 +63,7 @@ class AxisPlan:
     @property
     def positions(self) -> NDArray[np.float64]:
         """Where the outputs lie, in input voxels."""
-        return self.start + self.step * np.arange(self.n_out)
-
-    def inverse(self, order: int | None = None) -> AxisPlan:
-        """The plan that maps the output grid back onto the input grid."""
-        order = self.order if order is None else order
-        return AxisPlan(self.n_out, self.n_in, 1.0 / self.step, -self.start / self.step, order, self.boundary)
+        return self.start + self.step * np.arange(self.n_out, dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -98,7 +92,7 @@ def axis_matrix(plan: AxisPlan) -> NDArray[np.float64]:
     padding = EDGE_PADDING if plan.boundary == "nearest" else 0
     coefficients = np.pad(np.eye(plan.n_in), ((padding, padding), (0, 0)), mode="edge")
     if plan.order > 1:
-        coefficients = ndimage.spline_filter1d(coefficients, plan.order, axis=0, mode=plan.boundary)
+        coefficients = ndimage.spline_filter1d(coefficients, plan.order, axis=0, mode=plan.boundary)  # type: ignore[call-overload]
     n = len(coefficients)
     positions = _fold(plan.positions + padding, n, plan.boundary)
     first = np.floor(positions + 0.5 * (plan.order % 2 == 0)).astype(np.int64) - plan.order // 2
@@ -112,10 +106,12 @@ def axis_matrix(plan: AxisPlan) -> NDArray[np.float64]:
 def _fold(positions: NDArray[Any], n: int, boundary: Boundary) -> NDArray[Any]:
     """Bring positions into ``[0, n - 1]``."""
     if boundary == "nearest" or n == 1:
-        return np.clip(positions, 0, n - 1)
+        clipped: NDArray[Any] = np.clip(positions, 0, n - 1)
+        return clipped
     period = 2 * (n - 1)
-    folded = np.abs(positions) % period
-    return np.minimum(folded, period - folded)
+    remainder: NDArray[Any] = np.abs(positions) % period
+    folded: NDArray[Any] = np.minimum(remainder, period - remainder)
+    return folded
 
 
 def _basis(distance: NDArray[np.float64], order: int) -> NDArray[np.float64]:

@@ -178,12 +178,12 @@ def test_the_derivation_is_told():
 
     assert "(2.98, 0.664062, 0.664062) mm" in derived.text
     assert "z/x = 9.788 >= 3" in derived.text
-    assert derived.warning is None
+    assert derived.warnings == ()
 
 
 def test_a_target_finer_along_z_than_in_plane_is_warned_about():
-    assert "finer along z" in (derive_target(SpacingStatistics((3, 1, 1), (0.5, 1, 1))).warning or "")
-    assert derive_target(SpacingStatistics((3, 1, 1), (1, 1, 1))).warning is None
+    assert "finer along z" in derive_target(SpacingStatistics((3, 1, 1), (0.5, 1, 1))).warnings[0]
+    assert derive_target(SpacingStatistics((3, 1, 1), (1, 1, 1))).warnings == ()
 
 
 def test_a_table_in_x_y_z_order_is_found_out():

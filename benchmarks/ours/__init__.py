@@ -1,0 +1,1 @@
+"""What runs in our own environment, each module in a process of its own."""

@@ -1,0 +1,187 @@
+"""Grids: sizes, spacing, centres; header noise; when two grids are the same."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monai_mriprep.errors import GeometryError
+from monai_mriprep.volume.geometry import Grid, reverse_axes, round_size, same_grid_problem, target_grid
+from monai_mriprep.volume.resample import plan_resampling
+from tests.oracles import SCANS, affine_of, new_affine, plan, read
+
+SPACINGS = st.tuples(*[st.floats(0.2, 8)] * 3)
+SHAPES = st.tuples(*[st.integers(1, 400)] * 3)
+RULES = st.sampled_from(["monai", "nnunet"])
+NOISE = 1e-7
+
+
+def noisy(affine: np.ndarray, seed: int) -> np.ndarray:
+    """Every direction cosine off by up to 1e-7 (even seeds), or every spacing by a share of up to 1e-7 (odd)."""
+    rng = np.random.default_rng(seed)
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    result = affine.copy()
+    if seed % 2:
+        result[:3, :3] *= 1 + rng.uniform(-NOISE, NOISE, 3)
+    else:
+        result[:3, :3] += rng.uniform(-NOISE, NOISE, (3, 3)) * spacing
+    return result
+
+
+def farthest(one: Grid, other: Grid) -> float:
+    """Largest distance in mm between voxels of equal index; it is reached in a corner."""
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in one.shape])).reshape(3, -1)
+    moved = (one.affine - other.affine) @ np.vstack([corners, np.ones(8)])
+    return float(np.linalg.norm(moved[:3], axis=0).max())
+
+
+# --- Sizes ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [(12.5, 12), (13.5, 14), (13.5 - 9e-5, 14), (12.5 + 9e-5, 12), (12.5 + 2e-4, 13), (13.5 - 2e-4, 13), (0.2, 1)]
+    + [(12.4999, 12), (7.0, 7), (0.5, 1), (1.5, 2)],
+)
+def test_size_rounds_half_to_even(size, expected):
+    assert round_size(size) == expected
+
+
+@given(SHAPES, SPACINGS, SPACINGS, RULES, st.floats(0, 40))
+def test_target_grid_equals_the_oracle(shape, spacing, target, rule, degrees):
+    affine = affine_of(spacing, degrees, (5, -60, 31))
+    axes = plan(shape, affine, target, rule)
+    grid = target_grid(Grid(shape, affine), target, rule)
+    assert grid.shape == tuple(axis.n_out for axis in axes)
+    np.testing.assert_allclose(grid.affine, new_affine(affine, axes), atol=1e-9)
+
+
+@given(SHAPES, SPACINGS, SPACINGS)
+def test_monai_rule_keeps_the_first_centre_and_the_exact_spacing(shape, spacing, target):
+    source = Grid(shape, affine_of(spacing, 10, (1, 2, 3)))
+    grid = target_grid(source, target)
+    assert np.array_equal(grid.origin, source.origin)
+    expected = [s if abs(s - t) < 1e-3 else t for s, t in zip(source.spacing, target, strict=True)]
+    np.testing.assert_allclose(grid.spacing, expected, rtol=1e-14)
+
+
+@given(SHAPES, SPACINGS, SPACINGS)
+def test_nnunet_rule_keeps_the_extent(shape, spacing, target):
+    source = Grid(shape, affine_of(spacing, 10, (1, 2, 3)))
+    grid = target_grid(source, target, "nnunet")
+    for corner in (lambda shape: [-0.5] * 3, lambda shape: [n - 0.5 for n in shape]):
+        outer = source.affine @ [*corner(source.shape), 1]
+        np.testing.assert_allclose(grid.affine @ [*corner(grid.shape), 1], outer, atol=1e-9)
+
+
+@given(SHAPES, SPACINGS, SPACINGS, RULES)
+def test_the_way_back_returns_the_shape(shape, spacing, target, rule):
+    source = Grid(shape, affine_of(spacing, 20))
+    grid = target_grid(source, target, rule)
+    there, back = plan_resampling(source, grid), plan_resampling(grid, source)
+    assert (back.shape_in, back.shape_out) == (there.shape_out, there.shape_in) == (grid.shape, source.shape)
+    for one, other in zip(there.axes, back.axes, strict=True):
+        np.testing.assert_allclose(other.start + other.step * one.positions, np.arange(one.n_out), atol=1e-8)
+
+
+@pytest.mark.parametrize("rule", ["monai", "nnunet"])
+@pytest.mark.parametrize("offset", [0.0, 9e-4, -9e-4])
+def test_an_axis_near_its_target_is_left_as_it_is(rule, offset):
+    source = Grid((9, 30, 40), affine_of((3.0, 1.0 + offset, 0.8), 25, (50, 60, -70)))
+    grid = target_grid(source, (1.5, 1.0, 0.8), rule)
+    assert grid.shape[1:] == (30, 40)
+    assert np.array_equal(grid.affine[:3, 1:3], source.affine[:3, 1:3])
+    assert [axis.step for axis in plan_resampling(source, grid).axes[1:]] == [1, 1]
+    assert grid.shape[0] != 9
+
+
+def test_an_axis_a_little_farther_from_its_target_is_resampled():
+    grid = target_grid(Grid((9, 30, 40), np.diag([3.0, 1.0011, 0.8, 1])), (3, 1, 0.8))
+    assert grid.spacing[1] == pytest.approx(1.0, abs=1e-12)
+
+
+# --- Header noise -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", ["monai", "nnunet"])
+@pytest.mark.parametrize("target", [(1.0, 1.0, 1.0), (2.98, 0.664062, 0.664062), (0.7, 1.3, 1.9)])
+@pytest.mark.parametrize("scan", SCANS)
+def test_noise_in_a_real_header_changes_nothing(shared_data, scan, target, rule):
+    array, affine = read(shared_data / scan)
+    clean = target_grid(Grid(array.shape, affine), target, rule)
+    for seed in range(8):
+        changed = target_grid(Grid(array.shape, noisy(affine, seed)), target, rule)
+        assert changed.shape == clean.shape
+        assert farthest(changed, clean) < 1e-4
+
+
+HALVES = [(n, k) for n in (2, 5, 22, 101, 320) for k in (1, 6, 7, 12, 13, 250)]
+
+
+@pytest.mark.parametrize("rule", ["monai", "nnunet"])
+@pytest.mark.parametrize(("n", "k"), HALVES)
+def test_noise_at_an_exact_half_changes_no_shape(n, k, rule):
+    """``k + 0.5`` voxels, on all three axes of an oblique grid."""
+    target = 1.3
+    spacing = target * ((k - 0.5) / (n - 1) if rule == "monai" else (k + 0.5) / n)
+    affine = affine_of((spacing,) * 3, 17)
+    even = k if k % 2 == 0 else k + 1
+    for seed in range(10):
+        grid = target_grid(Grid((n,) * 3, noisy(affine, seed)), (target,) * 3, rule)
+        assert grid.shape == (even,) * 3
+
+
+# --- Grids as values --------------------------------------------------------------------------------------------------
+
+
+def test_grid_is_a_value():
+    affine = affine_of((3, 2, 1), 30, (4, 5, 6))
+    grid = Grid((3, 4, 5), affine)
+    assert grid == pickle.loads(pickle.dumps(grid)) == Grid(np.array([3, 4, 5]), affine.tolist())
+    assert len({grid, pickle.loads(pickle.dumps(grid)), Grid((3, 4, 6), affine)}) == 2
+    affine[0, 0] = 99
+    assert grid.spacing == pytest.approx((3, 2, 1))
+    with pytest.raises(ValueError, match="read-only"):
+        grid.affine[0, 0] = 1
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 4), (4, 4), (1, 4, 4, 4), (4, 4, -1)])
+def test_an_empty_shape_is_refused(shape):
+    with pytest.raises(GeometryError, match="three sizes"):
+        Grid(shape, np.eye(4))
+
+
+@pytest.mark.parametrize(
+    "affine", [np.eye(3), np.full((4, 4), np.nan), np.diag([1.0, 0, 1, 1]), np.ones((4, 4)), np.diag([1, np.inf, 1, 1])]
+)
+def test_an_affine_without_volume_is_refused(affine):
+    with pytest.raises(GeometryError, match="invertible"):
+        Grid((2, 2, 2), affine)
+
+
+def test_reverse_axes_is_its_own_inverse():
+    affine = affine_of((3, 2, 1), 30, (4, 5, 6))
+    np.testing.assert_allclose(reverse_axes(affine) @ [7, 8, 9, 1], affine @ [9, 8, 7, 1])
+    assert np.array_equal(reverse_axes(reverse_axes(affine)), affine)
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing", "degrees", "origin", "problem"),
+    [
+        ((3, 4, 5), (3, 2, 1), 30, (4, 5, 6), None),
+        ((3, 4, 5), (3.0009, 2, 1), 30, (4, 5, 6), None),
+        ((3, 4, 5), (3, 2, 1), 30.04, (4, 5, 6), None),
+        ((3, 4, 5), (3, 2, 1), 30, (4.009, 5, 6), None),
+        ((3, 5, 4), (3, 2, 1), 30, (4, 5, 6), "size"),
+        ((3, 4, 5), (3.0011, 2, 1), 30, (4, 5, 6), "spacing"),
+        ((3, 4, 5), (3, 2, 1), 30.2, (4, 5, 6), "direction"),
+        ((3, 4, 5), (3, 2, 1), 30, (4.011, 5, 6), "origin"),
+    ],
+)
+def test_same_grid_problem_names_what_differs(shape, spacing, degrees, origin, problem):
+    grid = Grid((3, 4, 5), affine_of((3, 2, 1), 30, (4, 5, 6)))
+    assert same_grid_problem(grid, Grid(shape, affine_of(spacing, degrees, origin))) == problem
