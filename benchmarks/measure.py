@@ -18,7 +18,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-__all__ = ["Bench", "BenchmarkError", "Child", "Usage", "finish", "interleave", "launch", "median", "progress", "start_child", "timed_run"]
+__all__ = [
+    "Bench",
+    "BenchmarkError",
+    "Child",
+    "Usage",
+    "finish",
+    "interleave",
+    "launch",
+    "median",
+    "progress",
+    "start_child",
+    "timed_run",
+]
 
 ROOT = Path(__file__).resolve().parent.parent
 TAIL = 2000
@@ -134,7 +146,8 @@ def finish(argv: Sequence[str], log: Path, start: float, process: subprocess.Pop
     wall = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise BenchmarkError(f"exit code {process.returncode} from {' '.join(argv)}\n{_tail(log)}")
+        msg = f"exit code {process.returncode} from {' '.join(argv)}\n{_tail(log)}"
+        raise BenchmarkError(msg)
     return Usage(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
@@ -167,10 +180,12 @@ class Child:
         except BrokenPipeError:
             line = ""
         if not line:
-            raise BenchmarkError(f"the process that was asked for {command!r} has died\n{_tail(self._log)}")
+            msg = f"the process that was asked for {command!r} has died\n{_tail(self._log)}"
+            raise BenchmarkError(msg)
         answer = json.loads(line)
         if "error" in answer:
-            raise BenchmarkError(f"{command}: {answer['error']}\n{_tail(self._log)}")
+            msg = f"{command}: {answer['error']}\n{_tail(self._log)}"
+            raise BenchmarkError(msg)
         return answer["result"]
 
 

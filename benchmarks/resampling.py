@@ -85,5 +85,6 @@ def _resident(name: str) -> int:
     """A line of the process's status, in bytes."""
     found = re.search(rf"^{name}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
     if found is None:
-        raise OSError(f"no {name} in /proc/self/status")
+        msg = f"no {name} in /proc/self/status"
+        raise OSError(msg)
     return int(found[1]) * 1024

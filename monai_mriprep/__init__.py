@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from monai_mriprep.pipeline import build_transforms
     from monai_mriprep.recipe import Recipe, load_recipe
     from monai_mriprep.run.preprocess import preprocess
+    from monai_mriprep.run.restore import restore
     from monai_mriprep.transforms import (
         AnisotropyAwareSpacingd,
         CastLabeld,
@@ -40,6 +41,7 @@ __all__ = [
     "load_recipe",
     "pair_by_stem",
     "preprocess",
+    "restore",
     "target_spacing",
 ]
 
@@ -51,6 +53,7 @@ _HOMES = {
     "load_recipe": "recipe",
     "pair_by_stem": "dataset.pairing",
     "preprocess": "run.preprocess",
+    "restore": "run.restore",
     "target_spacing": "dataset.statistics",
 }
 

@@ -6,6 +6,8 @@ Exit status: 0 all well; 1 finished, but some cases failed or something needs at
 
 from __future__ import annotations
 
+import io
+import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -65,15 +67,53 @@ def run(
 
     plan = plan_run(dataset_root, output_root, _recipe(config, settings))
     with open_session(plan, overwrite) as session:
-        _warn(plan.warnings)
+        _warn(session.warnings)
         _log(plan.derivation)
         if not session.todo:
-            return _summarize(RunSummary(output_root, skipped=session.skipped, warnings=plan.warnings))
+            return _summarize(RunSummary(output_root, skipped=session.skipped, warnings=session.warnings))
 
         from monai_mriprep.run.preprocess import execute  # loads MONAI, which takes seconds
 
         with _progress() as observe:
             return _summarize(execute(session, workers, fail_fast, _bytes(max_memory), observe))
+
+
+@app.command()
+def check(
+    dataset_root: DatasetRoot,
+    config: Config = None,
+    settings: Settings = None,
+    voxels: Annotated[bool, typer.Option("--voxels", help="Read all voxels, too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    output_root: Annotated[
+        Path | None, typer.Option("--output-root", help="Where the run would write.", show_default="current folder")
+    ] = None,
+    workers: Workers = None,
+) -> int:
+    """Say what a run would find, need and make, without running: pairs, headers, geometry, sizes, disk, memory, time.
+
+    Exit status: 0 all well, 1 something needs attention, 2 not one case can be preprocessed.
+    """
+    from monai_mriprep.report.text import check_json, check_text
+    from monai_mriprep.run.check import check_dataset
+
+    report = check_dataset(dataset_root, _recipe(config, settings), voxels, workers, output_root)
+    typer.echo(json.dumps(check_json(report), indent=2) if as_json else "\n".join(check_text(report)))
+    return {"ready": OK, "attention": ATTENTION, "impossible": COULD_NOT_START}[report.status]
+
+
+@app.command()
+def verify(output_root: OutputRoot, workers: Workers = None) -> int:
+    """Read every preprocessed file and compare it with its record.
+
+    Exit status: 0 all that is there is as recorded, 1 something is not, 2 there are no records.
+    """
+    from monai_mriprep.report.text import verify_text
+    from monai_mriprep.run.verify import verify_output
+
+    report = verify_output(output_root, workers)
+    typer.echo("\n".join(verify_text(report)))
+    return ATTENTION if report.problems else OK
 
 
 @app.command()
@@ -100,6 +140,53 @@ def stats(
     else:
         statistics.to_csv(output)
         typer.echo(output)
+    return OK
+
+
+@app.command()
+def restore(
+    output_root: OutputRoot,
+    predictions: Annotated[Path, typer.Argument(help="Folder of predictions, or one file.", show_default=False)],
+    restored: Annotated[Path, typer.Argument(help="Folder for the restored files.", show_default=False)],
+    probabilities: Annotated[bool, typer.Option("--probabilities", help="Keep floats, all channels.")] = False,
+) -> int:
+    """Put predictions back onto the grid and into the format of their source images."""
+    from monai_mriprep.run.restore import restore_each
+
+    def observe(prediction: Path, outcome: Path | MriprepError) -> None:
+        _log(f"refused: {outcome}" if isinstance(outcome, MriprepError) else f"{prediction.name}: {outcome}")
+
+    summary = restore_each(output_root, predictions, restored, probabilities, observe)
+    counts = [f"{len(summary.restored)} restored"]
+    counts += [f"{len(summary.refused)} REFUSED"] if summary.refused else []
+    typer.echo(f"{', '.join(counts)}: {summary.folder}")
+    for problem in summary.refused:
+        typer.echo(f"  refused: {problem}")
+    return ATTENTION if summary.refused else OK
+
+
+@app.command()
+def split(
+    output_root: OutputRoot,
+    folds: Annotated[int, typer.Option("--folds", "-k", min=2, help="Number of folds.")] = 5,
+    patient: Annotated[
+        str | None,
+        typer.Option("--patient", metavar="REGEX", help="Finds the patient in a case's name: its group, or all of it."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Another one gives another split.")] = 0,
+) -> int:
+    """Split the cases for cross-validation, by patient, and write splits_final.json as nnU-Net has it."""
+    from monai_mriprep.run.split import SPLITS_NAME, patient_of, write_splits
+
+    splits = write_splits(output_root, folds, patient, seed)
+    typer.echo("fold  train   val  patients of val")
+    for number, fold in enumerate(splits):
+        patients = list(dict.fromkeys(patient_of(case, patient) for case in fold.val))
+        more = ", ..." if len(patients) > 8 else ""
+        typer.echo(
+            f"{number:4} {len(fold.train):6} {len(fold.val):5}  {len(patients)}: {', '.join(patients[:8])}{more}"
+        )
+    typer.echo(output_root / SPLITS_NAME)
     return OK
 
 
@@ -131,6 +218,8 @@ def _terminate(signum: int, frame: object) -> None:
 def main() -> None:
     """Run the command line; every error that we raise on purpose becomes one message."""
     signal.signal(signal.SIGTERM, _terminate)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
     try:
         status = app(standalone_mode=False)
     except MriprepError as error:

@@ -20,7 +20,8 @@ from monai_mriprep.transforms import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import Any
 
     from monai.transforms.transform import Transform
 
@@ -35,6 +36,7 @@ def build_transforms(
     target: Sequence[float] | None = None,
     stage: Stage = "training",
     source: Source = "volumes",
+    then: Sequence[Callable[[Any], Any]] = (),
 ) -> Compose:
     """The whole recipe as one `Compose`.
 
@@ -52,6 +54,10 @@ def build_transforms(
         ``training`` for image and label, ``inference`` for the image alone.
     source
         ``volumes`` preprocesses files such as ``.mha`` on the fly; ``npz`` reads what a run has written.
+    then
+        Your own transforms, such as random crops, to follow in the same `Compose`. Do not put this one into another
+        without ``.flatten()``: MONAI takes a nested `Compose` for a random transform, so `CacheDataset` and
+        `PersistentDataset` would keep paths, and preprocess anew in every epoch.
 
     Raises
     ------
@@ -64,12 +70,12 @@ def build_transforms(
         msg = f"stage must be training or inference, and source volumes or npz, not {stage!r} and {source!r}"
         raise RecipeError(msg)
     if source == "npz":
-        return Compose([LoadNpzd(keys)])
+        return Compose([LoadNpzd(keys), *then])
     target = target or recipe.target_spacing
     if target is None:
         msg = "no target spacing: pass target=(z, y, x) in mm, for example target_spacing(statistics)"
         raise RecipeError(msg)
-    return Compose(_preprocessing(recipe, list(target), keys))
+    return Compose([*_preprocessing(recipe, list(target), keys), *then])
 
 
 def _preprocessing(recipe: Recipe, target: list[float], keys: list[str]) -> list[Transform]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,12 @@ needs_scans = pytest.mark.skipif(not SHARED.exists(), reason="the real scans of 
 
 TABLE = "median_spacing,10th_percentile_spacing\n"
 PRE_FLIGHT_SECONDS = 2.0
+
+
+def children_seconds() -> float:
+    """Processor time of the commands so far: what they take on a machine that has nothing else to do."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def cli(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -141,6 +148,38 @@ def assert_refused(out: Path, file: str, named: str, *arguments: object) -> None
     assert seconds < PRE_FLIGHT_SECONDS
 
 
+@needs_scans
+def test_check_answers_at_once(tmp_path: Path) -> None:
+    before = children_seconds()
+    result = cli("check", SHARED / "mixed")
+    assert children_seconds() - before < PRE_FLIGHT_SECONDS
+    assert result.returncode == 1
+    assert result.stderr == ""
+    assert "20001_0001_t2w     ok       22x320x320  3.3 1.125 1.125    uint16  70x360x360" in result.stdout
+    assert "8 of 8 pairs can be preprocessed; 1 thing to look at" in result.stdout
+    assert "20008_0001_t2star.mha" in result.stdout
+
+
+def test_check_for_scripts(dataset: Path) -> None:
+    result = cli("check", dataset, "--voxels", "--json", "--set", "target_spacing=[3, 1, 1]")
+    assert result.returncode == 0
+    report = json.loads(result.stdout)
+    assert [count["value"] for count in report["classes"]] == [0, 1, 2]
+    assert cli("check", dataset / "ImagesTr", "--json").returncode == 2
+
+
+def test_verify_after_a_run(dataset: Path, tmp_path: Path) -> None:
+    assert cli("verify", tmp_path).returncode == 2
+    cli("run", dataset, tmp_path / "out", "--workers", 0)
+    intact = cli("verify", tmp_path / "out")
+    assert intact.returncode == 0
+    assert "2 of 2 cases intact" in intact.stdout
+    (tmp_path / "out/imagesTr/10000_0001_0000.npz").write_bytes(b"")
+    damaged = cli("verify", tmp_path / "out")
+    assert damaged.returncode == 1
+    assert "problem: imagesTr/10000_0001_0000.npz: has 0 bytes" in damaged.stdout
+
+
 def test_images_without_labels_are_an_error(dataset: Path, tmp_path: Path) -> None:
     shutil.rmtree(dataset / "LabelsTr")
     (dataset / "LabelsTr").mkdir()
@@ -176,6 +215,18 @@ def test_help_loads_neither_torch_nor_monai(arguments: list[str]) -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "Usage:" in result.stdout
     assert result.stderr.strip() == "set()"
+
+
+def test_check_and_verify_load_neither_torch_nor_monai(dataset: Path) -> None:
+    code = (
+        "import sys\n"
+        "from monai_mriprep.report import text\n"
+        "from monai_mriprep.run.check import check_dataset\n"
+        f"check_dataset({str(dataset)!r}, voxels=True)\n"
+        "print({'torch', 'monai', 'itk', 'pandas', 'scipy'} & set(sys.modules))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"
 
 
 def test_usage_errors() -> None:

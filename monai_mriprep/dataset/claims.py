@@ -16,12 +16,22 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from monai_mriprep.errors import GeometryError, HeaderError
-from monai_mriprep.volume.geometry import Grid, reverse_axes
+from monai_mriprep.volume.geometry import LPS_TO_RAS, Grid, reverse_axes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Body", "Encoding", "Header", "build_header", "numbers", "regular_file_size", "three_sizes", "world_affine"]
+__all__ = [
+    "Body",
+    "Encoding",
+    "Frame",
+    "Header",
+    "build_header",
+    "numbers",
+    "regular_file_size",
+    "three_sizes",
+    "world_affine",
+]
 
 Encoding = Literal["raw", "zlib", "gzip"]
 
@@ -62,6 +72,39 @@ class Body:
 
 
 @dataclass(frozen=True)
+class Frame:
+    """Spacing, origin and direction as a file states them, every digit; their product, the affine, may lose the last.
+
+    Parameters
+    ----------
+    spacing
+        Mm, z y x.
+    origin
+        Centre of voxel (0, 0, 0), mm, RAS+.
+    direction
+        3 rows of 3; column ``a`` is the unit vector of array axis ``a`` (z, y, x) in RAS+.
+    """
+
+    spacing: tuple[float, ...]
+    origin: tuple[float, ...]
+    direction: tuple[tuple[float, ...], ...]
+
+    @classmethod
+    def of_grid(cls, grid: Grid) -> Frame:
+        """What the affine says, where a file states nothing else."""
+        return cls(grid.spacing, tuple(grid.origin.tolist()), tuple(map(tuple, grid.direction.tolist())))
+
+    @classmethod
+    def of_lps(cls, axes: Iterable[Sequence[float]], spacing: Sequence[float], origin: Sequence[float]) -> Frame:
+        """ITK's terms, axes x y z and world LPS, to ours; signs and order change, no digit does."""
+        to_ras = np.diag(LPS_TO_RAS)[:3]
+        columns = np.asarray(list(axes), dtype=np.float64)[::-1].T * to_ras[:, None]
+        return cls(
+            tuple(map(float, spacing[::-1])), tuple((to_ras * origin).tolist()), tuple(map(tuple, columns.tolist()))
+        )
+
+
+@dataclass(frozen=True)
 class Header:
     """Everything known about a volume without decoding a voxel.
 
@@ -77,6 +120,8 @@ class Header:
         Where the voxels are.
     slope, intercept
         A value is ``slope * stored + intercept`` (NIfTI only).
+    stated_frame
+        Spacing, origin and direction, where the file states them apart from each other (MetaImage only).
     """
 
     path: Path
@@ -85,6 +130,12 @@ class Header:
     body: Body
     slope: float = 1.0
     intercept: float = 0.0
+    stated_frame: Frame | None = None
+
+    @property
+    def frame(self) -> Frame:
+        """Spacing, origin and direction, as the file states them if it does."""
+        return self.stated_frame or Frame.of_grid(self.grid)
 
     @property
     def voxels(self) -> int:
@@ -189,6 +240,7 @@ def build_header(
     dtype: np.dtype[np.generic],
     body: Body,
     scaling: tuple[float, float] = (1.0, 0.0),
+    frame: Frame | None = None,
 ) -> Header:
     """Check what a format's reader found, and freeze it.
 
@@ -200,7 +252,7 @@ def build_header(
         Voxels along x, y, z.
     affine
         Voxel index i, j, k (x, y, z) to RAS+ mm.
-    dtype, body, scaling
+    dtype, body, scaling, frame
         As in `Header`.
 
     Raises
@@ -208,7 +260,7 @@ def build_header(
     HeaderError
         If the geometry is not that of a scan, or the file cannot hold that many voxels.
     """
-    header = Header(path, _grid(path, sizes, affine), dtype, body, *scaling)
+    header = Header(path, _grid(path, sizes, affine), dtype, body, *scaling, frame)
     claimed, shown = header.nbytes, " x ".join(map(str, sizes))
     room = body.size if body.encoding == "raw" else DEFLATE_MAX_RATIO * body.size + DEFLATE_SLACK
     if claimed + body.skip > room:

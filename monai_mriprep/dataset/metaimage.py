@@ -16,6 +16,7 @@ import numpy as np
 
 from monai_mriprep.dataset.claims import (
     Body,
+    Frame,
     Header,
     build_header,
     numbers,
@@ -99,8 +100,15 @@ class _Fields:
         return values
 
 
-def read(path: Path, file_size: int) -> Header:
+def read(path: Path, file_size: int, vectors: bool = False) -> Header:
     """Read the header of a regular file of `file_size` bytes.
+
+    Parameters
+    ----------
+    path, file_size
+        The file.
+    vectors
+        Take several numbers a voxel, too: the header's type is then a subarray, and `read_voxels` gives (z, y, x, C).
 
     Raises
     ------
@@ -114,10 +122,11 @@ def read(path: Path, file_size: int) -> Header:
     if not 1 <= dimensions <= MAX_DIMENSIONS:
         raise HeaderError(path, f"NDims = {dimensions}; 3 is expected")
     sizes = three_sizes(path, fields.integers(fields.need(*SIZE), "DimSize", dimensions))
-    affine = LPS_TO_RAS @ world_affine(path, *_geometry(fields, dimensions))
-    dtype = _dtype(fields)
+    geometry = _geometry(fields, dimensions)
+    affine = LPS_TO_RAS @ world_affine(path, *geometry)
+    dtype = _dtype(fields, vectors)
     body = _body(fields, end, file_size, math.prod(sizes) * dtype.itemsize)
-    return build_header(path, sizes, affine, dtype, body)
+    return build_header(path, sizes, affine, dtype, body, frame=Frame.of_lps(*geometry))
 
 
 def _read_fields(path: Path, file: BinaryIO) -> _Fields:
@@ -144,15 +153,16 @@ def _geometry(fields: _Fields, dimensions: int) -> tuple[list[list[float]], list
     return axes, spacing[:3], origin[:3]
 
 
-def _dtype(fields: _Fields) -> np.dtype[np.generic]:
+def _dtype(fields: _Fields, vectors: bool) -> np.dtype[np.generic]:
     channels = fields.integer("ElementNumberOfChannels", "1")
-    if channels != 1:
+    if channels < 1 or (channels > 1 and not vectors):
         problem = f"{channels} numbers a voxel (RGB or vectors); one is expected: store each channel as a file"
         raise HeaderError(fields.path, problem)
     name = fields.need("ElementType")
     if name not in ELEMENT_TYPES:
         fields.refuse("ElementType", name, f"one of {', '.join(ELEMENT_TYPES)} is expected")
-    return np.dtype(ELEMENT_TYPES[name]).newbyteorder(">" if fields.flag(*BIG_ENDIAN) else "<")
+    dtype = np.dtype(ELEMENT_TYPES[name]).newbyteorder(">" if fields.flag(*BIG_ENDIAN) else "<")
+    return dtype if channels == 1 else np.dtype((dtype, (channels,)))
 
 
 def _body(fields: _Fields, header_end: int, file_size: int, nbytes: int) -> Body:

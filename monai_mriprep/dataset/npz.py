@@ -18,7 +18,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from isal import isal_zlib
@@ -64,12 +64,17 @@ class NpzVolume:
 
 @dataclass(frozen=True)
 class WrittenFile:
-    """A complete, synced temporary file and where it belongs."""
+    """A complete temporary file and where it belongs."""
 
     temporary: Path
     final: Path
     size: int
     sha256: str
+
+    def sync(self) -> None:
+        """Wait until its content outlasts a power cut."""
+        with self.temporary.open("rb") as file:
+            os.fsync(file.fileno())
 
     def commit(self) -> None:
         """Move it to its place, over whatever is there, in one step."""
@@ -78,7 +83,9 @@ class WrittenFile:
 
 
 def stage_npz(final: Path, partial: Path, volume: NpzVolume) -> WrittenFile:
-    """Write a file under a temporary name in `partial`, on the same file system, and sync it.
+    """Write a file under a temporary name in `partial`, on the same file system.
+
+    The disk is set to work at once; `WrittenFile.sync` waits for it, best after something else has been done.
 
     Parameters
     ----------
@@ -91,18 +98,20 @@ def stage_npz(final: Path, partial: Path, volume: NpzVolume) -> WrittenFile:
     """
     partial.mkdir(parents=True, exist_ok=True)
     temporary = partial / f"{os.getpid()}-{uuid.uuid4().hex}.npz"
-    digest, size = hashlib.sha256(), 0
+    parts = list(_archive(volume))
     try:
-        with temporary.open("wb", buffering=0) as file:
-            for part in _archive(volume):
-                file.write(part)
-                digest.update(part)
-                size += len(part)
-            os.fsync(file.fileno())
+        with temporary.open("wb") as file:  # buffered: an unbuffered write on a full disk may end early in silence
+            file.writelines(parts)
+            file.flush()
+            if hasattr(os, "posix_fadvise"):
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    return WrittenFile(temporary, final, size, digest.hexdigest())
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return WrittenFile(temporary, final, sum(map(len, parts)), digest.hexdigest())
 
 
 def _archive(volume: NpzVolume) -> Iterator[bytes]:
@@ -174,7 +183,7 @@ class _Entry:
 
 
 def _chunks(array: NDArray[Any]) -> Iterator[memoryview]:
-    raw = memoryview(array.reshape(-1).view(np.uint8))
+    raw = array.reshape(-1).view(np.uint8).data
     return (raw[start : start + CHUNK] for start in range(0, len(raw), CHUNK))
 
 
@@ -213,16 +222,18 @@ def read_npz(path: str | Path) -> NpzVolume:
     except _UNREADABLE as error:
         reason = f"no entry {error}" if isinstance(error, KeyError) else str(error)
         raise NpzError(path, f"not a readable preprocessed volume ({reason}); preprocess the case again") from error
+    except MemoryError as error:
+        raise NpzError(path, "its arrays, as declared, do not fit into the memory; is it a file of a run?") from error
     if array.ndim != 4 or spacing.shape != (3,) or spacing.dtype != np.float64:
         found = f"arr_0 {array.shape} and spacing {spacing.shape} {spacing.dtype}"
         raise NpzError(path, f"holds {found}; expected arr_0 of shape (C, D, H, W) and three float64 spacings")
     return NpzVolume(array, spacing, affine)
 
 
-_UNREADABLE = (
+_UNREADABLE: tuple[type[Exception], ...] = (
     OSError,
     zipfile.BadZipFile,
-    isal_zlib.error,
+    cast("type[Exception]", isal_zlib.error),
     struct.error,
     KeyError,
     TypeError,

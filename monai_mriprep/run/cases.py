@@ -44,6 +44,8 @@ class Case:
         The output files.
     bytes_needed
         Estimated peak memory of the case, in bytes; 0 where a header could not be read.
+    output_voxels
+        Voxels of the image on the target grid; 0 where a header could not be read.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Case:
     image_npz: Path
     label_npz: Path
     bytes_needed: int = 0
+    output_voxels: int = 0
 
 
 @dataclass(frozen=True)

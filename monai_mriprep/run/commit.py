@@ -17,7 +17,7 @@ from pathlib import Path
 from monai_mriprep.dataset.npz import WrittenFile
 from monai_mriprep.run.cases import Result
 
-__all__ = ["commit_files", "forget", "recover"]
+__all__ = ["commit_files", "decided", "forget", "recover"]
 
 
 def commit_files(partial: Path, result: Result, files: Sequence[WrittenFile]) -> None:
@@ -30,8 +30,10 @@ def commit_files(partial: Path, result: Result, files: Sequence[WrittenFile]) ->
     result
         Kept in the entry until the manifest has its record.
     files
-        Complete and synced, in the order in which they are moved.
+        Complete, in the order in which they are moved.
     """
+    for file in files:
+        file.sync()
     moves = [[file.temporary.name, f"{file.final.parent.name}/{file.final.name}"] for file in files]
     _write_synced(_entry(partial, result.case), json.dumps({"result": asdict(result), "moves": moves}))
     _move(partial, moves)
@@ -59,8 +61,14 @@ def recover(partial: Path) -> list[Result]:
     return [Result(**{**entry["result"], "warnings": tuple(entry["result"]["warnings"])}) for entry in entries]
 
 
+def decided(partial: Path) -> set[str]:
+    """Outputs, relative to the output folder, of cases that `recover` will record; nothing is changed."""
+    entries = [json.loads(path.read_text(encoding="utf-8")) for path in partial.glob("*.journal")]
+    return {final for entry in entries for _, final in entry["moves"]}
+
+
 def _entry(partial: Path, case: str) -> Path:
-    return partial / f"{hashlib.sha256(case.encode()).hexdigest()}.journal"
+    return partial / f"{hashlib.sha256(os.fsencode(case)).hexdigest()}.journal"
 
 
 def _move(partial: Path, moves: Sequence[Sequence[str]]) -> None:
@@ -69,8 +77,6 @@ def _move(partial: Path, moves: Sequence[Sequence[str]]) -> None:
         if (partial / temporary).exists():
             (partial.parent / final).parent.mkdir(exist_ok=True)
             (partial / temporary).replace(partial.parent / final)
-    for folder in {(partial.parent / final).parent for _, final in moves}:
-        sync_folder(folder)
 
 
 def _write_synced(path: Path, text: str) -> None:
@@ -80,12 +86,7 @@ def _write_synced(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in a folder outlast a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:

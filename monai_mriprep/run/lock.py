@@ -5,12 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from monai_mriprep.errors import LockedError
 
-__all__ = ["exclusive"]
+__all__ = ["exclusive", "shared"]
 
 
 @contextmanager
@@ -32,8 +32,31 @@ def exclusive(path: Path) -> Iterator[None]:
             holder = os.read(descriptor, 100).decode(errors="replace").strip() or "unknown"
             msg = f"{path.parent}: another run is alive there (process {holder}); wait for it, or choose another folder"
             raise LockedError(msg) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()} on {os.uname().nodename}\n".encode(), 0)
+        with suppress(OSError):  # on a full disk the lock holds without its holder's name
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()} on {os.uname().nodename}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def shared(path: Path) -> Iterator[None]:
+    """Keep runs out while an output folder is read; other readers may share it, and nothing is written.
+
+    Raises
+    ------
+    LockedError
+        If a run is alive there.
+    """
+    if not path.is_file():
+        yield
+        return
+    with path.open("rb") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = file.read(100).decode(errors="replace").strip() or "unknown"
+            msg = f"{path.parent}: a run is alive there (process {holder}); wait for its end"
+            raise LockedError(msg) from error
+        yield

@@ -88,6 +88,10 @@ class Manifest:
         """The last event of each case."""
         return {event["case"]: event for event in self.events() if "case" in event}
 
+    def done(self) -> dict[str, dict[str, Any]]:
+        """The record of each finished case, the last if there are several, whatever was tried since."""
+        return {event["case"]: event for event in self.events() if event.get("event") == "done" and "case" in event}
+
     @staticmethod
     def _missing_newline(descriptor: int) -> str:
         size = os.fstat(descriptor).st_size

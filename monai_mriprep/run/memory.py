@@ -10,7 +10,7 @@ from pathlib import Path
 
 from monai_mriprep.run.cases import Case
 
-__all__ = ["available_memory", "fits", "in_batches"]
+__all__ = ["available_memory", "default_workers", "fits", "in_batches", "too_large"]
 
 MAIN_BYTES = 600 * 2**20
 """Resident memory of the main process with MONAI loaded (measured: 560 MiB)."""
@@ -51,6 +51,20 @@ def _read(path: Path) -> str:
 def fits(case: Case, memory: int) -> int:
     """How many cases of this size may run at once in `memory` bytes; 0 if not even one."""
     return max(0, memory - MAIN_BYTES) // (case.bytes_needed + WORKER_BYTES)
+
+
+def too_large(case: Case, memory: int) -> str:
+    """Say why a case is not attempted."""
+    return (
+        f"not attempted: the case needs about {case.bytes_needed / 2**20:.0f} MiB beside the "
+        f"{(MAIN_BYTES + WORKER_BYTES) / 2**20:.0f} MiB of the program, and {memory / 2**20:.0f} MiB may be used; "
+        "use a machine with more memory, raise --max-memory, or choose a coarser target spacing"
+    )
+
+
+def default_workers() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_batches(cases: Sequence[Case], workers: int, memory: int) -> Iterator[tuple[int, list[Case]]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from monai_mriprep.dataset.claims import SPACING_RANGE_MM
 from monai_mriprep.dataset.headers import Header, read_header
 from monai_mriprep.dataset.pairing import Pair, Pairing, pair_by_stem
 from monai_mriprep.dataset.statistics import SpacingStatistics, check_axis_order, derive_target
@@ -13,11 +15,24 @@ from monai_mriprep.dataset.volumes import find_folders, stem
 from monai_mriprep.errors import DatasetError, OutputError, StatisticsError, VolumeError
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.cases import Case, Job
+from monai_mriprep.types import Spacing
 from monai_mriprep.volume.geometry import target_grid
 
-__all__ = ["STATISTICS_NAME", "RunPlan", "plan_run"]
+__all__ = [
+    "STATISTICS_NAME",
+    "RunPlan",
+    "TargetChoice",
+    "choose_target",
+    "keep_apart",
+    "make_case",
+    "plan_run",
+    "statistics_of_headers",
+]
 
 STATISTICS_NAME = "mri_statistics.csv"
+
+Headers = Mapping[Path, Header | None]
+"""The header of each paired file; None where it could not be read."""
 
 
 @dataclass(frozen=True)
@@ -69,46 +84,79 @@ def plan_run(dataset_root: str | Path, output_root: str | Path, recipe: Recipe |
     """
     root, output, recipe = Path(dataset_root), Path(output_root), recipe or Recipe()
     folders = find_folders(root)
-    _keep_apart(output, (folders.images, folders.labels))
+    keep_apart(output, (folders.images, folders.labels))
     pairing = pair_by_stem(folders.images, folders.labels, recipe.pattern)
     if not pairing.pairs:
         msg = f"{root}: no image has a label; " + "; ".join(orphan.reason for orphan in pairing.unpaired_images[:3])
         raise DatasetError(msg)
     headers = {path: _header_or_none(path) for pair in pairing for path in pair}
-    choice = _choose_target(root, recipe, pairing, headers)
+    choice = choose_target(root, recipe, pairing, headers)
     job = Job(recipe, choice.spacing, output)
-    cases = sorted(_cases(job, pairing, headers), key=lambda case: -case.bytes_needed)
+    cases = sorted((make_case(job, pair, headers[pair.image]) for pair in pairing), key=lambda case: -case.bytes_needed)
     orphans = (orphan.reason for orphan in (*pairing.unpaired_images, *pairing.unpaired_labels))
-    return RunPlan(root, job, tuple(cases), choice.text, choice.computed, (*orphans, *choice.warnings))
+    return RunPlan(root, job, tuple(cases), choice.text, choice.computed, (*orphans, *choice.notes, *choice.warnings))
 
 
 @dataclass(frozen=True)
-class _Choice:
-    spacing: tuple[float, float, float]
+class TargetChoice:
+    """The target spacing of a dataset, and where it comes from.
+
+    Parameters
+    ----------
+    spacing
+        In mm, z y x.
+    text
+        The derivation, in words.
+    table
+        The statistics of the dataset's or the recipe's table; None where neither was asked.
+    computed
+        The statistics of the headers, where there is no table.
+    notes
+        What is not as usual, but well.
+    warnings
+        What a person should look at.
+    """
+
+    spacing: Spacing
     text: str
+    table: SpacingStatistics | None = None
     computed: SpacingStatistics | None = None
+    notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        low, high = SPACING_RANGE_MM
+        if min(self.spacing) < low or max(self.spacing) > high:
+            msg = f"{self.text}; the spacing of a scan is from {low:g} to {high:g} mm"
+            raise DatasetError(msg)
 
-def _choose_target(root: Path, recipe: Recipe, pairing: Pairing, headers: dict[Path, Header | None]) -> _Choice:
-    """The recipe's own target, else the table's, else that of the headers."""
+
+def choose_target(root: Path, recipe: Recipe, pairing: Pairing, headers: Headers) -> TargetChoice:
+    """Choose the recipe's own target, else the table's, else that of the headers.
+
+    Raises
+    ------
+    StatisticsError
+        If the table is malformed or contradicts the scans, or there is none and not one header can be read.
+    """
     if recipe.target_spacing is not None:
         shown = ", ".join(f"{value:g}" for value in recipe.target_spacing)
-        return _Choice(recipe.target_spacing, f"target spacing ({shown}) mm (z y x): set by the recipe")
+        return TargetChoice(recipe.target_spacing, f"target spacing ({shown}) mm (z y x): set by the recipe")
     path = root / STATISTICS_NAME if recipe.statistics is None else Path(recipe.statistics)
     if recipe.statistics is None and not path.exists():
-        computed = _statistics_of_headers(pairing, headers)
+        computed = statistics_of_headers(pairing, headers)
         derived = derive_target(computed)
         note = f"{root}: no {STATISTICS_NAME}; computed from the headers of {len(pairing)} paired images"
-        return _Choice(derived.spacing, f"{derived.text} (computed from headers)", computed, (note, *derived.warnings))
+        text = f"{derived.text} (computed from headers)"
+        return TargetChoice(derived.spacing, text, None, computed, (note,), derived.warnings)
     table = SpacingStatistics.from_csv(path, recipe.statistics_row, recipe.axis_order)
     if recipe.axis_order is None:
-        check_axis_order(table, _statistics_of_headers(pairing, headers).median, str(path))
+        check_axis_order(table, statistics_of_headers(pairing, headers).median, str(path))
     derived = derive_target(table)
-    return _Choice(derived.spacing, f"{derived.text} (from {path})", None, derived.warnings)
+    return TargetChoice(derived.spacing, f"{derived.text} (from {path})", table, warnings=derived.warnings)
 
 
-def _statistics_of_headers(pairing: Pairing, headers: dict[Path, Header | None]) -> SpacingStatistics:
+def statistics_of_headers(pairing: Pairing, headers: Headers) -> SpacingStatistics:
     """Statistics of the paired images whose headers can be read; the others fail later, each by its own name."""
     readable = [header for pair in pairing if (header := headers[pair.image]) is not None]
     if not readable:
@@ -126,32 +174,31 @@ def _header_or_none(path: Path) -> Header | None:
         return None
 
 
-def _cases(job: Job, pairing: Iterable[Pair], headers: dict[Path, Header | None]) -> list[Case]:
-    root = job.output_root
-    return [
-        Case(
-            pair.case,
-            pair.image,
-            pair.label,
-            root / "imagesTr" / f"{stem(pair.image)}.npz",
-            root / "labelsTr" / f"{stem(pair.label)}.npz",
-            _bytes_needed(job, headers[pair.image]),
-        )
-        for pair in pairing
-    ]
-
-
-def _bytes_needed(job: Job, image: Header | None) -> int:
-    """Peak memory of a case: input as stored, as float32, mask and label; output twice, mask, label, compressed."""
+def make_case(job: Job, pair: Pair, image: Header | None) -> Case:
+    """Name a pair's outputs, and estimate its cost where the image's header could be read."""
+    outputs = (job.output_root / "imagesTr", job.output_root / "labelsTr")
+    image_npz, label_npz = (folder / f"{stem(path)}.npz" for folder, path in zip(outputs, pair, strict=True))
     if image is None:
-        return 0
-    target = target_grid(image.grid, job.target, job.recipe.grid)
-    n_out = target.shape[0] * target.shape[1] * target.shape[2]
+        return Case(pair.case, *pair, image_npz, label_npz)
+    n_out = math.prod(target_grid(image.grid, job.target, job.recipe.grid).shape)
+    return Case(pair.case, *pair, image_npz, label_npz, _bytes_needed(image, n_out), n_out)
+
+
+def _bytes_needed(image: Header, n_out: int) -> int:
+    """Peak memory of a case: input as stored, as float32, mask and label; output twice, mask, label, compressed."""
     return image.voxels * (image.dtype.itemsize + 4 + 1 + 4) + n_out * (4 + 4 + 1 + 4 + 4)
 
 
-def _keep_apart(output: Path, folders: Iterable[Path]) -> None:
-    """On file systems that ignore case, ``imagesTr`` is ``ImagesTr``: output must not land among the input."""
+def keep_apart(output: Path, folders: Iterable[Path]) -> None:
+    """Refuse an output folder that would mix with the input.
+
+    On file systems that ignore case, ``imagesTr`` is ``ImagesTr``.
+
+    Raises
+    ------
+    OutputError
+        If output would land among the input.
+    """
     places = [output.resolve(), *((output / name).resolve() for name in ("imagesTr", "labelsTr"))]
     for folder in folders:
         if any(place == folder.resolve() or folder.resolve() in place.parents for place in places):

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 from monai_mriprep.errors import MriprepWarning
 from monai_mriprep.recipe import Recipe
-from monai_mriprep.run.cases import Case, Result
-from monai_mriprep.run.memory import MAIN_BYTES, WORKER_BYTES, available_memory, in_batches
+from monai_mriprep.run.cases import Result
+from monai_mriprep.run.memory import available_memory, default_workers, in_batches, too_large
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.process import process_case
 from monai_mriprep.run.session import RunSummary, Session, open_session
@@ -56,9 +56,9 @@ def preprocess(
         For what a person should look at in the dataset as a whole, such as an image without a label.
     """
     plan = plan_run(dataset_root, output_root, recipe)
-    for message in plan.warnings:
-        warnings.warn(message, MriprepWarning, 2)
     with open_session(plan) as session:
+        for message in session.warnings:
+            warnings.warn(message, MriprepWarning, 2)
         return execute(session, workers)
 
 
@@ -89,39 +89,27 @@ def execute(
     workers = default_workers() if workers is None else workers
     memory = available_memory() if max_memory is None else max_memory
     results: list[Result] = []
-    for result in _results(session, workers, memory):
-        session.record(result)
-        results.append(result)
-        observe(result, len(results), len(session.todo))
-        if result.stops_run or (fail_fast and result.status == "failed"):
-            break
+    with closing(_results(session, workers, memory)) as outcomes:  # ends the workers before the lock is freed
+        for result in outcomes:
+            session.record(result)
+            results.append(result)
+            observe(result, len(results), len(session.todo))
+            if result.stops_run or (fail_fast and result.status == "failed"):
+                break
     done, failed = (tuple(r for r in results if r.status == status) for status in ("done", "failed"))
     stopped = next((result.error for result in failed if result.stops_run), None)
     seconds = time.perf_counter() - start
-    plan = session.plan
-    return RunSummary(plan.job.output_root, done, failed, session.skipped, plan.warnings, seconds, stopped)
+    root = session.plan.job.output_root
+    return RunSummary(root, done, failed, session.skipped, session.warnings, seconds, stopped)
 
 
-def _results(session: Session, workers: int, memory: int) -> Iterator[Result]:
+def _results(session: Session, workers: int, memory: int) -> Generator[Result, None, None]:
     """Work on the cases in batches that the memory allows."""
     work = partial(process_case, session.plan.job)
     for fitting, cases in in_batches(session.todo, max(1, workers), memory):
         if fitting == 0:
-            yield from (Result(case.name, "failed", _too_large(case, memory)) for case in cases)
+            yield from (Result(case.name, "failed", too_large(case, memory)) for case in cases)
         elif workers == 0:
             yield from run_serially(work, cases)
         else:
             yield from run_in_workers(work, cases, fitting, session.interrupted)
-
-
-def _too_large(case: Case, memory: int) -> str:
-    return (
-        f"not attempted: the case needs about {case.bytes_needed / 2**20:.0f} MiB beside the "
-        f"{(MAIN_BYTES + WORKER_BYTES) / 2**20:.0f} MiB of the program, and {memory / 2**20:.0f} MiB may be used; "
-        "use a machine with more memory, raise --max-memory, or choose a coarser target spacing"
-    )
-
-
-def default_workers() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
+from monai_mriprep.dataset.headers import read_header
 from monai_mriprep.dataset.npz import WrittenFile, stage_npz
 from monai_mriprep.errors import DiskFullError, MriprepError, MriprepWarning
 from monai_mriprep.pipeline import build_transforms
@@ -108,6 +109,7 @@ def _carry_out(job: Job, case: Case) -> tuple[dict[str, Any], tuple[WrittenFile,
         "sources": sources,
         "outputs": {"image": _output(image_file), "label": _output(label_file)},
         "source_grid": grid_facts(source),
+        "source_header": asdict(read_header(case.image).frame),
         "target_grid": grid_facts(grid_of(image)),
         "spacing": list(job.target),
         "foreground": {name: image.meta[f"foreground_{name}"] for name in ("mean", "std", "voxels")},

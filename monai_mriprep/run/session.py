@@ -5,11 +5,10 @@ Neither torch nor MONAI is loaded here, so a run that finds nothing to do ends a
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,17 @@ from typing import Any
 from monai_mriprep.errors import OutputError
 from monai_mriprep.run.cases import ALGORITHM_VERSION, Case, Result
 from monai_mriprep.run.commit import forget, recover
+from monai_mriprep.run.datalist import write_dataset, write_json
 from monai_mriprep.run.decide import Decision, decide
+from monai_mriprep.run.estimates import check_space
 from monai_mriprep.run.lock import exclusive
 from monai_mriprep.run.manifest import Manifest
 from monai_mriprep.run.plan import STATISTICS_NAME, RunPlan
+from monai_mriprep.run.table import write_table
 
 __all__ = ["RunSummary", "Session", "open_session"]
+
+TABLE_NAME = "manifest.csv"
 
 VERSIONED = ("monai-mriprep", "monai", "torch", "numpy", "scipy", "nibabel", "isal")
 
@@ -39,11 +43,14 @@ class Session:
         Where its events go.
     decisions
         What is to be done with each of the plan's cases, in their order, and why.
+    warnings
+        What a person should look at in the dataset and the output folder as a whole.
     """
 
     plan: RunPlan
     manifest: Manifest
     decisions: tuple[tuple[Case, Decision], ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def todo(self) -> tuple[Case, ...]:
@@ -101,6 +108,8 @@ class RunSummary:
 def open_session(plan: RunPlan, overwrite: bool = False) -> Iterator[Session]:
     """Take the output folder, finish what a crash interrupted there, and decide what is to be done.
 
+    When the session ends, however it does, ``manifest.csv`` and ``dataset.json`` are written.
+
     Parameters
     ----------
     plan
@@ -112,21 +121,36 @@ def open_session(plan: RunPlan, overwrite: bool = False) -> Iterator[Session]:
     ------
     LockedError
         If another run is alive in the folder.
+    DiskFullError
+        If the cases to do cannot fit on the disk.
     OutputError
-        If the folder cannot be made.
+        If the folder cannot be made or written to.
     """
     job, root = plan.job, plan.job.output_root
     _make_folders(root, root / "imagesTr", root / "labelsTr", job.partial)
     with exclusive(root / ".lock"):
-        manifest = Manifest(job.manifest)
-        if plan.computed_statistics is not None:
-            plan.computed_statistics.to_csv(root / STATISTICS_NAME)
-        _write_json(root / "run.json", _description(plan))
-        for result in recover(job.partial):
-            manifest.append(result.record())
-            forget(job.partial, result.case)
-        records = {} if overwrite else manifest.latest()
-        yield Session(plan, manifest, tuple((case, decide(job, case, records.get(case.name))) for case in plan.cases))
+        session = _prepare(plan, overwrite)
+        try:
+            yield session
+        finally:
+            write_table(root / TABLE_NAME, job.partial, session.manifest.latest())
+            write_dataset(root, session.manifest.done().values(), job.fingerprint)
+
+
+def _prepare(plan: RunPlan, overwrite: bool) -> Session:
+    """Describe the run, recover from the one before, and decide; the lock is held."""
+    job, root = plan.job, plan.job.output_root
+    if plan.computed_statistics is not None:
+        plan.computed_statistics.to_csv(root / STATISTICS_NAME)
+    write_json(root / "run.json", _description(plan))
+    manifest = Manifest(job.manifest)
+    for result in recover(job.partial):
+        manifest.append(result.record())
+        forget(job.partial, result.case)
+    records = {} if overwrite else manifest.latest()
+    decisions = tuple((case, decide(job, case, records.get(case.name))) for case in plan.cases)
+    session = Session(plan, manifest, decisions, plan.warnings)
+    return replace(session, warnings=plan.warnings + check_space(session.todo, root))
 
 
 def _make_folders(*folders: Path) -> None:
@@ -150,9 +174,3 @@ def _description(plan: RunPlan) -> dict[str, Any]:
         "warnings": list(plan.warnings),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONED}},
     }
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    temporary = path.parent / ".partial" / path.name
-    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)

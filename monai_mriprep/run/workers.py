@@ -10,9 +10,11 @@ from __future__ import annotations
 import ctypes
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.process
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -88,7 +90,13 @@ def _load(work: Work, cases: Sequence[Case], workers: int) -> Iterator[Result]:
     )
     with _own_children_ended():
         try:
-            yield from loader
+            # Held by a name: when it goes, the iterator waits five seconds for each worker, so they must be ended first.
+            iterator = iter(loader)
+            for result in iterator:
+                with _deaths_held_back() as deaths:
+                    yield result
+                if deaths:
+                    signal.raise_signal(signal.SIGCHLD)
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise
@@ -110,20 +118,42 @@ def _start_worker(_: int = 0) -> None:
 
 
 @contextmanager
+def _deaths_held_back() -> Iterator[list[int]]:
+    """Keep PyTorch from reporting a dead worker: it raises wherever the main thread just is, such as in a record.
+
+    The list that is given receives a signal for each child that ends.
+    """
+    deaths: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield deaths
+        return
+    before = signal.signal(signal.SIGCHLD, lambda number, _: deaths.append(number))
+    try:
+        yield deaths
+    finally:
+        signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
+
+
+@contextmanager
 def _own_children_ended() -> Iterator[None]:
     """End the processes that were started inside, at once: an interrupted run must not wait for a long case."""
     others = set(multiprocessing.active_children())
     try:
         yield
     except BaseException:
-        started = set(multiprocessing.active_children()) - others
-        for child in started:
-            child.terminate()
-        for child in started:
-            child.join(timeout=1)
-            if child.is_alive():
-                child.kill()
+        with _deaths_held_back():
+            _end(set(multiprocessing.active_children()) - others)
         raise
+
+
+def _end(children: Collection[multiprocessing.process.BaseProcess]) -> None:
+    for child in children:
+        child.terminate()
+    for child in children:
+        child.join(timeout=1)
+        if child.is_alive():
+            child.kill()
+            child.join(timeout=1)
 
 
 def _alone(work: Work, case: Case) -> Result:

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = ["AnisotropyAwareSpacingd", "MatchGeometryd"]
 
+# MONAI does this for its other names in a MetaTensor; without it no tensor with a history can be read from a
+# PersistentDataset's cache.
+torch.serialization.add_safe_globals([TraceKeys])
+
 
 class MatchGeometryd(Transform):
     """See to it that image and label lie on one grid.
@@ -133,7 +137,7 @@ class AnisotropyAwareSpacingd(MapTransform, InvertibleTransform):
         tensor = apply_plan(volume.as_tensor(), plan, clip=self.clip)
         result = on_grid(tensor, target, volume, target_spacing=torch.tensor(self.target, dtype=torch.float64))
         extra = {
-            "mode": "nearest" if plan.is_nearest else "spline",
+            "mode": "nearest" if plan.is_nearest else "bicubic",  # a name that Invertd's nearest_interp replaces
             "order": list(plan.orders),
             "source_affine": volume.affine.clone(),
             "target_affine": result.affine.clone(),
@@ -146,16 +150,18 @@ class AnisotropyAwareSpacingd(MapTransform, InvertibleTransform):
         """Return a copy of `data` on the original grids: exactly their shape and affine.
 
         Integer tensors, and those that were resampled by nearest neighbour, go back by nearest neighbour, others by
-        the spline order they came with.
+        the spline order they came with. Keys that are no longer there, such as a mask that was deleted, are passed
+        over.
         """
         result = dict(data)
-        for key in self.key_iterator(result):
+        for key in (key for key in self.keys if key in result):
             result[key] = self._restored(result[key])
         return result
 
     def _restored(self, volume: MetaTensor) -> MetaTensor:
         volume = volume.clone()
         info = self.pop_transform(volume)
+        volume.meta.pop("target_spacing", None)  # true no longer
         extra = info[TraceKeys.EXTRA_INFO]
         source = _recorded_grid(info[TraceKeys.ORIG_SIZE], extra["source_affine"])
         target = _recorded_grid(extra["target_shape"], extra["target_affine"])

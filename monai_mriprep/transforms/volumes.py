@@ -44,11 +44,15 @@ def file_of(volume: torch.Tensor, name: str) -> str:
 
 
 def on_grid(tensor: torch.Tensor, grid: Grid, like: MetaTensor | None = None, **meta: Any) -> MetaTensor:
-    """A MetaTensor on `grid`, with the history of `like` and what is new in `meta`."""
+    """A MetaTensor on `grid`, with the history of `like` and what is new in `meta`.
+
+    ``spatial_shape`` stays that of the file, as ``original_affine`` does: MONAI's `SaveImage` resamples onto the two.
+    """
     inherited = {k: v for k, v in like.meta.items() if k != "affine"} if like is not None else {}
     operations = list(like.applied_operations) if like is not None else []
     affine = torch.from_numpy(grid.affine.copy())
-    facts = {**inherited, **meta, "spatial_shape": np.array(grid.shape)}
+    first_shape = grid.shape if like is None else like.shape[-3:]
+    facts = {"spatial_shape": torch.tensor(first_shape), **inherited, **meta}
     return MetaTensor(tensor, affine=affine, meta=facts, applied_operations=operations)
 
 
@@ -212,6 +216,8 @@ class SaveNpzd(MapTransform):
             stage_npz(self._final(root, str(key), data[key]), root / ".partial", npz_volume(data[key]))
             for key in self.key_iterator(dict(data))
         ]
+        for file in staged:
+            file.sync()
         for file in staged:
             file.commit()
         return dict(data)

@@ -9,8 +9,13 @@ import numpy as np
 import torch
 
 from monai_mriprep.errors import ResamplingError
+from monai_mriprep.volume.memory import empty_float32
 
 __all__ = ["Moments", "foreground_moments", "standardize"]
+
+
+FLOAT32_NOISE = 4e-7
+"""A deviation below this share of the mean is what resampling in float32 makes of a constant."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,8 @@ def foreground_moments(image: torch.Tensor, foreground: torch.Tensor | None = No
             squares += slice_squares + delta * delta * count * added / total
             mean += delta * added / total
             count = total
-    return Moments(count, mean, math.sqrt(squares / count) if count else 0.0)
+    std = math.sqrt(squares / count) if count else 0.0
+    return Moments(count, mean, std if std > FLOAT32_NOISE * abs(mean) else 0.0)
 
 
 def _slice_moments(value: np.ndarray, inside: np.ndarray, count: int, buffer: np.ndarray) -> tuple[float, float]:
@@ -75,15 +81,17 @@ def standardize(image: torch.Tensor, moments: Moments) -> torch.Tensor:
     Parameters
     ----------
     image
-        Any shape, any real type; not written to.
+        ``(C, D, H, W)``, any real type; not written to.
     moments
         From `foreground_moments`; without foreground the values stay as they are.
     """
-    result = image.to(torch.float32, copy=True)
-    if moments.count:
-        high = float(np.float32(moments.mean))
-        result -= high  # torch would round the mean to float32: an error of many deviations where it is large
-        result -= moments.mean - high
-    if moments.std:
-        result /= moments.std
+    mean = float(np.float32(moments.mean))
+    rest = moments.mean - mean  # torch rounds scalars to float32, which is many deviations where the mean is large
+    result = empty_float32(image.shape, image.device)
+    for value, out in zip(image.flatten(0, 1), result.flatten(0, 1), strict=True):  # slices stay in cache
+        out.copy_(value)
+        if moments.count:
+            out.sub_(mean).sub_(rest)
+        if moments.std:
+            out.div_(moments.std)
     return result

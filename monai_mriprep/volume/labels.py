@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from monai_mriprep.errors import LabelError
 from monai_mriprep.types import LABEL_INTEGRALITY_TOLERANCE
@@ -16,21 +20,33 @@ INT8_MAX, INT16_MAX = 127, 32767
 def label_histogram(label: torch.Tensor) -> dict[int, int]:
     """Voxels of each value that occurs.
 
+    Most rows of a label hold one value, and those are counted whole.
+
     Parameters
     ----------
     label
-        Any shape; float values are rounded.
+        ``(..., W)``; float values are rounded.
     """
-    values = label.detach().cpu()
-    values = values.round().to(torch.int64) if values.is_floating_point() else values
-    if values.dtype == torch.bool:
-        values = values.to(torch.uint8)
-    low = int(values.min())
-    if int(values.max()) - low > 2 * INT16_MAX:
-        found, counts = torch.unique(values, return_counts=True)
-        return dict(zip(found.tolist(), counts.tolist(), strict=True))
-    histogram = torch.bincount((values.to(torch.int64) - low if low else values).flatten()).numpy()
-    return {int(value) + low: int(histogram[value]) for value in np.flatnonzero(histogram)}
+    values = label.detach().cpu().numpy()
+    rows = (np.rint(values) if values.dtype.kind == "f" else values).reshape(-1, values.shape[-1])
+    low = rows.min(axis=1)
+    whole = low == rows.max(axis=1)
+    counts: Counter[int] = Counter()
+    for found, weight in ((low[whole], rows.shape[1]), (rows[~whole], 1)):
+        for value, count in zip(*_count(found), strict=True):
+            counts[int(value)] += int(count) * weight
+    return dict(sorted(counts.items()))
+
+
+def _count(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    """``np.unique`` with counts, without sorting where the values lie close together, as classes do."""
+    if values.size == 0 or int(values.max()) - int(values.min()) > INT16_MAX:
+        return np.unique(values, return_counts=True)
+    base = int(values.min())
+    flat = values.ravel() if values.dtype.kind == "f" else values.ravel().astype(np.int64)  # int8 differences wrap
+    counts = torch.bincount(torch.from_numpy((flat - flat.min()).astype(np.int64))).numpy()
+    present = np.flatnonzero(counts)
+    return present + base, counts[present]
 
 
 def vanished_labels(before: dict[int, int], after: dict[int, int]) -> list[int]:

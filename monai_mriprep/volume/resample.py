@@ -16,10 +16,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from monai_mriprep.errors import ResamplingError
 from monai_mriprep.types import TIE_TOLERANCE, Boundary, Shape
 from monai_mriprep.volume.geometry import Grid
+from monai_mriprep.volume.memory import as_float32, empty_float32
 from monai_mriprep.volume.spline import AxisPlan, Block, banded_blocks, nearest_indices
 
 __all__ = ["ResamplingPlan", "apply_plan", "plan_resampling", "resample_label_onto"]
@@ -29,6 +31,12 @@ BLOCK_ROWS = 48
 
 COLUMN_CHUNK = 8192
 """Voxels of a through-plane product: small enough for the second-level cache."""
+
+TILE_VOXELS = 1 << 17
+"""Voxels of the slices between the two in-plane products: half a megabyte, which stays in cache."""
+
+ROUNDING = 1e-10
+"""A step this close to 1, or a start this close to 0, is just that, but for the rounding of affines."""
 
 SHARED_AXES_TOLERANCE = 1e-6
 """Largest difference of direction cosines between two grids that share their axes."""
@@ -61,7 +69,12 @@ class ResamplingPlan:
     @property
     def is_nearest(self) -> bool:
         """Every axis picks voxels and computes nothing; the type of the voxels is kept."""
-        return all(axis.order == 0 or axis.is_identity for axis in self.axes)
+        return self.orders == (0, 0, 0)
+
+    @property
+    def is_identity(self) -> bool:
+        """Nothing to do on any axis."""
+        return all(axis.is_identity for axis in self.axes)
 
 
 def plan_resampling(
@@ -92,6 +105,7 @@ def plan_resampling(
         raise ResamplingError(msg)
     steps = np.divide(target.spacing, source.spacing)
     starts = np.linalg.solve(source.affine[:3, :3], target.origin - source.origin)
+    steps[np.abs(steps - 1) < ROUNDING], starts[np.abs(starts) < ROUNDING] = 1.0, 0.0
     z, y, x = (
         AxisPlan(n_in, n_out, float(step), float(start), axis_order, boundary)
         for n_in, n_out, step, start, axis_order in zip(source.shape, target.shape, steps, starts, orders, strict=True)
@@ -114,7 +128,7 @@ def apply_plan(volume: torch.Tensor, plan: ResamplingPlan, clip: bool = False) -
     Returns
     -------
     torch.Tensor
-        ``(C, *plan.shape_out)``: float32, differentiable; the type of `volume` where the plan only picks voxels.
+        ``(C, *plan.shape_out)``: float32, differentiable; the type of `volume` where all orders are 0.
 
     Raises
     ------
@@ -126,7 +140,9 @@ def apply_plan(volume: torch.Tensor, plan: ResamplingPlan, clip: bool = False) -
         raise ResamplingError(msg)
     if plan.is_nearest:
         return _pick(volume, plan)
-    result: torch.Tensor = _Separable.apply(volume.to(torch.float32), plan, False)  # type: ignore[no-untyped-call]
+    if plan.is_identity:
+        return as_float32(volume)
+    result: torch.Tensor = _Separable.apply(as_float32(volume), plan, False)  # type: ignore[no-untyped-call]
     return torch.clamp(result, volume.min(), volume.max()) if clip else result
 
 
@@ -148,15 +164,15 @@ def resample_label_onto(label: torch.Tensor, label_grid: Grid, grid: Grid) -> to
     return torch.stack(slices, dim=1)
 
 
-def _positions(to_label: np.ndarray[Any, np.dtype[np.float64]], shape: Shape) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _positions(to_label: NDArray[np.float64], shape: Shape) -> NDArray[np.float64]:
     """Label index of each voxel of the first slice, shape (H, W, 3)."""
     rows = np.arange(shape[1])[:, None, None] * to_label[:3, 1]
     columns = np.arange(shape[2])[None, :, None] * to_label[:3, 2]
-    total: np.ndarray[Any, np.dtype[np.float64]] = rows + columns + to_label[:3, 3]
+    total: NDArray[np.float64] = rows + columns + to_label[:3, 3]
     return total
 
 
-def _pick_slice(label: torch.Tensor, positions: np.ndarray[Any, np.dtype[np.float64]]) -> torch.Tensor:
+def _pick_slice(label: torch.Tensor, positions: NDArray[np.float64]) -> torch.Tensor:
     nearest = torch.from_numpy(np.floor(positions + 0.5 + TIE_TOLERANCE).astype(np.int64)).to(label.device)
     sizes = torch.tensor(label.shape[1:], device=label.device)
     inside = ((nearest >= 0) & (nearest < sizes)).all(dim=-1)
@@ -165,12 +181,18 @@ def _pick_slice(label: torch.Tensor, positions: np.ndarray[Any, np.dtype[np.floa
 
 
 def _pick(volume: torch.Tensor, plan: ResamplingPlan) -> torch.Tensor:
-    """Nearest neighbour is an index per axis; the axes that shrink most go first."""
-    for dim in sorted(range(3), key=lambda a: plan.axes[a].n_out / plan.axes[a].n_in):
+    """Nearest neighbour is an index per axis: what shrinks goes first, and x before rows and slices are copied whole."""
+    for dim in sorted((2, 1, 0), key=lambda a: plan.axes[a].n_out / plan.axes[a].n_in):
         if not plan.axes[dim].is_identity:
-            indices = torch.from_numpy(nearest_indices(plan.axes[dim])).to(volume.device)
-            volume = volume.index_select(dim + 1, indices)
+            volume = _take(volume, nearest_indices(plan.axes[dim]), dim + 1)
     return volume
+
+
+def _take(volume: torch.Tensor, indices: NDArray[np.int64], dim: int) -> torch.Tensor:
+    """``index_select``, by numpy where that can be: it is five times as fast on a CPU (measured)."""
+    if volume.device.type == "cpu" and not volume.requires_grad:
+        return torch.from_numpy(volume.numpy().take(indices, axis=dim))
+    return volume.index_select(dim, torch.from_numpy(indices).to(volume.device))
 
 
 class _Separable(torch.autograd.Function):
@@ -180,7 +202,7 @@ class _Separable(torch.autograd.Function):
     def forward(ctx: Any, volume: torch.Tensor, plan: ResamplingPlan, transposed: bool) -> torch.Tensor:
         ctx.plan, ctx.transposed = plan, transposed
         axes = [_Axis.of(axis, transposed, volume.device) for axis in plan.axes]
-        out = volume.new_empty((len(volume), *(axis.n_out for axis in axes)))
+        out = empty_float32((len(volume), *(axis.n_out for axis in axes)), volume.device)
         with _exact_products(volume.device), _threads(volume.device) as threads:
             for source, result in zip(volume.detach().contiguous(), out, strict=True):
                 _resample_volume(source, axes, result, threads)
@@ -266,12 +288,12 @@ def _resample_volume(volume: torch.Tensor, axes: Sequence[_Axis], out: torch.Ten
     elif _through_plane_last(through, rows, columns):
         planes = volume
         if rows.blocks or columns.blocks:
-            planes = volume.new_empty((through.n_in, rows.n_out, columns.n_out))
+            planes = empty_float32((through.n_in, rows.n_out, columns.n_out), volume.device)
             _in_plane(volume, rows, columns, planes, threads)
         for block in through.blocks:
             _through_plane(planes, block, out[block.rows], threads)
     else:
-        slab = volume.new_empty((BLOCK_ROWS, rows.n_in, columns.n_in))
+        slab = empty_float32((BLOCK_ROWS, rows.n_in, columns.n_in), volume.device)
         for block in through.blocks:
             target = out[block.rows]
             _through_plane(volume, block, slab[: len(target)], threads)
@@ -303,31 +325,39 @@ def _through_plane(volume: torch.Tensor, block: Block, out: torch.Tensor, thread
 
 
 def _in_plane(volume: torch.Tensor, rows: _Axis, columns: _Axis, out: torch.Tensor, threads: _Threads) -> None:
-    """Both in-plane products, slice by slice (all slices at once on an accelerator); what shrinks goes first."""
+    """Both in-plane products, a tile of slices at a time; what shrinks goes first."""
     columns_first = columns.n_out * rows.n_in <= rows.n_out * columns.n_in
+    height, width = (rows.n_in, columns.n_out) if columns_first else (rows.n_out, columns.n_in)
     products = [(_product_of_rows, rows), (_product_of_columns, columns)]
-    products = [(product, axis) for product, axis in products[:: -1 if columns_first else 1] if axis.blocks]
-    between = (rows.n_in, columns.n_out) if columns_first else (rows.n_out, columns.n_in)
-    whole = volume.device.type != "cpu"
+    first, *second = [(product, axis.blocks) for product, axis in products[:: -1 if columns_first else 1] if axis.blocks]
+    depth = max(1, TILE_VOXELS // (height * width)) if volume.device.type == "cpu" else len(volume)
 
     def work(indices: range) -> None:
-        buffer = volume.new_empty((*volume.shape[: int(whole)], *between))
+        buffer = volume.new_empty((depth, height, width))
         for index in indices:
-            source = volume if whole else volume[index]
-            result = out if whole else out[index]
-            for product, axis in products:
-                target = result if axis is products[-1][1] else buffer
-                product(axis.blocks, source, target)
-                source = target
+            source, result = (array[index * depth : (index + 1) * depth] for array in (volume, out))
+            product, blocks = first
+            between = buffer[: len(source)] if second else result
+            product(blocks, source, between)
+            for product, blocks in second:
+                product(blocks, between, result)
 
-    threads.share(1 if whole else len(volume), work)
+    threads.share(-(-len(volume) // depth), work)
 
 
 def _product_of_rows(blocks: Sequence[Block], source: torch.Tensor, out: torch.Tensor) -> None:
+    """From the left, on each slice of ``(D, H, W)``."""
     for block in blocks:
-        torch.matmul(block.weights, source[..., block.columns, :], out=out[..., block.rows, :])
+        slices, results = source[:, block.columns], out[:, block.rows]
+        if source.device.type != "cpu":
+            torch.matmul(block.weights, slices, out=results)
+            continue
+        for slice_, result in zip(slices.unbind(), results.unbind(), strict=True):
+            torch.mm(block.weights, slice_, out=result)
 
 
 def _product_of_columns(blocks: Sequence[Block], source: torch.Tensor, out: torch.Tensor) -> None:
+    """From the right, on all rows of ``(D, H, W)`` at once."""
+    source, out = source.flatten(0, 1), out.flatten(0, 1)
     for block in blocks:
-        torch.matmul(source[..., block.columns], block.transposed, out=out[..., block.rows])
+        torch.mm(source[:, block.columns], block.transposed, out=out[:, block.rows])

@@ -44,8 +44,10 @@ def farthest(one: Grid, other: Grid) -> float:
 
 @pytest.mark.parametrize(
     ("size", "expected"),
-    [(12.5, 12), (13.5, 14), (13.5 - 9e-5, 14), (12.5 + 9e-5, 12), (12.5 + 2e-4, 13), (13.5 - 2e-4, 13), (0.2, 1)]
-    + [(12.4999, 12), (7.0, 7), (0.5, 1), (1.5, 2)],
+    [
+        *((12.5, 12), (13.5, 14), (13.5 - 9e-5, 14), (12.5 + 9e-5, 12), (12.5 + 2e-4, 13), (13.5 - 2e-4, 13)),
+        *((12.4, 12), (7.0, 7), (0.2, 1), (0.5, 1), (1.5, 2)),
+    ],
 )
 def test_size_rounds_half_to_even(size, expected):
     assert round_size(size) == expected

@@ -24,7 +24,11 @@ from tests.oracles import SCANS, affine_of, itk_image, read, relative_error
 TOLERANCE = 2e-6
 """Of the range, on every real scan."""
 
-MONAI_MOVES_THE_FIRST_VOXEL = {"mixed/ImagesTr/20001_0001_t2w.mha", "mixed/ImagesTr/20001_0002_t2w.mha"}
+MONAI_MOVES_THE_FIRST_VOXEL = {
+    "mixed/ImagesTr/20001_0001_t2w.mha",
+    "mixed/ImagesTr/20001_0002_t2w.mha",
+    "traps/stale_label/ProstateX-0000_0000.nii.gz",
+}
 """Oblique, with float32 noise in the direction matrix, which misleads the corner test of MONAI's Spacing."""
 
 
@@ -79,7 +83,7 @@ def test_scan_equals_monai_spatial_resample_onto_our_grid(scan):
     source, target, _ = grids(array, affine, "monai")
     resample = SpatialResample(mode=3, padding_mode="border", dtype=np.float64)
     volume = torch.from_numpy(array)[None]
-    peer = resample(MetaTensor(volume, affine=affine), torch.from_numpy(target.affine), target.shape)
+    peer = resample(MetaTensor(volume, affine=affine), torch.tensor(target.affine), target.shape)
     np.testing.assert_allclose(peer.affine, target.affine, atol=1e-6)
     assert relative_error(resampled(volume, source, target), peer[0].numpy()) < TOLERANCE
 
@@ -253,7 +257,10 @@ def test_an_axis_left_alone_does_not_mix(rule, dim):
     plan = plan_resampling(source, target_grid(source, tuple(target), rule))
     changed = volume.clone()
     changed.select(dim + 1, 0).add_(1e6)
-    kept = [result.narrow(dim + 1, 1, result.shape[dim + 1] - 1) for result in (apply_plan(v, plan) for v in (volume, changed))]
+    kept = [
+        result.narrow(dim + 1, 1, result.shape[dim + 1] - 1)
+        for result in (apply_plan(v, plan) for v in (volume, changed))
+    ]
     assert torch.equal(*kept)
 
 
@@ -364,7 +371,10 @@ def test_label_onto_a_flipped_and_permuted_grid():
 
 def test_label_onto_an_oblique_grid_equals_itk():
     label = np.random.default_rng(3).integers(1, 5, (9, 21, 22), dtype=np.int16)
-    source, target = Grid(label.shape, affine_of((3, 1, 1), 4)), Grid((12, 30, 31), affine_of((2, 0.9, 0.8), 13, (1, 2, -3)))
+    source, target = (
+        Grid(label.shape, affine_of((3, 1, 1), 4)),
+        Grid((12, 30, 31), affine_of((2, 0.9, 0.8), 13, (1, 2, -3))),
+    )
     onto = itk_image(np.zeros(target.shape, np.uint8), target.affine)
     moving = itk_image(label, source.affine)
     peer = SimpleITK.Resample(moving, onto, SimpleITK.Transform(), SimpleITK.sitkNearestNeighbor, 0)
@@ -378,6 +388,8 @@ def test_reversed_label_is_put_on_its_image(shared_data):
     image, affine = read(folder / "ProstateX-0000_t2w.mha")
     label, label_affine = read(folder / "ProstateX-0000_annotation.nii.gz")
     assert np.abs(affine - label_affine).max() > 0.1
-    moved = resample_label_onto(torch.from_numpy(label.copy())[None], Grid(label.shape, label_affine), Grid(image.shape, affine))
+    moved = resample_label_onto(
+        torch.from_numpy(label.copy())[None], Grid(label.shape, label_affine), Grid(image.shape, affine)
+    )
     assert label.any()
     assert np.array_equal(moved[0].numpy(), label[:, ::-1])

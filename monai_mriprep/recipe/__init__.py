@@ -1,0 +1,14 @@
+"""The recipe: what is done to every case, as frozen, validated values.
+
+A recipe comes from a YAML file, from ``key=value`` overrides, or from Python; the three meet in `Recipe`, and
+whatever is wrong with them ends as one `RecipeError` that names the place, the key and the remedy. Files are data:
+they are parsed into plain mappings, lists and scalars, and nothing in them (a tag, MONAI's ``$`` or ``_target_``)
+is ever evaluated.
+
+Numbers that come in threes are in array axis order z, y, x; spacings are in millimetres.
+"""
+
+from monai_mriprep.recipe.model import Normalization, Recipe
+from monai_mriprep.recipe.reading import load_recipe
+
+__all__ = ["Normalization", "Recipe", "load_recipe"]

@@ -1,0 +1,155 @@
+"""Facts as text for people, and as plain values for JSON. The command line prints what is made here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from monai_mriprep.run.cases import grid_facts
+from monai_mriprep.run.check import CaseReport, DatasetReport, Needs
+from monai_mriprep.run.estimates import shown_bytes
+from monai_mriprep.run.verify import VerifyReport
+from monai_mriprep.volume.geometry import Grid
+
+__all__ = ["check_json", "check_text", "verify_text"]
+
+MANY_CLASSES = 8
+"""A label with more classes is summed up."""
+
+
+def check_json(report: DatasetReport) -> dict[str, Any]:
+    """Everything in a report, for scripts."""
+    facts: dict[str, Any] = plain(report)
+    return {"status": report.status, "ready": len(report.ready), **facts}
+
+
+def plain(value: Any) -> Any:
+    """Frozen values as JSON can hold them."""
+    if isinstance(value, Grid):
+        return grid_facts(value)
+    if is_dataclass(value):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def check_text(report: DatasetReport) -> Iterator[str]:
+    """Lines for people: the cases as a table, what is wrong below it, the outcome last."""
+    if report.cases:
+        yield from _aligned(_check_rows(report.cases))
+        yield ""
+    if report.classes:
+        yield from _aligned(_class_rows(report))
+        yield ""
+    if report.derivation:
+        yield report.derivation
+    if report.needs:
+        yield from _needs_lines(report.needs)
+    yield from (f"fatal: {message}" for message in report.fatal)
+    yield from (f"problem: {shown(case.case)}: {problem}" for case in report.cases for problem in case.problems)
+    yield from (f"warning: {message}" for message in report.warnings)
+    yield from (f"warning: {orphan.reason}" for orphan in report.orphans)
+    yield from (f"warning: {shown(case.case)}: {warning}" for case in report.cases for warning in case.warnings)
+    yield _outcome(report)
+
+
+def _outcome(report: DatasetReport) -> str:
+    n_ready, n_cases = len(report.ready), len(report.cases)
+    pairs = f"{n_ready} of {n_cases} pairs can be preprocessed"
+    if report.fatal:
+        return f"{report.root}: a run would not start"
+    if report.status == "ready":
+        return f"{report.root}: all is well, {pairs}"
+    of_cases = sum(len(case.problems) + len(case.warnings) for case in report.cases)
+    things = len(report.warnings) + len(report.orphans) + of_cases
+    return f"{report.root}: {pairs}; {things} thing{'s' * (things > 1)} to look at"
+
+
+def _check_rows(cases: Sequence[CaseReport]) -> Iterator[list[str]]:
+    with_voxels = any(case.image_contents or case.label_contents for case in cases)
+    extra = ["intensities", "non-zero", "labels"] if with_voxels else []
+    yield ["case", "verdict", "size z y x", "spacing mm", "type", *extra, "output z y x", "memory", "disk"]
+    for case in cases:
+        grid = case.grid
+        yield [
+            shown(case.case),
+            "problem" if case.problems else "warning" if case.warnings else "ok",
+            _times(grid.shape) if grid else "?",
+            " ".join(f"{value:.4g}" for value in grid.spacing) if grid else "?",
+            case.dtype or "?",
+            *(_contents(case) if with_voxels else []),
+            _times(case.target_shape) if case.target_shape else "?",
+            shown_bytes(case.memory_bytes) if case.target_shape else "?",
+            shown_bytes(case.output_bytes) if case.target_shape else "?",
+        ]
+
+
+def _class_rows(report: DatasetReport) -> Iterator[list[str]]:
+    total = sum(count.voxels for count in report.classes)
+    yield ["class", "cases", "voxels", "share"]
+    for count in report.classes:
+        yield [str(count.value), str(count.cases), str(count.voxels), f"{count.voxels / total:.3%}"]
+
+
+def _contents(case: CaseReport) -> list[str]:
+    image, label = case.image_contents, case.label_contents
+    cells = ["?", "?", "?"]
+    if image is not None and case.grid is not None:
+        voxels = case.grid.shape[0] * case.grid.shape[1] * case.grid.shape[2]
+        cells[:2] = [f"{image.minimum:.5g} to {image.maximum:.5g}", f"{image.foreground / voxels:.1%}"]
+    if label is not None:
+        cells[2] = _classes(sorted(label.histogram)) or f"{label.minimum:g} to {label.maximum:g}"
+    return cells
+
+
+def _classes(values: Sequence[int]) -> str:
+    if len(values) <= MANY_CLASSES:
+        return " ".join(map(str, values))
+    return f"{len(values)} from {values[0]} to {values[-1]}"
+
+
+def _needs_lines(needs: Needs) -> Iterator[str]:
+    yield (
+        f"estimates: {shown_bytes(needs.output_bytes)} of disk ({shown_bytes(needs.free_bytes)} free in "
+        f"{needs.output_root}); {shown_bytes(needs.memory_bytes)} of memory for the largest case "
+        f"(of {shown_bytes(needs.available_bytes)}); {_duration(needs.seconds)} with {needs.workers} "
+        f"worker{'s' * (needs.workers != 1)}"
+    )
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
+
+
+def verify_text(report: VerifyReport) -> Iterator[str]:
+    """Lines for people: a line for each finding, the outcome last."""
+    for kind, findings in {"problem": report.problems, "unfinished": report.unfinished}.items():
+        yield from (f"{kind}: {shown(finding.subject)}: {finding.problem}" for finding in findings)
+    if report.unfinished:
+        yield "what is unfinished, the next `run` does"
+    intact = f"{len(report.intact)} of {report.cases} cases intact, {shown_bytes(report.bytes_read)} read"
+    things = len(report.problems)
+    outcome = f"{things} problem{'s' * (things > 1)}" if things else "everything there is as recorded"
+    yield f"{report.root}: {intact}; {outcome}"
+
+
+def shown(name: str) -> str:
+    """A file's name as it is, unless it holds what would break a line or a terminal."""
+    return name if name.isprintable() else repr(name)
+
+
+def _times(sizes: Sequence[int]) -> str:
+    return "x".join(map(str, sizes))
+
+
+def _aligned(rows: Iterator[list[str]]) -> Iterator[str]:
+    """Pad the columns; two blanks between them, one at most inside a cell."""
+    table = list(rows)
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -1,0 +1,408 @@
+"""Everything about a dataset that can be known before a run: from names and headers, and on request from the voxels.
+
+Neither torch nor MONAI is loaded, and nothing is written.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import numpy as np
+
+from monai_mriprep.dataset.headers import Header, read_header
+from monai_mriprep.dataset.pairing import Orphan, Pair, Pairing, pair_by_stem
+from monai_mriprep.dataset.preflight import check_pair
+from monai_mriprep.dataset.statistics import CONTRADICTION, SpacingStatistics
+from monai_mriprep.dataset.volumes import DatasetFolders, find_folders
+from monai_mriprep.errors import MriprepError, VolumeError
+from monai_mriprep.recipe import Recipe
+from monai_mriprep.run.cases import Case, Job
+from monai_mriprep.run.contents import MANY_VALUES, ImageContents, LabelContents, image_contents, label_contents
+from monai_mriprep.run.estimates import free_bytes, output_bytes, run_seconds, shown_bytes
+from monai_mriprep.run.memory import available_memory, default_workers, fits, too_large
+from monai_mriprep.run.plan import TargetChoice, choose_target, keep_apart, make_case, statistics_of_headers
+from monai_mriprep.types import Shape, Spacing
+from monai_mriprep.volume.geometry import Grid, target_grid
+
+__all__ = ["CaseReport", "ClassCount", "DatasetReport", "Needs", "Status", "check_dataset"]
+
+Status = Literal["ready", "attention", "impossible"]
+
+COPIES = 4
+"""Memory that reading a volume and looking at it takes, in volumes as stored (measured: 1.3 to 3.0)."""
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+
+
+@dataclass(frozen=True)
+class CaseReport:
+    """What is known of one pair.
+
+    Parameters
+    ----------
+    case
+        The image's stem.
+    image, label
+        The source files.
+    grid, dtype
+        Of the image as stored; None where its header could not be read.
+    target_shape
+        Predicted size of the output, z y x.
+    memory_bytes, output_bytes
+        Estimates of the peak memory of the case, and of its two files on disk.
+    problems
+        Why the case would fail; none if it would not.
+    warnings
+        What a person should look at, though the case would be processed.
+    image_contents, label_contents
+        Where the voxels were read.
+    """
+
+    case: str
+    image: Path
+    label: Path
+    grid: Grid | None = None
+    dtype: str | None = None
+    target_shape: Shape | None = None
+    memory_bytes: int = 0
+    output_bytes: int = 0
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    image_contents: ImageContents | None = None
+    label_contents: LabelContents | None = None
+
+
+@dataclass(frozen=True)
+class ClassCount:
+    """A value of the labels: in how many cases, and in how many voxels of all of them as stored."""
+
+    value: int
+    cases: int
+    voxels: int
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What the run would take, and what there is.
+
+    Parameters
+    ----------
+    output_bytes, free_bytes
+        Estimated disk of the whole output, and free space in `output_root`.
+    memory_bytes, available_bytes
+        Estimated memory of the largest case, beside that of the program; and what this machine may use.
+    seconds
+        Estimated wall time with that many workers.
+    """
+
+    output_root: Path
+    output_bytes: int
+    free_bytes: int
+    memory_bytes: int
+    available_bytes: int
+    workers: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class DatasetReport:
+    """What is known of a dataset.
+
+    Parameters
+    ----------
+    root
+        The dataset.
+    fatal
+        Why a run would not even start.
+    warnings
+        What a person should look at in the dataset as a whole, orphans apart.
+    orphans
+        Files without a partner.
+    target_spacing, derivation
+        Mm, z y x, and where it comes from; None where it cannot be told.
+    cases
+        In natural order.
+    classes
+        Values of the labels, where they were read.
+    needs
+        None where there is no target spacing.
+    """
+
+    root: Path
+    fatal: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    orphans: tuple[Orphan, ...] = ()
+    target_spacing: Spacing | None = None
+    derivation: str | None = None
+    cases: tuple[CaseReport, ...] = ()
+    classes: tuple[ClassCount, ...] = ()
+    needs: Needs | None = None
+
+    @property
+    def ready(self) -> tuple[CaseReport, ...]:
+        """The cases that nothing is known against."""
+        return tuple(case for case in self.cases if not case.problems)
+
+    @property
+    def status(self) -> Status:
+        """``impossible`` if not one case can be processed; ``attention`` if a person should look at something."""
+        if self.fatal or not self.ready:
+            return "impossible"
+        flawed = any(case.problems or case.warnings for case in self.cases)
+        return "attention" if flawed or self.warnings or self.orphans else "ready"
+
+
+def check_dataset(
+    root: str | Path,
+    recipe: Recipe | None = None,
+    voxels: bool = False,
+    workers: int | None = None,
+    output_root: str | Path | None = None,
+) -> DatasetReport:
+    """Judge a dataset without processing it.
+
+    Parameters
+    ----------
+    root
+        Holds ``ImagesTr`` and ``LabelsTr``.
+    recipe
+        The published one by default.
+    voxels
+        Read every voxel, too: whether the files can be decoded, and what images and labels hold.
+    workers
+        Threads for that, and the processes that the time is estimated for; by default one for each core.
+    output_root
+        Where the run would write; by default the current folder is looked at for free space.
+
+    Returns
+    -------
+    DatasetReport
+        What is wrong with the dataset stands there; it is not raised.
+    """
+    root, recipe = Path(root), recipe or Recipe()
+    try:
+        folders = find_folders(root)
+        pairing = pair_by_stem(folders.images, folders.labels, recipe.pattern)
+    except MriprepError as error:
+        return DatasetReport(root, fatal=(str(error),))
+    survey = _Survey(
+        root, recipe, pairing, {path: _read(path) for pair in pairing for path in pair}, available_memory()
+    )
+    report = survey.report(default_workers() if workers is None else workers, voxels, Path(output_root or "."))
+    misplaced = _misplaced(output_root, folders)
+    return replace(report, fatal=(*report.fatal, *misplaced))
+
+
+@dataclass(frozen=True)
+class _Survey:
+    """A dataset's pairs, the header of each file or what is wrong with it, and the memory there is."""
+
+    root: Path
+    recipe: Recipe
+    pairing: Pairing
+    read: Mapping[Path, Header | VolumeError]
+    memory: int
+
+    @property
+    def headers(self) -> dict[Path, Header | None]:
+        return {path: header if isinstance(header, Header) else None for path, header in self.read.items()}
+
+    def report(self, workers: int, voxels: bool, output_root: Path) -> DatasetReport:
+        """Judge everything."""
+        choice, fatal = self.choose()
+        job = None if choice is None else Job(self.recipe, choice.spacing, output_root)
+        cases = tuple(self.check_case(pair, job) for pair in self.pairing)
+        cases = self.check_voxels(cases, workers) if voxels else cases
+        needs = None if job is None else self.needs(job, cases, workers)
+        return DatasetReport(
+            self.root,
+            fatal,
+            (*self.warnings(choice), *_duplicates(cases), *_lack_of_space(needs)),
+            (*self.pairing.unpaired_images, *self.pairing.unpaired_labels),
+            None if choice is None else choice.spacing,
+            None if choice is None else choice.text,
+            cases,
+            _classes(cases),
+            needs,
+        )
+
+    def choose(self) -> tuple[TargetChoice | None, tuple[str, ...]]:
+        """Choose the target spacing, or say what prevents it."""
+        if not self.pairing.pairs:
+            return None, (f"{self.root}: no image has a label",)
+        try:
+            return choose_target(self.root, self.recipe, self.pairing, self.headers), ()
+        except MriprepError as error:
+            return None, (str(error),)
+
+    def warnings(self, choice: TargetChoice | None) -> Iterator[str]:
+        if choice is None:
+            return
+        yield from choice.warnings
+        if choice.table is not None and self.recipe.axis_order is None:
+            yield from _contradiction(choice.table, statistics_of_headers(self.pairing, self.headers))
+
+    def check_case(self, pair: Pair, job: Job | None) -> CaseReport:
+        """Judge a pair by its headers."""
+        image, label = self.read[pair.image], self.read[pair.label]
+        problems = [str(header) for header in (image, label) if isinstance(header, VolumeError)]
+        if isinstance(image, VolumeError):
+            return CaseReport(pair.case, *pair, problems=tuple(problems))
+        if isinstance(label, Header):
+            problems += _geometry_problem(image, label, self.recipe)
+        report = CaseReport(pair.case, *pair, image.grid, image.dtype.name, problems=tuple(problems))
+        return report if job is None else self.with_costs(report, job, make_case(job, pair, image))
+
+    def with_costs(self, report: CaseReport, job: Job, case: Case) -> CaseReport:
+        """Add the predicted size and what it takes."""
+        problems = () if fits(case, self.memory) else (too_large(case, self.memory),)
+        return replace(
+            report,
+            target_shape=None if report.grid is None else target_grid(report.grid, job.target, job.recipe.grid).shape,
+            memory_bytes=case.bytes_needed,
+            output_bytes=output_bytes(case.output_voxels),
+            problems=(*report.problems, *problems),
+        )
+
+    def check_voxels(self, cases: Sequence[CaseReport], workers: int) -> tuple[CaseReport, ...]:
+        """Judge the cases by their voxels, too; as many at once as the memory allows."""
+        headers = self.headers
+        room = self.memory // COPIES
+        sizes = [header.nbytes for header in headers.values() if header is not None and header.nbytes <= room]
+        fitting = room // max(sizes, default=1)
+        return _mapped(partial(_check_contents, headers, room), cases, min(workers, fitting))
+
+    def needs(self, job: Job, cases: Iterable[CaseReport], workers: int) -> Needs:
+        cases = [case for case in cases if not case.problems]
+        work = [(math.prod(c.grid.shape), math.prod(c.target_shape)) for c in cases if c.grid and c.target_shape]
+        return Needs(
+            job.output_root,
+            sum(case.output_bytes for case in cases),
+            free_bytes(job.output_root),
+            max((case.memory_bytes for case in cases), default=0),
+            self.memory,
+            workers,
+            run_seconds(work, min(workers, len(cases))),
+        )
+
+
+def _read(path: Path) -> Header | VolumeError:
+    try:
+        return read_header(path)
+    except VolumeError as error:
+        return error
+
+
+def _misplaced(output_root: str | Path | None, folders: DatasetFolders) -> Iterator[str]:
+    if output_root is None:
+        return
+    try:
+        keep_apart(Path(output_root), (folders.images, folders.labels))
+    except MriprepError as error:
+        yield str(error)
+
+
+def _contradiction(table: SpacingStatistics, measured: SpacingStatistics) -> Iterator[str]:
+    """Say so where the table is not that of these scans; `check_axis_order` has refused a reversed one."""
+    misfit = max(abs(math.log(a / b)) for a, b in zip(table.median, measured.median, strict=True))
+    if misfit > CONTRADICTION:
+        tables, scans = (", ".join(f"{value:.4g}" for value in s.median) for s in (table, measured))
+        yield (
+            f"the table's median spacing ({tables}) mm is not that of the paired images, ({scans}) mm (z y x): "
+            "is it the table of this dataset? `stats` prints that of these images"
+        )
+
+
+def _geometry_problem(image: Header, label: Header, recipe: Recipe) -> list[str]:
+    try:
+        check_pair(image, label, recipe.geometry)
+    except MriprepError as error:
+        return [str(error)]
+    return []
+
+
+def _check_contents(headers: Mapping[Path, Header | None], room: int, report: CaseReport) -> CaseReport:
+    """Read image and label, each as far as it can be read."""
+    image, image_problems = _attempt(image_contents, headers[report.image], room)
+    label, label_problems = _attempt(label_contents, headers[report.label], room)
+    problems = [*image_problems, *label_problems, *(label.problems() if label else ())]
+    warnings = [*(image.warnings() if image else ()), *(label.warnings() if label else ())]
+    warnings += [] if report.problems else _outside(report.grid, headers[report.label], label)
+    return replace(
+        report,
+        problems=(*report.problems, *problems),
+        warnings=(*report.warnings, *warnings),
+        image_contents=image,
+        label_contents=label,
+    )
+
+
+def _attempt(read: Callable[[Header], Outcome], header: Header | None, room: int) -> tuple[Outcome | None, list[str]]:
+    """Read contents, or say why not; a header that could not be read is a problem already."""
+    if header is None:
+        return None, []
+    too_large = f"{header.path}: not read: {shown_bytes(header.nbytes)} of voxels do not fit into the memory"
+    try:
+        return (read(header), []) if header.nbytes <= room else (None, [too_large])
+    except VolumeError as error:
+        return None, [str(error)]
+    except MemoryError:
+        return None, [too_large]
+
+
+def _outside(image: Grid | None, header: Header | None, label: LabelContents | None) -> Iterator[str]:
+    """Say so where classes lie outside the image: `resample_label` would cut them off."""
+    if image is None or header is None or label is None or label.box is None:
+        return
+    to_image = np.linalg.solve(image.affine, header.grid.affine)
+    corners = np.array(np.meshgrid(*zip(*label.box, strict=True))).reshape(3, -1)
+    inside = to_image[:3, :3] @ corners + to_image[:3, 3:]
+    low, high = inside.min(axis=1), inside.max(axis=1)
+    last = np.array(image.shape) - 1
+    if (high < 0).any() or (low > last).any():
+        yield "all that the label marks lies outside the image; check that it belongs to this image"
+    elif (low < -1).any() or (high > last + 1).any():
+        yield "what the label marks reaches beyond the image, which cuts it off"
+
+
+def _mapped(function: Callable[[Item], Outcome], items: Sequence[Item], threads: int) -> tuple[Outcome, ...]:
+    """Apply a function to each item; threads suffice, because isal and numpy release the interpreter."""
+    if threads <= 1:
+        return tuple(map(function, items))
+    with ThreadPoolExecutor(threads) as executor:
+        return tuple(executor.map(function, items))
+
+
+def _duplicates(cases: Iterable[CaseReport]) -> Iterator[str]:
+    """Name the scans that occur twice: one in training and its copy in validation is a leak."""
+    names = defaultdict(list)
+    for case in cases:
+        if case.image_contents is not None and case.image_contents.foreground:
+            names[case.image_contents.sha256, case.grid and case.grid.shape].append(case.case)
+    for group in names.values():
+        if len(group) > 1:
+            yield f"the images of {', '.join(group)} have the same voxels; keep such cases out of different splits"
+
+
+def _classes(cases: Iterable[CaseReport]) -> tuple[ClassCount, ...]:
+    """Add up the labels; those that are no labels are left out."""
+    in_cases, voxels = Counter[int](), Counter[int]()
+    for case in cases:
+        if case.label_contents is not None and len(case.label_contents.histogram) <= MANY_VALUES:
+            in_cases.update(case.label_contents.histogram.keys())
+            voxels.update(case.label_contents.histogram)
+    return tuple(ClassCount(value, in_cases[value], voxels[value]) for value in sorted(voxels))
+
+
+def _lack_of_space(needs: Needs | None) -> Iterator[str]:
+    if needs is not None and needs.output_bytes > needs.free_bytes:
+        need, free = shown_bytes(needs.output_bytes), shown_bytes(needs.free_bytes)
+        yield f"the output needs about {need} of disk, and {free} are free in {needs.output_root}"

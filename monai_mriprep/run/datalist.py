@@ -1,0 +1,118 @@
+"""``dataset.json``: what the output folder holds, for MONAI's `load_decathlon_datalist` and for users of nnU-Net."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from monai_mriprep.dataset.volumes import natural_key
+from monai_mriprep.errors import DiskFullError, OutputError, RecordError
+from monai_mriprep.run.manifest import is_disk_full
+
+__all__ = ["DATASET_NAME", "current_records", "describe_dataset", "listed_cases", "write_dataset", "write_json"]
+
+DATASET_NAME = "dataset.json"
+
+
+def current_records(
+    records: Iterable[Mapping[str, Any]], output_root: Path, fingerprint: str
+) -> list[Mapping[str, Any]]:
+    """Those made by this recipe and target, whose files are there; in natural order of the case.
+
+    Parameters
+    ----------
+    records
+        Of finished cases.
+    output_root
+        Where their files should be.
+    fingerprint
+        Of the run; what another recipe has left in the folder must not be mixed in.
+    """
+    current = [
+        record
+        for record in records
+        if record.get("fingerprint") == fingerprint
+        and all((output_root / output["path"]).is_file() for output in record["outputs"].values())
+    ]
+    return sorted(current, key=lambda record: natural_key(record["case"]))
+
+
+def describe_dataset(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The content of ``dataset.json``: nnU-Net's keys, and the list of pairs as the Decathlon has it.
+
+    Labels are those that occur in the preprocessed files, named by their value; nnU-Net itself wants them consecutive.
+    Each pair also has its ``case``, the name that ``splits_final.json`` uses.
+    """
+    records = list(records)
+    found = {int(value) for record in records for value in record["labels"]["after"]}
+    training = [
+        {"case": record["case"], **{role: record["outputs"][role]["path"] for role in ("image", "label")}}
+        for record in records
+    ]
+    return {
+        "channel_names": {"0": "MRI"},
+        "labels": {"background": 0, **{f"label_{value}": value for value in sorted(found) if value > 0}},
+        "numTraining": len(training),
+        "file_ending": ".npz",
+        "training": training,
+    }
+
+
+def write_dataset(output_root: Path, records: Iterable[Mapping[str, Any]], fingerprint: str) -> None:
+    """Write ``dataset.json``; where that fails, remove an older one, which is not true any more.
+
+    Parameters
+    ----------
+    output_root
+        The folder it describes and goes into.
+    records, fingerprint
+        As in `current_records`.
+    """
+    path = output_root / DATASET_NAME
+    try:
+        write_json(path, describe_dataset(current_records(records, output_root, fingerprint)))
+    except OutputError:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def listed_cases(output_root: Path) -> tuple[str, ...]:
+    """The cases that ``dataset.json`` lists.
+
+    Raises
+    ------
+    RecordError
+        If it is missing or is not ours.
+    """
+    path = output_root / DATASET_NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return tuple(str(pair["case"]) for pair in content["training"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        msg = f"{path}: not a readable list of cases ({error!r}); 'monai-mriprep run' with this output folder writes it"
+        raise RecordError(msg) from error
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write under a temporary name in ``.partial`` beside the file, then put it in place.
+
+    Raises
+    ------
+    DiskFullError, OutputError
+        If it cannot be written.
+    """
+    temporary = path.parent / ".partial" / f"{os.getpid()}-{uuid.uuid4().hex}.json"
+    try:
+        temporary.parent.mkdir(exist_ok=True)
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        kind = DiskFullError if is_disk_full(error) else OutputError
+        msg = f"{path}: cannot be written ({error.strerror}); free space or mend it, then run again"
+        raise kind(msg) from error

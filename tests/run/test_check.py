@@ -1,0 +1,218 @@
+"""What `check` knows before a run, with and without the voxels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from monai_mriprep.dataset.headers import read_header
+from monai_mriprep.dataset.write import write_metaimage
+from monai_mriprep.recipe import Recipe
+from monai_mriprep.report.text import check_json, check_text
+from monai_mriprep.run.check import check_dataset
+from monai_mriprep.run.contents import count_values, label_contents
+from monai_mriprep.run.plan import plan_run
+
+SHAPE, SPACING = (4, 8, 9), (3.0, 1.0, 1.0)
+
+
+def write_pair(root: Path, case: str, image: np.ndarray | None = None, label: np.ndarray | None = None, **geometry):
+    rng = np.random.default_rng(sum(map(ord, case)))
+    image = rng.integers(1, 99, SHAPE, np.int16) if image is None else image
+    label = rng.integers(0, 3, SHAPE, np.int16) if label is None else label
+    for folder, name, array, where in (
+        ("ImagesTr", f"{case}_0000", image, {}),
+        ("LabelsTr", case, label, geometry),
+    ):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        write_metaimage(root / folder / f"{name}.mha", array, **{"spacing": SPACING, **where})
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    for case in ("10000_0001", "10001_0001"):
+        write_pair(tmp_path / "dataset", case)
+    (tmp_path / "dataset/mri_statistics.csv").write_text(
+        "median_spacing,10th_percentile_spacing\n[3 1 1],[1.5 1 1]\n", encoding="utf-8"
+    )
+    return tmp_path / "dataset"
+
+
+def test_all_is_well(dataset):
+    report = check_dataset(dataset, voxels=True)
+    assert report.status == "ready"
+    assert [case.case for case in report.cases] == ["10000_0001_0000", "10001_0001_0000"]
+    assert report.target_spacing == (1.5, 1, 1)
+    assert [count.cases for count in report.classes] == [2, 2, 2]
+    assert sum(count.voxels for count in report.classes) == 2 * np.prod(SHAPE)
+
+
+def test_predictions_are_those_of_the_run(dataset, tmp_path):
+    report = check_dataset(dataset, output_root=tmp_path / "out")
+    planned = {case.name: case for case in plan_run(dataset, tmp_path / "out").cases}
+    for case in report.cases:
+        assert case.target_shape == (7, 8, 9)
+        assert case.memory_bytes == planned[case.case].bytes_needed > 0
+        assert np.prod(case.target_shape) == planned[case.case].output_voxels
+    assert report.needs.output_bytes == sum(case.output_bytes for case in report.cases)
+    assert not (tmp_path / "out").exists()
+
+
+def problems_of(root: Path, recipe: Recipe | None = None, case: int = -1) -> str:
+    return " | ".join(check_dataset(root, recipe, voxels=True).cases[case].problems)
+
+
+BAD_LABELS = {
+    "fractional": (np.full(SHAPE, 0.5, np.float32), "288 voxels of the label are no integers"),
+    "too large": (np.full(SHAPE, 40000, np.int32), "largest value is 40000, over 32767"),
+    "absurd": (np.full(SHAPE, 1e30, np.float32), "over 32767"),
+    "not finite": (np.full(SHAPE, np.nan, np.float32), "288 of 288 voxels are not finite"),
+}
+
+
+@pytest.mark.parametrize(("label", "problem"), BAD_LABELS.values(), ids=BAD_LABELS)
+def test_labels_that_would_fail(dataset, label, problem):
+    write_pair(dataset, "10002_0001", label=label)
+    assert problem in problems_of(dataset)
+    assert check_dataset(dataset).status == "ready", "headers alone cannot know"
+    assert check_dataset(dataset, voxels=True).status == "attention"
+
+
+ODD = {
+    "negative": ({"label": np.full(SHAPE, -3, np.int16)}, "288 voxels of the label are negative (down to -3)"),
+    "intensities": ({"label": np.arange(288, dtype=np.int16).reshape(SHAPE)}, "288 different values"),
+    "empty": ({"label": np.zeros(SHAPE, np.int16)}, "no class, only background"),
+    "constant": ({"image": np.full(SHAPE, 7, np.int16)}, "288 non-zero voxels of the image have one value"),
+    "black": ({"image": np.zeros(SHAPE, np.int16)}, "0 everywhere"),
+}
+
+
+@pytest.mark.parametrize(("arrays", "warning"), ODD.values(), ids=ODD)
+def test_voxels_to_look_at(dataset, arrays, warning):
+    write_pair(dataset, "10002_0001", **arrays)
+    report = check_dataset(dataset, voxels=True)
+    assert report.status == "attention"
+    assert len(report.ready) == 3
+    assert warning in " | ".join(report.cases[-1].warnings)
+
+
+def test_geometry_is_checked_without_voxels(dataset):
+    write_pair(dataset, "10002_0001", spacing=(3.0, 1.0, 2.0))
+    (problem,) = check_dataset(dataset).cases[-1].problems
+    assert "differ in spacing" in problem
+    assert check_dataset(dataset, Recipe(geometry="resample_label")).status == "ready"
+
+
+@pytest.mark.parametrize(
+    ("origin", "warning"), [((0, 0, 50.0), "lies outside the image"), ((0, 0, 8.0), "reaches beyond the image")]
+)
+def test_a_label_elsewhere(dataset, origin, warning):
+    write_pair(dataset, "10002_0001", origin=origin)
+    report = check_dataset(dataset, Recipe(geometry="resample_label"), voxels=True)
+    assert warning in " | ".join(report.cases[-1].warnings)
+
+
+def test_unreadable_files_are_named_and_the_rest_is_judged(dataset):
+    (dataset / "ImagesTr/10002_0001_0000.mha").write_bytes(b"")
+    write_pair(dataset, "10003_0001")
+    (dataset / "LabelsTr/10002_0001.mha").symlink_to("10002_0001.mha")
+    damaged = dataset / "ImagesTr/10003_0001_0000.mha"
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    report = check_dataset(dataset, voxels=True)
+    empty, truncated = (" | ".join(case.problems) for case in report.cases[-2:])
+    assert "10002_0001_0000.mha: the file is empty" in empty
+    assert "LabelsTr/10002_0001.mha" in empty
+    assert "10003_0001_0000.mha" in truncated
+    assert len(report.ready) == 2
+
+
+def test_orphans_and_copies(dataset):
+    scan = np.random.default_rng(7).integers(1, 99, SHAPE, np.int16)
+    write_pair(dataset, "10000_0001", image=scan)
+    write_pair(dataset, "10002_0001", image=scan)
+    (dataset / "LabelsTr/10001_0001.mha").unlink()
+    report = check_dataset(dataset, voxels=True)
+    assert [orphan.path.name for orphan in report.orphans] == ["10001_0001_0000.mha"]
+    (copies,) = report.warnings
+    assert "10000_0001_0000, 10002_0001_0000 have the same voxels" in copies
+
+
+def test_a_table_of_other_scans(dataset):
+    (dataset / "mri_statistics.csv").write_text("median_spacing,10th_percentile_spacing\n[5 2 2],[5 2 2]\n")
+    report = check_dataset(dataset)
+    assert "is it the table of this dataset?" in report.warnings[0]
+    assert report.status == "attention"
+
+
+def test_too_little_memory_or_disk(dataset, monkeypatch):
+    monkeypatch.setattr("monai_mriprep.run.check.available_memory", lambda: 2**20)
+    monkeypatch.setattr("monai_mriprep.run.check.free_bytes", lambda folder: 100)
+    report = check_dataset(dataset, voxels=True)
+    assert report.status == "impossible"
+    assert "not attempted: the case needs about" in report.cases[0].problems[0]
+
+
+def make_ambiguous(root: Path) -> None:
+    write_pair(root, "10000_0001_t2")
+    write_pair(root, "10000_0001_t1")
+    (root / "LabelsTr/10000_0001_t1.mha").unlink()
+    (root / "LabelsTr/10000_0001_t2.mha").rename(root / "LabelsTr/10000_0001_seg.mha")
+    (root / "LabelsTr/10000_0001.mha").unlink()
+    (root / "ImagesTr/10000_0001_0000.mha").unlink()
+
+
+FATAL = {
+    "ambiguous": (make_ambiguous, "is claimed by 2 images"),
+    "no pairs": (lambda root: [path.unlink() for path in (root / "LabelsTr").iterdir()], "no image has a label"),
+    "no folder": (lambda root: (root / "LabelsTr").rename(root / "labels"), "no folder LabelsTr"),
+    "bad table": (lambda root: (root / "mri_statistics.csv").write_text("median_spacing\n"), "10th_percentile_spacing"),
+}
+
+
+@pytest.mark.parametrize(("break_it", "reason"), FATAL.values(), ids=FATAL)
+def test_a_run_would_not_start(dataset, break_it, reason):
+    break_it(dataset)
+    report = check_dataset(dataset)
+    assert report.status == "impossible"
+    assert reason in " | ".join(report.fatal)
+
+
+def test_output_among_the_input(dataset):
+    assert "choose another output folder" in check_dataset(dataset, output_root=dataset / "ImagesTr").fatal[0]
+
+
+def test_counting_equals_numpy():
+    voxels = np.random.default_rng(0).integers(-5, 300, (3, 7, 5)).astype(np.float32) + 4e-4
+    values, counts = np.unique(np.rint(voxels), return_counts=True)
+    assert count_values(voxels) == dict(zip(values.astype(int).tolist(), counts.tolist(), strict=True))
+
+
+def test_the_box_of_a_label(tmp_path):
+    label = np.zeros(SHAPE, np.uint8)
+    label[1:3, 4, 2:7] = 3
+    write_metaimage(tmp_path / "label.mha", label)
+    assert label_contents(read_header(tmp_path / "label.mha")).box == ((1, 4, 2), (2, 4, 6))
+
+
+def test_text_and_json_tell_the_same(dataset):
+    write_pair(dataset, "10002_0001", spacing=(3.0, 1.0, 2.0))
+    report = check_dataset(dataset, voxels=True)
+    lines = list(check_text(report))
+    assert lines[0].split()[:2] == ["case", "verdict"]
+    assert [line.split()[1] for line in lines[1:4]] == ["ok", "ok", "problem"]
+    assert any(line.startswith("problem: 10002_0001_0000: image and label differ in spacing") for line in lines)
+    assert lines[-1].endswith("2 of 3 pairs can be preprocessed; 1 thing to look at")
+    facts = json.loads(json.dumps(check_json(report)))
+    assert (facts["status"], facts["ready"], len(facts["cases"])) == ("attention", 2, 3)
+    assert facts["cases"][0]["grid"]["shape"] == list(SHAPE)
+    assert facts["cases"][0]["label_contents"]["histogram"]["0"] > 0
+
+
+def test_a_name_cannot_break_the_table(dataset):
+    write_pair(dataset, "1000\n\x1b[31m_0001")
+    lines = list(check_text(check_dataset(dataset)))
+    assert lines[1].startswith(r"'1000\n\x1b[31m_0001_0000'")
+    assert all(line.isprintable() for line in lines)

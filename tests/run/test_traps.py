@@ -1,0 +1,107 @@
+"""Real files, each wrong in one way: `check` and a run name the reason, and `resample_label` mends what it can."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK
+
+from monai_mriprep import Recipe, preprocess
+from monai_mriprep.dataset.npz import read_npz
+from monai_mriprep.errors import HeaderError
+from monai_mriprep.run.check import check_dataset
+from tests.oracles import itk_image
+
+TRAPS = {
+    "reversed_label": (
+        "ProstateX-0000_t2w.mha",
+        "ProstateX-0000_annotation.nii.gz",
+        "the label's y runs the other way",
+    ),
+    "stale_label": ("ProstateX-0000_0000.nii.gz", "ProstateX-0000.nii.gz", "image and label differ in spacing"),
+    "four_d": ("example4d.nii.gz", "example4d.nii.gz", "4 dimensions (128 x 96 x 24 x 2 voxels)"),
+}
+
+
+@pytest.fixture
+def trap(shared_data, tmp_path):
+    """A dataset of links to one trap; the target spacing is set, so that the dataset has no other flaw."""
+
+    def build(name: str) -> Path:
+        image, label, _ = TRAPS[name]
+        for folder, file in (("ImagesTr", image), ("LabelsTr", label)):
+            (tmp_path / name / folder).mkdir(parents=True)
+            (tmp_path / name / folder / file).symlink_to(shared_data / "traps" / name / file)
+        return tmp_path / name
+
+    return build
+
+
+@pytest.mark.parametrize("name", TRAPS)
+def test_the_reason_is_named_before_and_in_a_run(trap, tmp_path, name):
+    dataset, recipe, reason = trap(name), Recipe(target_spacing=(3, 0.5, 0.5)), TRAPS[name][2]
+
+    report = check_dataset(dataset, recipe)
+    assert report.status == "impossible"
+    assert report.fatal == ()
+    assert reason in report.cases[0].problems[0]
+
+    summary = preprocess(dataset, tmp_path / "out", recipe, workers=0)
+    assert reason in summary.failed[0].error
+    assert not list(tmp_path.glob("out/*Tr/*"))
+
+
+def test_headers_that_say_nothing_are_fatal_without_a_target(trap, tmp_path):
+    dataset = trap("four_d")
+    assert TRAPS["four_d"][2] in check_dataset(dataset).fatal[0]
+    with pytest.raises(HeaderError, match="4 dimensions"):
+        preprocess(dataset, tmp_path / "out", workers=0)
+
+
+def test_a_stale_label_on_the_image_is_seen_to_be_empty(trap, tmp_path):
+    dataset, recipe = trap("stale_label"), Recipe(geometry="resample_label", target_spacing=(3, 0.5, 0.5))
+    report = check_dataset(dataset, recipe, voxels=True)
+    assert report.cases[0].problems == ()
+    assert "all that the label marks lies outside the image" in report.cases[0].warnings[0]
+    (result,) = preprocess(dataset, tmp_path / "out", recipe, workers=0).done
+    assert "vanished" in result.warnings[0]
+
+
+def centre_and_mass(label: SimpleITK.Image) -> tuple[np.ndarray, float]:
+    """World position and volume of class 1, in mm, by SimpleITK."""
+    shape = SimpleITK.LabelShapeStatisticsImageFilter()
+    shape.Execute(SimpleITK.Cast(label, SimpleITK.sitkUInt8))
+    return np.array(shape.GetCentroid(1)), shape.GetPhysicalSize(1)
+
+
+@pytest.mark.parametrize("target", [(3.0, 0.5, 0.5), (1.5, 0.7, 0.6)])
+def test_a_reversed_label_is_put_right(trap, tmp_path, target):
+    dataset = trap("reversed_label")
+    recipe = Recipe(geometry="resample_label", target_spacing=target)
+    assert check_dataset(dataset, recipe, voxels=True).status == "ready"
+    (result,) = preprocess(dataset, tmp_path / "out", recipe, workers=0).done
+    assert result.warnings == ()
+
+    image, label = (read_npz(next(tmp_path.glob(f"out/{folder}/*.npz"))) for folder in ("imagesTr", "labelsTr"))
+    np.testing.assert_array_equal(image.affine, label.affine)
+    found = itk_image(label.array[0], label.affine)
+    source = SimpleITK.ReadImage(str(dataset / "LabelsTr" / TRAPS["reversed_label"][1]))
+    (centre, mass), (found_centre, found_mass) = centre_and_mass(source), centre_and_mass(found)
+    np.testing.assert_allclose(
+        found.TransformPhysicalPointToContinuousIndex(centre.tolist()),
+        found.TransformPhysicalPointToContinuousIndex(found_centre.tolist()),
+        atol=0.5,
+    )
+    assert found_mass == pytest.approx(mass, rel=0.05)
+
+
+def test_a_reversed_label_is_where_simpleitk_puts_it(trap, tmp_path):
+    dataset = trap("reversed_label")
+    preprocess(dataset, tmp_path / "out", Recipe(geometry="resample_label", target_spacing=(3, 0.5, 0.5)), workers=0)
+    scan, source = (SimpleITK.ReadImage(str(next((dataset / folder).iterdir()))) for folder in ("ImagesTr", "LabelsTr"))
+    expected = SimpleITK.Resample(source, scan, SimpleITK.Transform(), SimpleITK.sitkNearestNeighbor, 0)
+    found = read_npz(next(tmp_path.glob("out/labelsTr/*.npz"))).array[0]
+    np.testing.assert_array_equal(found, SimpleITK.GetArrayFromImage(expected))
+    assert np.count_nonzero(found) == np.count_nonzero(SimpleITK.GetArrayFromImage(source)) == 512

@@ -1,0 +1,86 @@
+"""Runs for the tests of `run/` and the stress tests: small datasets, and what a run left behind."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from monai_mriprep.dataset.write import write_metaimage
+from monai_mriprep.recipe import Recipe
+from monai_mriprep.run.cases import Case, Job
+
+OUTPUT_FOLDERS = ("imagesTr", "labelsTr")
+
+
+def write_case(root: Path, name: str, shape=(4, 8, 9), spacing=(3.0, 1.0, 1.0), seed: int = 0) -> None:
+    """One pair of `root/ImagesTr` and `root/LabelsTr`: noise in a frame of zeros, and three labels."""
+    rng = np.random.default_rng(seed)
+    for folder in ("ImagesTr", "LabelsTr"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    image = rng.integers(1, 900, shape, np.int16)
+    image[:, :2] = 0
+    write_metaimage(root / "ImagesTr" / f"{name}.mha", image, spacing)
+    write_metaimage(root / "LabelsTr" / f"{name}.mha", rng.integers(0, 3, shape, np.int16), spacing)
+
+
+def write_cases(root: Path, count: int, shape=(4, 8, 9), spacing=(3.0, 1.0, 1.0)) -> Path:
+    """`count` pairs, ``case_0`` and so on."""
+    for index in range(count):
+        write_case(root, f"case_{index}", shape, spacing, seed=index)
+    return root
+
+
+def job_of(output: Path, target=(3.0, 1.0, 1.0)) -> Job:
+    """A run's job, with the folders that a session makes."""
+    job = Job(Recipe(), target, output)
+    for folder in (output, job.partial, *(output / name for name in OUTPUT_FOLDERS)):
+        folder.mkdir(parents=True, exist_ok=True)
+    return job
+
+
+def case_of(root: Path, output: Path, name: str, bytes_needed: int = 0) -> Case:
+    """A case of `write_case`."""
+    sources = (root / folder / f"{name}.mha" for folder in ("ImagesTr", "LabelsTr"))
+    return Case(name, *sources, *(output / folder / f"{name}.npz" for folder in OUTPUT_FOLDERS), bytes_needed)
+
+
+def outputs(output: Path) -> dict[str, str]:
+    """Every file of the two output folders, with the hash of its bytes."""
+    files = (path for folder in OUTPUT_FOLDERS for path in (output / folder).iterdir())
+    return {f"{path.parent.name}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def assert_complete(content: bytes) -> None:
+    """An archive whose entries pass their checksums, with exactly the two arrays of the format."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.testzip() is None
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        assert sorted(arrays.files) == ["arr_0", "spacing"]
+        assert arrays["arr_0"].ndim == 4
+
+
+def events(output: Path) -> list[dict]:
+    """Lines of the manifest that are whole."""
+    found, path = [], output / "manifest.jsonl"
+    for line in path.read_bytes().split(b"\n") if path.exists() else ():
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return found
+
+
+def events_of(output: Path, kind: str) -> list[str]:
+    """Names of the cases with an event of this kind, in order, once for each event."""
+    return [event["case"] for event in events(output) if event["event"] == kind]
+
+
+def errors_of(output: Path) -> dict[str, str]:
+    """The cases whose last event is a failure, with its message."""
+    last = {event["case"]: event for event in events(output)}
+    return {name: event["error"] for name, event in last.items() if event["event"] == "failed"}

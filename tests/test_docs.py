@@ -1,0 +1,173 @@
+"""README and docs: every snippet runs, every recipe loads, every link leads somewhere, every figure is measured."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shlex
+import subprocess
+import sys
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from monai_mriprep import load_recipe
+from monai_mriprep.demo.phantoms import make_demo_dataset
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SKIPPED = ("make", "pip", "git", "cd", "source", "python -m venv", "python docs/")
+"""What a command that is not ours may begin with; it is not run."""
+MAY_FIND_SOMETHING = ("check", "verify")
+"""Commands that may end with 1, as the dataset has a file without a partner."""
+
+FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^(?P=indent)```", re.DOTALL | re.MULTILINE)
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
+
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block, and the line of its first line."""
+
+    language: str
+    text: str
+    line: int
+
+
+def blocks_of(page: Path) -> list[Block]:
+    text = page.read_text(encoding="utf-8")
+    return [
+        Block(found["language"], dedent(found), text.count("\n", 0, found.start("text")) + 1)
+        for found in FENCE.finditer(text)
+    ]
+
+
+def dedent(found: re.Match[str]) -> str:
+    return re.sub(rf"^{found['indent']}", "", found["text"], flags=re.MULTILINE)
+
+
+def commands_of(block: Block) -> list[str]:
+    """The command lines of a block; where there are prompts, the rest is output."""
+    lines = re.sub(r"\\\n\s*", "", block.text).splitlines()
+    if any(line.startswith("$ ") for line in lines):
+        lines = [line[2:] for line in lines if line.startswith("$ ")]
+    return [line.strip() for line in lines if shlex.split(line, comments=True)]
+
+
+# --- Snippets ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch) -> Path:
+    """Work in a folder with a small dataset in DATASET_ROOT."""
+    make_demo_dataset(tmp_path / "DATASET_ROOT")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pages
+def test_every_snippet_runs_in_the_order_of_the_page(page, workplace):
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    for block in blocks_of(page):
+        if block.language == "python":
+            run_python(page, block, namespace)
+        elif block.language in ("bash", "console", "sh", "shell"):
+            for command in commands_of(block):
+                run_command(command, f"{page.name}:{block.line}")
+        elif block.language == "yaml" and "_target_" not in block.text:
+            keep_recipe(block, workplace)
+
+
+def run_python(page: Path, block: Block, namespace: dict[str, object]) -> None:
+    code = compile("\n" * (block.line - 1) + block.text, str(page), "exec")  # tracebacks show the page's lines
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")  # a user's warnings are no errors
+        exec(code, namespace)
+
+
+def run_command(command: str, place: str) -> None:
+    words = shlex.split(command, comments=True)
+    if " ".join(words).startswith(SKIPPED):
+        return
+    is_ours = words[0] == "monai-mriprep" or words[:3] == ["python", "-m", "monai_mriprep"]
+    assert is_ours, f"{place}: {command!r} is neither run nor on the list of what is skipped"
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=os.environ | {"PATH": path})
+    allowed = (0, 1) if any(word in MAY_FIND_SOMETHING for word in words) else (0,)
+    assert done.returncode in allowed, f"{place}: {command!r} ends with {done.returncode}\n{done.stdout}{done.stderr}"
+
+
+def keep_recipe(block: Block, folder: Path) -> None:
+    """A recipe must load; the name in a comment on its first line is its file's, for the commands that follow."""
+    named = re.match(r"# *([\w.-]+\.ya?ml)\b", block.text)
+    path = folder / (named[1] if named else "unnamed.yaml")
+    path.write_text(block.text, encoding="utf-8")
+    load_recipe(path)
+
+
+# --- Links ------------------------------------------------------------------------------------------------------------
+
+
+@pages
+def test_every_relative_link_leads_somewhere(page):
+    prose = FENCE.sub("", page.read_text(encoding="utf-8"))
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose):
+        if re.match(r"\w+:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        assert target.exists(), f"{page.name}: {link}"
+        assert not anchor or anchor in anchors(target), f"{page.name}: {link}"
+
+
+def anchors(page: Path) -> set[str]:
+    """The names that GitHub gives to a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+# --- Figures ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def measure_recipe():
+    spec = importlib.util.spec_from_file_location("measure_recipe", ROOT / "docs" / "measure_recipe.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_figures_of_the_page_are_those_measured(measure_recipe, shared_data, capsys):
+    assert measure_recipe.main() == 0
+    measured = tables(capsys.readouterr().out)
+    quoted = tables((ROOT / "docs" / "recipe.md").read_text(encoding="utf-8"))
+    assert list(quoted) == list(measured)
+    for name, rows in measured.items():
+        assert [NUMBER.sub("#", row) for row in quoted[name]] == [NUMBER.sub("#", row) for row in rows], name
+        assert_close(quoted[name], rows, name)
+
+
+def tables(text: str) -> dict[str, list[str]]:
+    """The tables that follow a comment with their name."""
+    found = re.findall(r"<!-- (\w+) -->\n\n((?:\|.*\n)+)", text)
+    return {name: rows.splitlines() for name, rows in found}
+
+
+def assert_close(quoted: list[str], measured: list[str], name: str) -> None:
+    """Sizes are equal; what is computed may differ in its last digit between processors."""
+    for row, other in zip(quoted, measured, strict=True):
+        for one, two in zip(NUMBER.findall(row), NUMBER.findall(other), strict=True):
+            assert float(one) == pytest.approx(
+                float(two), rel=0.02 if "." in two else 0, abs=0.011 if "." in two else 0
+            ), f"{name}: {row} is now {other}"
+
+
+def test_without_the_scans_the_script_says_so(measure_recipe, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(measure_recipe, "DATA", tmp_path / "absent")
+    assert measure_recipe.main() == 2
+    assert "absent" in capsys.readouterr().err

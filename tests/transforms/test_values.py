@@ -1,0 +1,96 @@
+"""Mask, z-scores and label types as transforms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from monai.data.meta_tensor import MetaTensor
+
+from monai_mriprep.errors import LabelError, MriprepWarning
+from monai_mriprep.transforms import AnisotropyAwareSpacingd, CastLabeld, NonZeroMaskd, NormalizeNonZerod
+from tests.oracles import affine_of, phantom
+
+AFFINE = torch.tensor(affine_of((3.0, 1.1, 0.9), 12, (40, -50, 60)))
+
+
+def tensor_of(array: np.ndarray | torch.Tensor, name: str = "scan.mha") -> MetaTensor:
+    return MetaTensor(torch.as_tensor(array)[None], affine=AFFINE, meta={"filename_or_obj": name})
+
+
+def scan() -> MetaTensor:
+    return tensor_of(phantom((9, 24, 22))[0].astype(np.float32))
+
+
+def test_mask_is_what_is_not_zero():
+    image = tensor_of(np.array([[[0.0, -3, 1e-30, 7]]]))
+    mask = NonZeroMaskd()({"image": image})["foreground"]
+    assert mask.dtype == torch.bool
+    assert mask.flatten().tolist() == [False, True, True, True]
+    assert torch.equal(mask.affine, AFFINE)
+
+
+def test_mask_takes_keys():
+    assert set(NonZeroMaskd("scan", "body")({"scan": scan()})) == {"scan", "body"}
+
+
+def test_scores_over_the_images_own_foreground():
+    image = scan()
+    values = image.double().numpy()
+    inside = values[values != 0]
+    found = NormalizeNonZerod("image")({"image": image})["image"]
+    np.testing.assert_allclose(found, (values - inside.mean()) / inside.std(), atol=1e-6)
+    meta = found.meta
+    facts = (meta["foreground_mean"], meta["foreground_std"], meta["foreground_voxels"])
+    assert facts == pytest.approx((inside.mean(), inside.std(), inside.size), rel=1e-12)
+    assert torch.equal(found.affine, AFFINE)
+
+
+def test_scores_over_a_carried_foreground():
+    """The spline smears the zeros of the air; the carried mask does not count them."""
+    steps = (NonZeroMaskd(), AnisotropyAwareSpacingd(["image", "foreground"], target=(1.3, 0.8, 1.0)))
+    data = {"image": scan()}
+    for step in steps:
+        data = step(data)
+    mask = data["foreground"].as_tensor()
+    assert mask.dtype == torch.bool
+    assert int((data["image"] != 0).sum()) > 1.2 * int(mask.sum())
+    inside = NormalizeNonZerod("image", mask_key="foreground")(data)["image"].as_tensor()[mask].double()
+    assert (float(inside.mean()), float(inside.std(correction=0))) == pytest.approx((0, 1), abs=1e-5)
+
+
+def test_an_empty_foreground_warns_and_changes_nothing():
+    image = tensor_of(np.zeros((2, 3, 4), np.int16))
+    with pytest.warns(MriprepWarning, match=r"scan\.mha: the foreground is empty"):
+        found = NormalizeNonZerod("image")({"image": image})["image"]
+    assert torch.equal(found.as_tensor(), torch.zeros(1, 2, 3, 4))
+
+
+def test_a_constant_foreground_warns_and_loses_its_mean():
+    image = tensor_of(np.array([[[0, 5, 5, 0]]], np.int16))
+    with pytest.warns(MriprepWarning, match=r"scan\.mha: the foreground is constant"):
+        found = NormalizeNonZerod("image")({"image": image})["image"]
+    assert found.flatten().tolist() == [-5, 0, 0, -5]
+
+
+@pytest.mark.parametrize("value", [0.1, 137.7, 65535.0])
+def test_a_constant_image_stays_constant_though_resampled(value):
+    image = tensor_of(np.full((9, 14, 12), value, np.float32))
+    resampled = AnisotropyAwareSpacingd("image", target=(1.3, 0.8, 1.0))({"image": image})
+    with pytest.warns(MriprepWarning, match="constant"):
+        found = NormalizeNonZerod("image")(resampled)["image"]
+    assert float(found.abs().max()) < 1e-5 * value
+
+
+def test_labels_are_cast_and_clamping_warns():
+    label = tensor_of(np.array([[[-1, 0, 3, -1000]]], np.int16), "seg.mha")
+    with pytest.warns(MriprepWarning, match=r"seg\.mha: 2 negative label voxels became 0"):
+        found = CastLabeld("label")({"label": label})["label"]
+    assert found.dtype == torch.int8
+    assert found.flatten().tolist() == [0, 0, 3, 0]
+    assert torch.equal(found.affine, AFFINE)
+
+
+def test_a_bad_label_is_named():
+    with pytest.raises(LabelError, match=r"seg\.mha: label value 40000"):
+        CastLabeld("label")({"label": tensor_of(np.full((1, 1, 1), 40000, np.int32), "seg.mha")})

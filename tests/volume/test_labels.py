@@ -1,0 +1,107 @@
+"""Casting and counting labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monai_mriprep.errors import LabelError
+from monai_mriprep.volume.labels import cast_label, label_histogram, vanished_labels
+
+SIGNED = [torch.int8, torch.int16, torch.int32, torch.int64, torch.float16, torch.float32, torch.float64]
+
+
+def label_of(*values: float, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    return torch.tensor(values, dtype=dtype).reshape(1, 1, 1, -1)
+
+
+@pytest.mark.parametrize("dtype", SIGNED)
+def test_negative_becomes_background(dtype):
+    label = label_of(0, 5, -1, -100, 127, dtype=dtype)
+    before = label.clone()
+    cast, n_negative = cast_label(label)
+    assert cast.dtype == torch.int8
+    assert cast.flatten().tolist() == [0, 5, 0, 0, 127]
+    assert n_negative == 2
+    assert torch.equal(label, before)
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "expected"),
+    [
+        ([0, 127], torch.uint8, torch.int8),
+        ([0, 128], torch.uint8, torch.int16),
+        ([0, 255], torch.uint8, torch.int16),
+        ([0, 1], torch.bool, torch.int8),
+        ([-128, 127], torch.int8, torch.int8),
+        ([-32768, 128], torch.int16, torch.int16),
+        ([0, 32767], torch.int32, torch.int16),
+        ([0, 32767], torch.float32, torch.int16),
+        ([-5, -7], torch.int32, torch.int8),
+        ([1e-3, 1.9995, 2.0009, -0.0005], torch.float32, torch.int8),
+    ],
+)
+def test_smallest_safe_type(values, dtype, expected):
+    cast, _ = cast_label(label_of(*values, dtype=dtype))
+    assert cast.dtype == expected
+    assert cast.flatten().tolist() == np.rint(values).clip(0).tolist()
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int16, torch.float32])
+def test_the_result_is_a_new_tensor(dtype):
+    label = label_of(0, 1, dtype=dtype)
+    cast_label(label)[0].add_(1)
+    assert label.flatten().tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [(32768, torch.int32), (65535, torch.int32), (2**40, torch.int64), (32768, torch.float32), (1e30, torch.float32)],
+)
+def test_large_values_are_refused(value, dtype):
+    with pytest.raises(LabelError, match=r"seg\.mha: label value \d+ is over 32767"):
+        cast_label(label_of(0, value, dtype=dtype), "seg.mha")
+
+
+@pytest.mark.parametrize("value", [0.5, 1.0011, -0.3, float("nan"), float("inf"), float("-inf")])
+def test_values_between_integers_are_refused(value):
+    with pytest.raises(LabelError, match=rf"seg\.mha: label value {value:g} is not an integer"):
+        cast_label(label_of(0, value, 1, dtype=torch.float64), "seg.mha")
+
+
+@given(st.lists(st.integers(-300, 33000), min_size=1, max_size=40))
+def test_no_value_ever_wraps(values):
+    label = label_of(*values, dtype=torch.int32)
+    if max(values) > 32767:
+        with pytest.raises(LabelError):
+            cast_label(label)
+    else:
+        cast, n_negative = cast_label(label)
+        assert cast.flatten().tolist() == np.clip(values, 0, None).tolist()
+        assert n_negative == sum(value < 0 for value in values)
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        ([0, 3, 3, 200], torch.uint8),
+        ([-128, -3, 127, 127], torch.int8),
+        ([-32768, 0, 32767], torch.int16),
+        ([7, 2_000_000, -5, 7], torch.int32),
+        ([5, 5, 9], torch.int64),
+        ([1.0, 2.0, 0.9999], torch.float32),
+        ([True, False, True], torch.bool),
+    ],
+)
+def test_histogram_equals_numpy(values, dtype):
+    found, counts = np.unique(np.rint(np.asarray(values, dtype=np.float64)), return_counts=True)
+    histogram = label_histogram(label_of(*values, dtype=dtype))
+    assert histogram == dict(zip(found.astype(int).tolist(), counts.tolist(), strict=True))
+    assert {type(number) for pair in histogram.items() for number in pair} == {int}
+
+
+def test_vanished_labels_are_positive_and_sorted():
+    assert vanished_labels({-1: 4, 0: 9, 7: 1, 3: 2, 5: 5}, {5: 1}) == [3, 7]
