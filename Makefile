@@ -15,6 +15,17 @@ test: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -m "not stress"
 
+# Faults, fuzz and training: ten minutes on two cores. The disk tests need root, to mount small file systems.
+stress: $(STAMP)
+	$(BIN)/python -m pytest -m stress
+
+# Ours beside MONAI, nnU-Net, TorchIO and SimpleITK; half an hour on an idle machine.
+bench: $(STAMP) .venv-peers/.installed
+	$(BIN)/python -m benchmarks.run --fill docs/performance.md
+
+.venv-peers/.installed: benchmarks/peers-requirements.txt benchmarks/peers-constraints.txt
+	benchmarks/make_peers.sh .venv-peers
+
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check torch -c constraints.txt
@@ -22,4 +33,4 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) demo bench-out
+	rm -rf $(VENV) .venv-peers demo bench-out

@@ -54,7 +54,8 @@ class Row:
     @classmethod
     def faster(cls, section: str, what: str, ours: float, unit: str, peer: str, theirs: float, **rest: Any) -> Row:
         """A row whose ratio is how many times less we take."""
-        return cls(section, what, ours, unit, peer, theirs, theirs / ours if ours else None, **rest)
+        ratio = theirs / ours if ours > 0 and theirs > 0 else None  # a difference of two runs can drown in noise
+        return cls(section, what, ours, unit, peer, theirs, ratio, **rest)
 
     @classmethod
     def share(cls, section: str, what: str, ours: float, unit: str, peer: str, theirs: float, **rest: Any) -> Row:
@@ -64,9 +65,11 @@ class Row:
 
     @property
     def met(self) -> bool | None:
-        """Whether the bar is met; None without a bar."""
-        if self.bar is None or self.ratio is None:
+        """Whether the bar is met; None without a bar. Without a ratio it is not."""
+        if self.bar is None:
             return None
+        if self.ratio is None:
+            return False
         return self.ratio >= self.bar if self.bar_is_minimum else self.ratio <= self.bar
 
     def cells(self) -> tuple[str, ...]:

@@ -63,6 +63,7 @@ def main() -> None:
     first = next(batches)
     print(f"first batch: {tuple(first['image'].shape)}, sha256 {digest(first)}")
     network = train(first, batches, options.steps)
+    torch.save(network.state_dict(), options.folder / "model.pt")  # for the bundle in configs/bundle
     print(f"trained for {options.steps} steps, {time.perf_counter() - start:.0f} s since the start")
 
     evaluate = evaluate_offline if options.mode == "offline" else evaluate_on_the_fly
@@ -110,8 +111,13 @@ def digest(batch: dict[str, torch.Tensor]) -> str:
 # --- Network ----------------------------------------------------------------------------------------------------------
 
 
+def make_network() -> torch.nn.Module:
+    """Strides suit slices that are three times as thick as pixels are wide."""
+    return UNet(3, 1, len(CLASSES), (8, 16, 32, 64), ((1, 2, 2), (2, 2, 2), (2, 2, 2)), num_res_units=1)
+
+
 def train(first: dict[str, torch.Tensor], batches: Iterator[dict[str, torch.Tensor]], steps: int) -> torch.nn.Module:
-    network = UNet(3, 1, len(CLASSES), (8, 16, 32, 64), ((1, 2, 2), (2, 2, 2), (2, 2, 2)), num_res_units=1)
+    network = make_network()
     loss_of = DiceCELoss(softmax=True, to_onehot_y=True)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, total_steps=steps)

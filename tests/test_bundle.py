@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,16 +14,29 @@ import torch
 from monai.bundle.config_parser import ConfigParser
 
 from monai_mriprep import SpacingStatistics, build_transforms, target_spacing
+from monai_mriprep.demo.phantoms import make_demo_dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*parsing a config file can run arbitrary code")
 
-CONFIG = Path(__file__).parents[1] / "configs" / "bundle" / "configs" / "inference.yaml"
+ROOT = Path(__file__).parents[1]
+CONFIG = ROOT / "configs" / "bundle" / "configs" / "inference.yaml"
 
 
-def options(synthetic: Path, folder: Path) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> Path:
+    """An upright scan and an oblique one."""
+    root = tmp_path_factory.mktemp("dataset")
+    make_demo_dataset(root)
+    for path in (root / "ImagesTr").iterdir():
+        if path.name not in ("10000_0001_0000.mha", "10003_0001_0000.mha"):
+            path.unlink()
+    return root
+
+
+def options(dataset: Path, folder: Path) -> dict[str, str]:
     return {
-        "dataset_dir": str(synthetic / "ImagesTr"),
-        "statistics": str(synthetic / "mri_statistics.csv"),
+        "dataset_dir": str(dataset / "ImagesTr"),
+        "statistics": str(dataset / "mri_statistics.csv"),
         "checkpoint": str(folder / "model.pt"),
         "output_dir": str(folder / "out"),
         "device": "cpu",
@@ -30,29 +44,37 @@ def options(synthetic: Path, folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def parsed(synthetic, tmp_path) -> ConfigParser:
+def parsed(dataset, tmp_path) -> ConfigParser:
     parser = ConfigParser()
     parser.read_config(CONFIG)
-    parser.update(options(synthetic, tmp_path))
+    parser.update(options(dataset, tmp_path))
     return parser
 
 
-def test_its_steps_are_those_of_the_default_recipe(parsed, synthetic):
-    target = target_spacing(SpacingStatistics.from_csv(synthetic / "mri_statistics.csv"))
+def test_the_documented_commands_name_what_there_is(parsed):
+    for text in (CONFIG.read_text(), (ROOT / "docs" / "training.md").read_text()):
+        _, command = text.split("python -m monai.bundle run", 1)
+        names = re.findall(r"--(\w+)", re.match(r"(?:.*\\\n)*.*", command)[0])
+        assert names[0] == "config_file"
+        assert set(names[1:]) == {"dataset_dir", "statistics", "checkpoint", "output_dir"} <= set(parsed.config)
+
+
+def test_its_steps_are_those_of_the_default_recipe(parsed, dataset):
+    target = target_spacing(SpacingStatistics.from_csv(dataset / "mri_statistics.csv"))
     expected = build_transforms(target=target, stage="inference")
-    dataset = parsed.get_parsed_content("dataset")
-    assert len(dataset) == 4
-    for item in dataset:
+    items = parsed.get_parsed_content("dataset")
+    assert len(items) == 2
+    for item in items:
         same = expected({"image": item["image"].meta["filename_or_obj"]})["image"]
         assert torch.equal(item["image"].as_tensor(), same.as_tensor())
         assert torch.equal(item["image"].affine, same.affine)
 
 
-def test_it_runs_and_saves_on_the_grid_of_the_scan(parsed, synthetic, tmp_path):
+def test_it_runs_and_saves_on_the_grid_of_the_scan(parsed, dataset, tmp_path):
     torch.manual_seed(0)
     network = parsed.get_parsed_content("network_def")
     torch.save(network.state_dict(), tmp_path / "model.pt")
-    overrides = [word for key, value in options(synthetic, tmp_path).items() for word in (f"--{key}", value)]
+    overrides = [word for key, value in options(dataset, tmp_path).items() for word in (f"--{key}", value)]
     command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(CONFIG), *overrides]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

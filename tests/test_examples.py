@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from monai.bundle.config_parser import ConfigParser
 from monai.data.utils import list_data_collate
 
 from monai_mriprep.dataset.statistics import SpacingStatistics, target_spacing
 from monai_mriprep.demo.phantoms import make_demo_dataset
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "train_unet.py"
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "examples" / "train_unet.py"
+BUNDLE = ROOT / "configs" / "bundle" / "configs" / "inference.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +47,10 @@ def test_both_modes_give_the_same_batches_bit_for_bit(example, tmp_path):
 def test_dice(example):
     found = torch.tensor([[[[0, 1, 1, 2]]]])
     assert example.dice(found, torch.tensor([[[[0, 1, 2, 2]]]])) == pytest.approx([2 / 3, 2 / 3, 1.0])
+
+
+@pytest.mark.filterwarnings("ignore:.*parsing a config file can run arbitrary code")
+def test_the_bundle_takes_its_weights(example):
+    parser = ConfigParser()
+    parser.read_config(BUNDLE)
+    parser.get_parsed_content("network_def").load_state_dict(example.make_network().state_dict())

@@ -20,7 +20,8 @@ from monai.transforms.post.dictionary import Invertd
 from monai.transforms.utility.dictionary import ToDeviced
 
 from monai_mriprep import SpacingStatistics, build_transforms, pair_by_stem, preprocess, target_spacing
-from tests.oracles import itk_image, read
+from monai_mriprep.dataset.write import write_metaimage
+from tests.oracles import phantom, read
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*(negative label voxel|no label):monai_mriprep.errors.MriprepWarning"),
@@ -200,32 +201,36 @@ def test_invertd_brings_a_prediction_home(raw, steps, expected):
         assert 0.85 < float(agreement.float().mean()) < 1
 
 
+@pytest.fixture(scope="module")
+def upright(tmp_path_factory) -> dict[str, str]:
+    """A transaxial scan as scanners make them; in z y x order its affine is anti-diagonal."""
+    folder = tmp_path_factory.mktemp("upright")
+    paths = {key: str(folder / f"10000_0001_{key}.mha") for key in KEYS}
+    for key, array in zip(KEYS, phantom((7, 20, 18)), strict=True):
+        write_metaimage(Path(paths[key]), array, (4.0, 1.2, 1.2), (5.0, -6.0, 7.0))
+    return paths
+
+
 @pytest.mark.parametrize("extension", [".nii.gz", ".mha"])
-def test_saved_images_lie_where_the_scan_lies(raw, steps, expected, tmp_path, extension):
-    save = SaveImaged(KEYS, output_dir=tmp_path, output_ext=extension, separate_folder=False, print_log=False)
-    for item, volumes in zip(raw, expected, strict=True):
-        back = steps.inverse(volumes)
-        save(back)
-        saved = tmp_path / f"{Path(item['label']).stem}_trans{extension}"
-        on_scan = SimpleITK.Resample(
-            SimpleITK.ReadImage(str(saved)),
-            SimpleITK.ReadImage(item["image"]),
-            interpolator=SimpleITK.sitkNearestNeighbor,
-        )
-        np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(on_scan), back["label"][0].numpy())
+def test_saved_images_lie_where_the_scan_lies(raw, upright, steps, tmp_path, extension):
+    """With ``resample=True``, MONAI goes by the metadata: the file's own shape and affine."""
+    options = {"output_ext": extension, "resample": True, "separate_folder": False, "print_log": False}
+    for item in (*raw, upright):
+        volumes = steps(item)
+        home = steps.inverse(volumes)["label"]
+        for name, data in {"home": {"label": home}, "away": volumes}.items():
+            SaveImaged(["label"], output_dir=tmp_path, output_postfix=name, **options)(data)
+            saved = SimpleITK.ReadImage(str(tmp_path / f"{Path(item['label']).stem}_{name}{extension}"))
+            scan = SimpleITK.ReadImage(item["image"])
+            on_scan = SimpleITK.Resample(saved, scan, interpolator=SimpleITK.sitkNearestNeighbor)
+            same = SimpleITK.GetArrayFromImage(on_scan) == home[0].numpy()
+            assert saved.GetSize() == scan.GetSize()[::-1]  # axes in the order of the array
+            assert same.all() if name == "home" else same.mean() > 0.97
 
 
-def test_monai_resamples_onto_the_scan_when_it_saves(raw, expected, tmp_path):
-    """`SaveImaged(resample=True)` goes by the metadata: the file's own shape and affine."""
-    save = SaveImaged(
-        KEYS, output_dir=tmp_path, output_ext=".nrrd", resample=True, separate_folder=False, print_log=False
-    )
-    for item, volumes in zip(raw, expected, strict=True):
-        save(volumes)
-        saved = SimpleITK.ReadImage(str(tmp_path / f"{Path(item['image']).stem}_trans.nrrd"))
-        scan = itk_image(*read(Path(item["image"])))
-        assert saved.GetSize() == scan.GetSize()[::-1]
-        np.testing.assert_allclose(saved.GetSpacing(), scan.GetSpacing()[::-1], atol=1e-9)
+@pytest.mark.xfail(raises=RuntimeError, reason="MONAI 1.6.1 takes a squeezed (D, H, W) MetaTensor for a 2-D image")
+def test_saving_without_resampling(upright, steps, tmp_path):
+    SaveImaged(["image"], output_dir=tmp_path, print_log=False)(steps(upright))
 
 
 # --- CUDA -------------------------------------------------------------------------------------------------------------

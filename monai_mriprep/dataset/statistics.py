@@ -41,7 +41,7 @@ P10_COLUMN = "10th_percentile_spacing"
 MAX_TABLE_BYTES = 1 << 20
 
 ANISOTROPY_RATIO = 3.0
-"""From this ratio of median z to median x on, z is taken from the 10th percentile (after nnU-Net, whose own rule has two more conditions: docs/recipe.md)."""
+"""From this ratio of median z to median x on, z is the 10th percentile; after nnU-Net, whose rule asks for more."""
 RATIO_TOLERANCE = 1e-6
 """A ratio this close (relative) below the limit has reached it: 3.3 / 1.1 is 2.9999999999999996."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_mriprep.run.cases import grid_facts
-from monai_mriprep.run.check import CaseReport, DatasetReport, Needs
+from monai_mriprep.run.dataset_report import CaseReport, DatasetReport, Needs
 from monai_mriprep.run.estimates import shown_bytes
 from monai_mriprep.run.verify import VerifyReport
 from monai_mriprep.volume.geometry import Grid

@@ -12,152 +12,32 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from monai_mriprep.dataset.headers import Header, read_header
-from monai_mriprep.dataset.pairing import Orphan, Pair, Pairing, pair_by_stem
+from monai_mriprep.dataset.pairing import Pair, Pairing, pair_by_stem
 from monai_mriprep.dataset.preflight import check_pair
 from monai_mriprep.dataset.statistics import CONTRADICTION, SpacingStatistics
 from monai_mriprep.dataset.volumes import DatasetFolders, find_folders
 from monai_mriprep.errors import MriprepError, VolumeError
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.cases import Case, Job
-from monai_mriprep.run.contents import MANY_VALUES, ImageContents, LabelContents, image_contents, label_contents
+from monai_mriprep.run.contents import MANY_VALUES, LabelContents, image_contents, label_contents
+from monai_mriprep.run.dataset_report import CaseReport, ClassCount, DatasetReport, Needs
 from monai_mriprep.run.estimates import free_bytes, output_bytes, run_seconds, shown_bytes
 from monai_mriprep.run.memory import available_memory, default_workers, fits, too_large
 from monai_mriprep.run.plan import TargetChoice, choose_target, keep_apart, make_case, statistics_of_headers
-from monai_mriprep.types import Shape, Spacing
 from monai_mriprep.volume.geometry import Grid, target_grid
 
-__all__ = ["CaseReport", "ClassCount", "DatasetReport", "Needs", "Status", "check_dataset"]
-
-Status = Literal["ready", "attention", "impossible"]
+__all__ = ["check_dataset"]
 
 COPIES = 4
 """Memory that reading a volume and looking at it takes, in volumes as stored (measured: 1.3 to 3.0)."""
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
-
-
-@dataclass(frozen=True)
-class CaseReport:
-    """What is known of one pair.
-
-    Parameters
-    ----------
-    case
-        The image's stem.
-    image, label
-        The source files.
-    grid, dtype
-        Of the image as stored; None where its header could not be read.
-    target_shape
-        Predicted size of the output, z y x.
-    memory_bytes, output_bytes
-        Estimates of the peak memory of the case, and of its two files on disk.
-    problems
-        Why the case would fail; none if it would not.
-    warnings
-        What a person should look at, though the case would be processed.
-    image_contents, label_contents
-        Where the voxels were read.
-    """
-
-    case: str
-    image: Path
-    label: Path
-    grid: Grid | None = None
-    dtype: str | None = None
-    target_shape: Shape | None = None
-    memory_bytes: int = 0
-    output_bytes: int = 0
-    problems: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    image_contents: ImageContents | None = None
-    label_contents: LabelContents | None = None
-
-
-@dataclass(frozen=True)
-class ClassCount:
-    """A value of the labels: in how many cases, and in how many voxels of all of them as stored."""
-
-    value: int
-    cases: int
-    voxels: int
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What the run would take, and what there is.
-
-    Parameters
-    ----------
-    output_bytes, free_bytes
-        Estimated disk of the whole output, and free space in `output_root`.
-    memory_bytes, available_bytes
-        Estimated memory of the largest case, beside that of the program; and what this machine may use.
-    seconds
-        Estimated wall time with that many workers.
-    """
-
-    output_root: Path
-    output_bytes: int
-    free_bytes: int
-    memory_bytes: int
-    available_bytes: int
-    workers: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class DatasetReport:
-    """What is known of a dataset.
-
-    Parameters
-    ----------
-    root
-        The dataset.
-    fatal
-        Why a run would not even start.
-    warnings
-        What a person should look at in the dataset as a whole, orphans apart.
-    orphans
-        Files without a partner.
-    target_spacing, derivation
-        Mm, z y x, and where it comes from; None where it cannot be told.
-    cases
-        In natural order.
-    classes
-        Values of the labels, where they were read.
-    needs
-        None where there is no target spacing.
-    """
-
-    root: Path
-    fatal: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    orphans: tuple[Orphan, ...] = ()
-    target_spacing: Spacing | None = None
-    derivation: str | None = None
-    cases: tuple[CaseReport, ...] = ()
-    classes: tuple[ClassCount, ...] = ()
-    needs: Needs | None = None
-
-    @property
-    def ready(self) -> tuple[CaseReport, ...]:
-        """The cases that nothing is known against."""
-        return tuple(case for case in self.cases if not case.problems)
-
-    @property
-    def status(self) -> Status:
-        """``impossible`` if not one case can be processed; ``attention`` if a person should look at something."""
-        if self.fatal or not self.ready:
-            return "impossible"
-        flawed = any(case.problems or case.warnings for case in self.cases)
-        return "attention" if flawed or self.warnings or self.orphans else "ready"
 
 
 def check_dataset(

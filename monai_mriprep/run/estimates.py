@@ -8,6 +8,7 @@ from pathlib import Path
 
 from monai_mriprep.errors import DiskFullError
 from monai_mriprep.run.cases import Case
+from monai_mriprep.run.memory import available_memory, fits
 
 __all__ = ["check_space", "free_bytes", "output_bytes", "run_seconds", "shown_bytes"]
 
@@ -54,7 +55,8 @@ def check_space(cases: Iterable[Case], folder: Path) -> tuple[str, ...]:
     Parameters
     ----------
     cases
-        Those still to be done; files of theirs that are there already will be replaced.
+        Those still to be done; files of theirs that are there already will be replaced. One that does not fit into the
+        memory of this machine will not be attempted, and does not count.
     folder
         The output folder.
 
@@ -68,7 +70,8 @@ def check_space(cases: Iterable[Case], folder: Path) -> tuple[str, ...]:
     DiskFullError
         If even the most compressible scans would not fit.
     """
-    cases = list(cases)
+    memory = available_memory()
+    cases = [case for case in cases if fits(case, memory)]
     voxels = sum(case.output_voxels for case in cases)
     free = free_bytes(folder) + sum(_size(path) for case in cases for path in (case.image_npz, case.label_npz))
     need, least = output_bytes(voxels), round(voxels * LEAST_BYTES_PER_VOXEL)

@@ -65,7 +65,8 @@ class Session:
     def record(self, result: Result) -> None:
         """Enter a result into the manifest."""
         self.manifest.append(result.record())
-        forget(self.plan.job.partial, result.case)
+        if result.status == "done":  # a case that failed while its files were moved is finished by `recover`
+            forget(self.plan.job.partial, result.case)
 
     def interrupted(self) -> tuple[list[Result], set[str]]:
         """After workers have died: results that were finished but not recorded, and cases that were under way."""

@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Final
 
 import torch
 from monai.data.dataloader import DataLoader
@@ -28,7 +28,7 @@ __all__ = ["run_in_workers", "run_serially"]
 
 Work = Callable[[Case], Result]
 
-START_METHOD: Literal["fork", "spawn"] = "fork" if sys.platform == "linux" else "spawn"
+START_METHOD: Final = "fork" if sys.platform == "linux" else "spawn"
 """Forked workers inherit the loaded libraries; importing MONAI again costs each 4 seconds."""
 
 
@@ -90,7 +90,7 @@ def _load(work: Work, cases: Sequence[Case], workers: int) -> Iterator[Result]:
     )
     with _own_children_ended():
         try:
-            # Held by a name: when it goes, the iterator waits five seconds for each worker, so they must be ended first.
+            # Held by a name, for when it goes it waits 5 s for each worker: they are to be ended before.
             iterator = iter(loader)
             for result in iterator:
                 with _deaths_held_back() as deaths:
@@ -161,7 +161,7 @@ def _alone(work: Work, case: Case) -> Result:
     context = multiprocessing.get_context(START_METHOD)
     receiver, sender = context.Pipe(duplex=False)
     with _own_children_ended():
-        process = context.Process(target=_send_result, args=(sender, work, case))
+        process = context.Process(target=_send_result, args=(sender, work, case))  # type: ignore[attr-defined]
         process.start()
         sender.close()
         try:

@@ -181,7 +181,7 @@ def _pick_slice(label: torch.Tensor, positions: NDArray[np.float64]) -> torch.Te
 
 
 def _pick(volume: torch.Tensor, plan: ResamplingPlan) -> torch.Tensor:
-    """Nearest neighbour is an index per axis: what shrinks goes first, and x before rows and slices are copied whole."""
+    """Nearest neighbour is an index per axis; what shrinks goes first, and x before rows and slices."""
     for dim in sorted((2, 1, 0), key=lambda a: plan.axes[a].n_out / plan.axes[a].n_in):
         if not plan.axes[dim].is_identity:
             volume = _take(volume, nearest_indices(plan.axes[dim]), dim + 1)
@@ -329,7 +329,8 @@ def _in_plane(volume: torch.Tensor, rows: _Axis, columns: _Axis, out: torch.Tens
     columns_first = columns.n_out * rows.n_in <= rows.n_out * columns.n_in
     height, width = (rows.n_in, columns.n_out) if columns_first else (rows.n_out, columns.n_in)
     products = [(_product_of_rows, rows), (_product_of_columns, columns)]
-    first, *second = [(product, axis.blocks) for product, axis in products[:: -1 if columns_first else 1] if axis.blocks]
+    ordered = reversed(products) if columns_first else products
+    first, *second = [(product, axis.blocks) for product, axis in ordered if axis.blocks]
     depth = max(1, TILE_VOXELS // (height * width)) if volume.device.type == "cpu" else len(volume)
 
     def work(indices: range) -> None:

@@ -149,7 +149,7 @@ def banded_blocks(
     )
 
 
-def _block(matrix: NDArray[np.float64], top: int, bottom: int, device: torch.device | None) -> Block:
+def _block(matrix: NDArray[np.float32], top: int, bottom: int, device: torch.device | None) -> Block:
     used = np.flatnonzero(matrix[top:bottom].any(axis=0))
     columns = slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 1)
     weights = torch.from_numpy(np.ascontiguousarray(matrix[top:bottom, columns])).to(device)

@@ -109,7 +109,7 @@ def test_compressed_size_is_declared(tmp_path):
     assert zlib.decompress(stream) == array.tobytes()
 
 
-@pytest.mark.parametrize("array", [np.zeros((2, 3)), np.zeros((1, 2, 3, 4)), np.zeros((2, 3, 4), complex)])
+@pytest.mark.parametrize("array", [np.zeros((2, 3)), np.zeros((1, 1, 2, 3, 4)), np.zeros((2, 3, 4), complex)])
 def test_unsupported_arrays_are_refused(tmp_path, array):
     with pytest.raises(VolumeError, match="cannot write"):
         write_metaimage(tmp_path / "a.mha", array)

@@ -107,6 +107,7 @@ def test_cases_with_free_space(tmp_path, monkeypatch):
     free = 40_000
     monkeypatch.setattr(estimates, "free_bytes", lambda folder: free)
     assert check_space(cases, tmp_path) == ()
+    assert check_space([*cases, Case("huge", *[tmp_path / "a"] * 4, 10**15, 10**14)], tmp_path) == ()
     free = 30_000
     (warning,) = check_space(cases, tmp_path)
     assert f"{tmp_path}: 10 cases need about 0.0 MiB of disk" in warning

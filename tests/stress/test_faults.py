@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from monai_mriprep.run.verify import verify_output
 from tests.runs import errors_of, events_of, outputs, write_case, write_cases
 from tests.stress.conftest import PROJECT, until
 
@@ -178,12 +179,21 @@ def test_a_full_disk(nursery, tmp_path, small_disk, kib, workers):
     expected, found = outputs(tmp_path / "reference"), outputs(output)
     assert 0 < len(found) < 20
     assert found.items() <= expected.items()
+    assert damaged(output) == []
 
     small_disk(100_000, "remount")
     status, text = nursery.start("run", dataset, output, "-w", workers).finish()
     assert status == 0, text
     assert outputs(output) == expected
+    assert verify_output(output).findings == ()
     assert list((output / ".partial").iterdir()) == []
+
+
+def damaged(output: Path) -> list:
+    """What `verify` finds wrong with a file that is in place; it also tells of cases that are still to be done."""
+    return [
+        finding for finding in verify_output(output).findings if finding.subject.startswith(("imagesTr", "labelsTr"))
+    ]
 
 
 def test_a_disk_that_is_full_before_the_start(nursery, tmp_path, small_disk):

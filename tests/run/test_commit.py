@@ -1,0 +1,145 @@
+"""Image and label appear together or not at all, wherever a crash falls."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from monai_mriprep.dataset.npz import NpzVolume, WrittenFile, stage_npz
+from monai_mriprep.run.cases import Result
+from monai_mriprep.run.commit import commit_files, forget, recover
+from monai_mriprep.run.manifest import Manifest
+from tests.runs import outputs
+
+RESULT = Result("case \udcff\n", "done", None, ("a warning",), {"fingerprint": "f"})
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    for name in ("imagesTr", "labelsTr", ".partial"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+def stage(root: Path, value: float = 1.0) -> list[WrittenFile]:
+    volume = NpzVolume(np.full((1, 2, 3, 4), value, np.float32), np.ones(3), np.eye(4))
+    return [stage_npz(root / name / "a.npz", root / ".partial", volume) for name in ("labelsTr", "imagesTr")]
+
+
+class Crash(BaseException):
+    """The process ends here."""
+
+
+def crash_at(monkeypatch, number: int) -> None:
+    """Crash at the n-th call that changes a folder or waits for the disk, before it has any effect."""
+    count = iter(range(number + 1))
+
+    def crashing(call):
+        def wrapped(*arguments, **options):
+            if next(count) == number:
+                raise Crash
+            return call(*arguments, **options)
+
+        return wrapped
+
+    monkeypatch.setattr(os, "fsync", crashing(os.fsync))
+    monkeypatch.setattr(Path, "replace", crashing(Path.replace))
+    monkeypatch.setattr(Path, "unlink", crashing(Path.unlink))
+
+
+def test_a_crash_at_any_step_leaves_both_files_or_none(root, monkeypatch):
+    """The old pair or the new one, after recovery; and a record for the new one exactly if it is there."""
+    old = [file.sha256 for file in stage(root, 0.0)]
+    crashes = 0
+    while True:
+        commit_files(root / ".partial", RESULT, stage(root, 0.0))
+        forget(root / ".partial", RESULT.case)
+        files = stage(root, 1.0)
+        crash_at(monkeypatch, crashes)
+        try:
+            commit_files(root / ".partial", RESULT, files)
+            forget(root / ".partial", RESULT.case)
+        except Crash:
+            crashed = True
+        else:
+            crashed = False
+        monkeypatch.undo()
+        if not crashed:
+            break
+        recovered = recover(root / ".partial")
+        found = list(outputs(root).values())
+        assert found == ([file.sha256 for file in files] if recovered else old)
+        assert recovered in ([], [RESULT])
+        for result in recovered:
+            forget(root / ".partial", result.case)
+        assert list((root / ".partial").iterdir()) == []
+        crashes += 1
+    assert crashes >= 7, "two files and the journal synced, three moved, the entry removed"
+
+
+def test_recovery_may_crash_too(root, monkeypatch):
+    files = stage(root)
+    crash_at(monkeypatch, 4)
+    with pytest.raises(Crash):
+        commit_files(root / ".partial", RESULT, files)
+    monkeypatch.undo()
+    crash_at(monkeypatch, 1)
+    with pytest.raises(Crash):
+        recover(root / ".partial")
+    monkeypatch.undo()
+    assert recover(root / ".partial") == [RESULT]
+    assert len(outputs(root)) == 2
+
+
+def test_waste_is_cleared_away(root):
+    stage(root)
+    (root / ".partial" / "x.unfinished").write_text('{"result"')
+    (root / ".partial" / "manifest.csv").write_text("")
+    assert recover(root / ".partial") == []
+    assert list((root / ".partial").iterdir()) == []
+    assert outputs(root) == {}
+
+
+def test_records_pass_through_the_journal_unchanged(root):
+    commit_files(root / ".partial", RESULT, stage(root))
+    (recovered,) = recover(root / ".partial")
+    manifest = Manifest(root / "manifest.jsonl")
+    manifest.append(recovered.record())
+    found = manifest.latest()[RESULT.case]
+    assert found | RESULT.record() | {"warnings": ["a warning"]} == found
+
+
+# --- The manifest -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def manifest(tmp_path) -> Manifest:
+    manifest = Manifest(tmp_path / "manifest.jsonl")
+    for name in ("a", "b"):
+        manifest.append({"event": "done", "case": name})
+    return manifest
+
+
+def test_a_line_torn_anywhere_is_passed_over_and_closed(manifest):
+    whole = manifest.path.read_bytes()
+    first = whole.index(b"\n") + 1
+    for length in range(first, len(whole)):
+        manifest.path.write_bytes(whole[:length])
+        assert set(manifest.latest()) == ({"a", "b"} if length == len(whole) - 1 else {"a"})
+        manifest.append({"event": "done", "case": "c"})
+        assert {"a", "c"} <= set(manifest.latest()) <= {"a", "b", "c"}
+
+
+@pytest.mark.parametrize("rubbish", [b"\xff\xfe\n", b"[]\n", b"3\n", b"\n\n", b"\0" * 100, b'{"event": "done"}\n'])
+def test_rubbish_between_lines_is_passed_over(manifest, rubbish):
+    with manifest.path.open("ab") as file:
+        file.write(rubbish)
+    manifest.append({"event": "done", "case": "c"})
+    assert set(manifest.latest()) == {"a", "b", "c"}
+
+
+def test_no_manifest_has_no_events(tmp_path):
+    assert Manifest(tmp_path / "none.jsonl").latest() == {}

@@ -1,0 +1,192 @@
+"""What is done with a case, by its record and its files."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from monai_mriprep.errors import DatasetError
+from monai_mriprep.recipe import Recipe
+from monai_mriprep.run.decide import decide
+from monai_mriprep.run.plan import plan_run
+from monai_mriprep.run.preprocess import execute, preprocess
+from monai_mriprep.run.process import process_case
+from monai_mriprep.run.session import open_session
+from tests.runs import case_of, errors_of, events_of, job_of, outputs, write_case, write_cases
+
+
+@pytest.fixture
+def done(tmp_path):
+    """A finished case: job, case and record."""
+    write_case(tmp_path / "dataset", "a")
+    job, case = job_of(tmp_path / "out"), case_of(tmp_path / "dataset", tmp_path / "out", "a")
+    result = process_case(job, case)
+    assert result.error is None
+    return job, case, result.record()
+
+
+def test_done_is_skipped(done):
+    assert decide(*done).action == "skip"
+
+
+def test_the_record_survives_json_and_a_move_of_the_output(done, tmp_path):
+    job, _, record = done
+    (tmp_path / "out").rename(tmp_path / "elsewhere")
+    moved = case_of(tmp_path / "dataset", tmp_path / "elsewhere", "a")
+    assert (
+        decide(replace(job, output_root=tmp_path / "elsewhere"), moved, json.loads(json.dumps(record))).action == "skip"
+    )
+
+
+def test_without_a_finished_record_it_is_run(done):
+    job, case, record = done
+    assert decide(job, case, None).action == "run"
+    assert decide(job, case, {"event": "started", "case": "a"}).action == "run"
+    failed = decide(job, case, record | {"event": "failed"})
+    assert (failed.action, failed.reason) == ("run", "failed before")
+
+
+@pytest.mark.parametrize("role", ["image", "label", "image_npz", "label_npz"])
+@pytest.mark.parametrize("change", ["touched", "longer", "gone"])
+def test_a_changed_file_is_redone_and_named(done, role, change):
+    job, case, record = done
+    path = getattr(case, role)
+    if change == "touched":
+        os.utime(path, ns=(1, 1))
+    elif change == "longer":
+        status = path.stat()
+        path.write_bytes(path.read_bytes() + b"x")
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    else:
+        path.unlink()
+    decision = decide(job, case, record)
+    assert decision.action == "redo"
+    assert str(path) in decision.reason
+
+
+@pytest.mark.parametrize("change", [{"recipe": Recipe(order=1)}, {"target": (3.0, 1.0, 1.1)}])
+def test_another_recipe_or_target_is_redone(done, change):
+    job, case, record = done
+    decision = decide(replace(job, **change), case, record)
+    assert decision.action == "redo"
+    assert "recipe" in decision.reason
+
+
+def test_a_setting_that_changes_no_voxel_is_skipped(done):
+    job, case, record = done
+    assert decide(replace(job, recipe=Recipe(pattern="(?P<case>.*)")), case, record).action == "skip"
+
+
+# --- Whole sessions ---------------------------------------------------------------------------------------------------
+
+
+def run(root: Path, output: Path, **options):
+    with open_session(plan_run(root, output), options.pop("overwrite", False)) as session:
+        return execute(session, 0, **options)
+
+
+@pytest.mark.filterwarnings("ignore:.*mri_statistics")
+def test_only_what_changed_is_done_again(tmp_path):
+    root, output = write_cases(tmp_path / "dataset", 3), tmp_path / "out"
+    assert len(preprocess(root, output, workers=0).done) == 3
+    before = outputs(output)
+    (output / "labelsTr" / "case_1.npz").write_bytes(b"damaged")
+    again = preprocess(root, output, workers=0)
+    assert [result.case for result in again.done] == ["case_1"]
+    assert sorted(again.skipped) == ["case_0", "case_2"]
+    assert outputs(output) == before
+
+
+def test_overwrite_does_everything_again(tmp_path):
+    root, output = write_cases(tmp_path / "dataset", 2), tmp_path / "out"
+    run(root, output)
+    assert len(run(root, output, overwrite=True).done) == 2
+
+
+def test_fail_fast_stops(tmp_path):
+    root, output = write_cases(tmp_path / "dataset", 3), tmp_path / "out"
+    for label in (root / "LabelsTr").iterdir():
+        label.write_text("rubbish")
+    assert len(run(root, output, fail_fast=True).failed) == 1
+    assert len(run(root, output).failed) == 3
+
+
+def test_a_torn_manifest_loses_one_record_at_most(tmp_path):
+    root, output = write_cases(tmp_path / "dataset", 3), tmp_path / "out"
+    run(root, output)
+    manifest = output / "manifest.jsonl"
+    manifest.write_bytes(manifest.read_bytes()[:-20])
+    assert len(run(root, output).done) == 1
+    assert len(run(root, output).skipped) == 3
+
+
+ODD = [
+    " ",
+    "a b",
+    "é",
+    "☃",
+    "'\"`$(x)",
+    "-rf",
+    "--help",
+    "a\nb",
+    "a\tb",
+    "%s{0}",
+    "*",
+    "\\",
+    "a" * 200,
+    "CON",
+    "a.b.c",
+    "\udcff",
+]
+
+
+def test_stems_with_odd_characters(tmp_path):
+    root, output = tmp_path / "dataset", tmp_path / "out"
+    for name in ODD:
+        try:
+            write_case(root, name)
+        except OSError:
+            pytest.skip(f"the file system does not take the name {name!r}")
+    summary = run(root, output)
+    assert summary.failed == ()
+    assert {path.removesuffix(".npz") for path in os.listdir(output / "imagesTr")} == set(ODD)  # noqa: PTH208
+    assert sorted(events_of(output, "done")) == sorted(ODD)
+    assert len(run(root, output).skipped) == len(ODD)
+
+
+def test_a_dataset_of_links(tmp_path):
+    write_cases(tmp_path / "store", 2)
+    root = tmp_path / "dataset"
+    for folder in ("ImagesTr", "LabelsTr"):
+        (root / folder).mkdir(parents=True)
+        for path in (tmp_path / "store" / folder).iterdir():
+            (root / folder / path.name).symlink_to(path)
+    (tmp_path / "link").symlink_to(root)
+    assert len(run(tmp_path / "link", tmp_path / "out").done) == 2
+
+
+def test_loops_of_links(tmp_path):
+    root, output = write_cases(tmp_path / "dataset", 2), tmp_path / "out"
+    image = root / "ImagesTr" / "case_0.mha"
+    image.unlink()
+    image.symlink_to(image.name)
+    summary = run(root, output)
+    assert [result.case for result in summary.done] == ["case_1"]
+    assert "case_0.mha: the file cannot be found" in errors_of(output)["case_0"]
+
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(DatasetError, match="link"):
+        plan_run(tmp_path / "loop", output)
+
+
+def test_a_huge_claim_of_one_case_does_not_stop_the_run(tmp_path):
+    """Its voxels would fill any disk, but it is refused for its memory alone."""
+    root, output = write_cases(tmp_path / "dataset", 3), tmp_path / "out"
+    write_case(root, "liar", (4, 8, 9), (9000.0, 9000.0, 9000.0))
+    summary = run(root, output)
+    assert len(summary.done) == 3
+    assert "not attempted" in errors_of(output)["liar"]

@@ -1,0 +1,70 @@
+"""How many cases run at once, and which not at all."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monai_mriprep.run.cases import Case
+from monai_mriprep.run.memory import MAIN_BYTES, WORKER_BYTES, available_memory, fits, in_batches, too_large
+from monai_mriprep.run.plan import plan_run
+from monai_mriprep.run.preprocess import execute
+from monai_mriprep.run.session import open_session
+from tests.runs import errors_of, write_case, write_cases
+
+MIB = 2**20
+
+
+def case_of(size: int) -> Case:
+    return Case(f"{size}", *map(Path, "abcd"), size)
+
+
+@given(st.lists(st.integers(0, 4000)), st.integers(1, 16), st.integers(0, 16000))
+def test_batches_keep_within_the_memory(sizes, workers, memory):
+    cases = [case_of(size * MIB) for size in sorted(sizes, reverse=True)]
+    batches = list(in_batches(cases, workers, memory * MIB))
+    assert [case for _, batch in batches for case in batch] == cases
+    for count, batch in batches:
+        assert count <= workers
+        largest = batch[0].bytes_needed + WORKER_BYTES
+        assert count == 0 or MAIN_BYTES + count * largest <= memory * MIB
+        if count == 0:
+            assert all(MAIN_BYTES + case.bytes_needed + WORKER_BYTES > memory * MIB for case in batch)
+
+
+def test_ulimit_counts():
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    physical = available_memory()
+    resource.setrlimit(resource.RLIMIT_AS, (3 << 30, before[1]))
+    try:
+        assert available_memory() == min(physical, 3 << 30)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def test_a_case_that_cannot_fit_is_told_with_figures(tmp_path):
+    root, output = write_cases(tmp_path / "dataset", 2), tmp_path / "out"
+    write_case(root, "large", (40, 200, 200), (3.0, 1.0, 1.0))
+    plan = plan_run(root, output)
+    large = plan.cases[0]
+    memory = MAIN_BYTES + WORKER_BYTES + large.bytes_needed
+    assert fits(large, memory) == 1
+    with open_session(plan) as session:
+        summary = execute(session, 0, max_memory=memory - 1)
+    assert len(summary.done) == 2
+    message = errors_of(output)["large"]
+    assert message == too_large(large, memory - 1)
+    assert f"needs about {large.bytes_needed / MIB:.0f} MiB" in message
+    assert "--max-memory" in message
+
+
+@pytest.mark.parametrize("shape", [(20, 60, 60), (60, 128, 128)])
+def test_the_estimate_is_above_the_arrays(tmp_path, shape):
+    """Input and output as float32, at the very least."""
+    write_case(tmp_path / "dataset", "a", shape, (3.0, 1.0, 1.0))
+    (case,) = plan_run(tmp_path / "dataset", tmp_path / "out").cases
+    assert case.bytes_needed > 8 * shape[0] * shape[1] * shape[2]
