@@ -224,12 +224,10 @@ def main() -> None:
         status = app(standalone_mode=False)
     except MriprepError as error:
         status = _fail(str(error))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):  # typer makes the one of the other
         status = _fail("interrupted; the same command resumes", INTERRUPTED)
     except _Terminated:
         status = _fail("terminated; the same command resumes", TERMINATED)
-    except typer.Abort:
-        status = INTERRUPTED
     except Exception as error:
         if not hasattr(error, "exit_code"):
             raise

@@ -11,8 +11,10 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from monai_mriprep.dataset.npz import WrittenFile
 from monai_mriprep.run.cases import Result
@@ -52,19 +54,27 @@ def recover(partial: Path) -> list[Result]:
     list of Result
         Those whose files are now in place; give them to the manifest, then `forget` them.
     """
-    entries = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(partial.glob("*.journal"))]
-    for entry in entries:
+    entries = _read_entries(partial)
+    for entry in entries.values():
         _move(partial, entry["moves"])
     for path in partial.glob("*"):
-        if path.suffix != ".journal":
+        if path not in entries:
             path.unlink()
-    return [Result(**{**entry["result"], "warnings": tuple(entry["result"]["warnings"])}) for entry in entries]
+    return [Result(**{**entry["result"], "warnings": tuple(entry["result"]["warnings"])}) for entry in entries.values()]
 
 
 def decided(partial: Path) -> set[str]:
     """Outputs, relative to the output folder, of cases that `recover` will record; nothing is changed."""
-    entries = [json.loads(path.read_text(encoding="utf-8")) for path in partial.glob("*.journal")]
-    return {final for entry in entries for _, final in entry["moves"]}
+    return {final for entry in _read_entries(partial).values() for _, final in entry["moves"]}
+
+
+def _read_entries(partial: Path) -> dict[Path, dict[str, Any]]:
+    """The journal; an entry that a failing disk has garbled decides nothing, so its case is done again."""
+    entries = {}
+    for path in sorted(partial.glob("*.journal")):
+        with suppress(ValueError):
+            entries[path] = json.loads(path.read_text(encoding="utf-8"))
+    return entries
 
 
 def _entry(partial: Path, case: str) -> Path:

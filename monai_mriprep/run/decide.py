@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from monai_mriprep.dataset.npz import stored_crc
 from monai_mriprep.run.cases import Case, Job
 
 __all__ = ["Decision", "decide"]
@@ -37,18 +39,34 @@ def decide(job: Job, case: Case, record: Mapping[str, Any] | None) -> Decision:
     if record.get("fingerprint") != job.fingerprint:
         return Decision("redo", "recipe, target spacing or version changed")
     for role, path in (("image", case.image), ("label", case.label)):
-        if not _is_recorded(path, record["sources"][role]):
+        if not _is_unchanged(path, _facts(record, "sources", role)):
             return Decision("redo", f"source {role} changed: {path}")
     for role, path in (("image", case.image_npz), ("label", case.label_npz)):
-        if not _is_recorded(path, record["outputs"][role]):
+        facts = _facts(record, "outputs", role)
+        if not _is_unchanged(path, facts) or _crc(path) != facts.get("crc32"):
             return Decision("redo", f"output {role} is missing or changed: {path}")
     return Decision("skip", "done before")
 
 
-def _is_recorded(path: Path, facts: Mapping[str, Any]) -> bool:
+def _facts(record: Mapping[str, Any], kind: str, role: str) -> Mapping[str, Any]:
+    """What is recorded of a file; nothing where somebody has edited the record."""
+    facts = record.get(kind, {})
+    facts = facts.get(role, {}) if isinstance(facts, dict) else {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def _is_unchanged(path: Path, facts: Mapping[str, Any]) -> bool:
     """Size and modification time are the recorded ones."""
     try:
         status = path.stat()
     except OSError:
         return False
-    return (status.st_size, status.st_mtime_ns) == (facts["size"], facts["mtime_ns"])
+    return (status.st_size, status.st_mtime_ns) == (facts.get("size"), facts.get("mtime_ns"))
+
+
+def _crc(path: Path) -> int | None:
+    """The checksum that the archive's directory states; reading the array is the business of ``verify``."""
+    try:
+        return stored_crc(path)
+    except (OSError, zipfile.BadZipFile, KeyError):
+        return None

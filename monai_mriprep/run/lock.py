@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from monai_mriprep.errors import LockedError
+from monai_mriprep.errors import LockedError, OutputError
 
 __all__ = ["exclusive", "shared"]
 
@@ -23,8 +23,14 @@ def exclusive(path: Path) -> Iterator[None]:
     ------
     LockedError
         If another process holds it.
+    OutputError
+        If the file cannot be opened.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        msg = f"{path.parent}: the output folder cannot be written to ({error.strerror}); mend it, or choose another"
+        raise OutputError(msg) from error
     try:
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -89,7 +89,7 @@ def plan_run(dataset_root: str | Path, output_root: str | Path, recipe: Recipe |
     if not pairing.pairs:
         msg = f"{root}: no image has a label; " + "; ".join(orphan.reason for orphan in pairing.unpaired_images[:3])
         raise DatasetError(msg)
-    headers = {path: _header_or_none(path) for pair in pairing for path in pair}
+    headers = {pair.image: _header_or_none(pair.image) for pair in pairing}
     choice = choose_target(root, recipe, pairing, headers)
     job = Job(recipe, choice.spacing, output)
     cases = sorted((make_case(job, pair, headers[pair.image]) for pair in pairing), key=lambda case: -case.bytes_needed)

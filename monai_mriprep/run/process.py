@@ -14,7 +14,7 @@ from dataclasses import asdict
 from typing import Any
 
 from monai_mriprep.dataset.headers import read_header
-from monai_mriprep.dataset.npz import WrittenFile, stage_npz
+from monai_mriprep.dataset.npz import WrittenFile, stage_npz, stored_crc
 from monai_mriprep.errors import DiskFullError, MriprepError, MriprepWarning
 from monai_mriprep.pipeline import build_transforms
 from monai_mriprep.run.cases import Case, FileFacts, Job, Result, grid_facts
@@ -129,7 +129,8 @@ def _output(file: WrittenFile) -> dict[str, Any]:
     """Path relative to the output root, so that the folder may be moved."""
     status = file.temporary.stat()
     relative = f"{file.final.parent.name}/{file.final.name}"
-    return asdict(FileFacts(relative, status.st_size, status.st_mtime_ns, file.sha256))
+    facts = asdict(FileFacts(relative, status.st_size, status.st_mtime_ns, file.sha256))
+    return {**facts, "crc32": stored_crc(file.temporary)}
 
 
 def _warn_of_labels(case: Case, before: dict[int, int], after: dict[int, int]) -> None:

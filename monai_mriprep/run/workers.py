@@ -87,6 +87,7 @@ def _load(work: Work, cases: Sequence[Case], workers: int) -> Iterator[Result]:
         in_order=False,
         multiprocessing_context=START_METHOD,
         worker_init_fn=_start_worker,
+        generator=torch.Generator(),  # of its own: a run must not draw from the global random numbers
     )
     with _own_children_ended():
         try:

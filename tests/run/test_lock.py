@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from monai_mriprep.errors import LockedError
+from monai_mriprep.errors import LockedError, OutputError
 from monai_mriprep.run.lock import exclusive, shared
 
 HOLD = """
@@ -63,6 +63,12 @@ def test_a_child_does_not_keep_it(tmp_path):
     os.close(receiver)
     os.waitpid(child, 0)
     assert done.returncode == 0
+
+
+def test_a_lock_file_that_cannot_be_opened_is_an_error_of_ours(tmp_path):
+    (tmp_path / ".lock").mkdir()
+    with pytest.raises(OutputError, match="Is a directory"), exclusive(tmp_path / ".lock"):
+        pass
 
 
 def test_it_is_free_after_an_error(tmp_path):

@@ -189,6 +189,16 @@ def test_a_full_disk(nursery, tmp_path, small_disk, kib, workers):
     assert list((output / ".partial").iterdir()) == []
 
 
+def test_a_disk_that_has_become_read_only(nursery, tmp_path, small_disk):
+    dataset, output = write_cases(tmp_path / "dataset", 2), small_disk(5000) / "out"
+    assert nursery.start("run", dataset, output, "-w", 0).wait() == 0
+    small_disk(5000, "remount", "ro")
+    status, text = nursery.start("run", dataset, output).finish()
+    assert status == 2, text
+    assert "Read-only file system" in text
+    assert "Traceback" not in text
+
+
 def damaged(output: Path) -> list:
     """What `verify` finds wrong with a file that is in place; it also tells of cases that are still to be done."""
     return [

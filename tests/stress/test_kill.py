@@ -86,7 +86,7 @@ def test_thirty_kills(nursery, watch, dataset, tmp_path):
     assert outputs(output) == expected
     assert verify_output(output).findings == ()
     assert list((output / ".partial").iterdir()) == []
-    assert len(moments) >= 3, moments
+    assert len(moments) >= 2, moments
     assert sum(one.appeared for one in watches) >= 2 * CASES
     opened = sum(one.opened for one in watches)
     print(f"\n{KILLS} kills over {rounds + 1} runs of {whole:.1f} s, {opened} files opened as they appeared: {moments}")  # noqa: T201
