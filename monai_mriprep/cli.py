@@ -10,7 +10,8 @@ import io
 import json
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,10 +22,12 @@ from monai_mriprep.errors import MriprepError, RecipeError
 
 if TYPE_CHECKING:
     from monai_mriprep.recipe import Recipe
-    from monai_mriprep.run.cases import Result
+    from monai_mriprep.run.cases import Case, Result
+    from monai_mriprep.run.decide import Decision
     from monai_mriprep.run.session import RunSummary
 
 OK, ATTENTION, COULD_NOT_START, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+RESUMES = "interrupted; the same command resumes"
 
 app = typer.Typer(
     help="nnU-Net-style MRI preprocessing as MONAI transforms: exact, fast, and safe to interrupt.",
@@ -65,17 +68,20 @@ def run(
     from monai_mriprep.run.plan import plan_run
     from monai_mriprep.run.session import RunSummary, open_session
 
+    memory = _bytes(max_memory)
     plan = plan_run(dataset_root, output_root, _recipe(config, settings))
     with open_session(plan, overwrite) as session:
         _warn(session.warnings)
         _log(plan.derivation)
+        _log_redone(session.decisions)
         if not session.todo:
             return _summarize(RunSummary(output_root, skipped=session.skipped, warnings=session.warnings))
 
         from monai_mriprep.run.preprocess import execute  # loads MONAI, which takes seconds
 
         with _progress() as observe:
-            return _summarize(execute(session, workers, fail_fast, _bytes(max_memory), observe))
+            summary = execute(session, workers, fail_fast, memory, observe)
+        return _summarize(summary)  # on stdout, which the bar would take to stderr
 
 
 @app.command()
@@ -222,10 +228,12 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
     try:
         status = app(standalone_mode=False)
+        if status == INTERRUPTED:  # typer makes it of Ctrl-C, without a word
+            status = _fail(RESUMES, INTERRUPTED)
     except MriprepError as error:
         status = _fail(str(error))
-    except (KeyboardInterrupt, typer.Abort):  # typer makes the one of the other
-        status = _fail("interrupted; the same command resumes", INTERRUPTED)
+    except (KeyboardInterrupt, typer.Abort):  # older versions of it make the one of the other
+        status = _fail(RESUMES, INTERRUPTED)
     except _Terminated:
         status = _fail("terminated; the same command resumes", TERMINATED)
     except Exception as error:
@@ -267,6 +275,13 @@ def _bytes(size: str | None) -> int | None:
 
 def _log(message: str) -> None:
     typer.echo(message, err=True)
+
+
+def _log_redone(decisions: Iterable[tuple[Case, Decision]]) -> None:
+    """Say why finished cases are done again; a reason that many share is said once."""
+    reasons = Counter(decision.reason for _, decision in decisions if decision.action == "redo")
+    for reason, count in reasons.items():
+        _log(f"redo: {reason}" + f" ({count} cases)" * (count > 1))
 
 
 def _warn(messages: Any) -> None:

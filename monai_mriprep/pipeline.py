@@ -71,7 +71,7 @@ def build_transforms(
         raise RecipeError(msg)
     if source == "npz":
         return Compose([LoadNpzd(keys), *then])
-    target = target or recipe.target_spacing
+    target = recipe.target_spacing if target is None else target
     if target is None:
         msg = "no target spacing: pass target=(z, y, x) in mm, for example target_spacing(statistics)"
         raise RecipeError(msg)

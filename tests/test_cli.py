@@ -7,7 +7,6 @@ import resource
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +72,11 @@ def test_run_then_resume_then_overwrite(dataset: Path, tmp_path: Path) -> None:
     assert "2 preprocessed" in cli("run", dataset, out, "--workers", 0, "--overwrite").stdout
     assert all(path.stat().st_mtime_ns > before for path, before in files.items())
 
+    (out / "imagesTr/10000_0001_0000.npz").unlink()
+    mended = cli("run", dataset, out, "--workers", 0)
+    assert "1 preprocessed, 1 already done" in mended.stdout
+    assert "redo: output image is missing or changed: " in mended.stderr
+
 
 def test_a_run_stores_what_it_did(dataset: Path, tmp_path: Path) -> None:
     cli("run", dataset, tmp_path / "out", "--workers", 0, "--set", "grid=nnunet")
@@ -135,9 +139,9 @@ def test_a_bad_recipe_is_refused_at_once(dataset: Path, tmp_path: Path, text: st
 
 
 def assert_refused(out: Path, file: str, named: str, *arguments: object) -> None:
-    start = time.monotonic()
+    before = children_seconds()
     result = cli(*arguments)
-    seconds = time.monotonic() - start
+    seconds = children_seconds() - before
     assert result.returncode == 2
     messages = [line for line in result.stderr.splitlines() if line.startswith("error:")]
     assert len(messages) == 1
@@ -188,10 +192,19 @@ def test_images_without_labels_are_an_error(dataset: Path, tmp_path: Path) -> No
     assert "10000_0001_0000.mha" in result.stderr
 
 
-def test_output_may_not_go_into_the_dataset(dataset: Path) -> None:
-    result = cli("run", dataset, dataset / "ImagesTr")
+@pytest.mark.parametrize("place", ["ImagesTr", "."])
+def test_output_may_not_go_into_the_dataset(dataset: Path, place: str) -> None:
+    result = cli("run", dataset, dataset / place)
     assert result.returncode == 2
     assert "choose another output folder" in result.stderr
+    assert sorted(path.name for path in dataset.iterdir()) == ["ImagesTr", "LabelsTr"]
+
+
+def test_a_memory_that_is_no_size_is_refused_before_anything_is_written(dataset: Path, tmp_path: Path) -> None:
+    result = cli("run", dataset, tmp_path / "out", "--max-memory", "much")
+    assert result.returncode == 2
+    assert "--max-memory much: expected a size" in result.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_stats_reads_back_to_the_same_target(dataset: Path, tmp_path: Path) -> None:

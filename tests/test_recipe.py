@@ -217,7 +217,7 @@ REFUSED_YAML = [
 
 @pytest.mark.parametrize(("text", "words"), REFUSED_VALUES + REFUSED_KEYS + REFUSED_YAML, ids=short)
 def test_file_is_refused_with_one_message(write, text, words):
-    path, start = write(text), time.monotonic()
+    path, start = write(text), time.process_time()
     with pytest.raises(RecipeError) as caught:
         load_recipe(path)
     message = str(caught.value)
@@ -225,7 +225,7 @@ def test_file_is_refused_with_one_message(write, text, words):
     assert [word for word in words if word not in message] == []
     assert "\n" not in message
     assert len(message) < 500 + len(str(path))
-    assert time.monotonic() - start < 1.5
+    assert time.process_time() - start < 1.5
 
 
 def test_all_problems_are_in_one_message(write):

@@ -13,9 +13,11 @@ import io
 import json
 import os
 import struct
+import tokenize
 import uuid
 import zipfile
 import zlib
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -26,12 +28,12 @@ from isal import isal_zlib
 from monai_mriprep.errors import NpzError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
 
-__all__ = ["NpzVolume", "WrittenFile", "read_npz", "stage_npz", "stored_crc"]
+__all__ = ["NpzVolume", "WrittenFile", "read_npz", "removed_on_error", "stage_npz", "stored_crc"]
 
 LEVEL = 1
 """ISA-L's level: 0 is larger, 2 and 3 are slower and hardly smaller on float32 (measured)."""
@@ -112,6 +114,17 @@ def stage_npz(final: Path, partial: Path, volume: NpzVolume) -> WrittenFile:
     for part in parts:
         digest.update(part)
     return WrittenFile(temporary, final, sum(map(len, parts)), digest.hexdigest())
+
+
+@contextmanager
+def removed_on_error(files: Iterable[WrittenFile]) -> Iterator[None]:
+    """Remove temporary files if an error is raised inside: on a full disk every byte counts."""
+    try:
+        yield
+    except Exception:
+        for file in files:
+            file.temporary.unlink(missing_ok=True)
+        raise
 
 
 def _archive(volume: NpzVolume) -> Iterator[bytes]:
@@ -252,6 +265,8 @@ _UNREADABLE: tuple[type[Exception], ...] = (
     ValueError,
     OverflowError,
     RuntimeError,
+    SyntaxError,
+    tokenize.TokenError,
 )
 """What zipfile, isal, numpy and json raise for a damaged file (NotImplementedError, RecursionError: RuntimeError)."""
 
@@ -297,8 +312,8 @@ def _parse_npy(content: bytes | bytearray, info: zipfile.ZipInfo) -> NDArray[Any
         msg = f"{info.filename} is not in numpy's format 1.0"
         raise ValueError(msg)
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-    if fortran or dtype.hasobject or dtype.kind not in "fiu":
-        msg = f"{info.filename} is not a plain array of numbers in C order, but {dtype}"
+    if fortran or dtype.kind not in "fiu" or dtype.itemsize > 8 or not dtype.isnative:
+        msg = f"{info.filename} is not a plain array of numbers (native, up to 64 bits) in C order, but {dtype}"
         raise ValueError(msg)
     count = int(np.prod(shape, dtype=np.int64))
     if stream.tell() + count * dtype.itemsize != len(content):

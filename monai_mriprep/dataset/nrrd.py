@@ -101,7 +101,7 @@ def _sizes(path: Path, fields: dict[str, str]) -> tuple[int, int, int]:
         raise HeaderError(path, f"sizes: {text[:80]!r}; whole numbers are expected") from error
     if fields.get("dimension") != str(len(sizes)):
         raise HeaderError(path, f"dimension: {fields.get('dimension')!r}, but {len(sizes)} sizes")
-    if len(sizes) == 4 and "domain" not in fields.get("kinds", "domain").split()[0] and sizes[0] > 1:
+    if len(sizes) == 4 and "domain" not in (fields.get("kinds") or "domain").split()[0] and sizes[0] > 1:
         problem = f"{sizes[0]} numbers a voxel (RGB or vectors); one is expected: store each channel as a file"
         raise HeaderError(path, problem)
     return three_sizes(path, sizes)

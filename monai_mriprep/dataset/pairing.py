@@ -14,7 +14,7 @@ pass   image and label belong together if                       example
 =====  =======================================================  ================================================
 
 A user's pattern, a regular expression with a group ``case``, replaces all four. Two files that claim one
-partner in the same pass are an error; the last one never wins silently. The rules are DESIGN.md's, section 1.
+partner in the same pass are an error; the last one never wins silently. What each pass is for stands in docs/recipe.md.
 """
 
 from __future__ import annotations

@@ -84,13 +84,17 @@ class SpacingStatistics:
         row
             Which row, from 0; needed if there are several.
         axis_order
-            Order of the numbers in the file; z y x unless it says ``xyz``.
+            Order of the numbers in the file, ``zyx`` or ``xyz``; z y x if it is not given.
 
         Raises
         ------
         StatisticsError
-            If the file, a column or the row is missing, or a cell is not three positive finite numbers.
+            If the file, a column or the row is missing, a cell is not three positive finite numbers, or the order is
+            not known.
         """
+        if axis_order not in (None, "zyx", "xyz"):
+            msg = f"the axis order of a table must be zyx or xyz, not {axis_order!r}"
+            raise StatisticsError(msg)
         path = Path(path)
         cells = _choose_row(path, _rows(path), row)
         step = -1 if axis_order == "xyz" else 1
@@ -192,7 +196,7 @@ def derive_target(statistics: SpacingStatistics) -> TargetDerivation:
     else:
         rule = f"z/x = {z / x:.4g} < {ANISOTROPY_RATIO:g}: the median as it is"
     text = f"target spacing {_show(target)} mm (z y x): median {_show(statistics.median)}, {rule}"
-    if target[0] >= min(target[1:]) * (1 - RATIO_TOLERANCE):
+    if target[0] >= max(target[1:]) * (1 - RATIO_TOLERANCE):  # nnU-Net's bound; a reversed table falls below it
         return TargetDerivation(target, text)
     warning = (
         f"the target spacing {_show(target)} mm (z y x) is finer along z than in-plane; "

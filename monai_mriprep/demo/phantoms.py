@@ -10,7 +10,6 @@ Arrays are z, y, x; x grows to the patient's left, y to the back, z to the head.
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -19,10 +18,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from monai_mriprep.dataset.statistics import SpacingStatistics
 from monai_mriprep.dataset.write import write_metaimage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from types import EllipsisType
 
     from numpy.typing import ArrayLike, NDArray
@@ -358,7 +358,7 @@ def make_demo_dataset(folder: str | Path, seed: int = 0) -> None:
         write_metaimage(images / f"{case.name}_0000.mha", image, case.spacing, origin, direction)
         if case is not UNPAIRED_CASE:
             write_metaimage(labels / f"{case.name}.mha", label, case.spacing, origin, direction)
-    _write_statistics(Path(folder) / "mri_statistics.csv", [case.spacing for case in DEMO_CASES])
+    SpacingStatistics.from_spacings(case.spacing for case in DEMO_CASES).to_csv(Path(folder) / "mri_statistics.csv")
 
 
 def _pose(case: DemoCase) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -369,12 +369,3 @@ def _pose(case: DemoCase) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     direction = about_z @ about_x @ np.fliplr(np.diag([-1.0, -1.0, 1.0]))
     centre = (np.array(case.shape) - 1) / 2 * case.spacing
     return -direction @ centre, direction
-
-
-def _write_statistics(path: Path, spacings: Sequence[Spacing]) -> None:
-    """Write the table that `monai-mriprep stats` would; numpy's linear percentile."""
-    rows = np.median(spacings, axis=0), np.percentile(spacings, 10, axis=0)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["median_spacing", "10th_percentile_spacing"])
-        writer.writerow(["[" + " ".join(f"{value:.10g}" for value in row) + "]" for row in rows])

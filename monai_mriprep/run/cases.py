@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -92,10 +93,10 @@ class FileFacts:
     sha256: str
 
     @classmethod
-    def of(cls, path: Path, sha256: str | None = None) -> FileFacts:
-        """Read them, the hash too unless it is known already."""
-        status = path.stat()
-        return cls(str(path.absolute()), status.st_size, status.st_mtime_ns, sha256 or sha256_of(path))
+    def of(cls, path: Path, status: os.stat_result | None = None) -> FileFacts:
+        """Read them; `status` is that of before, for a file that may have changed since its content was used."""
+        status = status or path.stat()
+        return cls(str(path.absolute()), status.st_size, status.st_mtime_ns, sha256_of(path))
 
 
 def sha256_of(path: Path) -> str:

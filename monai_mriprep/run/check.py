@@ -28,7 +28,14 @@ from monai_mriprep.run.contents import MANY_VALUES, LabelContents, image_content
 from monai_mriprep.run.dataset_report import CaseReport, ClassCount, DatasetReport, Needs
 from monai_mriprep.run.estimates import free_bytes, output_bytes, run_seconds, shown_bytes
 from monai_mriprep.run.memory import available_memory, default_workers, fits, too_large
-from monai_mriprep.run.plan import TargetChoice, choose_target, keep_apart, make_case, statistics_of_headers
+from monai_mriprep.run.plan import (
+    TargetChoice,
+    choose_target,
+    keep_apart,
+    make_case,
+    sorted_apart,
+    statistics_of_headers,
+)
 from monai_mriprep.volume.geometry import Grid, target_grid
 
 __all__ = ["check_dataset"]
@@ -105,7 +112,7 @@ class _Survey:
         return DatasetReport(
             self.root,
             fatal,
-            (*self.warnings(choice), *_duplicates(cases), *_lack_of_space(needs)),
+            (*self.warnings(choice), *sorted_apart(self.pairing), *_duplicates(cases), *_lack_of_space(needs)),
             (*self.pairing.unpaired_images, *self.pairing.unpaired_labels),
             None if choice is None else choice.spacing,
             None if choice is None else choice.text,

@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from monai_mriprep.dataset.npz import WrittenFile
+from monai_mriprep.errors import DiskFullError, OutputError
 from monai_mriprep.run.cases import Result
+from monai_mriprep.run.manifest import is_disk_full
 
 __all__ = ["commit_files", "decided", "forget", "recover"]
 
 
 def commit_files(partial: Path, result: Result, files: Sequence[WrittenFile]) -> None:
-    """Enter the files in the journal, then move them into place.
+    """Enter the files in the journal, then move them into place; where there is no entry, they are removed.
 
     Parameters
     ----------
@@ -33,11 +35,22 @@ def commit_files(partial: Path, result: Result, files: Sequence[WrittenFile]) ->
         Kept in the entry until the manifest has its record.
     files
         Complete, in the order in which they are moved.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be moved: the case is decided all the same, and `recover` tries again.
     """
-    for file in files:
-        file.sync()
+    entry = _entry(partial, result.case)
     moves = [[file.temporary.name, f"{file.final.parent.name}/{file.final.name}"] for file in files]
-    _write_synced(_entry(partial, result.case), json.dumps({"result": asdict(result), "moves": moves}))
+    try:
+        for file in files:
+            file.sync()
+        _write_synced(entry, json.dumps({"result": asdict(result), "moves": moves}))
+    except Exception:
+        for waste in (entry, _unfinished(entry), *(file.temporary for file in files)):  # the entry first: it decides
+            waste.unlink(missing_ok=True)
+        raise
     _move(partial, moves)
 
 
@@ -53,6 +66,11 @@ def recover(partial: Path) -> list[Result]:
     -------
     list of Result
         Those whose files are now in place; give them to the manifest, then `forget` them.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be moved.
     """
     entries = _read_entries(partial)
     for entry in entries.values():
@@ -73,7 +91,9 @@ def _read_entries(partial: Path) -> dict[Path, dict[str, Any]]:
     entries = {}
     for path in sorted(partial.glob("*.journal")):
         with suppress(ValueError):
-            entries[path] = json.loads(path.read_text(encoding="utf-8"))
+            entry = json.loads(path.read_text(encoding="utf-8"))
+            if isinstance(entry, dict) and {"result", "moves"} <= entry.keys():
+                entries[path] = entry
     return entries
 
 
@@ -84,13 +104,23 @@ def _entry(partial: Path, case: str) -> Path:
 def _move(partial: Path, moves: Sequence[Sequence[str]]) -> None:
     """Move what has not been moved yet."""
     for temporary, final in moves:
-        if (partial / temporary).exists():
-            (partial.parent / final).parent.mkdir(exist_ok=True)
-            (partial / temporary).replace(partial.parent / final)
+        place = partial.parent / final
+        try:
+            if (partial / temporary).exists():
+                place.parent.mkdir(exist_ok=True)
+                (partial / temporary).replace(place)
+        except OSError as error:
+            kind = DiskFullError if is_disk_full(error) else OutputError
+            msg = f"{place}: the finished file cannot be put there ({error.strerror}); mend it, then run again"
+            raise kind(msg) from error
+
+
+def _unfinished(entry: Path) -> Path:
+    return entry.with_suffix(".unfinished")
 
 
 def _write_synced(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".unfinished")
+    temporary = _unfinished(path)
     with temporary.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()

@@ -33,13 +33,18 @@ def current_records(
     fingerprint
         Of the run; what another recipe has left in the folder must not be mixed in.
     """
-    current = [
-        record
-        for record in records
-        if record.get("fingerprint") == fingerprint
-        and all((output_root / output["path"]).is_file() for output in record["outputs"].values())
-    ]
+    mine = (record for record in records if record.get("fingerprint") == fingerprint)
+    current = [record for record in mine if _has_files(record, output_root)]
     return sorted(current, key=lambda record: natural_key(record["case"]))
+
+
+def _has_files(record: Mapping[str, Any], output_root: Path) -> bool:
+    """Whether both files are there; not so where somebody has edited the record."""
+    try:
+        are_there = all((output_root / record["outputs"][role]["path"]).is_file() for role in ("image", "label"))
+        return are_there and all(value.lstrip("-").isdigit() for value in record["labels"]["after"])
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return False
 
 
 def describe_dataset(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -112,7 +117,8 @@ def write_json(path: Path, content: Any) -> None:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a disk that has become read-only refuses this, too
+            temporary.unlink(missing_ok=True)
         kind = DiskFullError if is_disk_full(error) else OutputError
         msg = f"{path}: cannot be written ({error.strerror}); free space or mend it, then run again"
         raise kind(msg) from error

@@ -39,7 +39,8 @@ def decide(job: Job, case: Case, record: Mapping[str, Any] | None) -> Decision:
     if record.get("fingerprint") != job.fingerprint:
         return Decision("redo", "recipe, target spacing or version changed")
     for role, path in (("image", case.image), ("label", case.label)):
-        if not _is_unchanged(path, _facts(record, "sources", role)):
+        facts = _facts(record, "sources", role)
+        if not (_is_unchanged(path, facts) and _has_its_data(path, facts.get("data"))):
             return Decision("redo", f"source {role} changed: {path}")
     for role, path in (("image", case.image_npz), ("label", case.label_npz)):
         facts = _facts(record, "outputs", role)
@@ -62,6 +63,14 @@ def _is_unchanged(path: Path, facts: Mapping[str, Any]) -> bool:
     except OSError:
         return False
     return (status.st_size, status.st_mtime_ns) == (facts.get("size"), facts.get("mtime_ns"))
+
+
+def _has_its_data(header: Path, facts: Any) -> bool:
+    """The same of the file of voxels that a header names; it lies beside the header, or beside what that links to."""
+    if not isinstance(facts, dict):
+        return facts is None
+    name = Path(str(facts.get("path"))).name
+    return any(_is_unchanged(home / name, facts) for home in (header.parent, header.resolve().parent))
 
 
 def _crc(path: Path) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ from pathlib import Path
 from monai_mriprep.errors import LockedError, OutputError
 
 __all__ = ["exclusive", "shared"]
+
+_held: dict[Path, object] = {}
+"""Locks of this process, which the kernel would grant it once more, and free as soon as one of the two is closed."""
 
 
 @contextmanager
@@ -22,10 +26,22 @@ def exclusive(path: Path) -> Iterator[None]:
     Raises
     ------
     LockedError
-        If another process holds it.
+        If another process holds it, or another thread of this one.
     OutputError
-        If the file cannot be opened.
+        If the file cannot be opened or locked.
     """
+    place, own = path.resolve(), object()
+    if _held.setdefault(place, own) is not own:
+        raise _own_run(path)
+    try:
+        with _locked(path):
+            yield
+    finally:
+        del _held[place]
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
@@ -35,6 +51,7 @@ def exclusive(path: Path) -> Iterator[None]:
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            _require_refusal(path, error)
             holder = os.read(descriptor, 100).decode(errors="replace").strip() or "unknown"
             msg = f"{path.parent}: another run is alive there (process {holder}); wait for it, or choose another folder"
             raise LockedError(msg) from error
@@ -54,7 +71,11 @@ def shared(path: Path) -> Iterator[None]:
     ------
     LockedError
         If a run is alive there.
+    OutputError
+        If the file cannot be locked.
     """
+    if path.resolve() in _held:
+        raise _own_run(path)
     if not path.is_file():
         yield
         return
@@ -62,7 +83,19 @@ def shared(path: Path) -> Iterator[None]:
         try:
             fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError as error:
+            _require_refusal(path, error)
             holder = file.read(100).decode(errors="replace").strip() or "unknown"
             msg = f"{path.parent}: a run is alive there (process {holder}); wait for its end"
             raise LockedError(msg) from error
         yield
+
+
+def _own_run(path: Path) -> LockedError:
+    return LockedError(f"{path.parent}: another run is alive there, in this process ({os.getpid()}); wait for its end")
+
+
+def _require_refusal(path: Path, error: OSError) -> None:
+    """Tell a lock that another process holds from a file system that has none."""
+    if error.errno not in (errno.EACCES, errno.EAGAIN):
+        msg = f"{path}: cannot be locked ({error.strerror}); use a file system that has locks"
+        raise OutputError(msg) from error

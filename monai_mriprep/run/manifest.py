@@ -72,7 +72,7 @@ class Manifest:
             os.close(descriptor)
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """Every event in order; lines that are not whole are passed over."""
+        """Every event in order; lines that are not whole, or not ours, are passed over."""
         if not self.path.exists():
             return
         with self.path.open(encoding="utf-8", errors="replace") as file:
@@ -81,16 +81,16 @@ class Manifest:
                     event = json.loads(line)
                 except ValueError:
                     continue
-                if isinstance(event, dict):
+                if isinstance(event, dict) and all(isinstance(event.get(key), str) for key in ("case", "event")):
                     yield event
 
     def latest(self) -> dict[str, dict[str, Any]]:
         """The last event of each case."""
-        return {event["case"]: event for event in self.events() if "case" in event}
+        return {event["case"]: event for event in self.events()}
 
     def done(self) -> dict[str, dict[str, Any]]:
         """The record of each finished case, the last if there are several, whatever was tried since."""
-        return {event["case"]: event for event in self.events() if event.get("event") == "done" and "case" in event}
+        return {event["case"]: event for event in self.events() if event["event"] == "done"}
 
     @staticmethod
     def _missing_newline(descriptor: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ __all__ = [
     "keep_apart",
     "make_case",
     "plan_run",
+    "sorted_apart",
     "statistics_of_headers",
 ]
 
@@ -71,7 +72,7 @@ def plan_run(dataset_root: str | Path, output_root: str | Path, recipe: Recipe |
     dataset_root
         Holds ``ImagesTr`` and ``LabelsTr``.
     output_root
-        Where the run will write; must not be, hold or lie in the dataset's folders of volumes.
+        Where the run will write; must not be the dataset, nor lie in its folders of volumes.
     recipe
         The published one by default.
 
@@ -94,7 +95,22 @@ def plan_run(dataset_root: str | Path, output_root: str | Path, recipe: Recipe |
     job = Job(recipe, choice.spacing, output)
     cases = sorted((make_case(job, pair, headers[pair.image]) for pair in pairing), key=lambda case: -case.bytes_needed)
     orphans = (orphan.reason for orphan in (*pairing.unpaired_images, *pairing.unpaired_labels))
-    return RunPlan(root, job, tuple(cases), choice.text, choice.computed, (*orphans, *choice.notes, *choice.warnings))
+    warnings = (*orphans, *sorted_apart(pairing), *choice.notes, *choice.warnings)
+    return RunPlan(root, job, tuple(cases), choice.text, choice.computed, warnings)
+
+
+def sorted_apart(pairing: Iterable[Pair]) -> Iterator[str]:
+    """Say so where outputs that are sorted by name do not stand side by side: many loaders pair them by position."""
+    pairs = list(pairing)
+    by_image = sorted(pairs, key=lambda pair: f"{stem(pair.image)}.npz")
+    by_label = sorted(pairs, key=lambda pair: f"{stem(pair.label)}.npz")
+    for one, other in zip(by_image, by_label, strict=True):
+        if one != other:
+            yield (
+                f"sorted by name, {stem(one.image)}.npz stands beside the label {stem(other.label)}.npz, which is not "
+                "its own: a loader that pairs by position would mix up cases; use dataset.json, or pad the numbers"
+            )
+            return
 
 
 @dataclass(frozen=True)
@@ -190,7 +206,7 @@ def _bytes_needed(image: Header, n_out: int) -> int:
 
 
 def keep_apart(output: Path, folders: Iterable[Path]) -> None:
-    """Refuse an output folder that would mix with the input.
+    """Refuse an output folder that would mix with the input: the dataset itself, or in one of its folders.
 
     On file systems that ignore case, ``imagesTr`` is ``ImagesTr``.
 
@@ -201,6 +217,7 @@ def keep_apart(output: Path, folders: Iterable[Path]) -> None:
     """
     places = [output.resolve(), *((output / name).resolve() for name in ("imagesTr", "labelsTr"))]
     for folder in folders:
-        if any(place == folder.resolve() or folder.resolve() in place.parents for place in places):
-            msg = f"{output}: the output would be written into the dataset's {folder}; choose another output folder"
+        among = any(place == folder.resolve() or folder.resolve() in place.parents for place in places)
+        if among or places[0] == folder.parent.resolve():
+            msg = f"{output}: the output would mix with the dataset's {folder}; choose another output folder"
             raise OutputError(msg)

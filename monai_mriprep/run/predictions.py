@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -25,7 +26,10 @@ ARRAYS = (".npz", ".npy")
 ARRAY_NAMES = ("arr_0", "probabilities")
 """What an ``.npz`` calls its array: numpy and this package, nnU-Net; any other name where there is only one."""
 
-_UNREADABLE = (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error)
+_UNREADABLE = (
+    *(OSError, ValueError, KeyError, EOFError, MemoryError, SyntaxError),
+    *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+)
 """What numpy and nibabel raise for a file that is damaged or something else."""
 
 

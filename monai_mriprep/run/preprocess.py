@@ -9,7 +9,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from monai_mriprep.errors import MriprepWarning
+from monai_mriprep.errors import DiskFullError, MriprepWarning
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.cases import Result
 from monai_mriprep.run.memory import available_memory, default_workers, in_batches, too_large
@@ -89,15 +89,21 @@ def execute(
     workers = default_workers() if workers is None else workers
     memory = available_memory() if max_memory is None else max_memory
     results: list[Result] = []
+    stopped: str | None = None
+    total = len(session.todo)
     with closing(_results(session, workers, memory)) as outcomes:  # ends the workers before the lock is freed
         for result in outcomes:
-            session.record(result)
+            try:
+                session.record(result)
+            except DiskFullError as error:
+                stopped = str(error)
+                break
             results.append(result)
-            observe(result, len(results), len(session.todo))
-            if result.stops_run or (fail_fast and result.status == "failed"):
+            observe(result, len(results), total)
+            stopped = result.error if result.stops_run else None
+            if stopped or (fail_fast and result.status == "failed"):
                 break
     done, failed = (tuple(r for r in results if r.status == status) for status in ("done", "failed"))
-    stopped = next((result.error for result in failed if result.stops_run), None)
     seconds = time.perf_counter() - start
     root = session.plan.job.output_root
     return RunSummary(root, done, failed, session.skipped, session.warnings, seconds, stopped)

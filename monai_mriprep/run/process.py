@@ -11,22 +11,22 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from monai_mriprep.dataset.headers import read_header
-from monai_mriprep.dataset.npz import WrittenFile, stage_npz, stored_crc
+from monai_mriprep.dataset.headers import Header, read_header
+from monai_mriprep.dataset.npz import WrittenFile, removed_on_error, stage_npz, stored_crc
+from monai_mriprep.dataset.preflight import check_pair
 from monai_mriprep.errors import DiskFullError, MriprepError, MriprepWarning
 from monai_mriprep.pipeline import build_transforms
 from monai_mriprep.run.cases import Case, FileFacts, Job, Result, grid_facts
 from monai_mriprep.run.commit import commit_files
+from monai_mriprep.run.contents import MANY_VALUES
 from monai_mriprep.run.manifest import Manifest, is_disk_full
 from monai_mriprep.transforms.volumes import grid_of, npz_volume
 from monai_mriprep.volume.labels import label_histogram, vanished_labels
 
 __all__ = ["process_case"]
-
-MANY_VALUES = 255
-"""More different values than this look like intensities, not classes."""
 
 
 def process_case(job: Job, case: Case) -> Result:
@@ -88,6 +88,9 @@ def _carry_out(job: Job, case: Case) -> tuple[dict[str, Any], tuple[WrittenFile,
     load, *steps = build_transforms(job.recipe, job.target).transforms
     data: dict[str, Any] = {"image": str(case.image), "label": str(case.label)}
     with watch.stage("load"):
+        headers = {"image": read_header(case.image), "label": read_header(case.label)}
+        check_pair(headers["image"], headers["label"], job.recipe.geometry)  # before a voxel is read
+        stamps = {role: _stamps(header) for role, header in headers.items()}
         data = load(data)
     source = grid_of(data["image"])
     with watch.stage("count"):
@@ -99,17 +102,20 @@ def _carry_out(job: Job, case: Case) -> tuple[dict[str, Any], tuple[WrittenFile,
     with watch.stage("count"):
         after = label_histogram(label.as_tensor())
     _warn_of_labels(case, before, after)
-    with watch.stage("write"):
-        image_file = stage_npz(case.image_npz, job.partial, npz_volume(image))
-        label_file = stage_npz(case.label_npz, job.partial, npz_volume(label))
-    with watch.stage("hash"):
-        sources = {"image": asdict(FileFacts.of(case.image)), "label": asdict(FileFacts.of(case.label))}
+    files: list[WrittenFile] = []
+    with removed_on_error(files):
+        with watch.stage("write"):
+            files.append(stage_npz(case.image_npz, job.partial, npz_volume(image)))
+            files.append(stage_npz(case.label_npz, job.partial, npz_volume(label)))
+        with watch.stage("hash"):
+            sources = {role: _source(stamped) for role, stamped in stamps.items()}
+        outputs = {role: _output(file) for role, file in zip(("image", "label"), files, strict=True)}
     facts = {
         "fingerprint": job.fingerprint,
         "sources": sources,
-        "outputs": {"image": _output(image_file), "label": _output(label_file)},
+        "outputs": outputs,
         "source_grid": grid_facts(source),
-        "source_header": asdict(read_header(case.image).frame),
+        "source_header": asdict(headers["image"].frame),
         "target_grid": grid_facts(grid_of(image)),
         "spacing": list(job.target),
         "foreground": {name: image.meta[f"foreground_{name}"] for name in ("mean", "std", "voxels")},
@@ -117,7 +123,18 @@ def _carry_out(job: Job, case: Case) -> tuple[dict[str, Any], tuple[WrittenFile,
         "seconds": watch.seconds,
         "peak_mib": _peak_mib(),
     }
-    return facts, (label_file, image_file)
+    return facts, tuple(reversed(files))
+
+
+def _stamps(header: Header) -> list[tuple[Path, os.stat_result]]:
+    """A volume's files, its header's first, and their state before a voxel is read."""
+    return [(path, path.stat()) for path in dict.fromkeys((header.path, header.body.path))]
+
+
+def _source(stamps: Sequence[tuple[Path, os.stat_result]]) -> dict[str, Any]:
+    """What is recorded of a source; ``data`` where its voxels lie in a file of their own."""
+    header, *data = (asdict(FileFacts.of(path, status)) for path, status in stamps)
+    return {**header, "data": data[0]} if data else header
 
 
 def _for_json(histogram: dict[int, int]) -> dict[str, int]:

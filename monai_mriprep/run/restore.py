@@ -131,7 +131,7 @@ def restore(
 
     ======================================  ==============================================================
     integers, booleans                      class numbers: nearest neighbour
-    floats that are all whole               class numbers too, rounded: nearest neighbour
+    floats of one channel, all whole        class numbers too, rounded: nearest neighbour
     floats of several channels              linear, then the channel with the highest value
     other floats, one channel, 0 to 1       probability of class 1: linear, then 1 where it is at least 0.5
     other floats, one channel               refused, unless `probabilities`
@@ -147,7 +147,7 @@ def restore(
     restored
         Folder for the result, named as the predictions; made if it is missing.
     probabilities
-        Keep the interpolated floats, all channels, as float32, in place of class numbers.
+        Keep all floats as they are interpolated, linearly, all channels, as float32; in place of class numbers.
 
     Returns
     -------
@@ -274,6 +274,8 @@ class Restorer:
             array = restore_array(prediction, match.way.target, match.way.source, self.probabilities)
         except ValueError as error:
             return RecordError(f"{match.prediction}: {error}")
+        except (MemoryError, OSError) as error:
+            return RecordError(f"{match.prediction}: cannot be read: {error!r}")
         except MriprepError as error:
             return error
         final = self.folder / f"{prediction_stem(match.prediction)}{match.way.suffix}"
@@ -303,7 +305,8 @@ def restore_array(prediction: NDArray[Any], target: Grid, source: Grid, probabil
     ValueError
         If the values can be neither class numbers nor probabilities.
     """
-    if prediction.dtype.kind != "f" or (len(prediction) == 1 and _all_whole(prediction)):
+    is_float = prediction.dtype.kind == "f"
+    if not is_float or (not probabilities and len(prediction) == 1 and _all_whole(prediction)):
         return _restore_classes(prediction, plan_resampling(target, source, order=0))
     plan = plan_resampling(target, source, order=1)
     if probabilities:

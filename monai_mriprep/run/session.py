@@ -6,9 +6,9 @@ Neither torch nor MONAI is loaded here, so a run that finds nothing to do ends a
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -45,12 +45,15 @@ class Session:
         What is to be done with each of the plan's cases, in their order, and why.
     warnings
         What a person should look at in the dataset and the output folder as a whole.
+    broken_off
+        The announcement of each case that a run before has started and not finished.
     """
 
     plan: RunPlan
     manifest: Manifest
     decisions: tuple[tuple[Case, Decision], ...]
     warnings: tuple[str, ...] = ()
+    broken_off: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def todo(self) -> tuple[Case, ...]:
@@ -71,9 +74,14 @@ class Session:
     def interrupted(self) -> tuple[list[Result], set[str]]:
         """After workers have died: results that were finished but not recorded, and cases that were under way."""
         finished = recover(self.plan.job.partial)
-        latest = self.manifest.latest()
-        under_way = {name for name, event in latest.items() if event["event"] == "started"}
+        started = _started(self.manifest.latest())
+        under_way = {name for name, event in started.items() if event != self.broken_off.get(name)}
         return finished, under_way - {result.case for result in finished}
+
+    def settle(self) -> None:
+        """When no worker is alive: record what was finished and not yet recorded, and clear away what was not."""
+        for result in recover(self.plan.job.partial):
+            self.record(result)
 
 
 @dataclass(frozen=True)
@@ -109,7 +117,8 @@ class RunSummary:
 def open_session(plan: RunPlan, overwrite: bool = False) -> Iterator[Session]:
     """Take the output folder, finish what a crash interrupted there, and decide what is to be done.
 
-    When the session ends, however it does, ``manifest.csv`` and ``dataset.json`` are written.
+    When the session ends, however it does, what its workers have finished is recorded, and ``manifest.csv`` and
+    ``dataset.json`` are written.
 
     Parameters
     ----------
@@ -134,6 +143,8 @@ def open_session(plan: RunPlan, overwrite: bool = False) -> Iterator[Session]:
         try:
             yield session
         finally:
+            with suppress(OutputError, OSError):  # what cannot be done now, the next run does
+                session.settle()
             write_table(root / TABLE_NAME, job.partial, session.manifest.latest())
             write_dataset(root, session.manifest.done().values(), job.fingerprint)
 
@@ -145,13 +156,16 @@ def _prepare(plan: RunPlan, overwrite: bool) -> Session:
         plan.computed_statistics.to_csv(root / STATISTICS_NAME)
     write_json(root / "run.json", _description(plan))
     manifest = Manifest(job.manifest)
-    for result in recover(job.partial):
-        manifest.append(result.record())
-        forget(job.partial, result.case)
-    records = {} if overwrite else manifest.latest()
+    Session(plan, manifest, ()).settle()
+    latest = manifest.latest()
+    records = {} if overwrite else latest
     decisions = tuple((case, decide(job, case, records.get(case.name))) for case in plan.cases)
-    session = Session(plan, manifest, decisions, plan.warnings)
+    session = Session(plan, manifest, decisions, broken_off=_started(latest))
     return replace(session, warnings=plan.warnings + check_space(session.todo, root))
+
+
+def _started(events: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    return {name: event for name, event in events.items() if event["event"] == "started"}
 
 
 def _make_folders(*folders: Path) -> None:

@@ -115,7 +115,7 @@ def split_by_patient(
 
 
 def _shuffled(name: str, seed: int) -> str:
-    return hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()
+    return hashlib.sha256(f"{seed}:{name}".encode(errors="surrogateescape")).hexdigest()  # a name need not be text
 
 
 def _fold(val: list[str], parts: list[list[str]]) -> Fold:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -61,12 +62,20 @@ def write_table(path: Path, partial: Path, records: Mapping[str, Record]) -> Non
         temporary.write_text(text.getvalue(), encoding="utf-8", errors="backslashreplace")
         temporary.replace(path)
     except OSError:
-        temporary.unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
+        for file in (temporary, path):
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
 
 
 def _row(record: Record) -> dict[str, Any]:
-    """Flatten one record; what it does not have stays empty."""
+    """Flatten one record; what it does not have stays empty, and so does all of one that somebody has edited."""
+    try:
+        return _flat(record)
+    except (AttributeError, KeyError, OverflowError, OSError, TypeError, ValueError) as error:
+        return {"case": record["case"], "status": record["event"], "error": f"the record is not whole: {error!r}"}
+
+
+def _flat(record: Record) -> dict[str, Any]:
     sources, outputs, foreground = (record.get(key, {}) for key in ("sources", "outputs", "foreground"))
     seconds, time, event = record.get("seconds"), record.get("time"), record.get("event")
     return {

@@ -66,10 +66,12 @@ def run_in_workers(
                 yield result
         except _WorkerDeathError:
             finished, under_way = interrupted()
-            for result in finished:
-                if left.pop(result.case, None) is not None:
-                    yield result
-            for name in under_way & left.keys():
+            recovered = [result for result in finished if left.pop(result.case, None) is not None]
+            yield from recovered
+            retried = under_way & left.keys()
+            if not recovered and not retried:  # a worker that dies before it announces a case might do so for ever
+                retried = set(list(left)[:1])
+            for name in retried:
                 yield _alone(work, left.pop(name))
 
 
@@ -167,7 +169,7 @@ def _alone(work: Work, case: Case) -> Result:
         sender.close()
         try:
             result: Result | None = receiver.recv()
-        except EOFError:
+        except (EOFError, OSError):  # the end in the middle of a message is an OSError
             result = None
         process.join()
     return result or Result(case.name, "failed", _cause_of_death(case, process.exitcode))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,8 @@ from monai.transforms.transform import MapTransform, Transform
 from monai.utils.enums import TraceKeys
 
 from monai_mriprep.dataset.preflight import check_grids
-from monai_mriprep.dataset.statistics import SpacingStatistics, target_spacing
-from monai_mriprep.errors import ResamplingError
+from monai_mriprep.dataset.statistics import SpacingStatistics, derive_target
+from monai_mriprep.errors import MriprepWarning, ResamplingError
 from monai_mriprep.transforms.volumes import file_of, grid_of, on_grid
 from monai_mriprep.volume.geometry import Grid, same_grid_problem, target_grid
 from monai_mriprep.volume.resample import apply_plan, plan_resampling, resample_label_onto
@@ -46,9 +47,14 @@ class MatchGeometryd(Transform):
     ------
     GeometryError
         Under ``strict``, with both geometries in the message.
+    ResamplingError
+        If `geometry` is neither of the two.
     """
 
     def __init__(self, image_key: str = "image", label_key: str = "label", geometry: GeometryPolicy = "strict") -> None:
+        if geometry not in ("strict", "resample_label"):
+            msg = f"geometry must be strict or resample_label, not {geometry!r}"
+            raise ResamplingError(msg)
         self.image_key = image_key
         self.label_key = label_key
         self.geometry = geometry
@@ -97,6 +103,12 @@ class AnisotropyAwareSpacingd(MapTransform, InvertibleTransform):
         If not exactly one of `target` and `statistics` is given, or `order` does not fit the keys.
     GeometryError
         If a further key does not lie on the grid of the first.
+
+    Warns
+    -----
+    MriprepWarning
+        If the table's target is finer along z than in-plane: its numbers may be in x y z order, which nothing here can
+        tell for certain.
     """
 
     def __init__(
@@ -139,7 +151,8 @@ class AnisotropyAwareSpacingd(MapTransform, InvertibleTransform):
         extra = {
             "mode": "nearest" if plan.is_nearest else "bicubic",  # a name that Invertd's nearest_interp replaces
             "order": list(plan.orders),
-            "source_affine": volume.affine.clone(),
+            "own_affine": volume.affine.clone(),
+            "source_affine": torch.from_numpy(source.affine.copy()),  # of the first key; the own may differ by noise
             "target_affine": result.affine.clone(),
             "target_shape": list(target.shape),
         }
@@ -168,7 +181,8 @@ class AnisotropyAwareSpacingd(MapTransform, InvertibleTransform):
         is_label = extra["mode"] == "nearest" or not volume.is_floating_point()
         order = 0 if is_label else [int(n) for n in extra["order"]]
         plan = plan_resampling(target, source, order, self.boundary)
-        return on_grid(apply_plan(volume.as_tensor(), plan), source, volume)
+        own = _recorded_grid(source.shape, extra["own_affine"])
+        return on_grid(apply_plan(volume.as_tensor(), plan), own, volume)
 
 
 def _recorded_grid(shape: Sequence[int], affine: torch.Tensor) -> Grid:
@@ -177,12 +191,15 @@ def _recorded_grid(shape: Sequence[int], affine: torch.Tensor) -> Grid:
 
 
 def _target(target: Sequence[float] | None, statistics: str | Path | None) -> Spacing:
-    if (target is None) == (statistics is None):
+    if target is None and statistics is not None:
+        derived = derive_target(SpacingStatistics.from_csv(statistics))
+        for message in derived.warnings:
+            warnings.warn(f"{statistics}: {message}", MriprepWarning, 3)
+        return derived.spacing
+    if target is None or statistics is not None:
         msg = "give either target (z y x, mm) or statistics (the path of a table), not both and not neither"
         raise ResamplingError(msg)
-    if statistics is not None:
-        return target_spacing(SpacingStatistics.from_csv(Path(statistics)))
-    values = tuple(float(value) for value in target or ())
+    values = tuple(float(value) for value in target)
     if len(values) != 3 or not all(0 < value < float("inf") for value in values):
         msg = f"target must be three positive spacings in mm, z y x, not {target!r}"
         raise ResamplingError(msg)

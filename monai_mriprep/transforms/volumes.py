@@ -13,7 +13,7 @@ from monai.data.meta_tensor import MetaTensor
 from monai.transforms.transform import MapTransform, Transform
 
 from monai_mriprep.dataset.headers import read_header
-from monai_mriprep.dataset.npz import NpzVolume, read_npz, stage_npz
+from monai_mriprep.dataset.npz import NpzVolume, WrittenFile, read_npz, removed_on_error, stage_npz
 from monai_mriprep.dataset.pairing import Pairing, pair_by_stem
 from monai_mriprep.dataset.volumes import stem
 from monai_mriprep.dataset.voxels import read_voxels
@@ -62,6 +62,14 @@ def _pairing(images_dir: Path, labels_dir: Path, pattern: str | None, changed: t
     return pair_by_stem(images_dir, labels_dir, pattern)
 
 
+def _modified(folder: Path) -> int:
+    """Time of its last change; 0 where it cannot be seen, of which the pairing says more."""
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
 class StemPaird(Transform):
     """Put the path of an image's label into the dictionary.
 
@@ -85,6 +93,8 @@ class StemPaird(Transform):
         If the image has no label. Filter with `pair_by_stem` first where that can happen.
     PairingError
         If two files claim one partner.
+    DatasetError
+        If a folder cannot be listed, or two of its files have one stem.
     """
 
     def __init__(
@@ -98,7 +108,7 @@ class StemPaird(Transform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return a copy of `data` with the label's path."""
         image, labels_dir = Path(data[self.image_key]), Path(self.labels_dir)
-        changed = (image.parent.stat().st_mtime_ns, labels_dir.stat().st_mtime_ns)
+        changed = (_modified(image.parent), _modified(labels_dir))
         pairing = _pairing(image.parent, labels_dir, self.pattern, changed)
         for pair in pairing.pairs:
             if pair.image.name == image.name:
@@ -212,12 +222,13 @@ class SaveNpzd(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write, and return `data` as it came."""
         root = Path(self.output_dir)
-        staged = [
-            stage_npz(self._final(root, str(key), data[key]), root / ".partial", npz_volume(data[key]))
-            for key in self.key_iterator(dict(data))
-        ]
-        for file in staged:
-            file.sync()
+        staged: list[WrittenFile] = []
+        with removed_on_error(staged):
+            for key in self.key_iterator(dict(data)):
+                final = self._final(root, str(key), data[key])
+                staged.append(stage_npz(final, root / ".partial", npz_volume(data[key])))
+            for file in staged:
+                file.sync()
         for file in staged:
             file.commit()
         return dict(data)
@@ -228,7 +239,7 @@ class SaveNpzd(MapTransform):
         if not source:
             msg = f"{key!r} has no file name in its metadata; load it with LoadVolumed, or set meta['filename_or_obj']"
             raise MriprepError(msg)
-        return root / OUTPUT_FOLDERS.get(key, key) / f"{stem(source)}.npz"
+        return root / OUTPUT_FOLDERS.get(key, key) / f"{stem(source).removesuffix('.npz')}.npz"
 
 
 def npz_volume(volume: MetaTensor) -> NpzVolume:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monai_mriprep.errors import GeometryError
+from monai_mriprep.errors import GeometryError, ResamplingError
 from monai_mriprep.types import (
     DIRECTION_TOLERANCE,
     HALF_TOLERANCE,
@@ -139,7 +139,15 @@ def target_grid(source: Grid, target: Spacing, rule: GridRule = "monai") -> Grid
         Spacing in mm, z y x.
     rule
         Which of the two.
+
+    Raises
+    ------
+    ResamplingError
+        If the rule is not known.
     """
+    if rule not in ("monai", "nnunet"):
+        msg = f"the grid must be monai or nnunet, not {rule!r}"
+        raise ResamplingError(msg)
     axes = [_target_axis(n, s, t, rule) for n, s, t in zip(source.shape, source.spacing, target, strict=True)]
     sizes, steps, starts = zip(*axes, strict=True)
     affine = source.affine.copy()

@@ -2,8 +2,9 @@
 
 The tensor-product spline is three small banded matrices, ``out = Mz (My (Mx volume))``. They are applied block by
 block: the through-plane product for a few output slices, then both in-plane products slice by slice, so that a
-slice stays in cache and no array larger than the output is made. All products are single-threaded matrix products
-of fixed shapes, spread over threads by slice: the result has the same bits whatever the number of threads.
+slice stays in cache, and what lies between is a few slices or less than the output. All products are single-threaded
+matrix products of fixed shapes, spread over threads by slice: the result has the same bits whatever the number of
+threads.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -128,7 +130,8 @@ def apply_plan(volume: torch.Tensor, plan: ResamplingPlan, clip: bool = False) -
     Returns
     -------
     torch.Tensor
-        ``(C, *plan.shape_out)``: float32, differentiable; the type of `volume` where all orders are 0.
+        ``(C, *plan.shape_out)``: float32, differentiable; the type of `volume` where all orders are 0. Where there is
+        nothing to do, and the type fits, it is `volume` itself.
 
     Raises
     ------
@@ -190,7 +193,7 @@ def _pick(volume: torch.Tensor, plan: ResamplingPlan) -> torch.Tensor:
 
 def _take(volume: torch.Tensor, indices: NDArray[np.int64], dim: int) -> torch.Tensor:
     """``index_select``, by numpy where that can be: it is five times as fast on a CPU (measured)."""
-    if volume.device.type == "cpu" and not volume.requires_grad:
+    if volume.device.type == "cpu" and not volume.requires_grad and volume.dtype != torch.bfloat16:
         return torch.from_numpy(volume.numpy().take(indices, axis=dim))
     return volume.index_select(dim, torch.from_numpy(indices).to(volume.device))
 
@@ -271,13 +274,34 @@ def _threads(device: torch.device) -> Iterator[_Threads]:
 @contextmanager
 def _exact_products(device: torch.device) -> Iterator[None]:
     """No autocast, no TF32, no bfloat16: products in float32, whatever the training loop has switched on."""
-    precision = torch.get_float32_matmul_precision()
     with torch.autocast(device.type, enabled=False):
-        torch.set_float32_matmul_precision("highest")
+        restore = _switch_to_full_precision()
         try:
             yield
         finally:
-            torch.set_float32_matmul_precision(precision)
+            restore()
+
+
+def _switch_to_full_precision() -> Callable[[], None]:
+    """Switch, and return what switches back.
+
+    PyTorch has two sets of switches, and the older one raises where the newer (2.9 and later) has been used.
+    """
+    try:
+        precision = torch.get_float32_matmul_precision()
+    except RuntimeError:
+        backends: Any = torch.backends
+        switches = [backends.cuda.matmul, backends.mkldnn.matmul]
+        before = [switch.fp32_precision for switch in switches]
+        _set_precision(switches, ["ieee"] * len(switches))
+        return partial(_set_precision, switches, before)
+    torch.set_float32_matmul_precision("highest")
+    return partial(torch.set_float32_matmul_precision, precision)
+
+
+def _set_precision(switches: Sequence[Any], values: Sequence[str]) -> None:
+    for switch, value in zip(switches, values, strict=True):
+        switch.fp32_precision = value
 
 
 def _resample_volume(volume: torch.Tensor, axes: Sequence[_Axis], out: torch.Tensor, threads: _Threads) -> None:

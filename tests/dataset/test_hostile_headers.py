@@ -214,6 +214,7 @@ NRRD_LIES = {
     "text size": ({"sizes": "4 3 x"}, "whole numbers"),
     "dimension differs": ({"dimension": "4"}, "dimension"),
     "vectors": ({"dimension": "4", "sizes": "3 4 3 2", "kinds": "vector domain domain domain"}, "3 numbers a voxel"),
+    "four dimensions of no kind": ({"dimension": "4", "sizes": "4 3 2 2", "kinds": ""}, "4 dimensions"),
     "series": ({"dimension": "4", "sizes": "4 3 2 5"}, "4 dimensions"),
     "no byte order": ({"endian": None}, "endian"),
     "unknown byte order": ({"endian": "middle"}, "little or big"),

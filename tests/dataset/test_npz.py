@@ -228,6 +228,8 @@ def test_a_missing_file_is_named(tmp_path):
         ({"arr_0": np.zeros((1, 2, 2, 2)), "spacing": np.ones(2)}, "three float64"),
         ({"arr_0": np.zeros((1, 2, 2, 2)), "spacing": np.ones(3, np.float32)}, "three float64"),
         ({"arr_0": np.zeros((1, 2, 2, 2), complex), "spacing": SPACING}, "plain array of numbers"),
+        ({"arr_0": np.zeros((1, 2, 2, 2), ">f4"), "spacing": SPACING}, "plain array of numbers"),
+        ({"arr_0": np.zeros((1, 2, 2, 2), np.longdouble), "spacing": SPACING}, "plain array of numbers"),
         ({"arr_0": np.asfortranarray(np.zeros((1, 2, 3, 4))), "spacing": SPACING}, "C order"),
     ],
 )
@@ -264,6 +266,17 @@ def test_a_header_that_declares_more_than_there_is_is_refused(damaged):
         archive.writestr("arr_0.npy", entry.getvalue() + bytes(64))
         archive.writestr("spacing.npy", b"")
     damaged(stream.getvalue(), "not what it holds")
+
+
+@pytest.mark.parametrize("text", ["{'descr': '<f4', 'shape': (1, ", "{\n  a\n b", "[" * 9000, "{1L: 2", ""])
+def test_a_header_that_is_no_python_is_refused(damaged, text):
+    """numpy lets the errors of its tokenizer through; the checksum is right, as a stranger can make it."""
+    stream, content = io.BytesIO(), text.encode() + b"\n"
+    entry = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(content)) + content
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("arr_0.npy", entry)
+        archive.writestr("spacing.npy", b"")
+    damaged(stream.getvalue())
 
 
 @pytest.mark.parametrize(

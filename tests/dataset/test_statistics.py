@@ -106,6 +106,8 @@ def test_x_y_z_order_is_reversed_on_request(table):
     path = table(HEADER + "[0.5 0.75 3.3],[0.25 0.5 3]\n")
 
     assert SpacingStatistics.from_csv(path, axis_order="xyz") == EXPECTED
+    with pytest.raises(StatisticsError, match="zyx or xyz, not 'XYZ'"):
+        SpacingStatistics.from_csv(path, axis_order="XYZ")
 
 
 positive = st.floats(1e-3, 1e3)
@@ -183,6 +185,7 @@ def test_the_derivation_is_told():
 
 def test_a_target_finer_along_z_than_in_plane_is_warned_about():
     assert "finer along z" in derive_target(SpacingStatistics((3, 1, 1), (0.5, 1, 1))).warnings[0]
+    assert "z y x order" in derive_target(SpacingStatistics((0.5, 0.5, 5), (0.4, 0.4, 3))).warnings[0]
     assert derive_target(SpacingStatistics((3, 1, 1), (1, 1, 1))).warnings == ()
 
 

@@ -140,6 +140,15 @@ def test_orphans_and_copies(dataset):
     assert "10000_0001_0000, 10002_0001_0000 have the same voxels" in copies
 
 
+def test_pairs_that_sort_apart(dataset, tmp_path):
+    """As many loaders do it; ``_`` comes behind digits, ``.`` before them."""
+    write_pair(dataset, "7")
+    write_pair(dataset, "70")
+    (warning,) = check_dataset(dataset).warnings
+    assert "70_0000.npz stands beside the label 7.npz" in warning
+    assert warning in plan_run(dataset, tmp_path / "out").warnings
+
+
 def test_a_table_of_other_scans(dataset):
     (dataset / "mri_statistics.csv").write_text("median_spacing,10th_percentile_spacing\n[5 2 2],[5 2 2]\n")
     report = check_dataset(dataset)

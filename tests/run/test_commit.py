@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from monai_mriprep.dataset.npz import NpzVolume, WrittenFile, stage_npz
+from monai_mriprep.errors import OutputError
 from monai_mriprep.run.cases import Result
 from monai_mriprep.run.commit import commit_files, forget, recover
 from monai_mriprep.run.manifest import Manifest
@@ -94,6 +96,41 @@ def test_recovery_may_crash_too(root, monkeypatch):
     assert len(outputs(root)) == 2
 
 
+def test_on_a_full_disk_nothing_is_left_behind(root, monkeypatch):
+    for calls in range(4):  # two files, the journal, its folder
+        files, count, sync = stage(root), iter(range(4)), os.fsync
+
+        def fsync(descriptor, calls=calls, count=count, sync=sync):
+            if next(count) == calls:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            sync(descriptor)
+
+        monkeypatch.setattr(os, "fsync", fsync)
+        with pytest.raises(OSError, match="No space"):
+            commit_files(root / ".partial", RESULT, files)
+        monkeypatch.undo()
+        assert list((root / ".partial").iterdir()) == []
+        assert outputs(root) == {}
+
+
+def test_what_stands_in_the_way_is_named_until_it_is_gone(root):
+    (root / "imagesTr" / "a.npz").mkdir()
+    with pytest.raises(OutputError, match=r"imagesTr/a\.npz.*Is a directory"):
+        commit_files(root / ".partial", RESULT, stage(root))
+    with pytest.raises(OutputError, match=r"imagesTr/a\.npz"):
+        recover(root / ".partial")
+    (root / "imagesTr" / "a.npz").rmdir()
+    assert recover(root / ".partial") == [RESULT]
+    assert len(outputs(root)) == 2
+
+
+@pytest.mark.parametrize("text", ["", "{", "null", "[]", "{}", '{"moves": []}'])
+def test_a_garbled_entry_decides_nothing(root, text):
+    (root / ".partial" / "x.journal").write_text(text)
+    assert recover(root / ".partial") == []
+    assert list((root / ".partial").iterdir()) == []
+
+
 def test_waste_is_cleared_away(root):
     stage(root)
     (root / ".partial" / "x.unfinished").write_text('{"result"')
@@ -133,7 +170,15 @@ def test_a_line_torn_anywhere_is_passed_over_and_closed(manifest):
         assert {"a", "c"} <= set(manifest.latest()) <= {"a", "b", "c"}
 
 
-@pytest.mark.parametrize("rubbish", [b"\xff\xfe\n", b"[]\n", b"3\n", b"\n\n", b"\0" * 100, b'{"event": "done"}\n'])
+STRANGE = (
+    b'{"event": "done"}\n',
+    b'{"case": "x"}\n',
+    b'{"event": "done", "case": []}\n',
+    b'{"event": 1, "case": "x"}\n',
+)
+
+
+@pytest.mark.parametrize("rubbish", [b"\xff\xfe\n", b"[]\n", b"3\n", b"\n\n", b"\0" * 100, *STRANGE])
 def test_rubbish_between_lines_is_passed_over(manifest, rubbish):
     with manifest.path.open("ab") as file:
         file.write(rubbish)

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import SimpleITK
 
-from monai_mriprep.errors import DatasetError
+from monai_mriprep.dataset.npz import stage_npz
+from monai_mriprep.errors import DatasetError, DiskFullError
 from monai_mriprep.recipe import Recipe
+from monai_mriprep.run import process
+from monai_mriprep.run.cases import Case
 from monai_mriprep.run.decide import decide
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.preprocess import execute, preprocess
 from monai_mriprep.run.process import process_case
 from monai_mriprep.run.session import open_session
-from tests.runs import case_of, errors_of, events_of, job_of, outputs, write_case, write_cases
+from monai_mriprep.transforms.volumes import npz_volume
+from tests.runs import OUTPUT_FOLDERS, case_of, errors_of, events_of, job_of, outputs, write_case, write_cases
 
 
 @pytest.fixture
@@ -68,6 +74,53 @@ def test_a_changed_file_is_redone_and_named(done, role, change):
     assert str(path) in decision.reason
 
 
+@pytest.mark.parametrize("linked", [False, True], ids=["beside", "linked"])
+def test_changed_voxels_beside_an_unchanged_header_are_redone(tmp_path, linked):
+    """The ``.mhd`` is text; what is in the ``.raw`` file counts as well."""
+    store, dataset, output = tmp_path / "store", tmp_path / "dataset", tmp_path / "out"
+    write_case(store, "a")
+    for folder in ("ImagesTr", "LabelsTr"):
+        image = SimpleITK.ReadImage(str(store / folder / "a.mha"))
+        (dataset / folder).mkdir(parents=True)
+        SimpleITK.WriteImage(image, str((store if linked else dataset) / folder / "a.mhd"))
+        if linked:
+            (dataset / folder / "a.mhd").symlink_to(store / folder / "a.mhd")
+    sources = (dataset / folder / "a.mhd" for folder in ("ImagesTr", "LabelsTr"))
+    case = Case("a", *sources, *(output / folder / "a.npz" for folder in OUTPUT_FOLDERS))
+    record = process_case(job_of(output), case).record()
+    assert decide(job_of(output), case, record).action == "skip"
+    os.utime((store if linked else dataset) / "ImagesTr" / "a.raw", ns=(1, 1))
+    decision = decide(job_of(output), case, record)
+    assert (decision.action, decision.reason) == ("redo", f"source image changed: {case.image}")
+
+
+def test_a_source_that_changes_while_it_is_read_is_redone(tmp_path, monkeypatch):
+    write_case(tmp_path / "dataset", "a")
+    job, case = job_of(tmp_path / "out"), case_of(tmp_path / "dataset", tmp_path / "out", "a")
+
+    def changed(image):
+        os.utime(case.image, ns=(1, 1))
+        return npz_volume(image)
+
+    monkeypatch.setattr(process, "npz_volume", changed)
+    record = process_case(job, case).record()
+    assert decide(job, case, record).reason == f"source image changed: {case.image}"
+
+
+def test_a_case_that_fails_while_it_is_written_leaves_nothing_behind(tmp_path, monkeypatch):
+    write_case(tmp_path / "dataset", "a")
+    job, case = job_of(tmp_path / "out"), case_of(tmp_path / "dataset", tmp_path / "out", "a")
+
+    def stage(final, partial, volume):
+        if final == case.label_npz:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return stage_npz(final, partial, volume)
+
+    monkeypatch.setattr(process, "stage_npz", stage)
+    assert process_case(job, case).stops_run
+    assert list(job.partial.iterdir()) == []
+
+
 @pytest.mark.parametrize("change", [{"recipe": Recipe(order=1)}, {"target": (3.0, 1.0, 1.1)}])
 def test_another_recipe_or_target_is_redone(done, change):
     job, case, record = done
@@ -99,6 +152,59 @@ def test_only_what_changed_is_done_again(tmp_path):
     assert [result.case for result in again.done] == ["case_1"]
     assert sorted(again.skipped) == ["case_0", "case_2"]
     assert outputs(output) == before
+
+
+def test_what_a_worker_finished_is_recorded_at_the_end_though_nobody_received_it(tmp_path):
+    root, output = write_cases(tmp_path / "dataset", 2), tmp_path / "out"
+
+    def interrupt(session) -> None:
+        for case in session.todo:
+            process_case(session.plan.job, case)  # the journal has it, the main process does not
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), open_session(plan_run(root, output)) as session:
+        interrupt(session)
+    assert len(events_of(output, "done")) == 1
+    assert len(json.loads((output / "dataset.json").read_text())["training"]) == 1
+    assert list((output / ".partial").iterdir()) == []
+    assert len(run(root, output).done) == 1
+
+
+def test_under_way_is_what_this_run_has_started(tmp_path):
+    root, output = write_cases(tmp_path / "dataset", 3), tmp_path / "out"
+    with open_session(plan_run(root, output)) as session:
+        session.manifest.append({"event": "started", "case": "case_0"})
+        assert session.interrupted() == ([], {"case_0"})
+    with open_session(plan_run(root, output)) as session:
+        session.manifest.append({"event": "started", "case": "case_1"})
+        assert session.interrupted() == ([], {"case_1"})
+
+
+def test_a_full_disk_that_takes_no_record_stops_the_run(tmp_path, monkeypatch):
+    root, output = write_cases(tmp_path / "dataset", 3), tmp_path / "out"
+
+    def full(session, result) -> None:
+        msg = "no space for the record"
+        raise DiskFullError(msg)
+
+    with open_session(plan_run(root, output)) as session:
+        monkeypatch.setattr(type(session), "record", full)
+        summary = execute(session, 0)
+        monkeypatch.undo()
+    assert summary.stopped == "no space for the record"
+    assert len(run(root, output).skipped) == 1
+
+
+def test_a_record_that_was_edited_does_not_end_a_run(tmp_path):
+    root, output = write_cases(tmp_path / "dataset", 2), tmp_path / "out"
+    (result,) = run(root, output, fail_fast=True).done[:1]
+    write_case(root, "case_9")
+    with (output / "manifest.jsonl").open("a") as file:
+        for outputs_ in (5, {"image": 5}, {}):
+            file.write(json.dumps({**result.record(), "case": f"gone_{outputs_}", "outputs": outputs_}) + "\n")
+    assert len(run(root, output).done) == 1
+    assert "gone_5" in (output / "manifest.csv").read_text()
+    assert "gone" not in (output / "dataset.json").read_text()
 
 
 def test_overwrite_does_everything_again(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -63,6 +65,28 @@ def test_a_child_does_not_keep_it(tmp_path):
     os.close(receiver)
     os.waitpid(child, 0)
     assert done.returncode == 0
+
+
+def test_another_run_of_the_same_process_is_refused_too(tmp_path):
+    """The kernel would let it in, and free the lock at its end."""
+    with exclusive(tmp_path / ".lock"):
+        for lock in (exclusive, shared):
+            with pytest.raises(LockedError, match="in this process"), lock(tmp_path / ".lock"):
+                pass
+        done = subprocess.run([sys.executable, "-c", HOLD, str(tmp_path / ".lock")], capture_output=True, check=False)
+        assert b"LockedError" in done.stderr, "it is still held"
+    with exclusive(tmp_path / ".lock"), exclusive(tmp_path / "other"):
+        pass
+
+
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
+    def lockf(descriptor, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "lockf", lockf)
+    with pytest.raises(OutputError, match="cannot be locked") as caught, exclusive(tmp_path / ".lock"):
+        pass
+    assert not isinstance(caught.value, LockedError)
 
 
 def test_a_lock_file_that_cannot_be_opened_is_an_error_of_ours(tmp_path):

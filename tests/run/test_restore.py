@@ -300,6 +300,8 @@ def test_one_channel_of_floats_is_a_probability_of_the_foreground():
     chance = np.linspace(0, 1, 120, dtype=np.float32).reshape(1, 4, 5, 6)
     np.testing.assert_array_equal(restore_array(chance, *GRIDS), (chance[0, ::2] >= 0.5).astype(np.uint8))
     np.testing.assert_array_equal(restore_array(chance, *GRIDS, probabilities=True), chance[0, ::2])
+    certain = restore_array(np.round(chance), *GRIDS, probabilities=True)
+    assert certain.dtype == np.float32, "what is asked for does not depend on the values"
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,11 @@ def test_another_seed_is_another_split():
     assert len({split_by_patient(CASES, 5, seed=seed) for seed in range(5)}) == 5
 
 
+def test_names_need_not_be_text():
+    split = split_by_patient(["caf\udce9", "a", "b"], 3, ".+")
+    assert sorted(case for fold in split for case in fold.val) == ["a", "b", "caf\udce9"]
+
+
 @pytest.mark.parametrize(
     ("case", "pattern", "patient"),
     [

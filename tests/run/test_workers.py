@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from torch.utils.data import get_worker_info
 
 from monai_mriprep.run.cases import Case, Result
 from monai_mriprep.run.workers import run_in_workers, run_serially
 
-pytestmark = [pytest.mark.timeout(60), pytest.mark.filterwarnings("ignore:This DataLoader will create")]
+pytestmark = [pytest.mark.timeout(180), pytest.mark.filterwarnings("ignore:This DataLoader will create")]
 
 
 def cases(count: int) -> list[Case]:
@@ -86,6 +87,20 @@ def test_a_case_that_dies_once_is_done_the_second_time(tmp_path):
     assert {result.status for result in results.values()} == {"done"}
 
 
+class Stillborn(Work):
+    """Dies before it announces a case, in every worker of a loader."""
+
+    def __call__(self, case: Case) -> Result:
+        if get_worker_info() is not None:
+            kill(0)
+        return super().__call__(case)
+
+
+def test_workers_that_always_die_at_once_do_not_keep_the_run_for_ever(tmp_path):
+    results = run(Stillborn(tmp_path), 3)
+    assert {result.status for result in results.values()} == {"done"}
+
+
 def test_all_cases_may_be_deadly(tmp_path):
     results = run(Work(tmp_path, kill, ("0", "1", "2")), 3)
     assert {result.status for result in results.values()} == {"failed"}
@@ -126,7 +141,7 @@ def test_it_works_in_a_thread(tmp_path):
     work = Work(tmp_path)
     thread = threading.Thread(target=lambda: results.extend(run_in_workers(work, cases(4), 2, work.interrupted)))
     thread.start()
-    thread.join(timeout=30)
+    thread.join(timeout=120)
     assert len(results) == 4
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -18,7 +19,17 @@ from tests.stress.conftest import PROJECT, until
 pytestmark = [pytest.mark.stress, pytest.mark.timeout(300)]
 
 REFUSAL_SECONDS = 3.0
-SIGNAL_SECONDS = 5.0
+"""Processor time of a second run, start-up included."""
+SIGNAL_SECONDS = 15.0
+"""Wall time; on an idle machine it is under 5 s."""
+RESUME_SECONDS = 5.0
+"""Processor time beyond start-up."""
+
+
+def children_seconds() -> float:
+    """Processor time of the commands so far: what they take on a machine that has nothing else to do."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def command(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -99,7 +110,7 @@ def test_a_case_that_cannot_fit_is_refused_with_figures(nursery, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("workers", [0, 2])
 def test_signals_end_a_run_quickly(nursery, tmp_path, number, group, workers):
-    dataset, output = write_cases(tmp_path / "dataset", 6, (30, 120, 120), (2.0, 0.8, 0.8)), tmp_path / "out"
+    dataset, output = write_cases(tmp_path / "dataset", 12, (30, 120, 120), (2.0, 0.8, 0.8)), tmp_path / "out"
     options = ("--set", "target_spacing=[1.7, 0.7, 0.7]", "-w", workers)
     run = nursery.start("run", dataset, output, *options)
     until(lambda: events_of(output, "done"))
@@ -114,11 +125,12 @@ def test_signals_end_a_run_quickly(nursery, tmp_path, number, group, workers):
     assert "the same command resumes" in run.text
     assert "Traceback" not in run.text
     done = len(set(events_of(output, "done")))
-    assert done < 6
+    assert done < 12
+    assert list((output / ".partial").iterdir()) == []
     status, text = nursery.start("run", dataset, output, *options).finish()
     assert status == 0, text
-    assert len(outputs(output)) == 12
-    print(f"\n{signal.Signals(number).name}: {seconds:.2f} s, {done} of 6 done before")  # noqa: T201
+    assert len(outputs(output)) == 24
+    print(f"\n{signal.Signals(number).name}: {seconds:.2f} s, {done} of 12 done before")  # noqa: T201
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -172,7 +184,7 @@ def test_a_full_disk(nursery, tmp_path, small_disk, kib, workers):
     output = small_disk(kib) / "out"
     status, text = nursery.start("run", dataset, output, "-w", workers).finish()
 
-    assert status in (1, 2), text
+    assert status == 1, text
     assert "Traceback" not in text
     assert sum(line.startswith("error:") for line in text.splitlines()) == 1, text
     assert "space" in next(line for line in text.splitlines() if line.startswith("error:"))
@@ -180,6 +192,7 @@ def test_a_full_disk(nursery, tmp_path, small_disk, kib, workers):
     assert 0 < len(found) < 20
     assert found.items() <= expected.items()
     assert damaged(output) == []
+    assert list((output / ".partial").iterdir()) == []
 
     small_disk(100_000, "remount")
     status, text = nursery.start("run", dataset, output, "-w", workers).finish()
@@ -224,16 +237,16 @@ def test_two_runs_on_one_output(nursery, tmp_path, whole_group):
     first = nursery.start("run", dataset, output, "-w", 2, fault=["hold", str(gate)])
     until(lambda: len(events_of(output, "started")) == 2)
 
-    start = time.monotonic()
+    before = children_seconds()
     second = command("run", dataset, output)
-    seconds = time.monotonic() - start
+    seconds = children_seconds() - before
     assert second.returncode == 2
     assert f"another run is alive there (process {first.pid} on" in second.stderr
     assert seconds < REFUSAL_SECONDS
 
     first.kill() if whole_group else os.kill(first.pid, signal.SIGKILL)
     assert first.wait() == 128 + signal.SIGKILL
-    until(lambda: not first.processes, seconds=2)
+    until(lambda: not first.processes)
     third, text = nursery.start("run", dataset, output, "-w", 2).finish()
     assert third == 0, text
     assert "another run" not in text
@@ -253,13 +266,13 @@ def test_two_thousand_cases_with_nothing_to_do(nursery, tmp_path):
     assert nursery.start("run", few, few_output, "-w", 0).wait() == 0
 
     start_up, resume = timed("run", few, few_output), timed("run", dataset, output)
-    assert resume - start_up < 5.0
+    assert resume - start_up < RESUME_SECONDS
     print(f"\n2,000 cases in {first:.1f} s; resume {resume:.2f} s, of which {start_up:.2f} s start-up")  # noqa: T201
 
 
 def timed(*arguments: object) -> float:
-    start = time.monotonic()
+    before = children_seconds()
     done = command(*arguments)
     assert done.returncode == 0, done.stderr
     assert "0 preprocessed" in done.stdout
-    return time.monotonic() - start
+    return children_seconds() - before

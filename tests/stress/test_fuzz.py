@@ -35,6 +35,7 @@ SEED = 4
 MUTANTS = 1000
 MEMORY = 1 << 30
 SECONDS = 10.0
+"""Processor time that a mutant may take; one that waits for ever is ended by the test's own limit."""
 MANY = settings(max_examples=600, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -179,13 +180,13 @@ def test_damaged_metaimages(tmp_path):
         image, label = mutant(index)
         (root / "ImagesTr" / "a.mha").write_bytes(image)
         (root / "LabelsTr" / "a.mha").write_bytes(label)
-        start = time.monotonic()
+        start = time.process_time()
         try:
             outcomes[preprocess_one(root, tmp_path / "out")] += 1
         except Exception as error:
             error.add_note(f"mutant {index} of seed {SEED}:\n{image[:400]!r}\n{label[:400]!r}")
             raise
-        slowest = max(slowest, time.monotonic() - start)
+        slowest = max(slowest, time.process_time() - start)
     assert slowest < SECONDS
     assert outcomes["failed"] > MUTANTS // 3, outcomes
     assert outcomes["done"] > MUTANTS // 20, outcomes

@@ -71,8 +71,7 @@ def test_thirty_kills(nursery, watch, dataset, tmp_path):
     draw, moments, rounds, output = random.Random(SEED), Counter(), 0, tmp_path / "round_0"
     watches = [watch(output)]
     while moments.total() < KILLS:
-        run = nursery.start(*arguments(dataset, output))
-        time.sleep(draw.uniform(0.0, 0.5 * whole))
+        run = start_and_linger(nursery, draw, arguments(dataset, output), whole)
         run.kill()
         if run.wait() == 128 + 9:
             moments[moment(output)] += 1

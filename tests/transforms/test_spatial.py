@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 
+import nibabel
 import numpy as np
 import pytest
 import torch
@@ -14,8 +15,8 @@ from monai.data.meta_tensor import MetaTensor
 from monai.transforms.compose import Compose
 from monai.transforms.spatial.dictionary import Spacingd
 
-from monai_mriprep.errors import GeometryError, ResamplingError
-from monai_mriprep.transforms import AnisotropyAwareSpacingd, MatchGeometryd, NormalizeNonZerod
+from monai_mriprep.errors import GeometryError, MriprepWarning, ResamplingError
+from monai_mriprep.transforms import AnisotropyAwareSpacingd, LoadVolumed, MatchGeometryd, NormalizeNonZerod
 from tests import oracles
 from tests.oracles import affine_of, phantom, relative_error
 
@@ -71,6 +72,9 @@ def test_a_table_gives_the_target_by_the_anisotropy_rule(tmp_path):
     table.write_text("median_spacing,10th_percentile_spacing\n[3.6 1.0 1.2],[1.5 0.9 0.9]\n", encoding="utf-8")
     found = AnisotropyAwareSpacingd(BOTH, statistics=table)(case())
     np.testing.assert_allclose(found["image"].pixdim, (1.5, 1.0, 1.2))
+    table.write_text("median_spacing,10th_percentile_spacing\n[1.0 1.0 3.6],[0.9 0.9 1.5]\n", encoding="utf-8")
+    with pytest.warns(MriprepWarning, match=r"mri_statistics\.csv.*z y x order"):
+        AnisotropyAwareSpacingd(BOTH, statistics=table)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -97,6 +101,7 @@ def test_noise_in_the_header_never_parts_image_and_label(seed):
         ({"target": (1, 2)}, "three positive"),
         ({"target": (1, 2, 0)}, "three positive"),
         ({"target": (1, 2, float("nan"))}, "three positive"),
+        ({"target": np.array([1, 2])}, "three positive"),
         ({"target": TARGET, "order": [3]}, "one entry for each of the 2 keys"),
     ],
 )
@@ -105,9 +110,32 @@ def test_contradictory_options_are_refused(options, match):
         AnisotropyAwareSpacingd(BOTH, **options)
 
 
+def test_an_array_is_a_target_and_an_unknown_grid_is_refused():
+    found = AnisotropyAwareSpacingd(BOTH, target=np.array(TARGET))(case())
+    np.testing.assert_allclose(found["image"].pixdim, TARGET, atol=1e-9)
+    with pytest.raises(ResamplingError, match="monai or nnunet, not 'nnU-Net'"):
+        AnisotropyAwareSpacingd(BOTH, target=TARGET, grid="nnU-Net")(case())
+
+
 def test_a_label_on_another_grid_is_refused():
     with pytest.raises(GeometryError, match="differ in origin"):
         AnisotropyAwareSpacingd(BOTH, target=TARGET)(case(AFFINE, affine_of(SPACING, 12, (40, -50, 60.1))))
+
+
+def test_whatever_the_order_of_its_axes_a_head_is_the_same_head(shared_data):
+    """One scan under five axis codes, each resampled to half its spacing, turned to RAS by nibabel."""
+    turned = {}
+    for path in sorted((shared_data / "traps" / "axis_codes").iterdir()):
+        volume = LoadVolumed("image")({"image": str(path)})["image"]
+        target = volume.pixdim.numpy() / 2  # of each axis: the same world spacing, permuted
+        found = AnisotropyAwareSpacingd("image", target=target)({"image": volume})["image"]
+        image = nibabel.as_closest_canonical(nibabel.Nifti1Image(found[0].numpy(), found.affine.numpy()))
+        turned[path.name] = np.asarray(image.dataobj), image.affine
+    assert len(turned) == 5
+    voxels, affine = turned["RAS.nii.gz"]
+    for other, other_affine in turned.values():
+        np.testing.assert_allclose(other_affine, affine, atol=1e-3)
+        np.testing.assert_allclose(other, voxels, rtol=0, atol=2e-6 * np.ptp(voxels))
 
 
 # --- The way back -----------------------------------------------------------------------------------------------------
@@ -139,6 +167,15 @@ def test_inverse_of_a_finer_grid_restores_the_values():
     assert torch.equal(back["label"].as_tensor(), data["label"].as_tensor())
     inside = (..., slice(2, -2), slice(3, -3), slice(3, -3))
     np.testing.assert_allclose(back["image"][inside], data["image"][inside], atol=2)
+
+
+def test_inverse_of_a_label_whose_header_has_noise():
+    """As much as `MatchGeometryd` lets pass."""
+    data = case(AFFINE, affine_of(SPACING, 12.01, (40, -50, 60)))
+    spacing = AnisotropyAwareSpacingd(BOTH, target=[s / 3 for s in SPACING])
+    back = spacing.inverse(spacing(data))["label"]
+    assert torch.equal(back.as_tensor(), data["label"].as_tensor())
+    assert torch.equal(back.affine, data["label"].affine)
 
 
 def test_inverse_works_through_compose_and_in_another_process():
@@ -175,6 +212,11 @@ def test_strict_shows_both_geometries():
     data = case(AFFINE, affine_of((3.6, 1.1, 0.9), 12, (40, -50, 60)))
     with pytest.raises(GeometryError, match=r"(?s)spacing.*scan\.mha.*3, 1\.1, 0\.9.*seg\.mha.*3\.6, 1\.1, 0\.9"):
         MatchGeometryd()(data)
+
+
+def test_an_unknown_policy_is_refused():
+    with pytest.raises(ResamplingError, match="strict or resample_label, not 'resample'"):
+        MatchGeometryd(geometry="resample")
 
 
 def test_resample_label_puts_the_label_on_the_image():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nibabel
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from monai.data.image_reader import NumpyReader
 from monai.data.meta_tensor import MetaTensor
 from monai.transforms.io.dictionary import LoadImaged
 
-from monai_mriprep.errors import MriprepError, NpzError, UnpairedError
+from monai_mriprep.errors import DatasetError, MriprepError, NpzError, UnpairedError
 from monai_mriprep.transforms import LoadNpzd, LoadVolumed, SaveNpzd, StemPaird
 from tests.oracles import SYNTHETIC, affine_of, dictionary, itk_image, read
 
@@ -30,6 +32,11 @@ def test_stem_paird_names_an_orphan(synthetic):
     orphan = str(synthetic / "ImagesTr" / "10003_0001_t2w.mha")
     with pytest.raises(UnpairedError, match="10003_0001_t2w"):
         StemPaird(synthetic / "LabelsTr")({"image": orphan})
+
+
+def test_stem_paird_names_a_missing_folder(synthetic, tmp_path):
+    with pytest.raises(DatasetError, match="labels"):
+        StemPaird(tmp_path / "labels")({"image": str(synthetic / "ImagesTr" / "10003_0001_t2w.mha")})
 
 
 def test_stem_paird_takes_keys_and_a_pattern(synthetic):
@@ -93,6 +100,13 @@ def saved(tmp_path) -> dict:
 def test_save_writes_two_files_and_nothing_else(saved):
     files = {str(path) for path in saved["root"].rglob("*") if path.is_file()}
     assert files == set(saved["paths"].values())
+
+
+def test_what_was_saved_keeps_its_name_when_it_is_saved_again(saved, tmp_path):
+    again = tmp_path / "again"
+    SaveNpzd(["image", "label"], again)(LoadNpzd(["image", "label"])(saved["paths"]))
+    for path in saved["paths"].values():
+        assert (again / Path(path).relative_to(saved["root"])).read_bytes() == Path(path).read_bytes()
 
 
 def test_what_is_saved_loads_everywhere(saved):

@@ -325,6 +325,21 @@ def test_autocast_and_low_precision_do_not_change_a_bit():
     assert torch.equal(found, expected)
 
 
+def test_the_newer_switch_of_precision_does_not_change_a_bit():
+    volume, source = volume_on((12, 60, 50), affine_of((3, 1, 1)))
+    plan = plan_resampling(source, target_grid(source, (1.0, 0.7, 1.3)))
+    expected = apply_plan(volume, plan)
+    switch = torch.backends.mkldnn.matmul
+    before = switch.fp32_precision
+    switch.fp32_precision = "bf16"
+    try:
+        found = apply_plan(volume, plan)
+        assert switch.fp32_precision == "bf16"
+    finally:
+        switch.fp32_precision = before
+    assert torch.equal(found, expected)
+
+
 @pytest.mark.parametrize("order", [0, 3])
 def test_the_input_is_not_written_to(order):
     volume, source = volume_on((6, 8, 9), affine_of((3, 1, 1)))
