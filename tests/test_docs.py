@@ -19,7 +19,17 @@ from monai_mriprep.demo.phantoms import make_demo_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-SKIPPED = ("make", "pip", "git", "cd", "source", "python -m venv", "python docs/")
+SKIPPED = (
+    "make",
+    "pip",
+    "git",
+    "cd",
+    "source",
+    "python -m venv",
+    "python docs/",
+    "benchmarks/",
+    ".venv/bin/python -m benchmarks",
+)
 """What a command that is not ours may begin with; it is not run."""
 MAY_FIND_SOMETHING = ("check", "verify")
 """Commands that may end with 1, as the dataset has a file without a partner."""

@@ -14,7 +14,7 @@ from monai.transforms.transform import MapTransform, Transform
 from monai.utils.enums import TraceKeys
 
 from monai_mriprep.dataset.preflight import check_grids
-from monai_mriprep.dataset.statistics import SpacingStatistics, derive_target
+from monai_mriprep.dataset.statistics import AxisOrder, SpacingStatistics, derive_target
 from monai_mriprep.errors import MriprepWarning, ResamplingError
 from monai_mriprep.transforms.volumes import file_of, grid_of, on_grid
 from monai_mriprep.volume.geometry import Grid, same_grid_problem, target_grid
@@ -96,6 +96,8 @@ class AnisotropyAwareSpacingd(MapTransform, InvertibleTransform):
         ``nearest`` or ``mirror``.
     clip
         Limit a spline's result to the range of its input, as nnU-Net does.
+    statistics_row, axis_order
+        Which row of the table, from 0, where there are several; and ``xyz`` where its numbers are in that order.
 
     Raises
     ------
@@ -120,9 +122,11 @@ class AnisotropyAwareSpacingd(MapTransform, InvertibleTransform):
         grid: GridRule = "monai",
         boundary: Boundary = "nearest",
         clip: bool = False,
+        statistics_row: int | None = None,
+        axis_order: AxisOrder | None = None,
     ) -> None:
         super().__init__(keys)
-        self.target = _target(target, statistics)
+        self.target = _target(target, statistics, statistics_row, axis_order)
         self.orders = _orders(order, len(self.keys))
         self.grid = grid
         self.boundary = boundary
@@ -190,9 +194,11 @@ def _recorded_grid(shape: Sequence[int], affine: torch.Tensor) -> Grid:
     return Grid((z, y, x), torch.as_tensor(affine).cpu().numpy().reshape(4, 4))
 
 
-def _target(target: Sequence[float] | None, statistics: str | Path | None) -> Spacing:
+def _target(
+    target: Sequence[float] | None, statistics: str | Path | None, row: int | None, axis_order: AxisOrder | None
+) -> Spacing:
     if target is None and statistics is not None:
-        derived = derive_target(SpacingStatistics.from_csv(statistics))
+        derived = derive_target(SpacingStatistics.from_csv(statistics, row, axis_order))
         for message in derived.warnings:
             warnings.warn(f"{statistics}: {message}", MriprepWarning, 3)
         return derived.spacing

@@ -37,6 +37,9 @@ COLUMN_CHUNK = 8192
 TILE_VOXELS = 1 << 17
 """Voxels of the slices between the two in-plane products: half a megabyte, which stays in cache."""
 
+SLAB_VOXELS = 1 << 23
+"""Voxels of the slices between the through-plane and the in-plane products, or as many as the output has."""
+
 ROUNDING = 1e-10
 """A step this close to 1, or a start this close to 0, is just that, but for the rounding of affines."""
 
@@ -317,10 +320,11 @@ def _resample_volume(volume: torch.Tensor, axes: Sequence[_Axis], out: torch.Ten
         for block in through.blocks:
             _through_plane(planes, block, out[block.rows], threads)
     else:
-        slab = empty_float32((BLOCK_ROWS, rows.n_in, columns.n_in), volume.device)
-        for block in through.blocks:
-            target = out[block.rows]
-            _through_plane(volume, block, slab[: len(target)], threads)
+        depth = max(1, min(BLOCK_ROWS, max(out.numel(), SLAB_VOXELS) // volume[0].numel()))
+        slab = empty_float32((depth, rows.n_in, columns.n_in), volume.device)
+        for part in (part for block in through.blocks for part in block.parts(depth)):
+            target = out[part.rows]
+            _through_plane(volume, part, slab[: len(target)], threads)
             _in_plane(slab[: len(target)], rows, columns, target, threads)
 
 

@@ -19,6 +19,8 @@ from scipy import ndimage
 from monai_mriprep.types import TIE_TOLERANCE, Boundary
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 __all__ = ["AxisPlan", "Block", "axis_matrix", "banded_blocks", "nearest_indices"]
@@ -77,6 +79,13 @@ class Block:
     columns: slice
     weights: torch.Tensor
     transposed: torch.Tensor
+
+    def parts(self, n_rows: int) -> Iterator[Block]:
+        """Cut it further, into blocks of at most `n_rows` rows."""
+        for top in range(self.rows.start, self.rows.stop, n_rows):
+            rows = slice(top, min(top + n_rows, self.rows.stop))
+            own = slice(rows.start - self.rows.start, rows.stop - self.rows.start)
+            yield Block(rows, self.columns, self.weights[own], self.transposed[:, own])
 
 
 def nearest_indices(plan: AxisPlan) -> NDArray[np.int64]:

@@ -229,3 +229,10 @@ def test_resample_label_puts_the_label_on_the_image():
     assert torch.equal(found["label"].affine, data["image"].affine)
     assert found["label"].meta["filename_or_obj"] == "seg.mha"
     assert found["image"] is data["image"]
+
+
+def test_a_table_in_x_y_z_order_can_be_named_so(tmp_path):
+    table = tmp_path / "mri_statistics.csv"
+    table.write_text("median_spacing,10th_percentile_spacing\n[9 9 9],[9 9 9]\n[0.8 0.9 2],[0.8 0.9 2]\n")
+    transform = AnisotropyAwareSpacingd("image", statistics=table, statistics_row=1, axis_order="xyz")
+    assert transform.target == (2.0, 0.9, 0.8)

@@ -408,3 +408,13 @@ def test_reversed_label_is_put_on_its_image(shared_data):
     )
     assert label.any()
     assert np.array_equal(moved[0].numpy(), label[:, ::-1])
+
+
+def test_a_thin_slab_changes_nothing_but_memory(monkeypatch):
+    """The slices between the products are cut to fit small outputs."""
+    volume = torch.from_numpy(np.random.default_rng(5).normal(size=(1, 60, 40, 44)).astype(np.float32))
+    source = Grid((60, 40, 44), np.eye(4))
+    plan = plan_resampling(source, target_grid(source, (1.2, 2.0, 2.0)))
+    whole = apply_plan(volume, plan)
+    monkeypatch.setattr("monai_mriprep.volume.resample.SLAB_VOXELS", 1)
+    np.testing.assert_allclose(apply_plan(volume, plan), whole, atol=2e-6)
