@@ -252,6 +252,8 @@ def read_npz(path: str | Path) -> NpzVolume:
     if array.ndim != 4 or spacing.shape != (3,) or spacing.dtype != np.float64:
         found = f"arr_0 {array.shape} and spacing {spacing.shape} {spacing.dtype}"
         raise NpzError(path, f"holds {found}; expected arr_0 of shape (C, D, H, W) and three float64 spacings")
+    if not (np.isfinite(spacing).all() and spacing.min() > 0):
+        raise NpzError(path, f"its spacing is {spacing.tolist()}; three positive numbers of mm (z y x) are expected")
     return NpzVolume(array, spacing, affine)
 
 

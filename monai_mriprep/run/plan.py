@@ -11,7 +11,7 @@ from monai_mriprep.dataset.claims import SPACING_RANGE_MM
 from monai_mriprep.dataset.headers import Header, read_header
 from monai_mriprep.dataset.pairing import Pair, Pairing, pair_by_stem
 from monai_mriprep.dataset.statistics import SpacingStatistics, check_axis_order, derive_target
-from monai_mriprep.dataset.volumes import find_folders, stem
+from monai_mriprep.dataset.volumes import SUFFIXES, find_folders, stem
 from monai_mriprep.errors import DatasetError, OutputError, StatisticsError, VolumeError
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.cases import Case, Job
@@ -88,7 +88,9 @@ def plan_run(dataset_root: str | Path, output_root: str | Path, recipe: Recipe |
     keep_apart(output, (folders.images, folders.labels))
     pairing = pair_by_stem(folders.images, folders.labels, recipe.pattern)
     if not pairing.pairs:
-        msg = f"{root}: no image has a label; " + "; ".join(orphan.reason for orphan in pairing.unpaired_images[:3])
+        reasons = [orphan.reason for orphan in pairing.unpaired_images[:3]]
+        empty = f"there is no volume ({', '.join(SUFFIXES)}) in {folders.images}"
+        msg = f"{root}: no image has a label; {'; '.join(reasons) or empty}"
         raise DatasetError(msg)
     headers = {pair.image: _header_or_none(pair.image) for pair in pairing}
     choice = choose_target(root, recipe, pairing, headers)

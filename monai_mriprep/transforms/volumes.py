@@ -17,7 +17,7 @@ from monai_mriprep.dataset.npz import NpzVolume, WrittenFile, read_npz, removed_
 from monai_mriprep.dataset.pairing import Pairing, pair_by_stem
 from monai_mriprep.dataset.volumes import stem
 from monai_mriprep.dataset.voxels import read_voxels
-from monai_mriprep.errors import MriprepError, UnpairedError
+from monai_mriprep.errors import MriprepError, UnpairedError, VoxelError
 from monai_mriprep.volume.geometry import Grid
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ __all__ = ["OUTPUT_FOLDERS", "LoadNpzd", "LoadVolumed", "SaveNpzd", "StemPaird",
 OUTPUT_FOLDERS = {"image": "imagesTr", "label": "labelsTr"}
 
 UNSIGNED_TO_SIGNED = {"uint16": np.int32, "uint32": np.int64, "uint64": np.int64}
-"""torch computes little with wider unsigned types; these hold every value (uint64: every one that occurs)."""
+"""torch computes little with wider unsigned types; these hold every value, of uint64 all up to 2^63 - 1."""
 
 
 def grid_of(volume: MetaTensor) -> Grid:
@@ -143,6 +143,8 @@ class LoadVolumed(MapTransform):
         for key in self.key_iterator(result):
             header = read_header(Path(result[key]))
             voxels = read_voxels(header)
+            if voxels.dtype == np.uint64 and voxels.max() > np.iinfo(np.int64).max:
+                raise VoxelError(header.path, f"the value {voxels.max()} is over that of a 64-bit signed integer")
             voxels = voxels.astype(UNSIGNED_TO_SIGNED.get(voxels.dtype.name, voxels.dtype), copy=False)
             affine = torch.from_numpy(header.grid.affine.copy())
             result[key] = on_grid(
