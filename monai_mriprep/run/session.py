@@ -65,6 +65,12 @@ class Session:
         """Names of the cases that were finished before."""
         return tuple(case.name for case, decision in self.decisions if decision.action == "skip")
 
+    def standing(self) -> list[dict[str, Any]]:
+        """Records of finished cases that are still in the dataset and have not failed since."""
+        latest, names = self.manifest.latest(), {case.name for case in self.plan.cases}
+        done = self.manifest.done().items()
+        return [record for name, record in done if name in names and latest[name]["event"] != "failed"]
+
     def record(self, result: Result) -> None:
         """Enter a result into the manifest."""
         self.manifest.append(result.record())
@@ -146,7 +152,7 @@ def open_session(plan: RunPlan, overwrite: bool = False) -> Iterator[Session]:
             with suppress(OutputError, OSError):  # what cannot be done now, the next run does
                 session.settle()
             write_table(root / TABLE_NAME, job.partial, session.manifest.latest())
-            write_dataset(root, session.manifest.done().values(), job.fingerprint)
+            write_dataset(root, session.standing(), job.fingerprint)
 
 
 def _prepare(plan: RunPlan, overwrite: bool) -> Session:

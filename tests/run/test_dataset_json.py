@@ -107,3 +107,12 @@ def test_what_is_not_ours_is_named(tmp_path, content):
         (tmp_path / "dataset.json").write_text(content)
     with pytest.raises(RecordError, match=r"dataset\.json"):
         listed_cases(tmp_path)
+
+
+def test_a_case_that_has_left_the_dataset_or_failed_since_is_not_in_it(dataset, tmp_path):
+    preprocess(dataset, tmp_path / "out", RECIPE, workers=0)
+    (dataset / "ImagesTr/case_0.mha").unlink()
+    write_metaimage(dataset / "LabelsTr/case_1.mha", np.zeros((4, 8, 9), np.int16), (3.0, 1.0, 2.0))
+    with pytest.warns(match="no image"):
+        preprocess(dataset, tmp_path / "out", RECIPE, workers=0)
+    assert [pair["case"] for pair in described(tmp_path / "out")["training"]] == ["case_2"]
