@@ -85,45 +85,50 @@ class _Stopwatch:
 def _carry_out(job: Job, case: Case) -> tuple[dict[str, Any], tuple[WrittenFile, ...]]:
     """The facts for the record, and the files, complete but not yet in place; in the order to move them."""
     watch = _Stopwatch()
+    headers = {"image": read_header(case.image), "label": read_header(case.label)}
+    check_pair(headers["image"], headers["label"], job.recipe.geometry)  # before a voxel is read
+    stamps = {role: _stamps(header) for role, header in headers.items()}
+    volumes, labels = _transform(job, case, watch)
+    files: list[WrittenFile] = []
+    with removed_on_error(files):
+        with watch.stage("write"):
+            files.append(stage_npz(case.image_npz, job.partial, npz_volume(volumes["image"])))
+            files.append(stage_npz(case.label_npz, job.partial, npz_volume(volumes["label"])))
+        with watch.stage("hash"):
+            sources = {role: _source(stamped) for role, stamped in stamps.items()}
+        outputs = {role: _output(file) for role, file in zip(("image", "label"), files, strict=True)}
+    meta = volumes["image"].meta
+    facts = {
+        "fingerprint": job.fingerprint,
+        "sources": sources,
+        "outputs": outputs,
+        "source_grid": grid_facts(headers["image"].grid),
+        "source_header": asdict(headers["image"].frame),
+        "target_grid": grid_facts(grid_of(volumes["image"])),
+        "spacing": list(job.target),
+        "foreground": {name: meta[f"foreground_{name}"] for name in ("mean", "std", "voxels")},
+        "labels": labels,
+        "seconds": watch.seconds,
+        "peak_mib": _peak_mib(),
+    }
+    return facts, tuple(reversed(files))
+
+
+def _transform(job: Job, case: Case, watch: _Stopwatch) -> tuple[dict[str, Any], dict[str, dict[str, int]]]:
+    """The preprocessed volumes, and the voxels of each label before and after."""
     load, *steps = build_transforms(job.recipe, job.target).transforms
     data: dict[str, Any] = {"image": str(case.image), "label": str(case.label)}
     with watch.stage("load"):
-        headers = {"image": read_header(case.image), "label": read_header(case.label)}
-        check_pair(headers["image"], headers["label"], job.recipe.geometry)  # before a voxel is read
-        stamps = {role: _stamps(header) for role, header in headers.items()}
         data = load(data)
-    source = grid_of(data["image"])
     with watch.stage("count"):
         before = label_histogram(data["label"].as_tensor())
     for step in steps:
         with watch.stage(type(step).__name__):
             data = step(data)
-    image, label = data["image"], data["label"]
     with watch.stage("count"):
-        after = label_histogram(label.as_tensor())
+        after = label_histogram(data["label"].as_tensor())
     _warn_of_labels(case, before, after)
-    files: list[WrittenFile] = []
-    with removed_on_error(files):
-        with watch.stage("write"):
-            files.append(stage_npz(case.image_npz, job.partial, npz_volume(image)))
-            files.append(stage_npz(case.label_npz, job.partial, npz_volume(label)))
-        with watch.stage("hash"):
-            sources = {role: _source(stamped) for role, stamped in stamps.items()}
-        outputs = {role: _output(file) for role, file in zip(("image", "label"), files, strict=True)}
-    facts = {
-        "fingerprint": job.fingerprint,
-        "sources": sources,
-        "outputs": outputs,
-        "source_grid": grid_facts(source),
-        "source_header": asdict(headers["image"].frame),
-        "target_grid": grid_facts(grid_of(image)),
-        "spacing": list(job.target),
-        "foreground": {name: image.meta[f"foreground_{name}"] for name in ("mean", "std", "voxels")},
-        "labels": {"before": _for_json(before), "after": _for_json(after)},
-        "seconds": watch.seconds,
-        "peak_mib": _peak_mib(),
-    }
-    return facts, tuple(reversed(files))
+    return data, {"before": _for_json(before), "after": _for_json(after)}
 
 
 def _stamps(header: Header) -> list[tuple[Path, os.stat_result]]:
