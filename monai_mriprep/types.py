@@ -11,6 +11,7 @@ __all__ = [
     "DIRECTION_TOLERANCE",
     "HALF_TOLERANCE",
     "LABEL_INTEGRALITY_TOLERANCE",
+    "LABEL_MAX",
     "ORIGIN_TOLERANCE_MM",
     "SAME_SPACING_TOLERANCE_MM",
     "SPACING_TOLERANCE_MM",
@@ -51,5 +52,7 @@ ORIGIN_TOLERANCE_MM = 1e-2
 """Largest distance between the centres of the first voxels."""
 
 # Labels
+LABEL_MAX = 32767
+"""The largest class number: what int16 holds."""
 LABEL_INTEGRALITY_TOLERANCE = 1e-3
 """A label value this close to an integer is that integer."""

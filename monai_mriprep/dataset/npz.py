@@ -33,7 +33,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-__all__ = ["NpzVolume", "WrittenFile", "read_npz", "removed_on_error", "stage_npz", "stored_crc"]
+__all__ = [
+    "OUTPUT_FOLDERS",
+    "PARTIAL",
+    "NpzVolume",
+    "WrittenFile",
+    "read_npz",
+    "removed_on_error",
+    "stage_npz",
+    "stored_crc",
+]
+
+OUTPUT_FOLDERS = {"image": "imagesTr", "label": "labelsTr"}
+"""Where the files of an output folder lie; nothing else ever appears there."""
+PARTIAL = ".partial"
+"""Folder of temporary files beside them, on the same file system."""
 
 LEVEL = 1
 """ISA-L's level: 0 is larger, 2 and 3 are slower and hardly smaller on float32 (measured)."""

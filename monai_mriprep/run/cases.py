@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from monai_mriprep.dataset.npz import PARTIAL
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.types import Spacing
 from monai_mriprep.volume.geometry import Grid
@@ -69,7 +70,7 @@ class Job:
     @property
     def partial(self) -> Path:
         """Folder of temporary files, on the same file system as the output."""
-        return self.output_root / ".partial"
+        return self.output_root / PARTIAL
 
     @property
     def manifest(self) -> Path:

@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from monai_mriprep.dataset.npz import WrittenFile
-from monai_mriprep.errors import DiskFullError, OutputError
 from monai_mriprep.run.cases import Result
-from monai_mriprep.run.manifest import is_disk_full
+from monai_mriprep.run.manifest import write_error
 
 __all__ = ["commit_files", "decided", "forget", "recover"]
 
@@ -110,9 +109,8 @@ def _move(partial: Path, moves: Sequence[Sequence[str]]) -> None:
                 place.parent.mkdir(exist_ok=True)
                 (partial / temporary).replace(place)
         except OSError as error:
-            kind = DiskFullError if is_disk_full(error) else OutputError
             msg = f"{place}: the finished file cannot be put there ({error.strerror}); mend it, then run again"
-            raise kind(msg) from error
+            raise write_error(error, msg) from error
 
 
 def _unfinished(entry: Path) -> Path:

@@ -11,15 +11,13 @@ import numpy as np
 
 from monai_mriprep.dataset.headers import Header
 from monai_mriprep.dataset.voxels import read_voxels
-from monai_mriprep.types import LABEL_INTEGRALITY_TOLERANCE, Shape
+from monai_mriprep.types import LABEL_INTEGRALITY_TOLERANCE, LABEL_MAX, Shape
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["MANY_VALUES", "ImageContents", "LabelContents", "count_values", "image_contents", "label_contents"]
 
-LABEL_MAX = 32767
-"""The largest value that int16 holds."""
 MANY_VALUES = 255
 """More different values than this look like intensities, not classes."""
 

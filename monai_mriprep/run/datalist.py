@@ -10,9 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from monai_mriprep.dataset.npz import PARTIAL
 from monai_mriprep.dataset.volumes import natural_key
-from monai_mriprep.errors import DiskFullError, OutputError, RecordError
-from monai_mriprep.run.manifest import is_disk_full
+from monai_mriprep.errors import OutputError, RecordError
+from monai_mriprep.run.manifest import write_error
 
 __all__ = ["DATASET_NAME", "current_records", "describe_dataset", "listed_cases", "write_dataset", "write_json"]
 
@@ -111,7 +112,7 @@ def write_json(path: Path, content: Any) -> None:
     DiskFullError, OutputError
         If it cannot be written.
     """
-    temporary = path.parent / ".partial" / f"{os.getpid()}-{uuid.uuid4().hex}.json"
+    temporary = path.parent / PARTIAL / f"{os.getpid()}-{uuid.uuid4().hex}.json"
     try:
         temporary.parent.mkdir(exist_ok=True)
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
@@ -119,6 +120,5 @@ def write_json(path: Path, content: Any) -> None:
     except OSError as error:
         with suppress(OSError):  # a disk that has become read-only refuses this, too
             temporary.unlink(missing_ok=True)
-        kind = DiskFullError if is_disk_full(error) else OutputError
         msg = f"{path}: cannot be written ({error.strerror}); free space or mend it, then run again"
-        raise kind(msg) from error
+        raise write_error(error, msg) from error

@@ -12,12 +12,17 @@ from typing import Any
 
 from monai_mriprep.errors import DiskFullError, OutputError
 
-__all__ = ["Manifest", "is_disk_full"]
+__all__ = ["Manifest", "is_disk_full", "write_error"]
 
 
 def is_disk_full(error: OSError) -> bool:
     """No space, or no more of one's quota."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def write_error(error: OSError, message: str) -> OutputError:
+    """What a failed write is to a run: `DiskFullError` where the disk is full, else `OutputError`."""
+    return DiskFullError(message) if is_disk_full(error) else OutputError(message)
 
 
 class Manifest:
@@ -56,9 +61,8 @@ class Manifest:
         try:
             self._append(line, sync)
         except OSError as error:
-            kind = DiskFullError if is_disk_full(error) else OutputError
             msg = f"{self.path}: the record cannot be written ({error.strerror}); free space or mend it, then run again"
-            raise kind(msg) from error
+            raise write_error(error, msg) from error
 
     def _append(self, line: str, sync: bool) -> None:
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
@@ -84,13 +88,22 @@ class Manifest:
                 if isinstance(event, dict) and all(isinstance(event.get(key), str) for key in ("case", "event")):
                     yield event
 
+    def latest_and_done(self) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+        """Both `latest` and `done`, read once."""
+        latest, done = {}, {}
+        for event in self.events():
+            latest[event["case"]] = event
+            if event["event"] == "done":
+                done[event["case"]] = event
+        return latest, done
+
     def latest(self) -> dict[str, dict[str, Any]]:
         """The last event of each case."""
-        return {event["case"]: event for event in self.events()}
+        return self.latest_and_done()[0]
 
     def done(self) -> dict[str, dict[str, Any]]:
         """The record of each finished case, the last if there are several, whatever was tried since."""
-        return {event["case"]: event for event in self.events() if event["event"] == "done"}
+        return self.latest_and_done()[1]
 
     @staticmethod
     def _missing_newline(descriptor: int) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from monai_mriprep.dataset.claims import SPACING_RANGE_MM
 from monai_mriprep.dataset.headers import Header, read_header
+from monai_mriprep.dataset.npz import OUTPUT_FOLDERS
 from monai_mriprep.dataset.pairing import Pair, Pairing, pair_by_stem
 from monai_mriprep.dataset.statistics import SpacingStatistics, check_axis_order, derive_target
 from monai_mriprep.dataset.volumes import SUFFIXES, find_folders, stem
@@ -194,7 +195,7 @@ def _header_or_none(path: Path) -> Header | None:
 
 def make_case(job: Job, pair: Pair, image: Header | None) -> Case:
     """Name a pair's outputs, and estimate its cost where the image's header could be read."""
-    outputs = (job.output_root / "imagesTr", job.output_root / "labelsTr")
+    outputs = (job.output_root / name for name in OUTPUT_FOLDERS.values())
     image_npz, label_npz = (folder / f"{stem(path)}.npz" for folder, path in zip(outputs, pair, strict=True))
     if image is None:
         return Case(pair.case, *pair, image_npz, label_npz)
@@ -217,7 +218,7 @@ def keep_apart(output: Path, folders: Iterable[Path]) -> None:
     OutputError
         If output would land among the input.
     """
-    places = [output.resolve(), *((output / name).resolve() for name in ("imagesTr", "labelsTr"))]
+    places = [output.resolve(), *((output / name).resolve() for name in OUTPUT_FOLDERS.values())]
     for folder in folders:
         among = any(place == folder.resolve() or folder.resolve() in place.parents for place in places)
         if among or places[0] == folder.parent.resolve():

@@ -17,11 +17,12 @@ import torch
 from numpy.typing import NDArray
 
 from monai_mriprep.dataset.claims import Frame
+from monai_mriprep.dataset.npz import OUTPUT_FOLDERS, PARTIAL
 from monai_mriprep.dataset.volumes import stem
 from monai_mriprep.dataset.write import write_volume
-from monai_mriprep.errors import DiskFullError, MriprepError, MriprepWarning, OutputError, RecordError
+from monai_mriprep.errors import MriprepError, MriprepWarning, OutputError, RecordError
 from monai_mriprep.run.cases import recorded_grid
-from monai_mriprep.run.manifest import Manifest, is_disk_full
+from monai_mriprep.run.manifest import Manifest, write_error
 from monai_mriprep.run.predictions import list_predictions, prediction_stem, read_prediction
 from monai_mriprep.types import LABEL_INTEGRALITY_TOLERANCE
 from monai_mriprep.volume.geometry import Grid
@@ -236,7 +237,7 @@ def _keep_apart(folder: Path, root: Path, predictions: Path, records: Iterable[M
     """Restored files must not land on predictions, on preprocessed files or on sources."""
     place = folder.resolve()
     sources = {Path(file["path"]).parent for record in records for file in record.get("sources", {}).values()}
-    closed = {path.resolve() for path in (root / "imagesTr", root / "labelsTr", root / ".partial", *sources)}
+    closed = {path.resolve() for path in (*(root / name for name in (*OUTPUT_FOLDERS.values(), PARTIAL)), *sources)}
     if place == predictions.resolve() or place == root.resolve() or closed & {place, *place.parents}:
         msg = f"{folder}: the restored files would lie among predictions, preprocessed files or sources; choose another"
         raise OutputError(msg)
@@ -371,8 +372,7 @@ def _write_atomically(final: Path, array: NDArray[Any], way: Way) -> None:
         write_volume(temporary, array, way.frame)
         temporary.replace(final)
     except OSError as error:
-        kind = DiskFullError if is_disk_full(error) else OutputError
         msg = f"{final}: cannot be written ({error.strerror or error})"
-        raise kind(msg) from error
+        raise write_error(error, msg) from error
     finally:
         temporary.unlink(missing_ok=True)

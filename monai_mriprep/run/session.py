@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from monai_mriprep.dataset.npz import OUTPUT_FOLDERS
 from monai_mriprep.errors import OutputError
 from monai_mriprep.run.cases import ALGORITHM_VERSION, Case, Result
 from monai_mriprep.run.commit import forget, recover
@@ -64,12 +65,6 @@ class Session:
     def skipped(self) -> tuple[str, ...]:
         """Names of the cases that were finished before."""
         return tuple(case.name for case, decision in self.decisions if decision.action == "skip")
-
-    def standing(self) -> list[dict[str, Any]]:
-        """Records of finished cases that are still in the dataset and have not failed since."""
-        latest, names = self.manifest.latest(), {case.name for case in self.plan.cases}
-        done = self.manifest.done().items()
-        return [record for name, record in done if name in names and latest[name]["event"] != "failed"]
 
     def record(self, result: Result) -> None:
         """Enter a result into the manifest."""
@@ -143,7 +138,7 @@ def open_session(plan: RunPlan, overwrite: bool = False) -> Iterator[Session]:
         If the folder cannot be made or written to.
     """
     job, root = plan.job, plan.job.output_root
-    _make_folders(root, root / "imagesTr", root / "labelsTr", job.partial)
+    _make_folders(root, *(root / name for name in OUTPUT_FOLDERS.values()), job.partial)
     with exclusive(root / ".lock"):
         session = _prepare(plan, overwrite)
         try:
@@ -151,8 +146,11 @@ def open_session(plan: RunPlan, overwrite: bool = False) -> Iterator[Session]:
         finally:
             with suppress(OutputError, OSError):  # what cannot be done now, the next run does
                 session.settle()
-            write_table(root / TABLE_NAME, job.partial, session.manifest.latest())
-            write_dataset(root, session.standing(), job.fingerprint)
+            latest, done = session.manifest.latest_and_done()
+            write_table(root / TABLE_NAME, job.partial, latest)
+            cases = (case.name for case in plan.cases)
+            standing = [done[name] for name in cases if name in done and latest[name]["event"] != "failed"]
+            write_dataset(root, standing, job.fingerprint)
 
 
 def _prepare(plan: RunPlan, overwrite: bool) -> Session:

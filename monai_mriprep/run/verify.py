@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from monai_mriprep.dataset.npz import NpzVolume, read_npz
+from monai_mriprep.dataset.npz import OUTPUT_FOLDERS, PARTIAL, NpzVolume, read_npz
 from monai_mriprep.dataset.volumes import natural_key
 from monai_mriprep.errors import MriprepError, NpzError, RecordError
 from monai_mriprep.run.cases import recorded_grid, sha256_of
@@ -28,7 +28,7 @@ __all__ = ["Finding", "VerifyReport", "verify_output"]
 Role = Literal["image", "label"]
 Record = Mapping[str, Any]
 
-FOLDERS: Mapping[Role, str] = {"image": "imagesTr", "label": "labelsTr"}
+FOLDERS: Mapping[Role, str] = {"image": OUTPUT_FOLDERS["image"], "label": OUTPUT_FOLDERS["label"]}
 DTYPES: Mapping[Role, tuple[str, ...]] = {"image": ("float32",), "label": ("int8", "int16")}
 
 
@@ -109,8 +109,9 @@ def verify_output(output_root: str | Path, workers: int | None = None) -> Verify
         msg = f"{root}: no {manifest.path.name} there, so nothing to compare with; is it the output folder of a run?"
         raise RecordError(msg)
     with shared(root / ".lock"):
-        latest = dict(sorted(manifest.latest().items(), key=lambda item: natural_key(item[0])))
-        done, pending = manifest.done(), decided(root / ".partial")
+        latest, done = manifest.latest_and_done()
+        latest = dict(sorted(latest.items(), key=lambda item: natural_key(item[0])))
+        pending = decided(root / PARTIAL)
         check = partial(_check_case, root, done, pending)
         with ThreadPoolExecutor(max(1, default_workers() if workers is None else workers)) as executor:
             checked = dict(zip(latest, executor.map(check, latest.values()), strict=True))
@@ -264,9 +265,9 @@ def _strangers(root: Path, recorded: Collection[str]) -> Iterator[Finding]:
                 yield Finding(name, "is no .npz file; who lists the folder takes it for a case: remove it")
             elif name not in recorded:
                 yield Finding(name, "belongs to no case that was ever finished; remove it")
-    leftovers = sorted(path.name for path in (root / ".partial").glob("*"))
+    leftovers = sorted(path.name for path in (root / PARTIAL).glob("*"))
     if leftovers:
-        yield Finding(".partial", f"holds what an interrupted run left: {_some(leftovers)}", is_unfinished=True)
+        yield Finding(PARTIAL, f"holds what an interrupted run left: {_some(leftovers)}", is_unfinished=True)
 
 
 def _some(names: Sequence[str]) -> str:

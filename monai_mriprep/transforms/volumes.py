@@ -13,7 +13,15 @@ from monai.data.meta_tensor import MetaTensor
 from monai.transforms.transform import MapTransform, Transform
 
 from monai_mriprep.dataset.headers import read_header
-from monai_mriprep.dataset.npz import NpzVolume, WrittenFile, read_npz, removed_on_error, stage_npz
+from monai_mriprep.dataset.npz import (
+    OUTPUT_FOLDERS,
+    PARTIAL,
+    NpzVolume,
+    WrittenFile,
+    read_npz,
+    removed_on_error,
+    stage_npz,
+)
 from monai_mriprep.dataset.pairing import Pairing, pair_by_stem
 from monai_mriprep.dataset.volumes import stem
 from monai_mriprep.dataset.voxels import read_voxels
@@ -23,9 +31,7 @@ from monai_mriprep.volume.geometry import Grid
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
-__all__ = ["OUTPUT_FOLDERS", "LoadNpzd", "LoadVolumed", "SaveNpzd", "StemPaird", "file_of", "grid_of", "on_grid"]
-
-OUTPUT_FOLDERS = {"image": "imagesTr", "label": "labelsTr"}
+__all__ = ["LoadNpzd", "LoadVolumed", "SaveNpzd", "StemPaird", "file_of", "grid_of", "on_grid"]
 
 UNSIGNED_TO_SIGNED = {"uint16": np.int32, "uint32": np.int64, "uint64": np.int64}
 """torch computes little with wider unsigned types; these hold every value, of uint64 all up to 2^63 - 1."""
@@ -228,7 +234,7 @@ class SaveNpzd(MapTransform):
         with removed_on_error(staged):
             for key in self.key_iterator(dict(data)):
                 final = self._final(root, str(key), data[key])
-                staged.append(stage_npz(final, root / ".partial", npz_volume(data[key])))
+                staged.append(stage_npz(final, root / PARTIAL, npz_volume(data[key])))
             for file in staged:
                 file.sync()
         for file in staged:

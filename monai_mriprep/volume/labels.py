@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from monai_mriprep.errors import LabelError
-from monai_mriprep.types import LABEL_INTEGRALITY_TOLERANCE
+from monai_mriprep.types import LABEL_INTEGRALITY_TOLERANCE, LABEL_MAX
 
 __all__ = ["cast_label", "label_histogram", "vanished_labels"]
 
-INT8_MAX, INT16_MAX = 127, 32767
+INT8_MAX = 127
 
 
 def label_histogram(label: torch.Tensor) -> dict[int, int]:
@@ -40,7 +40,7 @@ def label_histogram(label: torch.Tensor) -> dict[int, int]:
 
 def _count(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
     """``np.unique`` with counts, without sorting where the values lie close together, as classes do."""
-    if values.size == 0 or int(values.max()) - int(values.min()) > INT16_MAX:
+    if values.size == 0 or int(values.max()) - int(values.min()) > LABEL_MAX:
         return np.unique(values, return_counts=True)
     base = int(values.min())
     flat = values.ravel() if values.dtype.kind == "f" else values.ravel().astype(np.int64)  # int8 differences wrap
@@ -77,9 +77,9 @@ def cast_label(label: torch.Tensor, name: str = "label") -> tuple[torch.Tensor, 
     if label.is_floating_point():
         label = _integral(label, name)
     low, high = (int(value) for value in torch.aminmax(label.to(torch.uint8) if label.dtype == torch.bool else label))
-    if high > INT16_MAX:
+    if high > LABEL_MAX:
         raise LabelError(
-            name, f"label value {high} is over {INT16_MAX}; renumber the labels, or check that this is one"
+            name, f"label value {high} is over {LABEL_MAX}; renumber the labels, or check that this is one"
         )
     n_negative = int(torch.count_nonzero(label < 0)) if low < 0 else 0
     dtype = torch.int8 if high <= INT8_MAX else torch.int16
