@@ -13,7 +13,7 @@ test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not stress"
+	$(BIN)/python -m pytest -n 2 -m "not stress"
 
 # Faults, fuzz and training: ten minutes on two cores. The disk tests need root, to mount small file systems.
 stress: $(STAMP)
