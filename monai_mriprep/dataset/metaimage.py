@@ -197,9 +197,11 @@ def _offset(fields: _Fields, start: int, start_from_end: int, compressed: bool) 
 def _data_file(header: Path, name: str) -> Path:
     """Find the data file, which must lie in the header's own folder: a header never steers a read elsewhere.
 
-    Where header and data are both links into another folder, that folder is the header's own, too.
+    Where header and data are both links into another folder, that folder is the header's own, too. A name may hold
+    blanks, and start with ``./``: programs write both every day.
     """
-    if name.upper() == "LIST" or "%" in name or len(name.split()) > 1:
+    name = name.removeprefix("./")
+    if name.upper() == "LIST" or "%" in name:
         raise HeaderError(header, f"ElementDataFile = {name[:80]!r}; one volume in one data file is expected")
     if {"/", "\\", "\0"} & set(name) or name in {"", ".", ".."}:
         problem = f"ElementDataFile = {name[:80]!r}; LOCAL or a file name in the same folder is expected"

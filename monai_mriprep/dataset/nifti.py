@@ -105,6 +105,8 @@ def _affine(path: Path, fields: Any) -> NDArray[np.float64]:
     from nibabel.spatialimages import HeaderDataError
 
     units = int(fields["xyzt_units"]) & 7
+    if fields["pixdim"][0] == 0:
+        fields["pixdim"][0] = 1  # qfac: "if pixdim[0] = 0.0 (which should not occur), we take qfac = 1" (nifti1.h)
     try:
         with np.errstate(all="ignore"):
             affine = np.array(fields.get_best_affine(), dtype=np.float64)

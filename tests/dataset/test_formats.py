@@ -228,3 +228,30 @@ def test_links_to_header_and_data_are_followed(tmp_path, write_mha):
     (dataset / "a.raw").symlink_to(store / "a.raw")
 
     np.testing.assert_array_equal(read_voxels(read_header(dataset / "b.mhd")).ravel(), np.arange(24))
+
+
+@pytest.mark.parametrize("name", ["my scan.raw", "./volume.raw", "a 1 2 b.raw", "./my scan.raw"])
+def test_data_files_with_blanks_and_a_leading_dot_are_found_as_itk_finds_them(tmp_path, write_mha, name):
+    (tmp_path / name).write_bytes(np.arange(24, dtype="<i2").tobytes())
+
+    assert_same_as_itk(write_mha(tmp_path / "volume.mhd", body=b"", data_file=name), 1e-9)
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
+def test_a_qfac_of_zero_counts_as_one(tmp_path, suffix, kind):
+    """The standard's own rule (nifti1.h, method 2), and what nibabel and ITK do."""
+    affine = np.eye(4)
+    affine[:3] = np.c_[ROTATION * (0.7, 0.8, 3.3), (4, 5, 6)]
+    image = kind(np.arange(60, dtype="i2").reshape(3, 4, 5), None)
+    image.set_qform(affine, 1)
+    data = bytearray(image.to_bytes())
+    header = image.header_class(bytes(data[: image.header_class.sizeof_hdr]), check=False)
+    header["pixdim"][0] = 0
+    data[: header.sizeof_hdr] = header.binaryblock
+    path = tmp_path / f"volume{suffix}"
+    path.write_bytes(gzip.compress(bytes(data)) if suffix == ".nii.gz" else bytes(data))
+
+    np.testing.assert_array_equal(read_header(path).grid.affine, reverse_axes(nibabel.load(path).affine))
+    if kind is nibabel.Nifti1Image:  # ITK does not read NIfTI-2
+        assert_same_as_itk(path, 1e-5)

@@ -84,7 +84,10 @@ ELSEWHERE = [
     "..",
     "LIST",
     "s%02d.raw 1 9 1",
-    "a.raw b.raw",
+    ".//secret.raw",
+    "./../secret.raw",
+    ".",
+    "./",
     "",
     "x\0y",
 ]
