@@ -20,6 +20,7 @@ from monai_mriprep.dataset.headers import Header, read_header
 from monai_mriprep.dataset.pairing import Pair, Pairing, pair_by_stem
 from monai_mriprep.dataset.preflight import check_pair
 from monai_mriprep.dataset.statistics import CONTRADICTION, SpacingStatistics
+from monai_mriprep.dataset.target import TargetChoice, choose_target, sorted_apart, statistics_of_headers
 from monai_mriprep.dataset.volumes import DatasetFolders, find_folders
 from monai_mriprep.errors import MriprepError, VolumeError
 from monai_mriprep.recipe import Recipe
@@ -28,14 +29,7 @@ from monai_mriprep.run.contents import MANY_VALUES, LabelContents, image_content
 from monai_mriprep.run.dataset_report import CaseReport, ClassCount, DatasetReport, Needs
 from monai_mriprep.run.estimates import free_bytes, output_bytes, run_seconds, shown_bytes
 from monai_mriprep.run.memory import available_memory, default_workers, fits, too_large
-from monai_mriprep.run.plan import (
-    TargetChoice,
-    choose_target,
-    keep_apart,
-    make_case,
-    sorted_apart,
-    statistics_of_headers,
-)
+from monai_mriprep.run.plan import keep_apart, make_case
 from monai_mriprep.volume.geometry import Grid, target_grid
 
 __all__ = ["check_dataset"]

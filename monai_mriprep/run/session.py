@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_mriprep.dataset.npz import OUTPUT_FOLDERS
+from monai_mriprep.dataset.target import STATISTICS_NAME
 from monai_mriprep.errors import OutputError
 from monai_mriprep.run.cases import ALGORITHM_VERSION, Case, Result
 from monai_mriprep.run.commit import forget, recover
@@ -22,7 +23,7 @@ from monai_mriprep.run.decide import Decision, decide
 from monai_mriprep.run.estimates import check_space
 from monai_mriprep.run.lock import exclusive
 from monai_mriprep.run.manifest import Manifest
-from monai_mriprep.run.plan import STATISTICS_NAME, RunPlan
+from monai_mriprep.run.plan import RunPlan
 from monai_mriprep.run.table import write_table
 
 __all__ = ["RunSummary", "Session", "open_session"]

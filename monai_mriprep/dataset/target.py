@@ -1,0 +1,170 @@
+"""What a run and a training loop need of a dataset before its first voxel is read: pairs, headers, target spacing.
+
+Names, headers and the table of spacings decide it; nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from monai_mriprep.dataset.claims import SPACING_RANGE_MM
+from monai_mriprep.dataset.headers import Header, read_header
+from monai_mriprep.dataset.pairing import Pair, Pairing, pair_by_stem
+from monai_mriprep.dataset.statistics import SpacingStatistics, check_axis_order, derive_target
+from monai_mriprep.dataset.volumes import SUFFIXES, find_folders, stem
+from monai_mriprep.errors import DatasetError, StatisticsError, VolumeError
+from monai_mriprep.recipe import Recipe
+from monai_mriprep.types import Spacing
+
+__all__ = [
+    "STATISTICS_NAME",
+    "Headers",
+    "Survey",
+    "TargetChoice",
+    "choose_target",
+    "sorted_apart",
+    "statistics_of_headers",
+    "survey_dataset",
+]
+
+STATISTICS_NAME = "mri_statistics.csv"
+
+Headers = Mapping[Path, Header | None]
+"""The header of each paired file; None where it could not be read."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What names, headers and the table say of a dataset.
+
+    Parameters
+    ----------
+    pairing
+        One pair at least, and the files left over.
+    headers
+        Of the paired images; None where one cannot be read, so that its case fails later, by its own name.
+    choice
+        The target spacing, and where it comes from.
+    """
+
+    pairing: Pairing
+    headers: Headers
+    choice: TargetChoice
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What needs review in the dataset as a whole."""
+        orphans = (orphan.reason for orphan in (*self.pairing.unpaired_images, *self.pairing.unpaired_labels))
+        return (*orphans, *sorted_apart(self.pairing), *self.choice.notes, *self.choice.warnings)
+
+
+def survey_dataset(root: Path, recipe: Recipe) -> Survey:
+    """Pair the files, read the images' headers, and choose the target spacing.
+
+    Raises
+    ------
+    DatasetError, StatisticsError, PairingError
+        If the dataset cannot be processed as a whole.
+    """
+    folders = find_folders(root)
+    pairing = pair_by_stem(folders.images, folders.labels, recipe.pattern)
+    if not pairing.pairs:
+        reasons = [orphan.reason for orphan in pairing.unpaired_images[:3]]
+        empty = f"there is no volume ({', '.join(SUFFIXES)}) in {folders.images}"
+        msg = f"{root}: no image has a label; {'; '.join(reasons) or empty}"
+        raise DatasetError(msg)
+    headers = {pair.image: _header_or_none(pair.image) for pair in pairing}
+    return Survey(pairing, headers, choose_target(root, recipe, pairing, headers))
+
+
+def sorted_apart(pairing: Iterable[Pair]) -> Iterator[str]:
+    """Say so where outputs that are sorted by name do not stand side by side: many loaders pair them by position."""
+    pairs = list(pairing)
+    by_image = sorted(pairs, key=lambda pair: f"{stem(pair.image)}.npz")
+    by_label = sorted(pairs, key=lambda pair: f"{stem(pair.label)}.npz")
+    for one, other in zip(by_image, by_label, strict=True):
+        if one != other:
+            yield (
+                f"sorted by name, {stem(one.image)}.npz stands beside the label {stem(other.label)}.npz, which is not "
+                "its own: a loader that pairs by position would mix up cases; use dataset.json, or pad the numbers"
+            )
+            return
+
+
+@dataclass(frozen=True)
+class TargetChoice:
+    """The target spacing of a dataset, and where it comes from.
+
+    Parameters
+    ----------
+    spacing
+        In mm, z y x.
+    text
+        The derivation, in words.
+    table
+        The statistics of the dataset's or the recipe's table; None where neither was asked.
+    computed
+        The statistics of the headers, where there is no table.
+    notes
+        What is not as usual, but well.
+    warnings
+        What a person should look at.
+    """
+
+    spacing: Spacing
+    text: str
+    table: SpacingStatistics | None = None
+    computed: SpacingStatistics | None = None
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        low, high = SPACING_RANGE_MM
+        if min(self.spacing) < low or max(self.spacing) > high:
+            msg = f"{self.text}; the spacing of a scan is from {low:g} to {high:g} mm"
+            raise DatasetError(msg)
+
+
+def choose_target(root: Path, recipe: Recipe, pairing: Pairing, headers: Headers) -> TargetChoice:
+    """Choose the recipe's own target, else the table's, else that of the headers.
+
+    Raises
+    ------
+    StatisticsError
+        If the table is malformed or contradicts the scans, or there is none and not one header can be read.
+    """
+    if recipe.target_spacing is not None:
+        shown = ", ".join(f"{value:g}" for value in recipe.target_spacing)
+        return TargetChoice(recipe.target_spacing, f"target spacing ({shown}) mm (z y x): set by the recipe")
+    path = root / STATISTICS_NAME if recipe.statistics is None else Path(recipe.statistics)
+    if recipe.statistics is None and not path.exists():
+        computed = statistics_of_headers(pairing, headers)
+        derived = derive_target(computed)
+        note = f"{root}: no {STATISTICS_NAME}; computed from the headers of {len(pairing)} paired images"
+        text = f"{derived.text} (computed from headers)"
+        return TargetChoice(derived.spacing, text, None, computed, (note,), derived.warnings)
+    table = SpacingStatistics.from_csv(path, recipe.statistics_row, recipe.axis_order)
+    if recipe.axis_order is None:
+        check_axis_order(table, statistics_of_headers(pairing, headers).median, str(path))
+    derived = derive_target(table)
+    return TargetChoice(derived.spacing, f"{derived.text} (from {path})", table, warnings=derived.warnings)
+
+
+def statistics_of_headers(pairing: Pairing, headers: Headers) -> SpacingStatistics:
+    """Statistics of the paired images whose headers can be read; the others fail later, each by its own name."""
+    readable = [header for pair in pairing if (header := headers[pair.image]) is not None]
+    if not readable:
+        first = pairing[0].image
+        read_header(first)  # raises what is wrong with it
+        msg = f"{first.parent}: not one image has a readable header"
+        raise StatisticsError(msg)
+    return SpacingStatistics.from_spacings(header.grid.spacing for header in readable)
+
+
+def _header_or_none(path: Path) -> Header | None:
+    try:
+        return read_header(path)
+    except VolumeError:
+        return None
