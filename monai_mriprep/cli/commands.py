@@ -1,0 +1,193 @@
+"""The commands, one function each."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from monai_mriprep.cli.options import (
+    Config,
+    DatasetRoot,
+    MaxMemory,
+    OutputRoot,
+    Settings,
+    Workers,
+    parse_size,
+    recipe_of,
+)
+from monai_mriprep.cli.show import ATTENTION, COULD_NOT_START, OK, log, log_redone, progress, summarize, warn
+from monai_mriprep.errors import MriprepError
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="nnU-Net-style MRI preprocessing as MONAI transforms: exact, fast, and safe to interrupt.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.command()
+def run(
+    dataset_root: DatasetRoot,
+    output_root: OutputRoot,
+    config: Config = None,
+    settings: Settings = None,
+    workers: Workers = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Do finished cases again.")] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop after the first failed case.")] = False,
+    max_memory: MaxMemory = None,
+) -> int:
+    """Preprocess a dataset. Finished cases are skipped, so an interrupted run is resumed by the same command."""
+    from monai_mriprep.run.plan import plan_run
+    from monai_mriprep.run.session import RunSummary, open_session
+
+    memory = parse_size(max_memory)
+    plan = plan_run(dataset_root, output_root, recipe_of(config, settings))
+    with open_session(plan, overwrite) as session:
+        warn(session.warnings)
+        log(plan.derivation)
+        log_redone(session.decisions)
+        if not session.todo:
+            return summarize(RunSummary(output_root, skipped=session.skipped, warnings=session.warnings))
+
+        from monai_mriprep.run.preprocess import execute  # loads MONAI, which takes seconds
+
+        with progress() as observe:
+            summary = execute(session, workers, fail_fast, memory, observe)
+        return summarize(summary)  # on stdout, which the bar would take to stderr
+
+
+@app.command()
+def check(
+    dataset_root: DatasetRoot,
+    config: Config = None,
+    settings: Settings = None,
+    voxels: Annotated[bool, typer.Option("--voxels", help="Read all voxels, too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    output_root: Annotated[
+        Path | None, typer.Option("--output-root", help="Where the run would write.", show_default="current folder")
+    ] = None,
+    workers: Workers = None,
+) -> int:
+    """Say what a run would find, need and make, without running: pairs, headers, geometry, sizes, disk, memory, time.
+
+    Exit status: 0 all well, 1 something needs attention, 2 not one case can be preprocessed.
+    """
+    from monai_mriprep.report.text import check_json, check_text
+    from monai_mriprep.run.check import check_dataset
+
+    report = check_dataset(dataset_root, recipe_of(config, settings), voxels, workers, output_root)
+    typer.echo(json.dumps(check_json(report), indent=2) if as_json else "\n".join(check_text(report)))
+    return {"ready": OK, "attention": ATTENTION, "impossible": COULD_NOT_START}[report.status]
+
+
+@app.command()
+def verify(output_root: OutputRoot, workers: Workers = None) -> int:
+    """Read every preprocessed file and compare it with its record.
+
+    Exit status: 0 all that is there is as recorded, 1 something is not, 2 there are no records.
+    """
+    from monai_mriprep.report.text import verify_text
+    from monai_mriprep.run.verify import verify_output
+
+    report = verify_output(output_root, workers)
+    typer.echo("\n".join(verify_text(report)))
+    return ATTENTION if report.problems else OK
+
+
+@app.command()
+def stats(
+    dataset_root: DatasetRoot,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the table to this file.")] = None,
+    config: Config = None,
+    settings: Settings = None,
+) -> int:
+    """Compute the table of spacing statistics from the headers of the paired images."""
+    from monai_mriprep.dataset.pairing import pair_by_stem
+    from monai_mriprep.dataset.statistics import derive_target, statistics_of
+    from monai_mriprep.dataset.volumes import find_folders
+
+    folders = find_folders(dataset_root)
+    pairing = pair_by_stem(folders.images, folders.labels, recipe_of(config, settings).pattern)
+    warn(orphan.reason for orphan in (*pairing.unpaired_images, *pairing.unpaired_labels))
+    statistics = statistics_of(pairing)
+    derived = derive_target(statistics)
+    log(f"{len(pairing)} paired images; {derived.text}")
+    warn(derived.warnings)
+    if output is None:
+        typer.echo(statistics.as_csv(), nl=False)
+    else:
+        statistics.to_csv(output)
+        typer.echo(output)
+    return OK
+
+
+@app.command()
+def restore(
+    output_root: OutputRoot,
+    predictions: Annotated[Path, typer.Argument(help="Folder of predictions, or one file.", show_default=False)],
+    restored: Annotated[Path, typer.Argument(help="Folder for the restored files.", show_default=False)],
+    probabilities: Annotated[bool, typer.Option("--probabilities", help="Keep floats, all channels.")] = False,
+) -> int:
+    """Put predictions back onto the grid and into the format of their source images."""
+    from monai_mriprep.run.restore import restore_each
+
+    def observe(prediction: Path, outcome: Path | MriprepError) -> None:
+        log(f"refused: {outcome}" if isinstance(outcome, MriprepError) else f"{prediction.name}: {outcome}")
+
+    summary = restore_each(output_root, predictions, restored, probabilities, observe)
+    counts = [f"{len(summary.restored)} restored"]
+    counts += [f"{len(summary.refused)} REFUSED"] if summary.refused else []
+    typer.echo(f"{', '.join(counts)}: {summary.folder}")
+    for problem in summary.refused:
+        typer.echo(f"  refused: {problem}")
+    return ATTENTION if summary.refused else OK
+
+
+@app.command()
+def split(
+    output_root: OutputRoot,
+    folds: Annotated[int, typer.Option("--folds", "-k", min=2, help="Number of folds.")] = 5,
+    patient: Annotated[
+        str | None,
+        typer.Option("--patient", metavar="REGEX", help="Finds the patient in a case's name: its group, or all of it."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Another one gives another split.")] = 0,
+) -> int:
+    """Split the cases for cross-validation, by patient, and write splits_final.json as nnU-Net has it."""
+    from monai_mriprep.run.split import SPLITS_NAME, patient_of, write_splits
+
+    splits = write_splits(output_root, folds, patient, seed)
+    typer.echo("fold  train   val  patients of val")
+    for number, fold in enumerate(splits):
+        patients = list(dict.fromkeys(patient_of(case, patient) for case in fold.val))
+        more = ", ..." if len(patients) > 8 else ""
+        typer.echo(
+            f"{number:4} {len(fold.train):6} {len(fold.val):5}  {len(patients)}: {', '.join(patients[:8])}{more}"
+        )
+    typer.echo(output_root / SPLITS_NAME)
+    return OK
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where the demonstration goes.")] = Path("demo"),
+    workers: Workers = None,
+) -> int:
+    """Make a small synthetic dataset, preprocess it, and show what happened to it."""
+    from monai_mriprep.demo.make import make_demo
+
+    log(f"making a synthetic dataset in {folder / 'dataset'} ...")
+    with progress() as observe:
+        report = make_demo(folder, workers, observe)
+    warn(report.summary.warnings)
+    status = summarize(report.summary)
+    typer.echo(report.text)
+    return status
