@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from monai_mriprep.errors import RecipeError
-from monai_mriprep.recipe import Normalization, Recipe, load_recipe
+from monai_mriprep.recipe import Normalization, Recipe, load_recipe, model, presets
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -37,8 +37,9 @@ def write(tmp_path):
 # --- Defaults and shipped files -------------------------------------------------------------------------------------
 
 
-def test_defaults_are_the_published_recipe():
+def test_defaults():
     assert load_recipe().as_dict() == {
+        "preset": "default",
         "pattern": None,
         "statistics": None,
         "statistics_row": None,
@@ -173,6 +174,9 @@ REFUSED_VALUES = [
     ("pattern: '(?P<case>a{99999999999})'", ["pattern", "does not compile"]),
     ("normalization: native", ["normalization", "a section with the key foreground"]),
     ("normalization:", ["normalization", "a section with the key foreground"]),
+    ("preset: panther", ["line 1", "preset", "'panther' is not a preset", "it must be default"]),
+    ("preset: [default]", ["preset", "must be default", "not ['default']"]),
+    ("preset:", ["preset", "must be default", "not None"]),
     ("normalization: {foreground: all}", ["normalization.foreground", "carried, resampled or native"]),
 ]
 
@@ -310,9 +314,62 @@ def test_frozen():
         recipe.normalization.foreground = "native"
 
 
+# --- Presets ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def half_pixel(monkeypatch):
+    """A preset that sets a key and a key of a section."""
+    preset = {"grid": "nnunet", "clip": True, "normalization": {"foreground": "native"}}
+    monkeypatch.setattr(presets, "PRESETS", {"default": {}, "half_pixel": preset})
+    monkeypatch.setattr(model, "PRESETS", presets.PRESETS)
+    return preset
+
+
+def test_a_preset_sets_keys_and_the_users_keys_win(half_pixel, write):
+    expected = {"preset": "half_pixel", "clip": False, "grid": "nnunet", "normalization": {"foreground": "carried"}}
+    text = "preset: half_pixel\nclip: false\nnormalization: {foreground: carried}"
+    assert Recipe(preset="half_pixel").as_dict() == Recipe().as_dict() | half_pixel | {"preset": "half_pixel"}
+    assert load_recipe(write(text)).as_dict() == Recipe().as_dict() | expected
+    assert load_recipe(write(text)) == Recipe(**expected)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_preset_and_keys_may_be_set_in_any_order(half_pixel, order):
+    settings = ["preset=half_pixel", "clip=false", "normalization.foreground=resampled"]
+    recipe = load_recipe(overrides=settings[::order])
+    assert (recipe.grid, recipe.clip, recipe.normalization.foreground) == ("nnunet", False, "resampled")
+
+
+def test_a_preset_fills_a_section_made_in_python(half_pixel):
+    assert Recipe(preset="half_pixel", normalization=Normalization()).normalization.foreground == "native"
+    given = Normalization(foreground="carried")  # its default, but set
+    assert Recipe(preset="half_pixel", normalization=given).normalization.foreground == "carried"
+
+
+@pytest.mark.parametrize("changed", [{}, {"clip": False}, {"normalization": {"foreground": "carried"}}])
+def test_a_recipe_under_a_preset_round_trips(half_pixel, changed):
+    recipe = Recipe(preset="half_pixel", **changed)
+    assert Recipe.model_validate(json.loads(json.dumps(recipe.as_dict()))) == recipe
+    assert pickle.loads(pickle.dumps(recipe)) == recipe
+
+
+def test_the_fingerprint_is_that_of_the_keys_whoever_set_them(half_pixel):
+    assert Recipe(preset="half_pixel").fingerprint() == Recipe(**half_pixel).fingerprint()
+    assert Recipe(preset="half_pixel").fingerprint() != Recipe().fingerprint()
+    reverted = Recipe(preset="half_pixel", grid="monai", clip=False, normalization={"foreground": "carried"})
+    assert reverted.fingerprint() == Recipe().fingerprint()
+
+
+def test_what_is_wrong_beside_a_preset_is_said_of_the_users_key(half_pixel, write):
+    with pytest.raises(RecipeError, match=r"line 2: normalization: must be a section .* not 'native'"):
+        load_recipe(write("preset: half_pixel\nnormalization: native"))
+
+
 # --- As data --------------------------------------------------------------------------------------------------------
 
 OTHER = {
+    "preset": "default",
     "pattern": "(?P<case>a)",
     "statistics": "table.csv",
     "statistics_row": 1,
@@ -347,7 +404,7 @@ def test_fingerprint_covers_what_decides_the_voxels(key):
     assert changed == (key in {"geometry", "grid", "boundary", "order", "clip", "normalization"})
 
 
-def test_fingerprint_is_stable():
+def test_a_default_recipe_has_the_fingerprint_of_version_0_1_0():
     assert Recipe(order=(3, 3, 3)).fingerprint() == Recipe().fingerprint()
     assert Recipe().fingerprint() == "8779050f388240d86512fbb5d9a5ecdcd7f7ec6b843508dcfbff591f1ed2cc5e"
 

@@ -20,11 +20,13 @@ from pydantic import (
 )
 
 from monai_mriprep.errors import RecipeError
+from monai_mriprep.recipe.presets import PRESETS, under_users_keys
 from monai_mriprep.types import Boundary, Foreground, GeometryPolicy, GridRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pydantic.config import JsonDict
     from pydantic_core import ErrorDetails
 
 __all__ = ["PLAIN_NUMBER", "Normalization", "Recipe", "all_keys", "shown"]
@@ -35,11 +37,14 @@ _BARE_EXPONENT = re.compile(r"([-+]?\d+)(\.\d*)?[eE]([-+]?)(\d+)")
 """Numbers that a person writes and YAML 1.1 takes for text: it wants a point and a signed exponent."""
 
 
-def _key(default: Any, what: str, allowed: str, *, voxels: bool) -> Any:
-    """Describe one key: what it means, what it may be, and whether it changes the voxels of a case."""
-    return Field(
-        default, description=f"{what} Allowed: {allowed}.", json_schema_extra={"allowed": allowed, "voxels": voxels}
-    )
+def _key(default: Any, what: str, allowed: str, *, voxels: bool, since: str = "0.1.0") -> Any:
+    """Describe one key: what it means, what it may be, whether it changes the voxels of a case, and its first version.
+
+    A key that is younger than 0.1.0 enters the fingerprint only where it differs from its default, so that the folders
+    of earlier versions stay current.
+    """
+    facts: JsonDict = {"allowed": allowed, "voxels": voxels, "since": since}
+    return Field(default, description=f"{what} Allowed: {allowed}.", json_schema_extra=facts)
 
 
 def _as_tuple(value: object) -> object:
@@ -85,6 +90,13 @@ class Recipe(_Section):
     (1, 3, 3)
     """
 
+    preset: str = _key(
+        "default",
+        "Name of a set of keys to start from; keys that are set beside it win over it.",
+        " or ".join(PRESETS),
+        voxels=False,
+        since="0.2.0",
+    )
     pattern: str | None = _key(
         None,
         "Regular expression, searched in the file stem of image and of label; its group `case` is the name that pairs "
@@ -153,6 +165,14 @@ class Recipe(_Section):
         Normalization(), "How intensities are normalised.", "a section with the key foreground", voxels=True
     )
 
+    @field_validator("preset")
+    @classmethod
+    def _is_preset(cls, preset: str) -> str:
+        if preset not in PRESETS:
+            msg = "is not a preset"
+            raise ValueError(msg)
+        return preset
+
     @field_validator("pattern")
     @classmethod
     def _has_case_group(cls, pattern: str | None) -> str | None:
@@ -187,9 +207,9 @@ class Recipe(_Section):
     @model_validator(mode="wrap")
     @classmethod
     def _explain(cls, data: Any, handler: Callable[[Any], Recipe], info: ValidationInfo) -> Recipe:
-        """Turn pydantic's errors into one `RecipeError`; the context says where each key came from."""
+        """Apply the preset; turn pydantic's errors into one `RecipeError`; the context says where each key is from."""
         try:
-            return handler(data)
+            return handler(under_users_keys(data))
         except ValidationError as error:
             raise RecipeError(_explanation(error, data, info.context or {})) from None
 
@@ -207,15 +227,15 @@ class Recipe(_Section):
 
         Covers the keys geometry, grid, boundary, order, clip and normalization; ``order: 3`` and ``order: [3, 3, 3]``
         are the same. The keys that choose files and target (pattern, statistics, statistics_row, axis_order,
-        target_spacing) are left out: what they led to is recorded by itself.
+        target_spacing) are left out: what they led to is recorded by itself. So is the preset: only the keys count,
+        whoever set them. A default recipe has the fingerprint that version 0.1.0 gave it.
 
         Returns
         -------
         str
             SHA-256 of the keys as canonical JSON, 64 hexadecimal digits.
         """
-        values = {key: value for key, value in self.as_dict().items() if _extra(type(self), key)["voxels"]}
-        canonical = json.dumps(values | {"order": self.orders}, sort_keys=True, separators=(",", ":"))
+        canonical = json.dumps(_voxel_keys(self) | {"order": self.orders}, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def __repr__(self) -> str:
@@ -224,6 +244,18 @@ class Recipe(_Section):
         return f"Recipe({values})  # triples in z, y, x; spacing in mm"
 
     __str__ = __repr__
+
+
+def _voxel_keys(section: _Section) -> dict[str, Any]:
+    """The keys that change voxels: those of 0.1.0, and later ones that differ from their default."""
+    values = section.model_dump(mode="json")
+    for key, info in type(section).model_fields.items():
+        facts, value = _extra(type(section), key), getattr(section, key)
+        if not facts["voxels"] or (facts["since"] != "0.1.0" and value == info.default):
+            del values[key]
+        elif isinstance(value, _Section):
+            values[key] = _voxel_keys(value)
+    return values
 
 
 def _extra(model: type[BaseModel], key: str) -> dict[str, Any]:
