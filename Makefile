@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test stress bench clean
+.PHONY: demo test stress bench bench-release clean
 
 demo: $(STAMP)
 	$(BIN)/monai-mriprep demo demo
@@ -22,6 +22,11 @@ stress: $(STAMP)
 # Ours beside MONAI, nnU-Net, TorchIO and SimpleITK; half an hour on an idle machine.
 bench: $(STAMP) .venv-peers/.installed
 	$(BIN)/python -m benchmarks.run --fill docs/performance.md
+
+# Beside version 0.1.0, which git holds: the same bytes, and as quick; fifteen minutes on an idle machine.
+bench-release: $(STAMP)
+	$(BIN)/python -m benchmarks.byte_identity
+	$(BIN)/python -m benchmarks.against_release
 
 .venv-peers/.installed: benchmarks/peers-requirements.txt benchmarks/peers-constraints.txt
 	benchmarks/make_peers.sh .venv-peers

@@ -108,20 +108,22 @@ class Usage:
     peak_mib: float
 
 
-def timed_run(argv: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> Usage:
-    """Run a program to its end.
+def timed_run(
+    argv: Sequence[str], log: Path, environment: Mapping[str, str] | None = None, folder: Path = ROOT
+) -> Usage:
+    """Run a program to its end, in `folder`.
 
     Raises
     ------
     BenchmarkError
         If it fails; the message ends with the log's last lines.
     """
-    start, process = launch(argv, log, environment)
+    start, process = launch(argv, log, environment, folder)
     return finish(argv, log, start, process)
 
 
 def launch(
-    argv: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+    argv: Sequence[str], log: Path, environment: Mapping[str, str] | None = None, folder: Path = ROOT
 ) -> tuple[float, subprocess.Popen[bytes]]:
     """Start a program with its output in `log`; returns when it was started."""
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +136,7 @@ def launch(
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
-            cwd=ROOT,
+            cwd=folder,
             env={**os.environ, **(environment or {})},
         )
     return start, process
@@ -191,9 +193,9 @@ class Child:
 
 @contextmanager
 def start_child(
-    bench: Bench, python: Path, module: str, environment: Mapping[str, str] | None = None
+    bench: Bench, python: Path, module: str, environment: Mapping[str, str] | None = None, folder: Path = ROOT
 ) -> Iterator[Child]:
-    """Start a module that serves measurements, and end it."""
+    """Start a module of `folder` that serves measurements, and end it."""
     log = bench.logs / f"{module}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -204,7 +206,7 @@ def start_child(
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            cwd=ROOT,
+            cwd=folder,
             env={**os.environ, **(environment or {})},
         ) as process,
     ):
