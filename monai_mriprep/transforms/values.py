@@ -5,16 +5,17 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
+import torch
 from monai.config import KeysCollection
 from monai.transforms.transform import MapTransform, Transform
 
 from monai_mriprep.errors import MriprepWarning
 from monai_mriprep.transforms.volumes import file_of, grid_of, on_grid
-from monai_mriprep.volume.intensity import foreground_moments, standardize
+from monai_mriprep.volume.intensity import Moments, foreground_moments, standardize
 from monai_mriprep.volume.labels import cast_label
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Hashable, Iterator, Mapping, Sequence
 
 __all__ = ["CastLabeld", "NonZeroMaskd", "NormalizeNonZerod"]
 
@@ -46,14 +47,15 @@ class NonZeroMaskd(Transform):
 class NormalizeNonZerod(MapTransform):
     """Z-score: ``(image - mean) / std`` on the whole image, mean and population std over the foreground.
 
-    ``meta`` receives ``foreground_mean``, ``foreground_std`` and ``foreground_voxels``.
+    Each channel has its own. ``meta`` receives ``foreground_mean``, ``foreground_std`` and ``foreground_voxels``:
+    numbers, or where there are several channels tensors of one number each.
 
     Parameters
     ----------
     keys
         The images; float32 afterwards.
     mask_key
-        The foreground; by default the image's own non-zero voxels.
+        The foreground, with the channels of the image or one for all; by default each channel's non-zero voxels.
 
     Warns
     -----
@@ -72,14 +74,28 @@ class NormalizeNonZerod(MapTransform):
             image = result[key]
             mask = None if self.mask_key is None else result[self.mask_key].as_tensor()
             moments = foreground_moments(image.as_tensor(), mask)
-            if not moments.std:
-                done = "only its mean is subtracted" if moments.count else "the image is left as it is"
-                what = "constant" if moments.count else "empty"
-                warnings.warn(f"{file_of(image, str(key))}: the foreground is {what}; {done}", MriprepWarning, 2)
-            facts = {"mean": moments.mean, "std": moments.std, "voxels": moments.count}
-            meta = {f"foreground_{name}": value for name, value in facts.items()}
+            for problem in _problems(moments):
+                warnings.warn(f"{file_of(image, str(key))}: {problem}", MriprepWarning, 2)
+            meta = {"foreground_mean": _of_channels([m.mean for m in moments])}
+            meta["foreground_std"] = _of_channels([m.std for m in moments])
+            meta["foreground_voxels"] = _of_channels([m.count for m in moments])
             result[key] = on_grid(standardize(image.as_tensor(), moments), grid_of(image), image, **meta)
         return result
+
+
+def _problems(moments: Sequence[Moments]) -> Iterator[str]:
+    """What makes the z-scores of a channel less than z-scores."""
+    for channel, its_moments in enumerate(moments):
+        if not its_moments.std:
+            done = "only its mean is subtracted" if its_moments.count else "the image is left as it is"
+            what = "constant" if its_moments.count else "empty"
+            where = f" of channel {channel}" if len(moments) > 1 else ""
+            yield f"the foreground{where} is {what}; {done}"
+
+
+def _of_channels(numbers: Sequence[float]) -> float | torch.Tensor:
+    """The number of the only channel, or a tensor of one each: both can be collated."""
+    return numbers[0] if len(numbers) == 1 else torch.tensor(numbers, dtype=torch.float64)
 
 
 class CastLabeld(MapTransform):

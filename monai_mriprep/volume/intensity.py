@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,8 +28,8 @@ class Moments:
     std: float
 
 
-def foreground_moments(image: torch.Tensor, foreground: torch.Tensor | None = None) -> Moments:
-    """Mean and population standard deviation over the foreground.
+def foreground_moments(image: torch.Tensor, foreground: torch.Tensor | None = None) -> tuple[Moments, ...]:
+    """Mean and population standard deviation over the foreground, of each channel.
 
     Accumulated in float64, slice by slice in a fixed order and on one thread: the same bits on every device and
     for every number of threads. Slices are merged by the parallel algorithm of Chan, Golub and LeVeque (1983),
@@ -39,21 +40,33 @@ def foreground_moments(image: torch.Tensor, foreground: torch.Tensor | None = No
     image
         ``(C, D, H, W)``, any real type.
     foreground
-        Same shape, non-zero inside. None means the non-zero voxels of `image`.
+        Non-zero inside; the shape of `image`, or one channel that counts for all. None means the non-zero voxels of
+        each channel.
+
+    Returns
+    -------
+    tuple of Moments
+        One for each channel.
 
     Raises
     ------
     ResamplingError
         If the shapes differ.
     """
-    if foreground is not None and foreground.shape != image.shape:
-        msg = f"foreground {tuple(foreground.shape)} and image {tuple(image.shape)} differ in shape"
+    values = image.detach().cpu().numpy()
+    mask = values != 0 if foreground is None else foreground.detach().cpu().numpy() != 0
+    if mask.shape[1:] != values.shape[1:] or len(mask) not in (1, len(values)):
+        msg = f"foreground {mask.shape} and image {values.shape} differ in shape"
         raise ResamplingError(msg)
-    values = image.detach().cpu().numpy().reshape(-1, *image.shape[-2:])
-    mask = values != 0 if foreground is None else foreground.detach().cpu().numpy().reshape(values.shape) != 0
+    return tuple(map(_channel_moments, values, np.broadcast_to(mask, values.shape)))
+
+
+def _channel_moments(values: np.ndarray, mask: np.ndarray) -> Moments:
+    """Of one channel, ``(D, H, W)``."""
+    plane = values.shape[-2:]
     count, mean, squares = 0, 0.0, 0.0
-    buffer = np.empty(values.shape[1:])
-    for value, inside in zip(values, mask, strict=True):
+    buffer = np.empty(plane)
+    for value, inside in zip(values.reshape(-1, *plane), mask.reshape(-1, *plane), strict=True):
         added = int(np.count_nonzero(inside))
         if added:
             slice_mean, slice_squares = _slice_moments(value, inside, added, buffer)
@@ -75,7 +88,7 @@ def _slice_moments(value: np.ndarray, inside: np.ndarray, count: int, buffer: np
     return mean, float(buffer.sum())
 
 
-def standardize(image: torch.Tensor, moments: Moments) -> torch.Tensor:
+def standardize(image: torch.Tensor, moments: Sequence[Moments]) -> torch.Tensor:
     """``(image - mean) / std`` on the whole image, as new float32; without deviation only the mean goes.
 
     Parameters
@@ -83,15 +96,21 @@ def standardize(image: torch.Tensor, moments: Moments) -> torch.Tensor:
     image
         ``(C, D, H, W)``, any real type; not written to.
     moments
-        From `foreground_moments`; without foreground the values stay as they are.
+        One for each channel, from `foreground_moments`; without foreground the values stay as they are.
     """
+    result = empty_float32(image.shape, image.device)
+    for channel, scores, its_moments in zip(image, result, moments, strict=True):
+        _standardize_channel(channel, scores, its_moments)
+    return result
+
+
+def _standardize_channel(values: torch.Tensor, scores: torch.Tensor, moments: Moments) -> None:
+    """``(D, H, W)`` from `values` into `scores`."""
     mean = float(np.float32(moments.mean))
     rest = moments.mean - mean  # torch rounds scalars to float32, which is many deviations where the mean is large
-    result = empty_float32(image.shape, image.device)
-    for value, out in zip(image.flatten(0, 1), result.flatten(0, 1), strict=True):  # slices stay in cache
+    for value, out in zip(values, scores, strict=True):  # slices stay in cache
         out.copy_(value)
         if moments.count:
             out.sub_(mean).sub_(rest)
         if moments.std:
             out.div_(moments.std)
-    return result

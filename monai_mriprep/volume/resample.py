@@ -128,7 +128,7 @@ def apply_plan(volume: torch.Tensor, plan: ResamplingPlan, clip: bool = False) -
     plan
         From `plan_resampling`.
     clip
-        Limit the result to the range of the input, as nnU-Net does; a cubic spline overshoots at edges.
+        Limit each channel to the range it had, as nnU-Net does; a cubic spline overshoots at edges.
 
     Returns
     -------
@@ -149,7 +149,14 @@ def apply_plan(volume: torch.Tensor, plan: ResamplingPlan, clip: bool = False) -
     if plan.is_identity:
         return as_float32(volume)
     result: torch.Tensor = _Separable.apply(as_float32(volume), plan, False)  # type: ignore[no-untyped-call]
-    return torch.clamp(result, volume.min(), volume.max()) if clip else result
+    return _clipped(result, volume) if clip else result
+
+
+def _clipped(result: torch.Tensor, volume: torch.Tensor) -> torch.Tensor:
+    """Each channel of `result` within the range of the same channel of `volume`."""
+    ends = [torch.stack([end(channel) for channel in volume]).float() for end in (torch.min, torch.max)]
+    low, high = (end[:, None, None, None] for end in ends)
+    return torch.clamp(result, low, high)
 
 
 def resample_label_onto(label: torch.Tensor, label_grid: Grid, grid: Grid) -> torch.Tensor:

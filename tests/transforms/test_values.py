@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from monai.data.meta_tensor import MetaTensor
+from monai.transforms.intensity.array import NormalizeIntensity
 
 from monai_mriprep.errors import LabelError, MriprepWarning
 from monai_mriprep.transforms import AnisotropyAwareSpacingd, CastLabeld, NonZeroMaskd, NormalizeNonZerod
@@ -64,6 +65,28 @@ def test_an_empty_foreground_warns_and_changes_nothing():
     with pytest.warns(MriprepWarning, match=r"scan\.mha: the foreground is empty"):
         found = NormalizeNonZerod("image")({"image": image})["image"]
     assert torch.equal(found.as_tensor(), torch.zeros(1, 2, 3, 4))
+
+
+def test_channels_are_scored_each_for_itself():
+    """By MONAI's own transform, which has `channel_wise` for it."""
+    low, high = scan().as_tensor(), 7 * scan().as_tensor() + 40
+    image = MetaTensor(torch.cat([low, high]), affine=AFFINE, meta={"filename_or_obj": "scan.mha"})
+    found = NormalizeNonZerod("image")({"image": image})["image"]
+    expected = NormalizeIntensity(nonzero=True, channel_wise=True)(image.clone())
+    inside = (image != 0).as_tensor()
+    np.testing.assert_allclose(found[inside], expected[inside], atol=2e-6)
+    assert found.meta["foreground_voxels"].tolist() == inside.flatten(1).sum(1).tolist()
+    means = [float(channel[where].double().mean()) for channel, where in zip(image.as_tensor(), inside, strict=True)]
+    assert found.meta["foreground_mean"].tolist() == pytest.approx(means, rel=1e-12)
+    alone = NormalizeNonZerod("image")({"image": image[:1]})["image"]
+    assert torch.equal(found[:1].as_tensor(), alone.as_tensor())
+    assert isinstance(alone.meta["foreground_mean"], float)
+
+
+def test_an_empty_channel_is_named():
+    image = MetaTensor(torch.stack([torch.zeros(2, 3, 4), torch.rand(2, 3, 4)]), affine=AFFINE)
+    with pytest.warns(MriprepWarning, match="image: the foreground of channel 0 is empty"):
+        NormalizeNonZerod("image")({"image": image})
 
 
 def test_a_constant_foreground_warns_and_loses_its_mean():

@@ -24,7 +24,7 @@ def image_of(mean: float, std: float, dtype: torch.dtype = torch.float32) -> tor
 @pytest.mark.parametrize("mask", [MASK, MASK.to(torch.uint8) * 3, None], ids=["bool", "uint8", "non-zero"])
 def test_moments_equal_numpy(dtype, mask):
     image = image_of(90, 25, dtype) * torch.from_numpy(RNG.random(SHAPE) < 0.7)
-    found = foreground_moments(image, mask)
+    (found,) = foreground_moments(image, mask)
     values = image.double().numpy()[(image != 0).numpy() if mask is None else mask.numpy() != 0]
     assert found.count == len(values)
     assert (found.mean, found.std) == pytest.approx((values.mean(), values.std()), rel=1e-13)
@@ -35,9 +35,9 @@ def test_a_large_mean_costs_no_digits(mean, std):
     """The textbook formula, mean of squares minus square of mean, loses them all."""
     image = image_of(mean, std)
     values = image.double().numpy()[MASK.numpy()]
-    moments = foreground_moments(image, MASK)
+    (moments,) = foreground_moments(image, MASK)
     assert (moments.mean, moments.std) == pytest.approx((values.mean(), values.std()), rel=1e-12)
-    scores = standardize(image, moments).double()[MASK]
+    scores = standardize(image, [moments]).double()[MASK]
     assert (float(scores.mean()), float(scores.std(correction=0))) == pytest.approx((0, 1), abs=1e-6)
 
 
@@ -46,7 +46,7 @@ def test_moments_of_any_small_volume(values, bits):
     image = torch.tensor(values).reshape(1, 2, 2, 2)
     mask = torch.tensor([bool(bits >> i & 1) for i in range(8)]).reshape(1, 2, 2, 2)
     chosen = image[mask].double().numpy()
-    found = foreground_moments(image, mask)
+    (found,) = foreground_moments(image, mask)
     assert (found.count, found.mean, found.std) == pytest.approx((len(chosen), chosen.mean(), chosen.std()), abs=1e-14)
 
 
@@ -58,9 +58,9 @@ def test_voxels_outside_the_foreground_count_for_nothing():
 
 def test_the_whole_image_is_standardized():
     image = image_of(90, 25)
-    moments = foreground_moments(image, MASK)
+    (moments,) = foreground_moments(image, MASK)
     expected = (image.double().numpy() - moments.mean) / moments.std
-    result = standardize(image, moments)
+    result = standardize(image, [moments])
     assert result.dtype == torch.float32
     np.testing.assert_allclose(result.numpy(), expected, atol=1e-6)
 
@@ -68,7 +68,7 @@ def test_the_whole_image_is_standardized():
 def test_without_foreground_nothing_changes():
     image = image_of(90, 25)
     moments = foreground_moments(image, torch.zeros_like(MASK))
-    assert moments == Moments(0, 0.0, 0.0)
+    assert moments == (Moments(0, 0.0, 0.0),)
     assert torch.equal(standardize(image, moments), image)
 
 
@@ -76,8 +76,7 @@ def test_without_foreground_nothing_changes():
 def test_a_constant_foreground_loses_its_mean_only(value):
     image = torch.where(MASK, value, 3.0).to(torch.float32)
     moments = foreground_moments(image, MASK)
-    assert moments.std == 0
-    assert moments.mean == np.float32(value)
+    assert [(m.mean, m.std) for m in moments] == [(np.float32(value), 0)]
     assert torch.equal(standardize(image, moments), image - np.float32(value).item())
 
 
@@ -104,3 +103,25 @@ def test_the_input_is_not_written_to(dtype):
 def test_a_mask_of_another_shape_is_refused():
     with pytest.raises(ResamplingError, match="differ in shape"):
         foreground_moments(image_of(0, 1), MASK[:, :3])
+
+
+def test_every_channel_has_its_own_moments():
+    """A T2 of hundreds beside an ADC of thousands: joint moments would be of neither."""
+    image = torch.cat([image_of(90, 25), image_of(1400, 300), image_of(0, 1)])
+    masks = torch.cat([MASK, ~MASK, torch.zeros_like(MASK)])
+    found = foreground_moments(image, masks)
+    alone = [foreground_moments(image[c : c + 1], masks[c : c + 1])[0] for c in range(3)]
+    assert list(found) == alone
+    for channel, mask, moments in zip(image[:2], masks[:2], found[:2], strict=True):
+        values = channel[mask].double().numpy()
+        assert (moments.mean, moments.std) == pytest.approx((values.mean(), values.std()), rel=1e-12)
+    scores = standardize(image, found)
+    assert [float(s[m].mean().abs()) < 1e-6 for s, m in zip(scores, masks, strict=True)] == [True, True, False]
+    assert torch.equal(scores[2], image[2])
+
+
+def test_one_mask_may_count_for_all_channels():
+    image = torch.cat([image_of(90, 25), image_of(1400, 300)])
+    assert foreground_moments(image, MASK) == foreground_moments(image, torch.cat([MASK, MASK]))
+    with pytest.raises(ResamplingError, match="differ in shape"):
+        foreground_moments(torch.cat([image, image]), torch.cat([MASK, MASK]))

@@ -204,6 +204,9 @@ def test_clip_limits_the_overshoot():
     assert free.max() > 1.05
     assert free.min() < -0.05
     assert torch.equal(apply_plan(volume, plan, clip=True), free.clamp(0, 1))
+    two = apply_plan(torch.cat([volume, 100 * volume]), plan, clip=True)  # each channel has a range of its own
+    assert torch.equal(two[:1], free.clamp(0, 1))
+    assert float(two[1].max()) == 100
 
 
 # --- Properties -------------------------------------------------------------------------------------------------------
