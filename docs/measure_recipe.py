@@ -143,7 +143,10 @@ def pairing() -> Iterator[Row]:
         ("10000_0001_0000", "10000_0001"),
         ("10000_0001_t2w", "10000_0001_seg"),
         ("10000_0001_t2w_ax", "10000_0001_seg"),
-        ("BraTS_002", "BraTS_001"),
+        ("case_001", "case_001_seg"),
+        ("BraTS_002a", "BraTS_001b"),
+        ("hospital_P001", "hospital_P002"),
+        ("2019_01_patientA_t2", "2019_01_patientB_seg"),
     ]
     for image, label in examples:
         yield f"`{image}`", f"`{label}`", "paired" if pair_names([image], [label]).pairs else "skipped, with a warning"

@@ -1,6 +1,6 @@
 """Which label belongs to which image: decided from names alone, before any work starts.
 
-Four passes over the whole set; what a pass has matched leaves the pool.
+Five passes over the whole set; what a pass has matched leaves the pool.
 
 =====  =======================================================  ================================================
 pass   image and label belong together if                       example
@@ -8,18 +8,29 @@ pass   image and label belong together if                       example
 (a)    their stems are equal                                    ``10000_0001`` · ``10000_0001``
 (b)    the image's stem without its ``_dddd`` channel is the    ``10000_0001_0000`` · ``10000_0001`` (PANTHER)
        label's stem
-(c)    they are equal after dropping the last ``_token`` of     ``10000_0001_xxx`` · ``10000_0001_yyy``; never
-       both, unless both tokens are numbers                     ``BraTS_002`` · ``BraTS_001``
+(b')   the label's stem without a suffix of `LABEL_SUFFIXES`    ``case_001`` · ``case_001_seg``
+       is the image's stem
+(c)    they are equal after dropping the last ``_token`` of     ``10000_0001_xxx`` · ``10000_0001_yyy``
+       both
 (d)    their leading numeric tokens are equal, two at least     ``10000_0001_t2w_ax`` · ``10000_0001_seg``
 =====  =======================================================  ================================================
 
-A user's pattern, a regular expression with a group ``case``, replaces all four. Two files that claim one
-partner in the same pass are an error; the last one never wins silently. What each pass is for stands in docs/recipe.md.
+Two rules keep (c) and (d) from joining two patients:
+
+- The label's stem without its last token begins the image's: ``2019_01_patientB_seg`` is not the label of
+  ``2019_01_patientA_t2``.
+- What follows the tokens that both share does not hold different digits: ``hospital_P001`` is not ``hospital_P002``.
+
+A user's pattern, a regular expression with a group ``case``, replaces all of this. Two files that claim one
+partner in the same pass are an error; the last one never wins silently. Names are compared in unicode's composed
+form (NFC): a file copied from macOS may spell ``ü`` with two characters. What each pass is for stands in
+docs/recipe.md.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +42,9 @@ from monai_mriprep.dataset.volumes import list_volumes, stem
 from monai_mriprep.errors import PairingError
 
 __all__ = ["NamePairing", "Orphan", "Pair", "Pairing", "pair_by_stem", "pair_names"]
+
+LABEL_SUFFIXES = ("_seg", "_gt", "_label", "_mask", ".seg")
+"""What the names of labels commonly end in."""
 
 Key = Callable[[str], "str | None"]
 """What a pass compares: the key of a stem, or None where the pass does not apply to it."""
@@ -98,16 +112,6 @@ class NamePairing:
     labels: Mapping[str, tuple[str, ...]]
 
 
-@dataclass(frozen=True)
-class _Pass:
-    """One rule: how it reads, and the key it gives to images and to labels."""
-
-    rule: str
-    image_key: Key
-    label_key: Key
-    numbers_may_meet: bool = True
-
-
 def pair_by_stem(images_dir: str | Path, labels_dir: str | Path, pattern: str | None = None) -> Pairing:
     """Pair the volumes of two folders by their stems.
 
@@ -116,14 +120,14 @@ def pair_by_stem(images_dir: str | Path, labels_dir: str | Path, pattern: str | 
     images_dir, labels_dir
         Folders, for example ``ImagesTr`` and ``LabelsTr``.
     pattern
-        Regular expression with a group ``case``, searched in the stems of both; replaces the four passes.
+        Regular expression with a group ``case``, searched in the stems of both; replaces the five passes.
 
     Raises
     ------
     PairingError
         If files claim one partner, or the pattern is not valid.
     DatasetError
-        If a folder cannot be listed, or two of its files have one stem.
+        If a folder cannot be listed, or the stems of two of its files are not told apart everywhere.
     """
     images = {stem(path): path for path in list_volumes(images_dir)}
     labels = {stem(path): path for path in list_volumes(labels_dir)}
@@ -168,19 +172,15 @@ def _match(rule: _Pass, images: Sequence[str], labels: Sequence[str]) -> dict[st
     """Image to label for one pass over what is left in the pool."""
     by_key = defaultdict(list)
     for label in labels:
-        by_key[rule.label_key(label)].append(label)
+        by_key[rule.label_key(_composed(label))].append(label)
     claims = {
-        image: [label for label in by_key.get(key, ()) if _may_meet(rule, image, label)]
+        image: [label for label in by_key.get(key, ()) if rule.may_meet(_composed(image), _composed(label))]
         for image in images
-        if (key := rule.image_key(image)) is not None
+        if (key := rule.image_key(_composed(image))) is not None
     }
     claims = {image: claimed for image, claimed in claims.items() if claimed}
     _refuse_shared_partners(rule, claims)
     return {image: claimed[0] for image, claimed in claims.items()}
-
-
-def _may_meet(rule: _Pass, image: str, label: str) -> bool:
-    return rule.numbers_may_meet or not (_is_number(_last_token(image)) and _is_number(_last_token(label)))
 
 
 def _refuse_shared_partners(rule: _Pass, claims: Mapping[str, Sequence[str]]) -> None:
@@ -212,7 +212,11 @@ def _orphan(path: Path, keys: Sequence[str], partner: str, pattern: str | None) 
 
 def _keys(name: str, rules: Iterable[Key]) -> tuple[str, ...]:
     """List the different keys of a stem, the most specific first."""
-    return tuple(dict.fromkeys(key for rule in rules if (key := rule(name)) is not None))
+    return tuple(dict.fromkeys(key for rule in rules if (key := rule(_composed(name))) is not None))
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def _whole(name: str) -> str:
@@ -221,6 +225,11 @@ def _whole(name: str) -> str:
 
 def _without_channel(name: str) -> str | None:
     return name[:-5] if re.fullmatch(r".+_[0-9]{4}", name, re.DOTALL) else None
+
+
+def _without_label_suffix(name: str) -> str | None:
+    suffix = next((suffix for suffix in LABEL_SUFFIXES if name.endswith(suffix)), "")
+    return name.removesuffix(suffix) or None if suffix else None
 
 
 def _without_last_token(name: str) -> str | None:
@@ -233,18 +242,37 @@ def _leading_numbers(name: str) -> str | None:
     return "_".join(numbers) if len(numbers) >= 2 else None
 
 
-def _last_token(name: str) -> str:
-    return name.rpartition("_")[2]
-
-
 def _is_number(token: str) -> bool:
     return re.fullmatch(r"[0-9]+", token) is not None
+
+
+def _one_case(image: str, label: str) -> bool:
+    """Whether nothing in two names speaks against one case: the two rules at the top."""
+    names = image.split("_"), label.split("_")
+    shared = sum(1 for _ in takewhile(lambda tokens: tokens[0] == tokens[1], zip(*names, strict=False)))
+    digits, others = (re.findall(r"\d+", "_".join(tokens[shared:])) for tokens in names)
+    return shared >= len(names[1]) - 1 and (not digits or not others or digits == others)
+
+
+def _always(_image: str, _label: str) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """One rule: how it reads, the key it gives to images and to labels, and whether equal keys are enough."""
+
+    rule: str
+    image_key: Key
+    label_key: Key
+    may_meet: Callable[[str, str], bool] = _one_case
 
 
 _PASSES = (
     _Pass("equal stems", _whole, _whole),
     _Pass("the image's stem without its channel is the label's", _without_channel, _whole),
-    _Pass("equal without the last _token", _without_last_token, _without_last_token, numbers_may_meet=False),
+    _Pass("the label's stem without its suffix is the image's", _whole, _without_label_suffix),
+    _Pass("equal without the last _token", _without_last_token, _without_last_token),
     _Pass("equal leading numbers", _leading_numbers, _leading_numbers),
 )
 
@@ -263,4 +291,4 @@ def _pattern_pass(pattern: str) -> _Pass:
         found = compiled.search(name)
         return (found["case"] or None) if found else None
 
-    return _Pass(f"equal `case` of the pattern {pattern!r}", key, key)
+    return _Pass(f"equal `case` of the pattern {pattern!r}", key, key, _always)

@@ -7,6 +7,7 @@ suffix ignores case.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,8 @@ def list_volumes(folder: str | Path) -> tuple[Path, ...]:
     Raises
     ------
     DatasetError
-        If the folder cannot be listed, or two of its files have one stem.
+        If the folder cannot be listed, or two of its files have one stem, or stems that differ only in case or in
+        unicode form (macOS and Windows would make one file of their outputs).
     """
     folder = Path(folder)
     try:
@@ -102,13 +104,23 @@ def _is_volume(path: Path) -> bool:
 
 
 def _refuse_shared_stems(folder: Path, paths: list[Path]) -> None:
-    names = defaultdict(list)
+    """Refuse files with one stem, also where only macOS and Windows take the stems for one."""
+    groups = defaultdict(list)
     for path in paths:
-        names[stem(path)].append(path.name)
-    shared = [" and ".join(repr(name) for name in group) for group in names.values() if len(group) > 1]
+        groups[unicodedata.normalize("NFC", stem(path)).casefold()].append(path.name)
+    shared = [_told_apart(names) for names in groups.values() if len(names) > 1]
     if shared:
-        msg = f"{folder}: {'; '.join(shared)} have the same stem, so it is unclear which one is meant; keep one of them"
+        msg = (
+            f"{folder}: {'; '.join(shared)} have the same stem, so it is unclear which one is meant; keep one of them, "
+            "or rename them (macOS and Windows take stems for one that differ only in case or unicode form)"
+        )
         raise DatasetError(msg)
+
+
+def _told_apart(names: list[str]) -> str:
+    """Show names so that a difference can be seen: letters as codes where some are composed and some are not."""
+    composed = all(unicodedata.is_normalized("NFC", name) for name in names)
+    return " and ".join(map(repr if composed else ascii, names))
 
 
 def _is_folder(path: Path) -> bool:

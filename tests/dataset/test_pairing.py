@@ -1,7 +1,7 @@
 """Pairing, as tables of names."""
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from monai_mriprep.dataset.pairing import Pair, pair_by_stem, pair_names
@@ -16,6 +16,40 @@ TABLE = {
     "two numbers never meet": (["BraTS_001", "BraTS_002"], ["BraTS_001"], {"BraTS_001": "BraTS_001"}),
     "two numbers never meet, alone": (["BraTS_002"], ["BraTS_001"], {}),
     "one number may": (["case_001"], ["case_seg"], {"case_001": "case_seg"}),
+    "two patients of one hospital": (["hospital_P001"], ["hospital_P002"], {}),
+    "two frames of one patient": (["patient001_frame01"], ["patient001_frame12"], {}),
+    "numbers followed by letters": (["BraTS_002a", "CHAOS_01R"], ["BraTS_001b", "CHAOS_02R"], {}),
+    "two patients of one month": (["2019_01_patientA_t2"], ["2019_01_patientB_seg"], {}),
+    "two patients after leading numbers": (["2019_01_P001_ax"], ["2019_01_P002"], {}),
+    "equal digits may meet": (["1_2_t2w"], ["1_2_seg2"], {"1_2_t2w": "1_2_seg2"}),
+    "leading zeros are another number": (["a_x1"], ["a_y01"], {}),
+    "a part of the series is kept in the label": (
+        ["10000_0001_t2w_ax_tse"],
+        ["10000_0001_t2w_ax_seg"],
+        {"10000_0001_t2w_ax_tse": "10000_0001_t2w_ax_seg"},
+    ),
+    "the start of the series is kept in the label": (
+        ["10000_0001_t2w_ax_tse"],
+        ["10000_0001_t2w_seg"],
+        {"10000_0001_t2w_ax_tse": "10000_0001_t2w_seg"},
+    ),
+    "another series": (["10000_0001_t2w_ax_tse"], ["10000_0001_adc_seg"], {}),
+    "known suffixes of labels": (
+        ["case_001", "case_002", "case_003", "case_004", "case_005"],
+        ["case_001_seg", "case_002_gt", "case_003_label", "case_004_mask", "case_005.seg"],
+        {
+            "case_001": "case_001_seg",
+            "case_002": "case_002_gt",
+            "case_003": "case_003_label",
+            "case_004": "case_004_mask",
+            "case_005": "case_005.seg",
+        },
+    ),
+    "a suffix that is not on the list": (["case"], ["case_truth"], {}),
+    "a suffix alone is a name": (["a"], ["_seg"], {}),
+    "the suffix goes before the token": (["a_1", "a_x"], ["a_1_seg", "a_y"], {"a_1": "a_1_seg", "a_x": "a_y"}),
+    "one name, composed and decomposed": (["M\u00fcller_1"], ["Mu\u0308ller_1"], {"M\u00fcller_1": "Mu\u0308ller_1"}),
+    "the same with another token": (["Mu\u0308_t2"], ["M\u00fc_seg"], {"Mu\u0308_t2": "M\u00fc_seg"}),
     "no token to drop": (["image"], ["label"], {}),
     "nothing before the token": (["_x"], ["_y"], {}),
     "an equal stem leaves the pool": (
@@ -53,6 +87,7 @@ AMBIGUOUS = {
     "two channels": (["1_2_0000", "1_2_0001"], ["1_2"]),
     "two labels": (["1_2_t1"], ["1_2_seg", "1_2_roi"]),
     "two numbers for one name": (["BraTS_001", "BraTS_002"], ["BraTS_seg"]),
+    "two label suffixes": (["case_001"], ["case_001_seg", "case_001_gt"]),
     "two long names": (["1_2_t1_ax", "1_2_t2_cor"], ["1_2_seg"]),
 }
 
@@ -110,6 +145,40 @@ def test_nobody_is_paired_twice_or_lost(images, labels):
 
     assert sorted([image for image, _ in paired.pairs] + list(paired.images)) == sorted(images)
     assert sorted([label for _, label in paired.pairs] + list(paired.labels)) == sorted(labels)
+
+
+numbered = st.lists(
+    st.lists(st.sampled_from(["1", "02", "2", "P1", "P2", "t2w", "a", "seg", "0001"]), min_size=1, max_size=5).map(
+        "_".join
+    ),
+    unique=True,
+    max_size=6,
+)
+
+
+@given(numbered, numbered)
+def test_a_pair_never_joins_different_digits(images, labels):
+    """After the tokens that both share, one of the two names holds no digit, or both hold the same."""
+    try:
+        pairs = pair_names(images, labels).pairs
+    except PairingError:
+        return
+
+    for image, label in pairs:
+        tokens = image.split("_"), label.split("_")
+        shared = next((n for n, (a, b) in enumerate(zip(*tokens, strict=False)) if a != b), min(map(len, tokens)))
+        digits, others = (["".join(filter(str.isdigit, t)) for t in rest[shared:]] for rest in tokens)
+        assert not any(digits) or not any(others) or list(filter(None, digits)) == list(filter(None, others))
+
+
+@given(st.lists(st.sampled_from(["12", "P34", "t2", "a", "5R"]), min_size=1, max_size=5).map("_".join), st.data())
+def test_two_names_that_differ_in_one_digit_never_pair(name, data):
+    places = [place for place, letter in enumerate(name) if letter.isdigit()]
+    assume(places)
+    place = data.draw(st.sampled_from(places))
+    other = name[:place] + ("9" if name[place] != "9" else "8") + name[place + 1 :]
+
+    assert pair_names([name], [other]).pairs == ()
 
 
 @given(stems, stems, st.randoms())

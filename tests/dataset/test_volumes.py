@@ -66,6 +66,26 @@ def test_two_files_with_one_stem_are_refused_by_name(tmp_path):
         list_volumes(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "shown"),
+    [
+        ("Case_1.mha", "case_1.nii", "'Case_1.mha' and 'case_1.nii'"),
+        ("M\u00fcller.mha", "Mu\u0308ller.mha", r"'Mu\u0308ller.mha' and 'M\xfcller.mha'"),
+    ],
+)
+def test_stems_that_macos_or_windows_would_take_for_one_are_refused_together(tmp_path, one, other, shown):
+    for name in (one, other, "b.mha"):
+        (tmp_path / name).touch()
+    if len(list(tmp_path.iterdir())) < 3:
+        pytest.skip("this file system takes the two names for one")
+
+    with pytest.raises(DatasetError, match="macOS and Windows") as caught:
+        list_volumes(tmp_path)
+
+    assert shown in str(caught.value)
+    assert "b.mha" not in str(caught.value)
+
+
 @pytest.mark.parametrize(("images", "labels"), [("ImagesTr", "LabelsTr"), ("imagesTr", "labelsTr")])
 def test_find_folders_takes_both_spellings(tmp_path, images, labels):
     (tmp_path / images).mkdir()
