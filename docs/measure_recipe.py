@@ -219,8 +219,8 @@ def foreground() -> Iterator[Row]:
             ("carried", resampled, carried),
             ("resampled", resampled, resampled != 0),
         ):
-            moments = foreground_moments(values, inside)
-            bright = float(standardize(resampled, moments)[carried].mean())
+            (moments,) = foreground_moments(values, inside)
+            bright = float(standardize(resampled, [moments])[carried].mean())
             yield (
                 name,
                 choice,
