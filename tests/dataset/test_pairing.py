@@ -68,6 +68,8 @@ TABLE = {
         {"1_2_a_x": "1_2_a_y", "1_2_b": "1_2_c"},
     ),
     "a channel has four digits": (["a_000"], ["a"], {}),
+    "three digits are a patient": (["ab_001"], ["ab", "a"], {}),
+    "five are one, too": (["ab_00001"], ["ab", "ab_0"], {}),
     "leading zeros count": (["0001_1_a_b"], ["1_1_c"], {}),
     "no images": ([], ["a"], {}),
 }

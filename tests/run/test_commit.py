@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +27,9 @@ def root(tmp_path) -> Path:
     return tmp_path
 
 
-def stage(root: Path, value: float = 1.0) -> list[WrittenFile]:
+def stage(root: Path, value: float = 1.0, name: str = "a") -> list[WrittenFile]:
     volume = NpzVolume(np.full((1, 2, 3, 4), value, np.float32), np.ones(3), np.eye(4))
-    return [stage_npz(root / name / "a.npz", root / ".partial", volume) for name in ("labelsTr", "imagesTr")]
+    return [stage_npz(root / folder / f"{name}.npz", root / ".partial", volume) for folder in ("labelsTr", "imagesTr")]
 
 
 class Crash(BaseException):
@@ -80,6 +81,19 @@ def test_a_crash_at_any_step_leaves_both_files_or_none(root, monkeypatch):
         assert list((root / ".partial").iterdir()) == []
         crashes += 1
     assert crashes >= 7, "two files and the journal synced, three moved, the entry removed"
+
+
+def test_recovery_finishes_every_case_that_was_decided(root, monkeypatch):
+    """Two workers may die in one moment."""
+    results = [replace(RESULT, case=name) for name in ("a", "b", "c")]
+    for result in results:
+        with monkeypatch.context() as patch:
+            crash_at(patch, 4)  # the entry is there, nothing has been moved
+            with pytest.raises(Crash):
+                commit_files(root / ".partial", result, stage(root, name=result.case))
+    assert outputs(root) == {}
+    assert sorted(recover(root / ".partial"), key=lambda result: result.case) == results
+    assert sorted(outputs(root)) == [f"{folder}/{name}.npz" for folder in ("imagesTr", "labelsTr") for name in "abc"]
 
 
 def test_recovery_may_crash_too(root, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,6 +73,21 @@ def test_a_changed_file_is_redone_and_named(done, role, change):
     decision = decide(job, case, record)
     assert decision.action == "redo"
     assert str(path) in decision.reason
+
+
+@pytest.mark.parametrize("role", ["image_npz", "label_npz"])
+def test_other_voxels_of_the_same_size_and_time_are_redone(done, role):
+    """The checksum that the archive states is the third witness."""
+    job, case, record = done
+    path, status = getattr(case, role), getattr(case, role).stat()
+    with zipfile.ZipFile(path) as archive:
+        stated = archive.getinfo("arr_0.npy").CRC.to_bytes(4, "little")
+    content = path.read_bytes()
+    assert stated in content
+    path.write_bytes(content.replace(stated, bytes(255 - byte for byte in stated)))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    decision = decide(job, case, record)
+    assert (decision.action, str(path) in decision.reason) == ("redo", True)
 
 
 @pytest.mark.parametrize("linked", [False, True], ids=["beside", "linked"])

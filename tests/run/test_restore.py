@@ -304,6 +304,29 @@ def test_one_channel_of_floats_is_a_probability_of_the_foreground():
     assert certain.dtype == np.float32, "what is asked for does not depend on the values"
 
 
+def test_exactly_one_half_is_the_foreground():
+    halves = np.resize(np.array([0.5, np.nextafter(np.float32(0.5), np.float32(0))], np.float32), (1, 4, 5, 6))
+    np.testing.assert_array_equal(restore_array(halves, *GRIDS), halves[0, ::2] == 0.5)
+
+
+def test_of_equal_channels_the_first_wins():
+    channels = np.zeros((4, 4, 5, 6), np.float32)
+    channels[1:3, :, 1:] = 1
+    channels[3, :, 2:] = 1
+    found = restore_array(channels, *GRIDS)
+    np.testing.assert_array_equal(found, channels[:, ::2].argmax(0))  # numpy's argmax is the first, too
+    assert np.unique(found).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(("count", "dtype"), [(2, "uint8"), (256, "uint8"), (257, "int16"), (400, "int16")])
+def test_the_type_of_an_argmax_holds_its_last_class(count, dtype):
+    channels = np.zeros((count, 2, 1, 1), np.float32)
+    channels[-1] = 1
+    found = restore_array(channels, *[Grid((2, 1, 1), np.eye(4))] * 2)
+    assert found.dtype == dtype
+    assert np.unique(found).tolist() == [count - 1]
+
+
 @pytest.mark.parametrize(
     ("values", "dtype"),
     [([0, 3], "uint8"), ([0, 300], "int16"), ([-1, 3], "int16"), ([0, 70000], "int32")],

@@ -143,3 +143,31 @@ def test_invertd_of_class_numbers_in_floats(case):
     assert back.unique().tolist() == [0.0, 3.0]
     assert dice(back, case["label"]) >= 0.97
     assert grid_of(back) == GRID
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int64])
+@pytest.mark.parametrize("way", ["inverse", "Invertd"])
+def test_integers_go_back_by_nearest_neighbour_whatever_way_the_image_came(case, dtype, way):
+    """An argmax has the image's history, which says cubic; between its classes 0 and 7 there is nothing."""
+    spacing = AnisotropyAwareSpacingd(["image"], target=TARGET)
+    image = spacing({"image": case["image"]})["image"]
+    classes = 7 * (image.as_tensor() > 0.3).to(dtype)
+    plan = plan_resampling(grid_of(image), GRID, 0)
+    if way == "inverse":
+        prediction = MetaTensor(classes, meta=image.meta, applied_operations=image.applied_operations)
+        back = spacing.inverse({"image": prediction})["image"]
+    else:
+        inverter = Invertd("pred", spacing, orig_keys="image", nearest_interp=False, to_tensor=False)
+        back = inverter({"image": image, "pred": MetaTensor(classes)})["pred"]
+    assert back.unique().tolist() == [0, 7]
+    assert torch.equal(back.as_tensor().to(dtype), apply_plan(classes, plan))
+
+
+def test_each_volume_goes_back_to_its_own_affine(case):
+    """A label's header may differ from its image's in the last digits; what was there comes back, not a copy."""
+    own = GRID.affine + np.array([[0, 0, 0, 2e-6], [0, 1e-7, 0, 0], [0, 0, 0, -1e-6], [0, 0, 0, 0]])
+    label = on_grid(case["label"].as_tensor(), Grid(GRID.shape, own))
+    spacing = AnisotropyAwareSpacingd(["image", "label"], target=TARGET)
+    back = spacing.inverse(spacing({"image": case["image"], "label": label}))
+    assert np.array_equal(back["image"].affine.numpy(), GRID.affine)
+    assert np.array_equal(back["label"].affine.numpy(), own)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import nibabel
@@ -43,6 +44,27 @@ def test_stem_paird_takes_keys_and_a_pattern(synthetic):
     paths = dictionary(synthetic, "10002_0001")
     pair = StemPaird(synthetic / "LabelsTr", "scan", "truth", pattern=r"(?P<case>\d+_\d+)_")
     assert pair({"scan": paths["image"]}) == {"scan": paths["image"], "truth": paths["label"]}
+
+
+@pytest.mark.parametrize("folder", ["labels", "images"])
+def test_stem_paird_sees_what_has_changed_in_a_folder(tmp_path, folder):
+    """Listing thousands of files for each case would be slow, so pairs are kept, but only until a folder changes."""
+    for number, name in enumerate(("images/1_2_t2.mha", "labels/1_3_seg.mha")):
+        path = tmp_path / name
+        path.parent.mkdir()
+        path.touch()
+        os.utime(path.parent, ns=(number, number))
+    pair, image, label = StemPaird(tmp_path / "labels"), tmp_path / "images/1_2_t2.mha", tmp_path / "labels/1_2_seg.mha"
+    with pytest.raises(UnpairedError):
+        pair({"image": str(image)})
+    if folder == "labels":
+        label.touch()
+        os.utime(tmp_path / "labels", ns=(9, 9))
+    else:
+        image, label = tmp_path / "images/1_3_t2.mha", tmp_path / "labels/1_3_seg.mha"
+        image.touch()
+        os.utime(tmp_path / "images", ns=(9, 9))
+    assert pair({"image": str(image)})["label"] == str(label)
 
 
 @pytest.mark.parametrize("suffix", [".mha", ".mhd", ".nrrd", ".nii", ".nii.gz"])
@@ -100,6 +122,27 @@ def saved(tmp_path) -> dict:
 def test_save_writes_two_files_and_nothing_else(saved):
     files = {str(path) for path in saved["root"].rglob("*") if path.is_file()}
     assert files == set(saved["paths"].values())
+
+
+def test_no_file_is_moved_before_all_are_on_the_disk(tmp_path, monkeypatch):
+    """What stands in its place must outlast a power cut, and a pair must not be torn by one."""
+    synced, moved, fsync, replace = set(), {}, os.fsync, Path.replace
+
+    def note_sync(descriptor):
+        synced.add(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    def note_move(path, target):
+        if Path(target).suffix == ".npz":
+            moved[path.stat().st_ino] = set(synced)
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(Path, "replace", note_move)
+    SaveNpzd(["image", "label"], tmp_path)({"image": volume_of("a_1.mha"), "label": volume_of("a_2.mha", torch.int8)})
+    assert len(moved) == 2
+    for before in moved.values():
+        assert moved.keys() <= before
 
 
 def test_what_was_saved_keeps_its_name_when_it_is_saved_again(saved, tmp_path):

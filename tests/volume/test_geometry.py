@@ -182,6 +182,8 @@ def test_reverse_axes_is_its_own_inverse():
         ((3, 4, 5), (3.0011, 2, 1), 30, (4, 5, 6), "spacing"),
         ((3, 4, 5), (3, 2, 1), 30.2, (4, 5, 6), "direction"),
         ((3, 4, 5), (3, 2, 1), 30, (4.011, 5, 6), "origin"),
+        ((3, 4, 5), (3, 2, 1), 30, (4.007, 5.007, 6.007), "origin"),  # a distance, not a largest coordinate
+        ((3, 4, 5), (3, 2, 1), 30, (4.0055, 5.0055, 6.0055), None),
     ],
 )
 def test_same_grid_problem_names_what_differs(shape, spacing, degrees, origin, problem):

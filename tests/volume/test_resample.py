@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 
@@ -263,6 +264,23 @@ def test_axes_on_their_target_are_left_bit_for_bit(shape, order, boundary, rule)
     assert torch.equal(apply_plan(volume, plan), volume)
 
 
+@given(SHAPES, SPACINGS, st.floats(-180, 180), st.integers(0, 2), RULES)
+def test_an_axis_left_alone_is_not_computed_whatever_the_rounding(shape, spacing, degrees, dim, rule):
+    """Forth and back, in spite of steps of 1 + 1e-16 and starts of 1e-17 voxels that affines bring with them."""
+    source = Grid(shape, affine_of(spacing, degrees, (90, -70, 33)))
+    target = [0.7 * s for s in source.spacing]
+    target[dim] = source.spacing[dim]
+    grid = target_grid(source, tuple(target), rule)
+    for plan in (plan_resampling(source, grid), plan_resampling(grid, source)):
+        assert plan.axes[dim].is_identity
+
+
+@pytest.mark.parametrize(("noise", "is_identity"), [(1e-15, True), (1e-8, False)])
+def test_rounding_of_an_affine_is_no_step(noise, is_identity):
+    affine = affine_of((3.3, 1.1, 0.7), 23)
+    assert plan_resampling(Grid((5, 6, 7), affine), Grid((5, 6, 7), affine * (1 + noise))).is_identity == is_identity
+
+
 @pytest.mark.parametrize("rule", ["monai", "nnunet"])
 @pytest.mark.parametrize("dim", range(3))
 def test_an_axis_left_alone_does_not_mix(rule, dim):
@@ -321,6 +339,8 @@ def test_threads_do_not_change_a_bit(name, threads):
         threads(count)
         results.append(apply_plan(volume, plan))
         assert torch.get_num_threads() == count
+        with ThreadPoolExecutor(1) as later:
+            assert later.submit(torch.get_num_threads).result() == count, "the default of threads yet to come"
     assert torch.equal(results[0], results[1])
     assert torch.equal(results[0], results[2])
 
@@ -376,9 +396,15 @@ def test_unknown_orders_and_boundaries_are_refused(order, boundary):
         plan_resampling(grid, grid, order, boundary)
 
 
-def test_grids_with_other_axes_are_refused():
+@pytest.mark.parametrize("degrees", [1, 0.01, 1e-3])
+def test_grids_with_other_axes_are_refused(degrees):
     with pytest.raises(ResamplingError, match="do not share their axes"):
-        plan_resampling(Grid((4, 4, 4), np.eye(4)), Grid((4, 4, 4), affine_of((1, 1, 1), 1)))
+        plan_resampling(Grid((4, 4, 4), np.eye(4)), Grid((4, 4, 4), affine_of((1, 1, 1), degrees)))
+
+
+def test_rounding_to_float32_leaves_axes_shared():
+    affine = affine_of((3, 1, 1), 30)
+    plan_resampling(Grid((4, 4, 4), affine), Grid((4, 4, 4), affine.astype(np.float32).astype(np.float64)))
 
 
 @pytest.mark.parametrize("shape", [(4, 4, 4), (1, 4, 4, 5), (1, 1, 4, 4, 4)])
