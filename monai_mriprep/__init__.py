@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from monai_mriprep.dataset.pairing import pair_by_stem
     from monai_mriprep.dataset.statistics import SpacingStatistics, target_spacing
     from monai_mriprep.errors import MriprepError
-    from monai_mriprep.pipeline import build_transforms
+    from monai_mriprep.pipeline import OpenedDataset, build_transforms, open_dataset
     from monai_mriprep.recipe import Recipe, load_recipe
     from monai_mriprep.run.preprocess import preprocess
     from monai_mriprep.run.restore import restore
@@ -33,12 +33,14 @@ __all__ = [
     "MriprepError",
     "NonZeroMaskd",
     "NormalizeNonZerod",
+    "OpenedDataset",
     "Recipe",
     "SaveNpzd",
     "SpacingStatistics",
     "StemPaird",
     "build_transforms",
     "load_recipe",
+    "open_dataset",
     "pair_by_stem",
     "preprocess",
     "restore",
@@ -47,10 +49,12 @@ __all__ = [
 
 _HOMES = {
     "MriprepError": "errors",
+    "OpenedDataset": "pipeline",
     "Recipe": "recipe",
     "SpacingStatistics": "dataset.statistics",
     "build_transforms": "pipeline",
     "load_recipe": "recipe",
+    "open_dataset": "pipeline",
     "pair_by_stem": "dataset.pairing",
     "preprocess": "run.preprocess",
     "restore": "run.restore",

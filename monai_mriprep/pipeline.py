@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from monai.transforms.compose import Compose
 from monai.transforms.utility.dictionary import DeleteItemsd
 
-from monai_mriprep.errors import RecipeError
+from monai_mriprep.dataset.statistics import TargetDerivation
+from monai_mriprep.dataset.target import survey_dataset
+from monai_mriprep.errors import MriprepWarning, RecipeError
+from monai_mriprep.logs import LOGGER, warn
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.transforms import (
     AnisotropyAwareSpacingd,
@@ -25,10 +30,88 @@ if TYPE_CHECKING:
 
     from monai.transforms.transform import Transform
 
-__all__ = ["Source", "Stage", "build_transforms"]
+__all__ = ["OpenedDataset", "Source", "Stage", "build_transforms", "open_dataset"]
 
 Stage = Literal["training", "inference"]
 Source = Literal["volumes", "npz"]
+
+
+class OpenedDataset(NamedTuple):
+    """A folder, ready for a MONAI dataset.
+
+    Parameters
+    ----------
+    items
+        ``{"image": path, "label": path}`` of each pair, in natural order of the images.
+    transforms
+        What makes ``(1, D, H, W)`` MetaTensors of an item; see `build_transforms`.
+    derivation
+        The target spacing (z y x, mm), how it came about, and what needs review in the dataset as a whole.
+    """
+
+    items: list[dict[str, str]]
+    transforms: Compose
+    derivation: TargetDerivation
+
+
+def open_dataset(
+    root: str | Path,
+    recipe: Recipe | None = None,
+    stage: Stage = "training",
+    then: Sequence[Callable[[Any], Any]] = (),
+) -> OpenedDataset:
+    """From a folder and a recipe to what a training loop takes: all that a run does before its first case.
+
+    Files are paired, headers read, the table of spacings compared with the scans (its axis order, too), the target
+    spacing derived. Every key of the recipe means what it means to a run, and the transforms give the same bits as
+    the run's files.
+
+    Parameters
+    ----------
+    root
+        Holds ``ImagesTr``, ``LabelsTr`` and, if there is one, ``mri_statistics.csv``.
+    recipe
+        The default one if it is not given; `load_recipe` reads one from YAML.
+    stage
+        ``training`` reads image and label; ``inference`` reads the image alone, and leaves the label's path as it is.
+    then
+        Your own transforms, to follow in the same `Compose`; see `build_transforms`.
+
+    Returns
+    -------
+    OpenedDataset
+        ``(items, transforms, derivation)``. A case that cannot be preprocessed is among the items, and raises when it
+        is read: MONAI's `Compose` raises a RuntimeError, whose cause is the error that a run records for the case.
+
+    Raises
+    ------
+    DatasetError, PairingError, StatisticsError
+        Where a run would not start: no pairs, two files that claim one partner, a table that is malformed or
+        contradicts the scans.
+    RecipeError
+        If the stage is not known.
+
+    Warns
+    -----
+    MriprepWarning
+        For what needs review, such as an image without a label. All of it is logged, too.
+
+    Examples
+    --------
+    >>> items, transforms, derivation = open_dataset("DATASET_ROOT")  # doctest: +SKIP
+    >>> data = monai.data.CacheDataset(items, transforms)  # doctest: +SKIP
+    """
+    recipe = recipe or Recipe()
+    survey = survey_dataset(Path(root), recipe)
+    choice = survey.choice
+    transforms = build_transforms(recipe, choice.spacing, stage, then=then)
+    LOGGER.info("%s", choice.text)
+    unreadable = (f"{problem}; this case raises when it is read" for problem in survey.unreadable)
+    found = (*survey.warnings, *unreadable)
+    warn(found, 2)
+    return OpenedDataset(
+        [pair.as_dict() for pair in survey.pairing], transforms, TargetDerivation(choice.spacing, choice.text, found)
+    )
 
 
 def build_transforms(
@@ -38,7 +121,7 @@ def build_transforms(
     source: Source = "volumes",
     then: Sequence[Callable[[Any], Any]] = (),
 ) -> Compose:
-    """The whole recipe as one `Compose`.
+    """What a recipe does to a case, as one `Compose`; `open_dataset` makes it for a folder, with all that goes before.
 
     It takes ``{"image": path, "label": path}`` (``stage="inference"``: the image alone) and returns MetaTensors of
     shape ``(1, D, H, W)``: a float32 image and an int8 or int16 label. It is deterministic, so its results may be
@@ -47,13 +130,15 @@ def build_transforms(
     Parameters
     ----------
     recipe
-        The published recipe by default.
+        The default one if it is not given. Its keys that pair files or choose the target (``pattern``, ``statistics``
+        and those that go with it) need the dataset's folder: `open_dataset` heeds them.
     target
-        Spacing in mm, z y x; by default the recipe's ``target_spacing``. `target_spacing` makes it from statistics.
+        Spacing in mm, z y x, in place of all that the recipe says of it; by default its ``target_spacing``.
     stage
         ``training`` for image and label, ``inference`` for the image alone.
     source
-        ``volumes`` preprocesses files such as ``.mha`` on the fly; ``npz`` reads what a run has written.
+        ``volumes`` preprocesses files such as ``.mha`` on the fly; ``npz`` reads what a run has written, to which the
+        run's recipe has been applied already.
     then
         Your own transforms, such as random crops, to follow in the same `Compose`. Do not put this one into another
         without ``.flatten()``: MONAI takes a nested `Compose` for a random transform, so `CacheDataset` and
@@ -63,6 +148,11 @@ def build_transforms(
     ------
     RecipeError
         If volumes are to be resampled and there is no target, or a name is not known.
+
+    Warns
+    -----
+    MriprepWarning
+        If the recipe has a ``pattern`` and no `target` is given: nothing is paired here.
     """
     recipe = recipe or Recipe()
     keys = {"training": ["image", "label"], "inference": ["image"]}.get(stage)
@@ -71,11 +161,27 @@ def build_transforms(
         raise RecipeError(msg)
     if source == "npz":
         return Compose([LoadNpzd(keys), *then])
-    target = recipe.target_spacing if target is None else target
-    if target is None:
-        msg = "no target spacing: pass target=(z, y, x) in mm, for example target_spacing(statistics)"
-        raise RecipeError(msg)
+    target = _own_target(recipe, stage) if target is None else target
     return Compose([*_preprocessing(recipe, list(target), keys), *then])
+
+
+def _own_target(recipe: Recipe, stage: Stage) -> Sequence[float]:
+    """The recipe's target; a key that would be passed over in silence is named."""
+    if recipe.target_spacing is None:
+        keys = ", ".join(recipe.dataset_keys())
+        needing = f"the recipe's {keys} can be heeded only with the dataset's folder" if keys else "the recipe has none"
+        msg = (
+            f"no target spacing: {needing}. Use open_dataset(root, recipe), which derives it as a run does, or pass "
+            "target=(z, y, x) in mm"
+        )
+        raise RecipeError(msg)
+    if recipe.pattern is not None and stage == "training":
+        message = (
+            "the recipe's pattern is not heeded here, because the items come in pairs: use open_dataset(root, recipe), "
+            "or pair_by_stem with the pattern and build_transforms with a target"
+        )
+        warnings.warn(message, MriprepWarning, 3)
+    return recipe.target_spacing
 
 
 def _preprocessing(recipe: Recipe, target: list[float], keys: list[str]) -> list[Transform]:

@@ -47,11 +47,14 @@ class Survey:
         Of the paired images; None where one cannot be read, so that its case fails later, by its own name.
     choice
         The target spacing, and where it comes from.
+    unreadable
+        What is wrong with the headers that cannot be read, a sentence each.
     """
 
     pairing: Pairing
     headers: Headers
     choice: TargetChoice
+    unreadable: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -75,8 +78,10 @@ def survey_dataset(root: Path, recipe: Recipe) -> Survey:
         empty = f"there is no volume ({', '.join(SUFFIXES)}) in {folders.images}"
         msg = f"{root}: no image has a label; {'; '.join(reasons) or empty}"
         raise DatasetError(msg)
-    headers = {pair.image: _header_or_none(pair.image) for pair in pairing}
-    return Survey(pairing, headers, choose_target(root, recipe, pairing, headers))
+    read = {pair.image: _header_or_problem(pair.image) for pair in pairing}
+    headers = {path: header if isinstance(header, Header) else None for path, header in read.items()}
+    unreadable = tuple(str(problem) for problem in read.values() if isinstance(problem, VolumeError))
+    return Survey(pairing, headers, choose_target(root, recipe, pairing, headers), unreadable)
 
 
 def sorted_apart(pairing: Iterable[Pair]) -> Iterator[str]:
@@ -163,8 +168,8 @@ def statistics_of_headers(pairing: Pairing, headers: Headers) -> SpacingStatisti
     return SpacingStatistics.from_spacings(header.grid.spacing for header in readable)
 
 
-def _header_or_none(path: Path) -> Header | None:
+def _header_or_problem(path: Path) -> Header | VolumeError:
     try:
         return read_header(path)
-    except VolumeError:
-        return None
+    except VolumeError as error:
+        return error

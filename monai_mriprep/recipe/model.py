@@ -218,6 +218,14 @@ class Recipe(_Section):
         """The image's spline order along z, y, x."""
         return self.order if isinstance(self.order, tuple) else (self.order,) * 3
 
+    def dataset_keys(self) -> tuple[str, ...]:
+        """Keys with another value than the default that pair files or derive the target: they need the dataset."""
+        fields = type(self).model_fields
+        asking = (
+            key for key in fields if not _extra(type(self), key)["voxels"] and getattr(self, key) != fields[key].default
+        )
+        return tuple(key for key in asking if key not in ("preset", "target_spacing"))
+
     def as_dict(self) -> dict[str, Any]:
         """Every key and its value, ready for JSON; `Recipe.model_validate` takes it back."""
         return self.model_dump(mode="json")
