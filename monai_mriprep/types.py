@@ -9,6 +9,7 @@ from typing import Literal
 
 __all__ = [
     "DIRECTION_TOLERANCE",
+    "FLOAT_HALF_TOLERANCE",
     "HALF_TOLERANCE",
     "LABEL_INTEGRALITY_TOLERANCE",
     "LABEL_MAX",
@@ -30,7 +31,7 @@ Shape = tuple[int, int, int]
 Spacing = tuple[float, float, float]
 """Millimetres along z, y, x."""
 
-GridRule = Literal["monai", "nnunet"]
+GridRule = Literal["monai", "nnunet", "itk"]
 Boundary = Literal["nearest", "mirror"]
 GeometryPolicy = Literal["strict", "resample_label"]
 Foreground = Literal["carried", "resampled", "native"]
@@ -40,6 +41,8 @@ SAME_SPACING_TOLERANCE_MM = 1e-3
 """An axis this close to its target spacing is left as it is, bit for bit."""
 HALF_TOLERANCE = 1e-4
 """A size this close to a half counts as the half (and rounds to even), so header noise cannot decide it."""
+FLOAT_HALF_TOLERANCE = 1e-9
+"""The same under ``grid: itk``, which follows plain rounding: only the rounding of affines to float64 is tolerated."""
 TIE_TOLERANCE = 1e-4
 """A nearest-neighbour position within this many voxels of a tie rounds up."""
 

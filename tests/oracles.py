@@ -88,6 +88,8 @@ def half_to_even(size: float) -> int:
 
 
 def plan_axis(n: int, spacing: float, target: float, grid: str) -> Axis:
+    if grid == "itk":
+        return Axis(n, max(1, round(round(n * spacing / target, 9))), target / spacing, 0.0)  # 7.49999999999 is 7.5
     if abs(spacing - target) < 1e-3:
         return Axis(n, n, 1.0, 0.0)
     if grid == "nnunet":
@@ -146,6 +148,14 @@ def nearest_index(axis: Axis, boundary: str = "nearest") -> np.ndarray:
 
 def nearest(volume: np.ndarray, axes: list[Axis], boundary: str = "nearest") -> np.ndarray:
     return volume[np.ix_(*(nearest_index(axis, boundary) for axis in axes))]
+
+
+def itk_resample(image: SimpleITK.Image, target: tuple[float, ...], interpolator: int) -> SimpleITK.Image:
+    """As scripts around SimpleITK do: round(N s / t) voxels of the target, z y x, from the first centre; 0 outside."""
+    spacing = [float(t) for t in reversed(target)]
+    size = [round(n * s / t) for n, s, t in zip(image.GetSize(), image.GetSpacing(), spacing, strict=True)]
+    direction, identity = image.GetDirection(), SimpleITK.Transform()
+    return SimpleITK.Resample(image, size, identity, interpolator, image.GetOrigin(), spacing, direction, 0.0)
 
 
 # --- The whole recipe -------------------------------------------------------------------------------------------------

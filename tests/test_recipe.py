@@ -138,7 +138,7 @@ def test_orders(order, orders):
 # --- What is refused ------------------------------------------------------------------------------------------------
 
 REFUSED_VALUES = [
-    ("grid: foo", ["line 1", "grid", "monai or nnunet", "'foo'"]),
+    ("grid: foo", ["line 1", "grid", "monai, nnunet or itk", "'foo'"]),
     ("\n\ngrid: $1+1", ["line 3", "'$1+1'"]),
     ("order: '3'", ["order", "remove the quotes around 3"]),
     ("order: 3.0", ["order", "an integer 0 to 3", "3.0"]),
@@ -257,7 +257,7 @@ def test_unreadable_file(tmp_path, name, reason):
         ("=3", ["--set =3", "key=value"]),
         ("a." * 50 + "b=1", ["key=value"]),
         ("gird=monai", ["--set gird=monai", "did you mean grid?"]),
-        ("grid=foo", ["--set grid=foo", "monai or nnunet"]),
+        ("grid=foo", ["--set grid=foo", "monai, nnunet or itk"]),
         ("grid=", ["grid", "not None"]),
         ("grid.x=1", ["--set grid.x=1", "grid: must be"]),
         ("normalization.foo=1", ["--set normalization.foo=1", "did you mean normalization.foreground?"]),

@@ -137,8 +137,8 @@ class Recipe(_Section):
     grid: GridRule = _key(
         "monai",
         "Where the new voxels lie: first voxel centres coincide and the spacing is exact (monai), or the extents "
-        "coincide (nnunet).",
-        "monai or nnunet",
+        "coincide (nnunet); or as monai with round(N * s / t) voxels, and 0 where one lies outside the scan (itk).",
+        "monai, nnunet or itk",
         voxels=True,
     )
     boundary: Boundary = _key(

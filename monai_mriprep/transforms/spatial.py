@@ -91,7 +91,8 @@ class AnisotropyAwareSpacingd(MapTransform, InvertibleTransform):
         Spline order 0 to 3, one for all keys or one each; an entry may be a triple for z, y, x. By default 3 for the
         first key and 0 for the rest.
     grid
-        ``monai`` or ``nnunet``: see `monai_mriprep.volume.geometry.target_grid`.
+        ``monai``, ``nnunet`` or ``itk``: see `monai_mriprep.volume.geometry.target_grid`. Under ``itk``, voxels whose
+        centre lies outside the volume become 0, under all keys.
     boundary
         ``nearest`` or ``mirror``.
     clip
@@ -149,7 +150,7 @@ class AnisotropyAwareSpacingd(MapTransform, InvertibleTransform):
         return result
 
     def _resampled(self, volume: MetaTensor, source: Grid, target: Grid, order: int | Sequence[int]) -> MetaTensor:
-        plan = plan_resampling(source, target, order, self.boundary)
+        plan = plan_resampling(source, target, order, self.boundary, zero_outside=self.grid == "itk")
         tensor = apply_plan(volume.as_tensor(), plan, clip=self.clip)
         result = on_grid(tensor, target, volume, target_spacing=torch.tensor(self.target, dtype=torch.float64))
         extra = {

@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from monai_mriprep.errors import GeometryError, ResamplingError
 from monai_mriprep.types import (
     DIRECTION_TOLERANCE,
+    FLOAT_HALF_TOLERANCE,
     HALF_TOLERANCE,
     ORIGIN_TOLERANCE_MM,
     SAME_SPACING_TOLERANCE_MM,
@@ -111,10 +112,10 @@ def reverse_axes(affine: ArrayLike) -> NDArray[np.float64]:
     return affine[:, [2, 1, 0, 3]]
 
 
-def round_size(size: float) -> int:
-    """Round half to even; anything within `HALF_TOLERANCE` of a half is the half; at least one voxel."""
+def round_size(size: float, tolerance: float = HALF_TOLERANCE) -> int:
+    """Round half to even; anything within the tolerance of a half is the half; at least one voxel."""
     floor = math.floor(size)
-    if abs(size - floor - 0.5) < HALF_TOLERANCE:
+    if abs(size - floor - 0.5) < tolerance:
         size = floor + 0.5
     return max(1, round(size))
 
@@ -122,7 +123,7 @@ def round_size(size: float) -> int:
 def target_grid(source: Grid, target: Spacing, rule: GridRule = "monai") -> Grid:
     """The grid that a volume on `source` is resampled to.
 
-    An axis within `SAME_SPACING_TOLERANCE_MM` of its target is left as it is. Otherwise:
+    An axis within `SAME_SPACING_TOLERANCE_MM` of its target is left as it is, except under ``itk``. Otherwise:
 
     ``monai``
         First voxel centres coincide; ``round((N - 1) * s / t + 1)`` voxels; spacing exactly ``t``. This is
@@ -130,6 +131,10 @@ def target_grid(source: Grid, target: Spacing, rule: GridRule = "monai") -> Grid
     ``nnunet``
         The extents coincide (half-pixel convention); ``round(N * s / t)`` voxels; as in nnU-Net, whose
         spacing is therefore ``N * s / n``, near ``t`` but not equal to it.
+    ``itk``
+        First voxel centres coincide; ``round(N * s / t)`` voxels, plainly rounded; spacing exactly ``t``, however near
+        ``s`` is. It is what scripts around SimpleITK's ``Resample`` do. The last voxels may lie beyond the outer face
+        of the volume, where ITK puts 0: see `zero_outside` of `monai_mriprep.volume.resample.plan_resampling`.
 
     Parameters
     ----------
@@ -138,15 +143,15 @@ def target_grid(source: Grid, target: Spacing, rule: GridRule = "monai") -> Grid
     target
         Spacing in mm, z y x.
     rule
-        Which of the two.
+        Which of the three.
 
     Raises
     ------
     ResamplingError
         If the rule is not known.
     """
-    if rule not in ("monai", "nnunet"):
-        msg = f"the grid must be monai or nnunet, not {rule!r}"
+    if rule not in get_args(GridRule):
+        msg = f"the grid must be monai, nnunet or itk, not {rule!r}"
         raise ResamplingError(msg)
     axes = [_target_axis(n, s, t, rule) for n, s, t in zip(source.shape, source.spacing, target, strict=True)]
     sizes, steps, starts = zip(*axes, strict=True)
@@ -158,6 +163,8 @@ def target_grid(source: Grid, target: Spacing, rule: GridRule = "monai") -> Grid
 
 def _target_axis(n: int, spacing: float, target: float, rule: GridRule) -> tuple[int, float, float]:
     """Size, step and start of one axis; step and start in source voxels."""
+    if rule == "itk":
+        return round_size(n * spacing / target, FLOAT_HALF_TOLERANCE), target / spacing, 0.0
     if abs(spacing - target) < SAME_SPACING_TOLERANCE_MM:
         return n, 1.0, 0.0
     if rule == "monai":

@@ -49,9 +49,10 @@ SHARED_AXES_TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class ResamplingPlan:
-    """One `AxisPlan` for each of z, y, x."""
+    """One `AxisPlan` for each of z, y, x; and whether voxels whose centre lies outside the volume become 0."""
 
     axes: tuple[AxisPlan, AxisPlan, AxisPlan]
+    zero_outside: bool = False
 
     @property
     def shape_in(self) -> Shape:
@@ -83,7 +84,11 @@ class ResamplingPlan:
 
 
 def plan_resampling(
-    source: Grid, target: Grid, order: int | Sequence[int] = 3, boundary: Boundary = "nearest"
+    source: Grid,
+    target: Grid,
+    order: int | Sequence[int] = 3,
+    boundary: Boundary = "nearest",
+    zero_outside: bool = False,
 ) -> ResamplingPlan:
     """Plan the way from one grid to another with the same axes.
 
@@ -95,6 +100,9 @@ def plan_resampling(
         Spline order, 0 to 3, one for all or one each for z, y, x.
     boundary
         ``nearest`` repeats the edge voxel, ``mirror`` reflects about its centre.
+    zero_outside
+        0 for the voxels whose centre lies beyond the outer faces of the volume, in place of what the boundary says, as
+        ITK does. A centre on the upper face, or within `TIE_TOLERANCE` of it, is outside.
 
     Raises
     ------
@@ -115,7 +123,7 @@ def plan_resampling(
         AxisPlan(n_in, n_out, float(step), float(start), axis_order, boundary)
         for n_in, n_out, step, start, axis_order in zip(source.shape, target.shape, steps, starts, orders, strict=True)
     )
-    return ResamplingPlan((z, y, x))
+    return ResamplingPlan((z, y, x), zero_outside)
 
 
 def apply_plan(volume: torch.Tensor, plan: ResamplingPlan, clip: bool = False) -> torch.Tensor:
@@ -144,6 +152,12 @@ def apply_plan(volume: torch.Tensor, plan: ResamplingPlan, clip: bool = False) -
     if volume.ndim != 4 or tuple(volume.shape[1:]) != plan.shape_in:
         msg = f"expected a volume of shape (C, {', '.join(map(str, plan.shape_in))}), not {tuple(volume.shape)}"
         raise ResamplingError(msg)
+    result = _inside(volume, plan, clip)
+    return _with_zeros_outside(result, plan) if plan.zero_outside else result
+
+
+def _inside(volume: torch.Tensor, plan: ResamplingPlan, clip: bool) -> torch.Tensor:
+    """The resampled volume, with what the boundary says outside."""
     if plan.is_nearest:
         return _pick(volume, plan)
     if plan.is_identity:
@@ -157,6 +171,15 @@ def _clipped(result: torch.Tensor, volume: torch.Tensor) -> torch.Tensor:
     ends = [torch.stack([end(channel) for channel in volume]).float() for end in (torch.min, torch.max)]
     low, high = (end[:, None, None, None] for end in ends)
     return torch.clamp(result, low, high)
+
+
+def _with_zeros_outside(result: torch.Tensor, plan: ResamplingPlan) -> torch.Tensor:
+    """Write zeros into a result; it is the input itself only where there is no outside."""
+    for dim, axis in enumerate(plan.axes, start=1):
+        outside = np.flatnonzero(axis.outside)
+        if len(outside):
+            result.index_fill_(dim, torch.from_numpy(outside).to(result.device), 0)
+    return result
 
 
 def resample_label_onto(label: torch.Tensor, label_grid: Grid, grid: Grid) -> torch.Tensor:

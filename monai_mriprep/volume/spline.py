@@ -67,6 +67,13 @@ class AxisPlan:
         """Where the outputs lie, in input voxels."""
         return self.start + self.step * np.arange(self.n_out, dtype=np.float64)
 
+    @property
+    def outside(self) -> NDArray[np.bool_]:
+        """Which outputs lie beyond the outer faces of the axis; the upper face belongs to what lies outside."""
+        nearest = _rounded(self.positions)
+        beyond: NDArray[np.bool_] = (nearest < 0) | (nearest >= self.n_in)
+        return beyond
+
 
 @dataclass(frozen=True)
 class Block:
@@ -90,8 +97,12 @@ class Block:
 
 def nearest_indices(plan: AxisPlan) -> NDArray[np.int64]:
     """Input index for each output; a position within `TIE_TOLERANCE` of a tie rounds up."""
-    indices = np.floor(plan.positions + 0.5 + TIE_TOLERANCE).astype(np.int64)
-    return _fold(indices, plan.n_in, plan.boundary)
+    return _fold(_rounded(plan.positions), plan.n_in, plan.boundary)
+
+
+def _rounded(positions: NDArray[np.float64]) -> NDArray[np.int64]:
+    indices: NDArray[np.int64] = np.floor(positions + 0.5 + TIE_TOLERANCE).astype(np.int64)
+    return indices
 
 
 def axis_matrix(plan: AxisPlan) -> NDArray[np.float64]:

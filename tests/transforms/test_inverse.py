@@ -43,7 +43,7 @@ def there_and_back(label: MetaTensor, target: tuple[float, ...], rule: str = "mo
 
 
 @pytest.mark.parametrize("factor", [0.8, 2.3], ids="factor {}".format)
-@pytest.mark.parametrize("rule", ["monai", "nnunet"])
+@pytest.mark.parametrize("rule", ["monai", "nnunet", "itk"])
 @pytest.mark.parametrize("scan", SCANS)
 def test_every_scan_comes_back(shared_data, scan, rule, factor):
     grid = grid_of(LoadVolumed(["image"])({"image": str(shared_data / scan)})["image"])
@@ -69,7 +69,7 @@ def grids(draw) -> Grid:
 
 
 @settings(max_examples=200)
-@given(grid=grids(), factors=st.tuples(*[st.floats(0.3, 3.0)] * 3), rule=st.sampled_from(["monai", "nnunet"]))
+@given(grid=grids(), factors=st.tuples(*[st.floats(0.3, 3.0)] * 3), rule=st.sampled_from(["monai", "nnunet", "itk"]))
 def test_random_grids_come_back(grid, factors, rule):
     label = blob(grid)
     back = there_and_back(label, tuple(f * s for f, s in zip(factors, grid.spacing, strict=True)), rule)
@@ -77,7 +77,7 @@ def test_random_grids_come_back(grid, factors, rule):
 
 
 @settings(max_examples=200)
-@given(grid=grids(), factors=st.tuples(*[st.floats(0.3, 1.0)] * 3), rule=st.sampled_from(["monai", "nnunet"]))
+@given(grid=grids(), factors=st.tuples(*[st.floats(0.3, 1.0)] * 3), rule=st.sampled_from(["monai", "nnunet", "itk"]))
 def test_where_the_target_is_not_coarser_labels_survive(grid, factors, rule):
     label = blob(grid)
     back = there_and_back(label, tuple(f * s for f, s in zip(factors, grid.spacing, strict=True)), rule)

@@ -16,7 +16,7 @@ from tests.oracles import SCANS, affine_of, new_affine, plan, read
 
 SPACINGS = st.tuples(*[st.floats(0.2, 8)] * 3)
 SHAPES = st.tuples(*[st.integers(1, 400)] * 3)
-RULES = st.sampled_from(["monai", "nnunet"])
+RULES = st.sampled_from(["monai", "nnunet", "itk"])
 NOISE = 1e-7
 
 
@@ -99,6 +99,24 @@ def test_an_axis_near_its_target_is_left_as_it_is(rule, offset):
     assert np.array_equal(grid.affine[:3, 1:3], source.affine[:3, 1:3])
     assert [axis.step for axis in plan_resampling(source, grid).axes[1:]] == [1, 1]
     assert grid.shape[0] != 9
+
+
+def test_the_itk_rule_keeps_the_first_centre_and_takes_the_target_as_it_is():
+    source = Grid((11, 30, 40), affine_of((3.0, 1.0 + 9e-4, 0.8), 25, (50, 60, -70)))
+    grid = target_grid(source, (3.0, 1.0, 0.6), "itk")
+    assert grid.shape == (11, 30, 53)
+    assert np.array_equal(grid.origin, source.origin)
+    np.testing.assert_allclose(grid.spacing, (3.0, 1.0, 0.6), rtol=1e-14)
+    z, y, _ = plan_resampling(source, grid).axes
+    assert (z.is_identity, y.is_identity) == (True, False)
+
+
+@pytest.mark.parametrize(("spacing", "expected"), [(7.5, 82), (7.5000024, 83), (7.4999976, 82)])
+def test_the_itk_rule_rounds_plainly(spacing, expected):
+    """82.5 voxels of 1 mm, and what a header's seventh digit makes of it; half to even, as Python rounds."""
+    assert expected == round(11 * spacing)
+    grid = target_grid(Grid((11, 4, 4), affine_of((spacing, 1, 1), 40)), (1, 1, 1), "itk")
+    assert grid.shape == (expected, 4, 4)
 
 
 def test_an_axis_a_little_farther_from_its_target_is_resampled():

@@ -156,7 +156,7 @@ SMALL = {
 
 @pytest.mark.parametrize("order", [3, 2, 1, 0, (0, 3, 3), (1, 3, 2), (3, 0, 1)], ids=str)
 @pytest.mark.parametrize("boundary", ["nearest", "mirror"])
-@pytest.mark.parametrize("rule", ["monai", "nnunet"])
+@pytest.mark.parametrize("rule", ["monai", "nnunet", "itk"])
 @pytest.mark.parametrize("name", SMALL)
 def test_small_volume_equals_scipy(name, rule, boundary, order):
     shape, spacing, target = SMALL[name]
@@ -194,6 +194,50 @@ def test_a_strided_volume_is_read_as_it_looks():
     strided = volume.permute(0, 3, 2, 1).contiguous().permute(0, 3, 2, 1)
     assert not strided.is_contiguous()
     assert torch.equal(apply_plan(strided, plan), apply_plan(volume, plan))
+
+
+@pytest.mark.parametrize(("order", "interpolator"), [(3, SimpleITK.sitkBSpline), (0, SimpleITK.sitkNearestNeighbor)])
+def test_zeros_outside_are_those_of_itk(order, interpolator):
+    """The last slice and the last column lie beyond the outer faces."""
+    target = (0.9, 0.71, 0.47)
+    volume, source = volume_on((3, 8, 9), affine_of((4.0, 1.0, 1.2), 21, (4, -8, 15)))
+    peer = oracles.itk_resample(itk_image(volume[0].double().numpy(), source.affine), target, interpolator)
+    peer = SimpleITK.GetArrayFromImage(peer)
+    plan = plan_resampling(source, target_grid(source, target, "itk"), order, "mirror", zero_outside=True)
+    found = apply_plan(volume, plan)[0].numpy()
+    assert found.shape == peer.shape == (13, 11, 23)
+    assert [axis.outside.nonzero()[0].tolist() for axis in plan.axes] == [[12], [], [22]]
+    assert (found[12] == 0).all()
+    assert relative_error(found, peer) < 1e-6
+    clipped = apply_plan(volume + 1e4, plan, clip=True)[0].numpy()
+    assert np.array_equal(clipped == 0, found == 0)
+
+
+def test_a_centre_on_the_upper_face_is_outside():
+    """Where ITK decides by the rounding of world coordinates; the lower face belongs to the volume."""
+    source = Grid((3, 8, 9), affine_of((4.0, 1.0, 1.2), 21, (4, -8, 15)))
+    plan = plan_resampling(source, target_grid(source, (1.0, 1.0, 1.2), "itk"), 0, zero_outside=True)
+    assert plan.axes[0].positions[10] == pytest.approx(2.5)
+    assert np.flatnonzero(plan.axes[0].outside).tolist() == [10, 11]
+    back = plan_resampling(target_grid(source, (1.0, 1.0, 1.2), "itk"), source, 0, zero_outside=True)
+    assert not any(axis.outside.any() for axis in back.axes)
+
+
+def test_without_zeros_outside_the_boundary_goes_on():
+    volume, source = volume_on((3, 8, 9), affine_of((4.0, 1.0, 1.2)))
+    target = target_grid(source, (1.0, 1.0, 1.2), "itk")
+    assert (apply_plan(volume, plan_resampling(source, target, 3, "mirror")) != 0).all()
+
+
+def test_zeros_outside_carry_no_gradient():
+    volume, source = volume_on((3, 8, 9), affine_of((4.0, 1.0, 1.2)))
+    plan = plan_resampling(source, target_grid(source, (1.0, 0.7, 0.6), "itk"), 3, "mirror", zero_outside=True)
+    volume.requires_grad_()
+    out = apply_plan(volume, plan)
+    y = torch.randn(out.shape, generator=torch.Generator().manual_seed(0))
+    (gradient,) = torch.autograd.grad(out, volume, y)
+    one, other = (float((a.double() * b.double()).sum()) for a, b in ((out.detach(), y), (volume.detach(), gradient)))
+    assert one == pytest.approx(other, rel=1e-5)
 
 
 def test_clip_limits_the_overshoot():
