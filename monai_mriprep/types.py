@@ -5,7 +5,7 @@ Unless a name says otherwise, every tuple is in array axis order: z, y, x.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 __all__ = [
     "DIRECTION_TOLERANCE",
@@ -13,9 +13,10 @@ __all__ = [
     "HALF_TOLERANCE",
     "LABEL_INTEGRALITY_TOLERANCE",
     "LABEL_MAX",
-    "ORIGIN_TOLERANCE_MM",
-    "SAME_SPACING_TOLERANCE_MM",
-    "SPACING_TOLERANCE_MM",
+    "ORIGIN_TOLERANCE",
+    "SAME_SPACING_TOLERANCE",
+    "SCANNER_SPACING_MM",
+    "SPACING_TOLERANCE",
     "TIE_TOLERANCE",
     "Boundary",
     "Foreground",
@@ -23,6 +24,7 @@ __all__ = [
     "GridRule",
     "Shape",
     "Spacing",
+    "Tolerance",
 ]
 
 Shape = tuple[int, int, int]
@@ -36,9 +38,24 @@ Boundary = Literal["nearest", "mirror"]
 GeometryPolicy = Literal["strict", "resample_label"]
 Foreground = Literal["carried", "resampled", "native"]
 
+
+class Tolerance(NamedTuple):
+    """A length that is small beside a voxel, whatever its size: `mm`, or the `share` of an edge where that is less."""
+
+    mm: float
+    share: float
+
+    def at(self, edge: float) -> float:
+        """The tolerance in mm for an edge of this many mm."""
+        return min(self.mm, self.share * edge)
+
+    def __str__(self) -> str:
+        return f"{self.mm:g} mm or {self.share:g} of"
+
+
 # Resampling
-SAME_SPACING_TOLERANCE_MM = 1e-3
-"""An axis this close to its target spacing is left as it is, bit for bit."""
+SAME_SPACING_TOLERANCE = Tolerance(1e-3, 1e-3)
+"""An axis whose spacing is this close to its target is left as it is, bit for bit; the share is of its spacing."""
 HALF_TOLERANCE = 1e-4
 """A size this close to a half counts as the half (and rounds to even), so header noise cannot decide it."""
 FLOAT_HALF_TOLERANCE = 1e-9
@@ -47,12 +64,15 @@ TIE_TOLERANCE = 1e-4
 """A nearest-neighbour position within this many voxels of a tie rounds up."""
 
 # Do image and label lie on one grid? Real headers of one scan differ by about 1e-6.
-SPACING_TOLERANCE_MM = 1e-3
-"""Largest difference of spacings."""
+SPACING_TOLERANCE = Tolerance(1e-3, 1e-3)
+"""Largest difference of spacings on one axis; the share is of the image's spacing there."""
 DIRECTION_TOLERANCE = 1e-3
 """Largest difference of direction cosines (0.06 degrees)."""
-ORIGIN_TOLERANCE_MM = 1e-2
-"""Largest distance between the centres of the first voxels."""
+ORIGIN_TOLERANCE = Tolerance(1e-2, 1e-2)
+"""Largest distance between the centres of the first voxels; the share is of the image's smallest spacing."""
+
+SCANNER_SPACING_MM = 0.02
+"""No MR scanner makes voxels with a shorter edge; such a header is likely in metres."""
 
 # Labels
 LABEL_MAX = 32767

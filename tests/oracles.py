@@ -90,7 +90,7 @@ def half_to_even(size: float) -> int:
 def plan_axis(n: int, spacing: float, target: float, grid: str) -> Axis:
     if grid == "itk":
         return Axis(n, max(1, round(round(n * spacing / target, 9))), target / spacing, 0.0)  # 7.49999999999 is 7.5
-    if abs(spacing - target) < 1e-3:
+    if abs(spacing - target) < min(1e-3, 1e-3 * spacing):
         return Axis(n, n, 1.0, 0.0)
     if grid == "nnunet":
         size = max(1, half_to_even(n * spacing / target))

@@ -8,7 +8,7 @@ import numpy as np
 
 from monai_mriprep.dataset.claims import Header
 from monai_mriprep.errors import GeometryError
-from monai_mriprep.types import DIRECTION_TOLERANCE, ORIGIN_TOLERANCE_MM, SPACING_TOLERANCE_MM, GeometryPolicy
+from monai_mriprep.types import DIRECTION_TOLERANCE, ORIGIN_TOLERANCE, SPACING_TOLERANCE, GeometryPolicy
 from monai_mriprep.volume.geometry import Grid, same_grid_problem
 
 if TYPE_CHECKING:
@@ -59,18 +59,22 @@ def check_grids(image: Path | str, image_grid: Grid, label: Path | str, label_gr
     problem = same_grid_problem(image_grid, label_grid)
     if problem is not None:
         msg = (
-            f"image and label differ in {problem} ({_TOLERANCES[problem]})\n"
+            f"image and label differ in {problem} ({_allowed(problem, image_grid)})\n"
             f"  image {image}: {image_grid}\n  label {label}: {label_grid}\n  {_advice(image_grid, label_grid)}"
         )
         raise GeometryError(msg)
 
 
-_TOLERANCES = {
-    "size": "sizes must be equal",
-    "spacing": f"tolerance {SPACING_TOLERANCE_MM:g} mm",
-    "direction": f"tolerance {DIRECTION_TOLERANCE:g} of the direction cosines",
-    "origin": f"tolerance {ORIGIN_TOLERANCE_MM:g} mm",
-}
+def _allowed(problem: str, grid: Grid) -> str:
+    """Give the rule that was broken, and the number that it came to on this grid."""
+    spacings = ", ".join(f"{SPACING_TOLERANCE.at(s):.3g}" for s in grid.spacing)
+    origin = f"{ORIGIN_TOLERANCE.at(min(grid.spacing)):.3g}"
+    return {
+        "size": "sizes must be equal",
+        "spacing": f"tolerance {SPACING_TOLERANCE} the voxel's edge, the smaller; here ({spacings}) mm, z y x",
+        "direction": f"tolerance {DIRECTION_TOLERANCE:g} of the direction cosines",
+        "origin": f"tolerance {ORIGIN_TOLERANCE} the smallest edge, the smaller; here {origin} mm",
+    }[problem]
 
 
 def _advice(image: Grid, label: Grid) -> str:

@@ -76,7 +76,7 @@ class AnisotropyAwareSpacingd(MapTransform, InvertibleTransform):
 
     Images by cubic B-spline, the rest by nearest neighbour in its own number type. The affine is tracked, so a later
     MONAI transform sees the true spacing; ``meta["target_spacing"]`` holds the target (z y x), which differs from it
-    by less than 1e-3 mm on an axis that was left as it is.
+    by less than 1e-3 mm, and less than 1e-3 of it, on an axis that was left as it is.
 
     Parameters
     ----------

@@ -19,9 +19,9 @@ from monai_mriprep.types import (
     DIRECTION_TOLERANCE,
     FLOAT_HALF_TOLERANCE,
     HALF_TOLERANCE,
-    ORIGIN_TOLERANCE_MM,
-    SAME_SPACING_TOLERANCE_MM,
-    SPACING_TOLERANCE_MM,
+    ORIGIN_TOLERANCE,
+    SAME_SPACING_TOLERANCE,
+    SPACING_TOLERANCE,
     GridRule,
     Shape,
     Spacing,
@@ -123,7 +123,7 @@ def round_size(size: float, tolerance: float = HALF_TOLERANCE) -> int:
 def target_grid(source: Grid, target: Spacing, rule: GridRule = "monai") -> Grid:
     """The grid that a volume on `source` is resampled to.
 
-    An axis within `SAME_SPACING_TOLERANCE_MM` of its target is left as it is, except under ``itk``. Otherwise:
+    An axis within `SAME_SPACING_TOLERANCE` of its target is left as it is, except under ``itk``. Otherwise:
 
     ``monai``
         First voxel centres coincide; ``round((N - 1) * s / t + 1)`` voxels; spacing exactly ``t``. This is
@@ -165,7 +165,7 @@ def _target_axis(n: int, spacing: float, target: float, rule: GridRule) -> tuple
     """Size, step and start of one axis; step and start in source voxels."""
     if rule == "itk":
         return round_size(n * spacing / target, FLOAT_HALF_TOLERANCE), target / spacing, 0.0
-    if abs(spacing - target) < SAME_SPACING_TOLERANCE_MM:
+    if abs(spacing - target) < SAME_SPACING_TOLERANCE.at(spacing):
         return n, 1.0, 0.0
     if rule == "monai":
         return round_size((n - 1) * spacing / target + 1), target / spacing, 0.0
@@ -177,10 +177,10 @@ def same_grid_problem(image: Grid, label: Grid) -> str | None:
     """Say in what two grids differ beyond the tolerances of `monai_mriprep.types`, or None."""
     if image.shape != label.shape:
         return "size"
-    if np.abs(np.subtract(image.spacing, label.spacing)).max() > SPACING_TOLERANCE_MM:
+    if any(abs(s - t) > SPACING_TOLERANCE.at(s) for s, t in zip(image.spacing, label.spacing, strict=True)):
         return "spacing"
     if np.abs(image.direction - label.direction).max() > DIRECTION_TOLERANCE:
         return "direction"
-    if np.linalg.norm(image.origin - label.origin) > ORIGIN_TOLERANCE_MM:
+    if np.linalg.norm(image.origin - label.origin) > ORIGIN_TOLERANCE.at(min(image.spacing)):
         return "origin"
     return None

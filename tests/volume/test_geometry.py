@@ -67,7 +67,7 @@ def test_monai_rule_keeps_the_first_centre_and_the_exact_spacing(shape, spacing,
     source = Grid(shape, affine_of(spacing, 10, (1, 2, 3)))
     grid = target_grid(source, target)
     assert np.array_equal(grid.origin, source.origin)
-    expected = [s if abs(s - t) < 1e-3 else t for s, t in zip(source.spacing, target, strict=True)]
+    expected = [s if abs(s - t) < min(1e-3, 1e-3 * s) else t for s, t in zip(source.spacing, target, strict=True)]
     np.testing.assert_allclose(grid.spacing, expected, rtol=1e-14)
 
 
@@ -119,9 +119,38 @@ def test_the_itk_rule_rounds_plainly(spacing, expected):
     assert grid.shape == (expected, 4, 4)
 
 
-def test_an_axis_a_little_farther_from_its_target_is_resampled():
-    grid = target_grid(Grid((9, 30, 40), np.diag([3.0, 1.0011, 0.8, 1])), (3, 1, 0.8))
-    assert grid.spacing[1] == pytest.approx(1.0, abs=1e-12)
+@pytest.mark.parametrize(("spacing", "target"), [(1.0011, 1.0), (0.3, 0.30031), (0.003, 0.003004), (0.0008, 0.0011)])
+def test_an_axis_a_little_farther_from_its_target_is_resampled(spacing, target):
+    grid = target_grid(Grid((9, 30, 40), np.diag([3.0, spacing, 0.8, 1])), (3, target, 0.8))
+    assert grid.spacing[1] == pytest.approx(target, rel=1e-12)
+
+
+@pytest.mark.parametrize(("spacing", "target"), [(0.3, 0.30029), (0.003, 0.003002), (300.0, 300.0009)])
+def test_a_tolerance_is_a_share_of_the_voxel(spacing, target):
+    source = Grid((9, 30, 40), np.diag([3.0, spacing, 0.8, 1]))
+    assert target_grid(source, (3, target, 0.8)) == source
+
+
+@pytest.mark.parametrize("rule", ["monai", "nnunet"])
+def test_a_scan_in_metres_gets_the_grid_of_the_same_scan_in_millimetres(rule):
+    def scan(unit):
+        return target_grid(Grid((22, 80, 90), affine_of((3.3 * unit, 0.9 * unit, 0.9 * unit), 15)), target(unit), rule)
+
+    def target(unit):
+        return (2.2 * unit, 0.6 * unit, 0.9 * unit)
+
+    assert scan(1e-3).shape == scan(1).shape
+    np.testing.assert_allclose(scan(1e-3).affine[:3], scan(1).affine[:3] * 1e-3, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("target", [(1.0, 1.0, 1.0), (2.98, 0.664062, 0.664062), None])
+@pytest.mark.parametrize("scan", SCANS)
+def test_no_axis_of_a_real_scan_is_decided_otherwise_than_by_the_millimetre(shared_data, scan, target):
+    array, affine = read(shared_data / scan)
+    source = Grid(array.shape, affine)
+    target = target or tuple(round(s, 5) for s in source.spacing)
+    left = [bool(column) for column in (target_grid(source, target).affine == source.affine)[:3, :3].all(axis=0)]
+    assert left == [abs(s - t) < 1e-3 for s, t in zip(source.spacing, target, strict=True)]
 
 
 # --- Header noise -----------------------------------------------------------------------------------------------------
@@ -207,3 +236,10 @@ def test_reverse_axes_is_its_own_inverse():
 def test_same_grid_problem_names_what_differs(shape, spacing, degrees, origin, problem):
     grid = Grid((3, 4, 5), affine_of((3, 2, 1), 30, (4, 5, 6)))
     assert same_grid_problem(grid, Grid(shape, affine_of(spacing, degrees, origin))) == problem
+
+
+def test_a_small_voxel_narrows_the_tolerances():
+    """Half a voxel apart, in a dataset whose headers are in metres."""
+    grid = Grid((3, 4, 5), affine_of((0.003, 0.002, 0.001)))
+    assert same_grid_problem(grid, Grid((3, 4, 5), affine_of((0.003, 0.002, 0.001), 0, (0.0005, 0, 0)))) == "origin"
+    assert same_grid_problem(grid, Grid((3, 4, 5), affine_of((0.003, 0.002, 0.0015)))) == "spacing"
