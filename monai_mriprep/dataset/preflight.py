@@ -1,4 +1,4 @@
-"""Do image and label lie on one grid? Answered from their headers, before a voxel is read."""
+"""Do image and label lie on one grid, and is it one of a scanner? Answered from headers, before a voxel is read."""
 
 from __future__ import annotations
 
@@ -8,15 +8,22 @@ import numpy as np
 
 from monai_mriprep.dataset.claims import Header
 from monai_mriprep.errors import GeometryError
-from monai_mriprep.types import DIRECTION_TOLERANCE, ORIGIN_TOLERANCE, SPACING_TOLERANCE, GeometryPolicy
+from monai_mriprep.types import (
+    DIRECTION_TOLERANCE,
+    ORIGIN_TOLERANCE,
+    SCANNER_SPACING_MM,
+    SPACING_TOLERANCE,
+    GeometryPolicy,
+)
 from monai_mriprep.volume.geometry import Grid, same_grid_problem
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-__all__ = ["check_grids", "check_pair"]
+__all__ = ["check_grids", "check_pair", "doubtful_spacing", "doubtful_spacings"]
 
 EXTENT_TOLERANCE_VOXELS = 0.05
 """Two grids whose corners differ less fill the same box."""
@@ -63,6 +70,24 @@ def check_grids(image: Path | str, image_grid: Grid, label: Path | str, label_gr
             f"  image {image}: {image_grid}\n  label {label}: {label_grid}\n  {_advice(image_grid, label_grid)}"
         )
         raise GeometryError(msg)
+
+
+def doubtful_spacing(header: Header) -> str | None:
+    """Say so where a spacing is finer than any MR scanner makes; None where it is not."""
+    if min(header.grid.spacing) >= SCANNER_SPACING_MM:
+        return None
+    shown = ", ".join(f"{value:.4g}" for value in header.grid.spacing)
+    return (
+        f"{header.path}: its spacing ({shown}) mm (z y x) is under {SCANNER_SPACING_MM:g} mm, finer than any MR "
+        "scanner makes; its header is probably in metres: multiply its spacing and origin by 1000"
+    )
+
+
+def doubtful_spacings(headers: Iterable[Header | None]) -> tuple[str, ...]:
+    """One warning for all images of a dataset that `doubtful_spacing` is about, with the first of them; or none."""
+    known = [header for header in headers if header is not None]
+    doubts = [doubt for header in known if (doubt := doubtful_spacing(header)) is not None]
+    return (f"{len(doubts)} of {len(known)} images have a doubtful spacing: {doubts[0]}",) if doubts else ()
 
 
 def _allowed(problem: str, grid: Grid) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from monai_mriprep.dataset.claims import SPACING_RANGE_MM
 from monai_mriprep.dataset.headers import Header, read_header
 from monai_mriprep.dataset.pairing import Pair, Pairing, pair_by_stem
+from monai_mriprep.dataset.preflight import doubtful_spacings
 from monai_mriprep.dataset.statistics import SpacingStatistics, check_axis_order, derive_target
 from monai_mriprep.dataset.volumes import SUFFIXES, find_folders, stem
 from monai_mriprep.errors import DatasetError, StatisticsError, VolumeError
@@ -60,7 +61,8 @@ class Survey:
     def warnings(self) -> tuple[str, ...]:
         """What needs review in the dataset as a whole."""
         orphans = (orphan.reason for orphan in (*self.pairing.unpaired_images, *self.pairing.unpaired_labels))
-        return (*orphans, *sorted_apart(self.pairing), *self.choice.notes, *self.choice.warnings)
+        doubts = doubtful_spacings(self.headers.values())
+        return (*orphans, *sorted_apart(self.pairing), *doubts, *self.choice.notes, *self.choice.warnings)
 
 
 def survey_dataset(root: Path, recipe: Recipe) -> Survey:

@@ -18,7 +18,7 @@ import numpy as np
 
 from monai_mriprep.dataset.headers import Header, read_header
 from monai_mriprep.dataset.pairing import Pair, Pairing, pair_by_stem
-from monai_mriprep.dataset.preflight import check_pair
+from monai_mriprep.dataset.preflight import check_pair, doubtful_spacings
 from monai_mriprep.dataset.statistics import CONTRADICTION, SpacingStatistics
 from monai_mriprep.dataset.target import TargetChoice, choose_target, sorted_apart, statistics_of_headers
 from monai_mriprep.dataset.volumes import DatasetFolders, find_folders
@@ -125,6 +125,7 @@ class _Survey:
             return None, (str(error),)
 
     def warnings(self, choice: TargetChoice | None) -> Iterator[str]:
+        yield from doubtful_spacings(self.headers[pair.image] for pair in self.pairing)
         if choice is None:
             return
         yield from choice.warnings

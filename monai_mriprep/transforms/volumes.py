@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,9 +24,10 @@ from monai_mriprep.dataset.npz import (
     stage_npz,
 )
 from monai_mriprep.dataset.pairing import Pairing, pair_by_stem
+from monai_mriprep.dataset.preflight import doubtful_spacing
 from monai_mriprep.dataset.volumes import stem
 from monai_mriprep.dataset.voxels import read_voxels
-from monai_mriprep.errors import MriprepError, UnpairedError, VoxelError
+from monai_mriprep.errors import MriprepError, MriprepWarning, UnpairedError, VoxelError
 from monai_mriprep.volume.geometry import Grid
 
 if TYPE_CHECKING:
@@ -148,6 +150,8 @@ class LoadVolumed(MapTransform):
         result = dict(data)
         for key in self.key_iterator(result):
             header = read_header(Path(result[key]))
+            if (doubt := doubtful_spacing(header)) is not None:
+                warnings.warn(doubt, MriprepWarning, 2)
             voxels = read_voxels(header)
             if voxels.dtype == np.uint64 and voxels.max() > np.iinfo(np.int64).max:
                 raise VoxelError(header.path, f"the value {voxels.max()} is over that of a 64-bit signed integer")

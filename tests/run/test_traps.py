@@ -10,9 +10,9 @@ import SimpleITK
 
 from monai_mriprep import Recipe, preprocess
 from monai_mriprep.dataset.npz import read_npz
-from monai_mriprep.errors import HeaderError
+from monai_mriprep.errors import HeaderError, MriprepWarning
 from monai_mriprep.run.check import check_dataset
-from tests.oracles import itk_image
+from tests.oracles import itk_image, reference, relative_error
 
 TRAPS = {
     "reversed_label": (
@@ -105,3 +105,41 @@ def test_a_reversed_label_is_where_simpleitk_puts_it(trap, tmp_path):
     found = read_npz(next(tmp_path.glob("out/labelsTr/*.npz"))).array[0]
     np.testing.assert_array_equal(found, SimpleITK.GetArrayFromImage(expected))
     assert np.count_nonzero(found) == np.count_nonzero(SimpleITK.GetArrayFromImage(source)) == 512
+
+
+@pytest.fixture
+def in_metres(synthetic, tmp_path) -> Path:
+    """The synthetic pairs, with headers that give metres for millimetres."""
+    for folder in ("ImagesTr", "LabelsTr"):
+        (tmp_path / "metres" / folder).mkdir(parents=True)
+        for path in (synthetic / folder).glob("1000[12]*"):
+            volume = SimpleITK.ReadImage(str(path))
+            volume.SetSpacing([mm / 1000 for mm in volume.GetSpacing()])
+            volume.SetOrigin([mm / 1000 for mm in volume.GetOrigin()])
+            SimpleITK.WriteImage(volume, str(tmp_path / "metres" / folder / path.name))
+    table = "median_spacing,10th_percentile_spacing\n[0.002 0.001 0.0009],[0.002 0.0009 0.0008]\n"
+    (tmp_path / "metres" / "mri_statistics.csv").write_text(table, encoding="utf-8")
+    return tmp_path / "metres"
+
+
+def test_headers_in_metres_are_warned_of_and_resampled_right(in_metres, tmp_path):
+    with pytest.warns(MriprepWarning, match=r"3 of 3 images.*10001_0001_t2w\.mha.*metres"):
+        summary = preprocess(in_metres, tmp_path / "out", workers=0)
+
+    assert not summary.failed
+    for result in summary.done:
+        assert sum("in metres" in warning for warning in result.warnings) == 2, "the image and the label"
+        image, label = (next((in_metres / f).glob(f"{result.case[:10]}*")) for f in ("ImagesTr", "LabelsTr"))
+        found = read_npz(tmp_path / "out" / "imagesTr" / f"{result.case}.npz")
+        expected = reference(image, label, tuple(found.spacing))
+        assert found.array.shape[1:] == expected.image.shape != SimpleITK.ReadImage(str(image)).GetSize()[::-1]
+        np.testing.assert_allclose(np.linalg.norm(found.affine[:3, :3], axis=0), found.spacing, rtol=1e-9)
+        assert relative_error(found.array[0], expected.image) < 2e-6
+
+
+def test_check_says_so_too(in_metres):
+    (warning,) = (text for text in check_dataset(in_metres).warnings if "metres" in text)
+
+    assert "3 of 3 images" in warning
+    assert "spacing (0.002, 0.0011, 0.0011) mm (z y x)" in warning
+    assert "0.02 mm" in warning
