@@ -28,12 +28,11 @@ from monai_mriprep import (
     CastLabeld,
     LoadVolumed,
     Recipe,
-    SpacingStatistics,
     build_transforms,
+    open_dataset,
     pair_by_stem,
     preprocess,
     restore,
-    target_spacing,
 )
 from monai_mriprep.demo.phantoms import make_demo_dataset
 
@@ -54,10 +53,9 @@ def main() -> None:
     training, held_out = options.folder / "training", options.folder / "held-out"
     make_demo_dataset(training, seed=0)
     make_demo_dataset(held_out, seed=1)
-    target = target_spacing(SpacingStatistics.from_csv(training / "mri_statistics.csv"))
 
     torch.set_num_threads(1)  # so small a network gains nothing from more, and sums keep their order
-    data = training_set(options.mode, training, target)
+    data = training_set(options.mode, training)
     set_determinism(0)
     batches = endless(data)
     first = next(batches)
@@ -67,6 +65,7 @@ def main() -> None:
     print(f"trained for {options.steps} steps, {time.perf_counter() - start:.0f} s since the start")
 
     evaluate = evaluate_offline if options.mode == "offline" else evaluate_on_the_fly
+    target = open_dataset(training).derivation.spacing  # scans of other patients are brought to the same spacing
     scores = [dice(*volumes) for volumes in evaluate(network, held_out, target)]
     names = [*CLASSES[1:], "foreground"]
     for number, score in enumerate(scores):
@@ -79,18 +78,16 @@ def main() -> None:
 # --- Data: the two modes differ in where it comes from, and in nothing else -------------------------------------------
 
 
-def training_set(mode: str, dataset_root: Path, target: tuple[float, float, float]) -> CacheDataset:
+def training_set(mode: str, dataset_root: Path) -> CacheDataset:
     """Preprocessed once, cached; only the crop is drawn anew each time."""
     crop = RandCropByLabelClassesd(KEYS, "label", PATCH, ratios=[1, 1, 2], num_classes=len(CLASSES))
     if mode == "offline":
         output_root = dataset_root.with_name("preprocessed")
-        preprocess(dataset_root, output_root, Recipe(target_spacing=target))
+        preprocess(dataset_root, output_root)
         cases = load_decathlon_datalist(output_root / "dataset.json", data_list_key="training")
         transforms = build_transforms(source="npz", then=[SpatialPadd(KEYS, PATCH), crop])
     else:
-        pairs = pair_by_stem(dataset_root / "ImagesTr", dataset_root / "LabelsTr")
-        cases = [pair.as_dict() for pair in pairs]
-        transforms = build_transforms(target=target, then=[SpatialPadd(KEYS, PATCH), crop])
+        cases, transforms, _ = open_dataset(dataset_root, then=[SpatialPadd(KEYS, PATCH), crop])
     transforms.set_random_state(0)
     return CacheDataset(cases, transforms, progress=False)
 

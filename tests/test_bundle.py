@@ -15,6 +15,7 @@ from monai.bundle.config_parser import ConfigParser
 
 from monai_mriprep import SpacingStatistics, build_transforms, target_spacing
 from monai_mriprep.demo.phantoms import make_demo_dataset
+from monai_mriprep.errors import StatisticsError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*parsing a config file can run arbitrary code")
 
@@ -68,6 +69,29 @@ def test_its_steps_are_those_of_the_default_recipe(parsed, dataset):
         same = expected({"image": item["image"].meta["filename_or_obj"]})["image"]
         assert torch.equal(item["image"].as_tensor(), same.as_tensor())
         assert torch.equal(item["image"].affine, same.affine)
+
+
+@pytest.fixture
+def reversed_table(dataset, tmp_path) -> Path:
+    """The same table with its numbers in x y z order."""
+    table = SpacingStatistics.from_csv(dataset / "mri_statistics.csv")
+    SpacingStatistics(table.median[::-1], table.p10[::-1]).to_csv(tmp_path / "reversed.csv")
+    return tmp_path / "reversed.csv"
+
+
+def test_a_reversed_table_is_refused(parsed, reversed_table):
+    parsed.update({"statistics": str(reversed_table)})
+    with pytest.raises(RuntimeError, match="Failed to evaluate") as refused:
+        parsed.get_parsed_content("preprocessing")
+    assert isinstance(refused.value.__cause__, StatisticsError)
+    assert "the table is in x y z order" in str(refused.value.__cause__)
+
+
+def test_or_read_as_the_axis_order_says(parsed, reversed_table, dataset):
+    parsed.update({"statistics": str(reversed_table), "axis_order": "xyz"})
+    target = target_spacing(SpacingStatistics.from_csv(dataset / "mri_statistics.csv"))
+    spacing = parsed.get_parsed_content("dataset")[0]["image"].meta["target_spacing"]
+    assert tuple(spacing.tolist()) == target
 
 
 def test_it_runs_and_saves_on_the_grid_of_the_scan(parsed, dataset, tmp_path):

@@ -10,7 +10,6 @@ import torch
 from monai.bundle.config_parser import ConfigParser
 from monai.data.utils import list_data_collate
 
-from monai_mriprep.dataset.statistics import SpacingStatistics, target_spacing
 from monai_mriprep.demo.phantoms import make_demo_dataset
 
 ROOT = Path(__file__).parents[1]
@@ -29,10 +28,7 @@ def example():
 @pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
 def test_both_modes_give_the_same_batches_bit_for_bit(example, tmp_path):
     make_demo_dataset(tmp_path / "training")
-    target = target_spacing(SpacingStatistics.from_csv(tmp_path / "training" / "mri_statistics.csv"))
-    offline, on_the_fly = (
-        example.training_set(mode, tmp_path / "training", target) for mode in ("offline", "on-the-fly")
-    )
+    offline, on_the_fly = (example.training_set(mode, tmp_path / "training") for mode in ("offline", "on-the-fly"))
     assert len(offline) == len(on_the_fly) == 6
     for first in (0, 2, 4):
         batches = [list_data_collate([data[first], data[first + 1]]) for data in (offline, on_the_fly)]

@@ -13,7 +13,13 @@ from monai_mriprep.dataset.claims import SPACING_RANGE_MM
 from monai_mriprep.dataset.headers import Header, read_header
 from monai_mriprep.dataset.pairing import Pair, Pairing, pair_by_stem
 from monai_mriprep.dataset.preflight import doubtful_spacings
-from monai_mriprep.dataset.statistics import SpacingStatistics, check_axis_order, derive_target
+from monai_mriprep.dataset.statistics import (
+    AxisOrder,
+    SpacingStatistics,
+    check_axis_order,
+    derive_target,
+    statistics_of,
+)
 from monai_mriprep.dataset.volumes import SUFFIXES, find_folders, stem
 from monai_mriprep.errors import DatasetError, StatisticsError, VolumeError
 from monai_mriprep.recipe import Recipe
@@ -25,6 +31,7 @@ __all__ = [
     "Survey",
     "TargetChoice",
     "choose_target",
+    "read_table",
     "sorted_apart",
     "statistics_of_headers",
     "survey_dataset",
@@ -157,6 +164,33 @@ def choose_target(root: Path, recipe: Recipe, pairing: Pairing, headers: Headers
         check_axis_order(table, statistics_of_headers(pairing, headers).median, str(path))
     derived = derive_target(table)
     return TargetChoice(derived.spacing, f"{derived.text} (from {path})", table, warnings=derived.warnings)
+
+
+def read_table(
+    path: str | Path, images: Iterable[Path], row: int | None = None, axis_order: AxisOrder | None = None
+) -> SpacingStatistics:
+    """Read a table of spacings and, unless its axis order is given, compare it with the headers of images.
+
+    Parameters
+    ----------
+    path
+        The table, as `SpacingStatistics.from_csv` reads it.
+    images
+        Scans to compare with, of the dataset that the table is of, or like it.
+    row, axis_order
+        As in `SpacingStatistics.from_csv`.
+
+    Raises
+    ------
+    StatisticsError
+        If the table is malformed, or contradicts the scans as it is and fits them in x y z order.
+    HeaderError
+        If the header of an image is not valid.
+    """
+    table = SpacingStatistics.from_csv(path, row, axis_order)
+    if axis_order is None:
+        check_axis_order(table, statistics_of(images).median, str(path))
+    return table
 
 
 def statistics_of_headers(pairing: Pairing, headers: Headers) -> SpacingStatistics:
