@@ -1,12 +1,15 @@
 """Measure every figure that docs/recipe.md quotes, and print them as the tables that stand there.
 
-Usage: ``python docs/measure_recipe.py``. It takes 20 seconds, and needs the real scans in ``../shared/data`` beside the
-project. A test compares the page with what this prints.
+Usage: ``python docs/measure_recipe.py``. It takes 20 seconds. The figures of the page are those of the real scans in
+``../shared/data`` beside the project, and a test compares the two. Without the scans, phantoms of the same names and
+geometry stand in: the tables are the same, their figures are not.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
 import sys
 import tempfile
 import warnings
@@ -43,7 +46,8 @@ from monai_mriprep.volume.intensity import foreground_moments, standardize
 from monai_mriprep.volume.labels import cast_label
 from monai_mriprep.volume.resample import apply_plan, plan_resampling
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+ROOT = Path(__file__).resolve().parents[1]
+REAL_SCANS = ROOT.parent / "shared" / "data"
 FETAL, FETAL_2, CORD, NECK, BRAIN, ABDOMEN = (
     "20001_0001_t2w",
     "20001_0002_t2w",
@@ -61,14 +65,28 @@ Row = Sequence[object]
 # --- Helpers ----------------------------------------------------------------------------------------------------------
 
 
+@lru_cache
+def scans() -> Path:
+    """Find the real scans, or write what stands in for them into a folder that goes when the program ends."""
+    if REAL_SCANS.is_dir():
+        return REAL_SCANS
+    sys.stderr.write(f"the real scans are not here ({REAL_SCANS}): these are figures of phantoms, not the page's\n")
+    sys.path.append(str(ROOT))
+    from tests.phantoms import write_stand_ins
+
+    folder = Path(tempfile.mkdtemp(prefix="mriprep-phantoms-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return write_stand_ins(folder)
+
+
 def image_file(case: str) -> Path:
     """Find the scan of a case of the dataset `mixed`."""
-    return DATA / "mixed" / "ImagesTr" / f"{case}.mha"
+    return scans() / "mixed" / "ImagesTr" / f"{case}.mha"
 
 
 def label_file(case: str) -> Path:
     """Find its label."""
-    return DATA / "mixed" / "LabelsTr" / f"{case.rpartition('_')[0]}_seg.mha"
+    return scans() / "mixed" / "LabelsTr" / f"{case.rpartition('_')[0]}_seg.mha"
 
 
 @lru_cache
@@ -154,7 +172,7 @@ def pairing() -> Iterator[Row]:
 
 def axis_order() -> Iterator[Row]:
     """Show the table of `anisotropic` as it is, and with its numbers reversed."""
-    folder = DATA / "anisotropic"
+    folder = scans() / "anisotropic"
     headers = statistics_of(pair_by_stem(folder / "ImagesTr", folder / "LabelsTr")).median
     right = SpacingStatistics.from_csv(folder / "mri_statistics.csv")
     wrong = SpacingStatistics(right.median[::-1], right.p10[::-1])
@@ -173,7 +191,7 @@ def axis_order() -> Iterator[Row]:
 
 def target_rule() -> Iterator[Row]:
     """Compare the rule's target for `mixed` with the plain median, on the isotropic cord."""
-    statistics = SpacingStatistics.from_csv(DATA / "mixed" / "mri_statistics.csv")
+    statistics = SpacingStatistics.from_csv(scans() / "mixed" / "mri_statistics.csv")
     source, label = grid(image_file(CORD)), voxels(label_file(CORD))
     for name, target in (("plain median", statistics.median), ("the rule", target_spacing(statistics))):
         slices = target_grid(source, target).shape[0]
@@ -183,7 +201,7 @@ def target_rule() -> Iterator[Row]:
 
 def geometry() -> Iterator[Row]:
     """Ask real pairs, good and bad, whether image and label lie on one grid."""
-    pairs = pair_by_stem(DATA / "mixed" / "ImagesTr", DATA / "mixed" / "LabelsTr")
+    pairs = pair_by_stem(scans() / "mixed" / "ImagesTr", scans() / "mixed" / "LabelsTr")
     good = [(grid(pair.image), grid(pair.label)) for pair in pairs]
     apart = max(float(np.abs(image.affine - label.affine).max()) for image, label in good)
     agree = all(same_grid_problem(image, label) is None for image, label in good)
@@ -193,8 +211,8 @@ def geometry() -> Iterator[Row]:
         ("stale_label", "ProstateX-0000_0000.nii.gz", "ProstateX-0000.nii.gz"),
     ):
         files: dict[Hashable, Any] = {
-            "image": str(DATA / "traps" / trap / image),
-            "label": str(DATA / "traps" / trap / label),
+            "image": str(scans() / "traps" / trap / image),
+            "label": str(scans() / "traps" / trap / label),
         }
         data = LoadVolumed(["image", "label"])(files)
         moved = MatchGeometryd(geometry="resample_label")(data)["label"].as_tensor() > 0
@@ -491,9 +509,6 @@ SECTIONS: dict[Callable[[], Iterator[Row]], Callable[[Iterator[Row]], list[str]]
 
 def main() -> int:
     """Print every table, each under the name of its function."""
-    if not DATA.is_dir():
-        sys.stderr.write(f"error: the real scans are not here: {DATA}; nothing is measured\n")
-        return 2
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for section, lines in SECTIONS.items():

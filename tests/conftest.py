@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ import torch
 from hypothesis import settings
 
 from tests.oracles import write_dataset
+from tests.phantoms import write_stand_ins
 
-SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+SHARED_DATA = Path(os.environ.get("MRIPREP_SCANS", Path(__file__).parents[2] / "shared" / "data"))
+"""The real scans; ``MRIPREP_SCANS=none make test`` tests as somebody who has none."""
 
 settings.register_profile("frugal", max_examples=25, deadline=None, derandomize=True)
 settings.load_profile("frugal")
@@ -18,10 +21,16 @@ settings.load_profile("frugal")
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real scans, which stands beside the project and is not part of it."""
+    """The folder of real scans, which stands beside the project; for figures of theirs, which phantoms do not have."""
     if not SHARED_DATA.is_dir():
         pytest.skip(f"the real scans are not here: {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def scans(tmp_path_factory) -> Path:
+    """The real scans; where they are absent, phantoms with their names and geometry, so that no claim goes untested."""
+    return SHARED_DATA if SHARED_DATA.is_dir() else write_stand_ins(tmp_path_factory.mktemp("scans"))
 
 
 @pytest.fixture(scope="session")

@@ -14,9 +14,6 @@ import pytest
 
 from monai_mriprep.dataset.write import write_metaimage
 
-SHARED = Path(__file__).parents[2] / "shared" / "data"
-needs_scans = pytest.mark.skipif(not SHARED.exists(), reason="the real scans of ../shared/data are not there")
-
 TABLE = "median_spacing,10th_percentile_spacing\n"
 PRE_FLIGHT_SECONDS = 2.0
 
@@ -45,9 +42,8 @@ def dataset(tmp_path: Path) -> Path:
     return root
 
 
-@needs_scans
-def test_run_on_the_mixed_scans(tmp_path: Path) -> None:
-    result = cli("run", SHARED / "mixed", tmp_path / "out", "--workers", 2)
+def test_run_on_the_mixed_scans(scans: Path, tmp_path: Path) -> None:
+    result = cli("run", scans / "mixed", tmp_path / "out", "--workers", 2)
     assert result.returncode == 0, result.stderr
     warnings = [line for line in result.stderr.splitlines() if line.startswith("warning")]
     assert len(warnings) == 1
@@ -152,10 +148,9 @@ def assert_refused(out: Path, file: str, named: str, *arguments: object) -> None
     assert seconds < PRE_FLIGHT_SECONDS
 
 
-@needs_scans
-def test_check_answers_at_once(tmp_path: Path) -> None:
+def test_check_answers_at_once(scans: Path) -> None:
     before = children_seconds()
-    result = cli("check", SHARED / "mixed")
+    result = cli("check", scans / "mixed")
     assert children_seconds() - before < PRE_FLIGHT_SECONDS
     assert result.returncode == 1
     assert result.stderr == ""

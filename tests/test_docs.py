@@ -16,6 +16,7 @@ import pytest
 
 from monai_mriprep import load_recipe
 from monai_mriprep.demo.phantoms import make_demo_dataset
+from tests.conftest import SHARED_DATA
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -152,11 +153,17 @@ def measure_recipe():
     return module
 
 
-def test_the_figures_of_the_page_are_those_measured(measure_recipe, shared_data, capsys):
+def test_the_tables_of_the_page_are_measured_and_so_are_its_figures(measure_recipe, scans, monkeypatch, capsys):
+    monkeypatch.setattr(measure_recipe, "scans", lambda: scans)
     assert measure_recipe.main() == 0
     measured = tables(capsys.readouterr().out)
     quoted = tables((ROOT / "docs" / "recipe.md").read_text(encoding="utf-8"))
     assert list(quoted) == list(measured)
+    for name, rows in measured.items():
+        assert rows[0] == quoted[name][0]
+        assert [row.count("|") for row in rows] == [row.count("|") for row in quoted[name]], name
+    if scans != SHARED_DATA:
+        pytest.skip(f"the figures are those of the real scans, which are not here: {SHARED_DATA}")
     for name, rows in measured.items():
         assert [NUMBER.sub("#", row) for row in quoted[name]] == [NUMBER.sub("#", row) for row in rows], name
         assert_close(quoted[name], rows, name)
@@ -177,7 +184,11 @@ def assert_close(quoted: list[str], measured: list[str], name: str) -> None:
             ), f"{name}: {row} is now {other}"
 
 
-def test_without_the_scans_the_script_says_so(measure_recipe, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(measure_recipe, "DATA", tmp_path / "absent")
-    assert measure_recipe.main() == 2
-    assert "absent" in capsys.readouterr().err
+def test_without_the_scans_the_script_measures_phantoms_and_says_so(measure_recipe, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(measure_recipe, "REAL_SCANS", tmp_path / "absent")
+    monkeypatch.setattr("tests.phantoms.write_stand_ins", lambda folder: folder / "phantoms")
+    try:
+        assert measure_recipe.scans.__wrapped__().name == "phantoms"
+    finally:
+        sys.path.remove(str(ROOT))
+    assert "not here" in capsys.readouterr().err

@@ -1,13 +1,9 @@
-"""Builders of MetaImage files, honest and lying, and the real scans beside the project."""
+"""Builders of MetaImage files, honest and lying."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-
-SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 HONEST = {
     "ObjectType": "Image",
@@ -35,10 +31,3 @@ def write_mha(tmp_path):
         return path
 
     return write
-
-
-@pytest.fixture
-def shared_data():
-    if not SHARED_DATA.is_dir():
-        pytest.skip(f"no real scans at {SHARED_DATA}")
-    return SHARED_DATA

@@ -66,16 +66,16 @@ REAL = ["mixed/*/*.mha", "anisotropic/*/*.mha", "traps/axis_codes/*", "traps/*/P
 
 
 @pytest.mark.parametrize("pattern", REAL)
-def test_real_scans_are_read_as_itk_reads_them(shared_data, pattern):
-    paths = sorted(shared_data.glob(pattern))
+def test_real_scans_are_read_as_itk_reads_them(scans, pattern):
+    paths = sorted(scans.glob(pattern))
 
     assert paths
     for path in paths:
         assert_same_as_itk(path, 1e-4 if ".nii" in path.name else 1e-9)
 
 
-def test_real_nifti_geometry_is_nibabels(shared_data):
-    for path in shared_data.glob("traps/*/*.nii.gz"):
+def test_real_nifti_geometry_is_nibabels(scans):
+    for path in scans.glob("traps/*/*.nii.gz"):
         if path.parent.name != "four_d":
             affine = reverse_axes(nibabel.load(path).affine)
             np.testing.assert_array_equal(read_header(path).grid.affine, affine)

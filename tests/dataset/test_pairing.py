@@ -247,8 +247,8 @@ def test_a_missing_folder_is_named(folders, tmp_path):
 @pytest.mark.parametrize(
     ("dataset", "pairs", "orphans"), [("mixed", 8, ["20008_0001_t2star.mha"]), ("anisotropic", 3, [])]
 )
-def test_real_datasets(shared_data, dataset, pairs, orphans):
-    pairing = pair_by_stem(shared_data / dataset / "ImagesTr", shared_data / dataset / "LabelsTr")
+def test_real_datasets(scans, dataset, pairs, orphans):
+    pairing = pair_by_stem(scans / dataset / "ImagesTr", scans / dataset / "LabelsTr")
 
     assert len(pairing) == pairs
     assert [orphan.path.name for orphan in pairing.unpaired_images] == orphans

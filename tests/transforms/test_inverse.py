@@ -45,8 +45,8 @@ def there_and_back(label: MetaTensor, target: tuple[float, ...], rule: str = "mo
 @pytest.mark.parametrize("factor", [0.8, 2.3], ids="factor {}".format)
 @pytest.mark.parametrize("rule", ["monai", "nnunet", "itk"])
 @pytest.mark.parametrize("scan", SCANS)
-def test_every_scan_comes_back(shared_data, scan, rule, factor):
-    grid = grid_of(LoadVolumed(["image"])({"image": str(shared_data / scan)})["image"])
+def test_every_scan_comes_back(scans, scan, rule, factor):
+    grid = grid_of(LoadVolumed(["image"])({"image": str(scans / scan)})["image"])
     label = blob(grid)
     back = there_and_back(label, tuple(factor * s for s in grid.spacing), rule)
     assert grid_of(back) == grid

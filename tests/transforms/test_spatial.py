@@ -122,10 +122,10 @@ def test_a_label_on_another_grid_is_refused():
         AnisotropyAwareSpacingd(BOTH, target=TARGET)(case(AFFINE, affine_of(SPACING, 12, (40, -50, 60.1))))
 
 
-def test_whatever_the_order_of_its_axes_a_head_is_the_same_head(shared_data):
+def test_whatever_the_order_of_its_axes_a_head_is_the_same_head(scans):
     """One scan under five axis codes, each resampled to half its spacing, turned to RAS by nibabel."""
     turned = {}
-    for path in sorted((shared_data / "traps" / "axis_codes").iterdir()):
+    for path in sorted((scans / "traps" / "axis_codes").iterdir()):
         volume = LoadVolumed("image")({"image": str(path)})["image"]
         target = volume.pixdim.numpy() / 2  # of each axis: the same world spacing, permuted
         found = AnisotropyAwareSpacingd("image", target=target)({"image": volume})["image"]

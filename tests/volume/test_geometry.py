@@ -159,8 +159,8 @@ def test_no_axis_of_a_real_scan_is_decided_otherwise_than_by_the_millimetre(shar
 @pytest.mark.parametrize("rule", ["monai", "nnunet"])
 @pytest.mark.parametrize("target", [(1.0, 1.0, 1.0), (2.98, 0.664062, 0.664062), (0.7, 1.3, 1.9)])
 @pytest.mark.parametrize("scan", SCANS)
-def test_noise_in_a_real_header_changes_nothing(shared_data, scan, target, rule):
-    array, affine = read(shared_data / scan)
+def test_noise_in_a_real_header_changes_nothing(scans, scan, target, rule):
+    array, affine = read(scans / scan)
     clean = target_grid(Grid(array.shape, affine), target, rule)
     for seed in range(8):
         changed = target_grid(Grid(array.shape, noisy(affine, seed)), target, rule)
