@@ -15,8 +15,9 @@ from monai_mriprep.cli.options import (
     OutputRoot,
     Settings,
     Workers,
-    parse_size,
-    recipe_of,
+    configured,
+    memory_size,
+    required,
 )
 from monai_mriprep.cli.show import ATTENTION, COULD_NOT_START, OK, log, log_redone, progress, summarize, warn
 from monai_mriprep.errors import MriprepError
@@ -35,8 +36,11 @@ app = typer.Typer(
 
 @app.command()
 def run(
-    dataset_root: DatasetRoot,
-    output_root: OutputRoot,
+    dataset_root: DatasetRoot = None,
+    output_root: Annotated[
+        Path | None,
+        typer.Argument(help="Folder of the preprocessed dataset.", show_default="run.output of the config"),
+    ] = None,
     config: Config = None,
     settings: Settings = None,
     workers: Workers = None,
@@ -48,31 +52,34 @@ def run(
     from monai_mriprep.run.plan import plan_run
     from monai_mriprep.run.session import RunSummary, open_session
 
-    memory = parse_size(max_memory)
-    plan = plan_run(dataset_root, output_root, recipe_of(config, settings))
+    given = {"dataset": dataset_root, "output": output_root, "workers": workers, "max_memory": memory_size(max_memory)}
+    recipe, job = configured(config, settings, **given)
+    dataset, output = required(job.dataset, "DATASET_ROOT", "dataset"), required(job.output, "OUTPUT_ROOT", "output")
+    plan = plan_run(dataset, output, recipe)
     with open_session(plan, overwrite) as session:
         warn(session.warnings)
         log(plan.derivation)
         log_redone(session.decisions)
         if not session.todo:
-            return summarize(RunSummary(output_root, skipped=session.skipped, warnings=session.warnings))
+            return summarize(RunSummary(output, skipped=session.skipped, warnings=session.warnings))
 
         from monai_mriprep.run.preprocess import execute  # loads MONAI, which takes seconds
 
         with progress() as observe:
-            summary = execute(session, workers, fail_fast, memory, observe)
+            summary = execute(session, job.workers, fail_fast, job.max_memory, observe)
         return summarize(summary)  # on stdout, which the bar would take to stderr
 
 
 @app.command()
 def check(
-    dataset_root: DatasetRoot,
+    dataset_root: DatasetRoot = None,
     config: Config = None,
     settings: Settings = None,
     voxels: Annotated[bool, typer.Option("--voxels", help="Read all voxels, too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
     output_root: Annotated[
-        Path | None, typer.Option("--output-root", help="Where the run would write.", show_default="current folder")
+        Path | None,
+        typer.Option("--output-root", help="Where the run would write.", show_default="run.output, or here"),
     ] = None,
     workers: Workers = None,
 ) -> int:
@@ -83,7 +90,9 @@ def check(
     from monai_mriprep.report.text import check_json, check_text
     from monai_mriprep.run.check import check_dataset
 
-    report = check_dataset(dataset_root, recipe_of(config, settings), voxels, workers, output_root)
+    recipe, job = configured(config, settings, dataset=dataset_root, output=output_root, workers=workers)
+    dataset = required(job.dataset, "DATASET_ROOT", "dataset")
+    report = check_dataset(dataset, recipe, voxels, job.workers, job.output)
     typer.echo(json.dumps(check_json(report), indent=2) if as_json else "\n".join(check_text(report)))
     return {"ready": OK, "attention": ATTENTION, "impossible": COULD_NOT_START}[report.status]
 
@@ -104,7 +113,7 @@ def verify(output_root: OutputRoot, workers: Workers = None) -> int:
 
 @app.command()
 def stats(
-    dataset_root: DatasetRoot,
+    dataset_root: DatasetRoot = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the table to this file.")] = None,
     config: Config = None,
     settings: Settings = None,
@@ -114,8 +123,9 @@ def stats(
     from monai_mriprep.dataset.statistics import derive_target, statistics_of
     from monai_mriprep.dataset.volumes import find_folders
 
-    folders = find_folders(dataset_root)
-    pairing = pair_by_stem(folders.images, folders.labels, recipe_of(config, settings).pattern)
+    recipe, job = configured(config, settings, dataset=dataset_root)
+    folders = find_folders(required(job.dataset, "DATASET_ROOT", "dataset"))
+    pairing = pair_by_stem(folders.images, folders.labels, recipe.pattern)
     warn(orphan.reason for orphan in (*pairing.unpaired_images, *pairing.unpaired_labels))
     statistics = statistics_of(pairing)
     derived = derive_target(statistics)

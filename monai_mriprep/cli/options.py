@@ -10,15 +10,30 @@ import typer
 from monai_mriprep.errors import RecipeError
 
 if TYPE_CHECKING:
-    from monai_mriprep.recipe import Recipe
+    from monai_mriprep.recipe import Recipe, RunSettings
 
-__all__ = ["Config", "DatasetRoot", "MaxMemory", "OutputRoot", "Settings", "Workers", "parse_size", "recipe_of"]
+__all__ = [
+    "Config",
+    "DatasetRoot",
+    "MaxMemory",
+    "OutputRoot",
+    "Settings",
+    "Workers",
+    "configured",
+    "memory_size",
+    "required",
+]
 
-DatasetRoot = Annotated[Path, typer.Argument(help="Folder with ImagesTr and LabelsTr.", show_default=False)]
+DatasetRoot = Annotated[
+    Path | None,
+    typer.Argument(help="Folder with ImagesTr and LabelsTr.", show_default="run.dataset of the config"),
+]
 OutputRoot = Annotated[Path, typer.Argument(help="Folder of the preprocessed dataset.", show_default=False)]
-Config = Annotated[Path | None, typer.Option("--config", "-c", help="Recipe, a YAML file.", show_default="built in")]
+Config = Annotated[
+    Path | None, typer.Option("--config", "-c", help="YAML file: a recipe, and a section run.", show_default="built in")
+]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the recipe; repeatable.")
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the file; repeatable.")
 ]
 Workers = Annotated[
     int | None, typer.Option("--workers", "-w", min=0, help="Processes; 0 works in this one.", show_default="all cores")
@@ -29,25 +44,30 @@ MaxMemory = Annotated[
 ]
 
 
-def recipe_of(config: Path | None, settings: list[str] | None) -> Recipe:
-    """The recipe of the file, or the built-in one, with single keys changed."""
-    from monai_mriprep.recipe import load_recipe
+def configured(
+    config: Path | None, settings: list[str] | None, **given: str | int | Path | None
+) -> tuple[Recipe, RunSettings]:
+    """The recipe, and what the file says of the run; what is given on the command line wins."""
+    from monai_mriprep.recipe import load_config
 
-    return load_recipe(config, settings or ())
+    recipe, run = load_config(config, settings or ())
+    return recipe, run.model_copy(update={key: value for key, value in given.items() if value is not None})
 
 
-def parse_size(size: str | None) -> int | None:
-    """Parse ``12G``, ``900M`` or a number of bytes; 1K is 1024."""
-    if size is None:
-        return None
-    number, unit = size.strip().upper().removesuffix("IB").removesuffix("B"), 1
-    if number[-1:] in "KMGT" and number:
-        number, unit = number[:-1], 1024 ** (1 + "KMGT".index(number[-1]))
-    try:
-        value = int(float(number) * unit)
-    except (ValueError, OverflowError):
-        value = 0
-    if value <= 0:
-        msg = f"--max-memory {size}: expected a size such as 12G or 900M"
+def required(place: str | Path | None, argument: str, key: str) -> Path:
+    """A folder that the command line or the file must name."""
+    if place is None:
+        msg = f"Missing argument {argument}: give it, or set run.{key} in the file of --config"
         raise RecipeError(msg)
-    return value
+    return Path(place)
+
+
+def memory_size(text: str | None) -> int | None:
+    """Bytes of ``--max-memory``."""
+    from monai_mriprep.recipe.run_settings import parse_size
+
+    try:
+        return None if text is None else parse_size(text)
+    except ValueError:
+        msg = f"--max-memory {text}: expected a size such as 12G or 900M"
+        raise RecipeError(msg) from None

@@ -9,6 +9,7 @@ Numbers that come in threes are in array axis order z, y, x; spacings are in mil
 """
 
 from monai_mriprep.recipe.model import Normalization, Recipe
-from monai_mriprep.recipe.reading import load_recipe
+from monai_mriprep.recipe.reading import load_config, load_recipe
+from monai_mriprep.recipe.run_settings import RunSettings
 
-__all__ = ["Normalization", "Recipe", "load_recipe"]
+__all__ = ["Normalization", "Recipe", "RunSettings", "load_config", "load_recipe"]

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     ValidationInfo,
@@ -21,20 +18,16 @@ from pydantic import (
 
 from monai_mriprep.errors import RecipeError
 from monai_mriprep.recipe.presets import PRESETS, under_users_keys
+from monai_mriprep.recipe.run_settings import RUN_KEYS
+from monai_mriprep.recipe.sections import Section, Sections, explanation, facts_of, keys_of
 from monai_mriprep.types import Boundary, Foreground, GeometryPolicy, GridRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pydantic.config import JsonDict
-    from pydantic_core import ErrorDetails
 
-__all__ = ["PLAIN_NUMBER", "Normalization", "Recipe", "all_keys", "shown"]
-
-PLAIN_NUMBER = re.compile(r"[-+]?(0|[1-9]\d{0,17}|(\d+\.\d*|\.\d+)([eE][-+]\d+)?|\.inf|\.nan)", re.IGNORECASE)
-"""Numbers that mean the same to a person and to YAML 1.1, which also has octal, base 60 and underscores."""
-_BARE_EXPONENT = re.compile(r"([-+]?\d+)(\.\d*)?[eE]([-+]?)(\d+)")
-"""Numbers that a person writes and YAML 1.1 takes for text: it wants a point and a signed exponent."""
+__all__ = ["Normalization", "Recipe", "all_keys"]
 
 
 def _key(default: Any, what: str, allowed: str, *, voxels: bool, since: str = "0.1.0") -> Any:
@@ -55,11 +48,7 @@ Millimetres = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 SplineOrder = Annotated[int, Field(ge=0, le=3)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
-
-
-class Normalization(_Section):
+class Normalization(Section):
     """How intensities are normalised; see the keys' descriptions."""
 
     foreground: Foreground = _key(
@@ -72,7 +61,7 @@ class Normalization(_Section):
     )
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """What is done to every case.
 
     Every key has a default; the defaults are the published recipe. ``Recipe.model_fields[key].description`` says what
@@ -211,7 +200,9 @@ class Recipe(_Section):
         try:
             return handler(under_users_keys(data))
         except ValidationError as error:
-            raise RecipeError(_explanation(error, data, info.context or {})) from None
+            places = info.context or {}  # empty for a recipe made in Python, which has no section `run`
+            explained = explanation(error, data, places, _SECTIONS, also=RUN_KEYS if places else ())
+            raise RecipeError(explained) from None
 
     @property
     def orders(self) -> tuple[int, int, int]:
@@ -222,7 +213,9 @@ class Recipe(_Section):
         """Keys with another value than the default that pair files or derive the target: they need the dataset."""
         fields = type(self).model_fields
         asking = (
-            key for key in fields if not _extra(type(self), key)["voxels"] and getattr(self, key) != fields[key].default
+            key
+            for key in fields
+            if not facts_of(type(self), key)["voxels"] and getattr(self, key) != fields[key].default
         )
         return tuple(key for key in asking if key not in ("preset", "target_spacing"))
 
@@ -254,99 +247,21 @@ class Recipe(_Section):
     __str__ = __repr__
 
 
-def _voxel_keys(section: _Section) -> dict[str, Any]:
+def _voxel_keys(section: Section) -> dict[str, Any]:
     """The keys that change voxels: those of 0.1.0, and later ones that differ from their default."""
     values = section.model_dump(mode="json")
     for key, info in type(section).model_fields.items():
-        facts, value = _extra(type(section), key), getattr(section, key)
+        facts, value = facts_of(type(section), key), getattr(section, key)
         if not facts["voxels"] or (facts["since"] != "0.1.0" and value == info.default):
             del values[key]
-        elif isinstance(value, _Section):
+        elif isinstance(value, Section):
             values[key] = _voxel_keys(value)
     return values
 
 
-def _extra(model: type[BaseModel], key: str) -> dict[str, Any]:
-    """Look up what `_key` stored beside a key."""
-    extra = model.model_fields[key].json_schema_extra
-    return dict(extra) if isinstance(extra, dict) else {}
-
-
-def _explanation(error: ValidationError, data: object, places: dict[str, str]) -> str:
-    """All problems, one line for each key, each with its place."""
-    details: dict[tuple[str, ...], list[ErrorDetails]] = {}
-    for detail in error.errors(include_url=False):
-        details.setdefault(_key_path(detail), []).append(detail)
-    lines = [f"{_place(places, path)}: {_problem(path, found, data)}" for path, found in details.items()]
-    return lines[0] if len(lines) == 1 else f"{len(lines)} problems\n  " + "\n  ".join(lines)
-
-
-def _key_path(detail: ErrorDetails) -> tuple[str, ...]:
-    """Name the key that an error is about, without pydantic's steps into unions and tuples."""
-    path = tuple(str(part) for part in detail["loc"])
-    if detail["type"] in ("extra_forbidden", "invalid_key"):
-        return path[: 1 + (path[0] == "normalization")]
-    return path[: 2 if path[:1] == ("normalization",) else 1]
-
-
-def _place(places: dict[str, str], path: tuple[str, ...]) -> str:
-    """Where a key, or the nearest section around it, was set."""
-    for depth in range(len(path), -1, -1):
-        if (place := places.get(".".join(path[:depth]))) is not None:
-            return place
-    return "recipe"
-
-
-def _problem(path: tuple[str, ...], details: list[ErrorDetails], data: object) -> str:
-    """Name the key, what was found, what is allowed."""
-    if not path:
-        return f"must be a mapping of keys to values, not {shown(data)}; the keys are {', '.join(all_keys())}"
-    name = ".".join(path)
-    if details[0]["type"] in ("extra_forbidden", "invalid_key"):
-        return _unknown_key(name)
-    value = _at(data, path)
-    allowed = _extra(Normalization if len(path) == 2 else Recipe, path[-1]).get("allowed", "")
-    if (reason := details[0].get("ctx", {}).get("error")) is not None:
-        return f"{name}: {shown(value)} {reason}; it must be {allowed}"
-    numeric = any(detail["type"] in ("float_type", "int_type") for detail in details)
-    return f"{name}: must be {allowed}; not {shown(value)}{_number_hint(value) if numeric else ''}"
-
-
-def _unknown_key(name: str) -> str:
-    """Say that a key is unknown, with the nearest one and all of them."""
-    keys = all_keys()
-    asked = name.lower().replace("-", "_").strip()
-    near = difflib.get_close_matches(asked, keys, n=1, cutoff=0.55)
-    near = near or [key for key in keys if "." in key and key.rpartition(".")[2] == asked]
-    guess = f"did you mean {near[0]}? The" if near else "the"
-    return f"{shown(name)} is not a key of the recipe; {guess} keys are {', '.join(keys)}"
-
-
 def all_keys() -> list[str]:
     """Every key that takes a value, dotted where it is in a section."""
-    flat = [key for key in Recipe.model_fields if key != "normalization"]
-    return flat + [f"normalization.{key}" for key in Normalization.model_fields]
+    return keys_of(_SECTIONS)
 
 
-def _at(data: object, path: tuple[str, ...]) -> object:
-    """Look up the value under a path, as it was given."""
-    for part in path:
-        data = data.get(part) if isinstance(data, dict) else getattr(data, part, None)
-    return data
-
-
-def _number_hint(value: object) -> str:
-    """Say how to write the text that was meant as a number."""
-    for item in value if isinstance(value, (list, tuple)) else [value]:
-        if isinstance(item, str) and (match := _BARE_EXPONENT.fullmatch(item)):
-            whole, decimals, sign, exponent = match.groups()
-            return f" (YAML takes {item} for text: write {whole}{decimals or '.0'}e{sign or '+'}{exponent})"
-        if isinstance(item, str) and PLAIN_NUMBER.fullmatch(item):
-            return f" (remove the quotes around {item})"
-    return ""
-
-
-def shown(value: object, limit: int = 100) -> str:
-    """Write a value for a message: on one line and not too long."""
-    text = repr(value)
-    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+_SECTIONS: Sections = {(): Recipe, ("normalization",): Normalization}

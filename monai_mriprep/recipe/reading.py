@@ -12,9 +12,11 @@ from typing import Any
 import yaml
 
 from monai_mriprep.errors import RecipeError
-from monai_mriprep.recipe.model import PLAIN_NUMBER, Recipe, all_keys, shown
+from monai_mriprep.recipe.model import Recipe, all_keys
+from monai_mriprep.recipe.run_settings import RUN_KEYS, RunSettings
+from monai_mriprep.recipe.sections import PLAIN_NUMBER, shown
 
-__all__ = ["load_recipe"]
+__all__ = ["load_config", "load_recipe"]
 
 _MAX_BYTES = 64 * 1024
 """A recipe is a few lines; a larger file is not one (and the parser takes seconds for a megabyte)."""
@@ -54,10 +56,34 @@ def load_recipe(path: str | Path | None = None, overrides: Iterable[str] = ()) -
     >>> load_recipe(overrides=["grid=nnunet", "target_spacing=[3, 0.8, 0.8]"]).target_spacing
     (3.0, 0.8, 0.8)
     """
+    return load_config(path, overrides)[0]
+
+
+def load_config(path: str | Path | None = None, overrides: Iterable[str] = ()) -> tuple[Recipe, RunSettings]:
+    """Read a recipe, and the section ``run`` that may stand beside it.
+
+    Parameters
+    ----------
+    path, overrides
+        As in `load_recipe`; ``run.workers=2`` changes a key of the section.
+
+    Returns
+    -------
+    Recipe
+        What is done to every case.
+    RunSettings
+        Where the run reads and writes, and what it may use; None for what is not set.
+
+    Raises
+    ------
+    RecipeError
+        As in `load_recipe`.
+    """
     draft = _Draft() if path is None else _read_file(Path(path))
     for item in [overrides] if isinstance(overrides, str) else overrides:
         _override(draft, item)
-    return Recipe.model_validate(draft.values, context=draft.places)
+    settings = RunSettings.model_validate(draft.values.pop("run", {}), context=draft.places)
+    return Recipe.model_validate(draft.values, context=draft.places), settings
 
 
 @dataclass
@@ -104,7 +130,9 @@ def _override(draft: _Draft, item: str) -> None:
     name, place = name.strip(), f"--set {textwrap.shorten(item, 100)}"
     *sections, key = name.split(".")
     if not equals or not name or len(sections) > _MAX_DEPTH:
-        msg = f"{place}: must be key=value, such as --set grid=nnunet; the keys are {', '.join(all_keys())}"
+        msg = (
+            f"{place}: must be key=value, such as --set grid=nnunet; the keys are {', '.join((*all_keys(), *RUN_KEYS))}"
+        )
         raise RecipeError(msg)
     value, _ = _Source(place, text, is_file=False).parse()
     values = draft.values

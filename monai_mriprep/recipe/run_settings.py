@@ -1,0 +1,95 @@
+"""What a YAML file may say of a run beside its recipe: where it reads and writes, and what it may use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
+
+from monai_mriprep.errors import RecipeError
+from monai_mriprep.recipe.sections import Section, Sections, explanation, keys_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["RUN_KEYS", "RunSettings", "parse_size"]
+
+
+def _key(what: str, allowed: str) -> Any:
+    """Describe one key: what it means and what it may be; without it, the run decides."""
+    return Field(None, description=f"{what} Allowed: {allowed}.", json_schema_extra={"allowed": allowed})
+
+
+def parse_size(size: str | int) -> int:
+    """Parse ``12G``, ``900M`` or a number of bytes; 1K is 1024.
+
+    Raises
+    ------
+    ValueError
+        If it is something else, or not positive.
+    """
+    number, unit = str(size).strip().upper().removesuffix("IB").removesuffix("B"), 1
+    if number[-1:] in "KMGT" and number:
+        number, unit = number[:-1], 1024 ** (1 + "KMGT".index(number[-1]))
+    try:
+        value = int(float(number) * unit)
+    except (ValueError, OverflowError):
+        value = 0
+    if value <= 0 or isinstance(size, bool):
+        msg = "is no size"
+        raise ValueError(msg)
+    return value
+
+
+def _bytes(size: object) -> object:
+    return parse_size(size) if isinstance(size, str | int) else size
+
+
+class RunSettings(Section):
+    """The section ``run`` of a recipe's file; it changes no voxel, so it is no part of the recipe.
+
+    Raises
+    ------
+    RecipeError
+        If a key is unknown or a value is not allowed; one message for all of them.
+    """
+
+    dataset: str | None = _key("DATASET_ROOT, relative to the folder that the command is given in.", "a path, or null")
+    output: str | None = _key("OUTPUT_ROOT, relative to the same folder.", "a path, or null")
+    workers: int | None = _key(
+        "Processes; 0 works in the main one. null: one for each core.", "an integer from 0, or null"
+    )
+    max_memory: Annotated[int | None, BeforeValidator(_bytes)] = _key(
+        "Memory that all processes together may use. null: what there is.",
+        "a size such as 12G or 900M, or null",
+    )
+
+    @field_validator("dataset", "output")
+    @classmethod
+    def _is_path(cls, path: str | None) -> str | None:
+        if path is not None and (not path.strip() or "\0" in path):
+            msg = "is no path"
+            raise ValueError(msg)
+        return path
+
+    @field_validator("workers")
+    @classmethod
+    def _is_count(cls, workers: int | None) -> int | None:
+        if workers is not None and workers < 0:
+            msg = "is negative"
+            raise ValueError(msg)
+        return workers
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _explain(cls, data: Any, handler: Callable[[Any], RunSettings], info: ValidationInfo) -> RunSettings:
+        """Turn pydantic's errors into one `RecipeError`; the context says where each key is from."""
+        try:
+            return handler(data)
+        except ValidationError as error:
+            raise RecipeError(explanation(error, {"run": data}, info.context or {}, _SECTIONS)) from None
+
+
+_SECTIONS: Sections = {("run",): RunSettings}
+RUN_KEYS = tuple(keys_of(_SECTIONS))
+"""The keys, each with its section."""
