@@ -6,11 +6,8 @@ with three numbers in each cell, for example ``[3.3 0.6 0.6]``.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import os
-import re
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,6 +18,7 @@ import numpy as np
 
 from monai_mriprep.dataset.headers import read_header
 from monai_mriprep.dataset.pairing import Pairing
+from monai_mriprep.dataset.table import choose_row, numbers_in, read_rows
 from monai_mriprep.errors import OutputError, StatisticsError
 from monai_mriprep.types import Spacing
 
@@ -38,7 +36,6 @@ AxisOrder = Literal["zyx", "xyz"]
 
 MEDIAN_COLUMN = "median_spacing"
 P10_COLUMN = "10th_percentile_spacing"
-MAX_TABLE_BYTES = 1 << 20
 
 ANISOTROPY_RATIO = 3.0
 """From this ratio of median z to median x on, z is the 10th percentile; after nnU-Net, whose rule asks for more."""
@@ -96,7 +93,7 @@ class SpacingStatistics:
             msg = f"the axis order of a table must be zyx or xyz, not {axis_order!r}"
             raise StatisticsError(msg)
         path = Path(path)
-        cells = _choose_row(path, _rows(path), row)
+        cells = choose_row(path, read_rows(path, (MEDIAN_COLUMN, P10_COLUMN)), row)
         step = -1 if axis_order == "xyz" else 1
         median, p10 = (_parse(path, column, cells[column])[::step] for column in (MEDIAN_COLUMN, P10_COLUMN))
         return cls(_triple(median), _triple(p10))
@@ -241,67 +238,8 @@ def _misfit(one: Sequence[float], other: Sequence[float]) -> float:
     return max(abs(math.log(a) - math.log(b)) for a, b in zip(one, other, strict=True))
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    """List the rows of the table, each complete."""
-    reader = csv.reader(io.StringIO(_text(path), newline=""), skipinitialspace=True, strict=True)
-    try:
-        header, *rows = [[cell.strip() for cell in row] for row in reader if any(map(str.strip, row))] or [[]]
-    except csv.Error as error:
-        msg = f"{path}: not a CSV table: {error}"
-        raise StatisticsError(msg) from error
-    for column in (MEDIAN_COLUMN, P10_COLUMN):
-        if header.count(column) != 1:
-            found = "twice" if column in header else "missing"
-            msg = f"{path}: the column {column!r} is {found}; its columns are {header[:20]}. Write one with `stats`"
-            raise StatisticsError(msg)
-    for number, row in enumerate(rows):
-        if len(row) != len(header):
-            msg = f"{path}: row {number} has {len(row)} cells, the header {len(header)}; quote cells that hold commas"
-            raise StatisticsError(msg)
-    return [dict(zip(header, row, strict=True)) for row in rows]
-
-
-def _text(path: Path) -> str:
-    """Read the whole file, if it is a small text file."""
-    if not path.is_file():
-        msg = f"{path}: no such file; write a table of spacings with `stats`"
-        raise StatisticsError(msg)
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_TABLE_BYTES + 1)
-        text = data.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"{path}: cannot be read as text: {error}"
-        raise StatisticsError(msg) from error
-    if len(data) > MAX_TABLE_BYTES:
-        msg = f"{path}: more than {MAX_TABLE_BYTES} bytes; a table of spacings has a few lines"
-        raise StatisticsError(msg)
-    return text
-
-
-def _choose_row(path: Path, rows: list[dict[str, str]], row: int | None) -> dict[str, str]:
-    if not rows:
-        msg = f"{path}: the table has no row; write one with `stats`"
-        raise StatisticsError(msg)
-    if row is None and len(rows) > 1:
-        msg = f"{path}: the table has {len(rows)} rows; choose one with `statistics_row` (0 to {len(rows) - 1})"
-        raise StatisticsError(msg)
-    index = row or 0
-    if not 0 <= index < len(rows):
-        msg = f"{path}: statistics_row = {index}, but the rows are 0 to {len(rows) - 1}"
-        raise StatisticsError(msg)
-    return rows[index]
-
-
 def _parse(path: Path, column: str, cell: str) -> Spacing:
-    """Three numbers; blanks or commas between, brackets and ``np.float64(...)`` around them optional."""
-    text = re.sub(r"(?:np|numpy)\.float\d+\s*\(([^()]*)\)", r"\1", cell)
-    text = re.sub(r"^\s*[\[(](.*)[\])]\s*$", r"\1", text, flags=re.DOTALL)
-    try:
-        values = [float(token) for token in re.split(r"\s*[,;]\s*|\s+", text.strip())]
-    except ValueError:
-        values = []
-    return _spacing(values, f"{path}: column {column!r} holds {cell[:200]!r}; it")
+    return _spacing(numbers_in(cell), f"{path}: column {column!r} holds {cell[:200]!r}; it")
 
 
 def _spacing(values: Sequence[float], name: str) -> Spacing:
