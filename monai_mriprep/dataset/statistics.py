@@ -18,7 +18,7 @@ import numpy as np
 
 from monai_mriprep.dataset.headers import read_header
 from monai_mriprep.dataset.pairing import Pairing
-from monai_mriprep.dataset.table import choose_row, numbers_in, read_rows
+from monai_mriprep.dataset.table import choose_row, numbers_in, read_rows, table_text
 from monai_mriprep.errors import OutputError, StatisticsError
 from monai_mriprep.types import Spacing
 
@@ -40,7 +40,7 @@ P10_COLUMN = "10th_percentile_spacing"
 ANISOTROPY_RATIO = 3.0
 """From this ratio of median z to median x on, z is the 10th percentile; after nnU-Net, whose rule asks for more."""
 RATIO_TOLERANCE = 1e-6
-"""A ratio this close (relative) below the limit has reached it: 3.3 / 1.1 is 2.9999999999999996."""
+"""Float noise of a ratio: 3.3 / 1.1 is 2.9999999999999996 and has reached 3."""
 
 SPACING_DECIMALS = 9
 """Spacings are lengths of affine columns: 6.499999999999998 mm in an oblique scan are 6.5 mm."""
@@ -58,7 +58,7 @@ class SpacingStatistics:
     Raises
     ------
     StatisticsError
-        If a value is not a positive finite number.
+        If a value is not a positive finite number, or a 10th percentile is above its median.
     """
 
     median: Spacing
@@ -67,6 +67,12 @@ class SpacingStatistics:
     def __post_init__(self) -> None:
         for name in ("median", "p10"):
             object.__setattr__(self, name, _spacing(getattr(self, name), f"the {name} spacing"))
+        if any(low > middle * (1 + RATIO_TOLERANCE) for low, middle in zip(self.p10, self.median, strict=True)):
+            msg = (
+                f"the 10th percentile {_show(self.p10)} is above the median {_show(self.median)}, which cannot be; "
+                "are the columns exchanged?"
+            )
+            raise StatisticsError(msg)
 
     @classmethod
     def from_csv(
@@ -77,7 +83,7 @@ class SpacingStatistics:
         Parameters
         ----------
         path
-            CSV file with the columns ``median_spacing`` and ``10th_percentile_spacing``; others are ignored.
+            File with the columns ``median_spacing`` and ``10th_percentile_spacing``; others are ignored.
         row
             Which row, from 0; needed if there are several.
         axis_order
@@ -86,8 +92,8 @@ class SpacingStatistics:
         Raises
         ------
         StatisticsError
-            If the file, a column or the row is missing, a cell is not three positive finite numbers, or the order is
-            not known.
+            If the file, a column or the row is missing, a cell is not three positive finite numbers, a 10th percentile
+            is above its median, or the order is not known.
         """
         if axis_order not in (None, "zyx", "xyz"):
             msg = f"the axis order of a table must be zyx or xyz, not {axis_order!r}"
@@ -96,7 +102,11 @@ class SpacingStatistics:
         cells = choose_row(path, read_rows(path, (MEDIAN_COLUMN, P10_COLUMN)), row)
         step = -1 if axis_order == "xyz" else 1
         median, p10 = (_parse(path, column, cells[column])[::step] for column in (MEDIAN_COLUMN, P10_COLUMN))
-        return cls(_triple(median), _triple(p10))
+        try:
+            return cls(_triple(median), _triple(p10))
+        except StatisticsError as error:
+            msg = f"{path}: {error}"
+            raise StatisticsError(msg) from error
 
     @classmethod
     def from_spacings(cls, spacings: Iterable[Sequence[float]]) -> SpacingStatistics:
@@ -116,7 +126,7 @@ class SpacingStatistics:
 
     def as_csv(self) -> str:
         """Text of a table that reads back to exactly these numbers."""
-        return f"{MEDIAN_COLUMN},{P10_COLUMN}\n{_cell(self.median)},{_cell(self.p10)}\n"
+        return table_text({MEDIAN_COLUMN: [_cell(self.median)], P10_COLUMN: [_cell(self.p10)]})
 
     def to_csv(self, path: str | Path) -> None:
         """Write the table of `as_csv`; the file appears whole or not at all.

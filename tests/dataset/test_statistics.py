@@ -32,8 +32,9 @@ positive = st.floats(1e-3, 1e3)
 triples = st.tuples(positive, positive, positive)
 
 
-@given(median=triples, p10=triples)
-def test_a_table_reads_back_to_the_same_numbers(tmp_path_factory, median, p10):
+@given(median=triples, shares=st.tuples(*[st.floats(0.01, 1)] * 3))
+def test_a_table_reads_back_to_the_same_numbers(tmp_path_factory, median, shares):
+    p10 = tuple(value * share for value, share in zip(median, shares, strict=True))
     statistics, path = SpacingStatistics(median, p10), tmp_path_factory.getbasetemp() / "round_trip.csv"
 
     statistics.to_csv(path)
@@ -72,6 +73,12 @@ def test_no_spacings_are_an_error():
         SpacingStatistics.from_spacings([])
     with pytest.raises(StatisticsError, match="a spacing must be three"):
         SpacingStatistics.from_spacings([(1.0, np.nan, 1.0)])
+
+
+def test_a_percentile_above_the_median_is_refused_but_for_float_noise():
+    with pytest.raises(StatisticsError, match="above the median"):
+        SpacingStatistics((3, 1, 1), (3.1, 1, 1))
+    SpacingStatistics((3, 1, 1), (3.0000000001, 1, 1))
 
 
 TARGETS = {

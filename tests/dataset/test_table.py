@@ -30,6 +30,12 @@ GOOD = {
         "median_size,10th_percentile_spacing,median_spacing\n[20 320 320],[3 0.5 0.25],[3.3 0.75 0.5]\n"
     ),
     "byte order mark, crlf": "\ufeff" + HEADER.replace("\n", "\r\n") + "[3.3 0.75 0.5],[3 0.5 0.25]\r\n",
+    "semicolons": HEADER.replace(",", ";") + "[3.3 0.75 0.5];[3.0, 0.5, 0.25]\n",
+    "tabs": HEADER.replace(",", "\t") + "[3.3, 0.75, 0.5]\t[3.0 0.5 0.25]\n",
+    "arrays": HEADER + '"array([3.3 , 0.75, 0.5 ])","np.array([3, 0.5, 0.25], dtype=float32)"\n',
+    "an array of wrapped numbers": HEADER + '"array([np.float64(3.3), np.float64(.75), np.float64(.5)])",3 0.5 0.25\n',
+    "quoted twice": '"""median_spacing""","10th_percentile_spacing"\n"""[3.3, 0.75, 0.5]""","\'[3 0.5 0.25]\'"\n',
+    "exponents": HEADER + "[3.3e0 75E-2 +.5],[3. 5e-1 0.25]\n",
     "line break in a cell": HEADER + '"[3.3 0.75\n 0.5]",[3 0.5 0.25]\n',
 }
 
@@ -54,6 +60,15 @@ BAD = {
     "four numbers": (HEADER + "[1 1 1 1],[1 1 1]\n", "three"),
     "empty cell": (HEADER + ",[1 1 1]\n", "three"),
     "commas, not quoted": (HEADER + "[1, 1, 1],[1, 1, 1]\n", "quote cells that hold commas"),
+    "semicolons, not quoted": (HEADER.replace(",", ";") + "[1; 1; 1];[1; 1; 1]\n", "quote cells that hold semicolons"),
+    "decimal commas": (HEADER.replace(",", ";") + "[3,3 0,7 0,7];[3 0,7 0,7]\n", r"'\[3,3 0,7 0,7\]'"),
+    "a digit separator of Python's": (HEADER + "[1_0 1 1],[1 1 1]\n", r"'\[1_0 1 1\]'"),
+    "digits of another script": (HEADER + "[\u0663 1 1],[1 1 1]\n", "three positive finite"),
+    "percentile over the median": (
+        HEADER + "[1 1 1],[1 1.2 1]\n",
+        r"10th percentile \(1, 1.2, 1\) is above the median",
+    ),
+    "columns exchanged": (HEADER + "[3 0.5 0.25],[3.3 0.75 0.5]\n", "columns exchanged"),
     "open quote": (HEADER + '"[1 1 1],[1 1 1]\n', "not a CSV"),
     "code": (HEADER + "__import__('os'),[1 1 1]\n", "three"),
 }
