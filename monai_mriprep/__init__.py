@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from monai_mriprep.dataset.pairing import pair_by_stem
-    from monai_mriprep.dataset.statistics import SpacingStatistics, target_spacing
+    from monai_mriprep.dataset.statistics import SpacingStatistics
+    from monai_mriprep.dataset.target_rules import target_spacing
     from monai_mriprep.errors import MriprepError
     from monai_mriprep.pipeline import OpenedDataset, build_transforms, open_dataset
     from monai_mriprep.recipe import Recipe, load_recipe
@@ -58,7 +59,7 @@ _HOMES = {
     "pair_by_stem": "dataset.pairing",
     "preprocess": "run.preprocess",
     "restore": "run.restore",
-    "target_spacing": "dataset.statistics",
+    "target_spacing": "dataset.target_rules",
 }
 
 

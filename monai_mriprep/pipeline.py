@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from monai.transforms.compose import Compose
 from monai.transforms.utility.dictionary import DeleteItemsd
 
-from monai_mriprep.dataset.statistics import TargetDerivation
 from monai_mriprep.dataset.target import survey_dataset
+from monai_mriprep.dataset.target_rules import TargetDerivation
 from monai_mriprep.errors import MriprepWarning, RecipeError
 from monai_mriprep.logs import LOGGER, warn
 from monai_mriprep.recipe import Recipe

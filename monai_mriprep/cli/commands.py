@@ -120,7 +120,8 @@ def stats(
 ) -> int:
     """Compute the table of spacing statistics from the headers of the paired images."""
     from monai_mriprep.dataset.pairing import pair_by_stem
-    from monai_mriprep.dataset.statistics import derive_target, statistics_of
+    from monai_mriprep.dataset.statistics import statistics_of
+    from monai_mriprep.dataset.target_rules import derive_target
     from monai_mriprep.dataset.volumes import find_folders
 
     recipe, job = configured(config, settings, dataset=dataset_root)

@@ -1,4 +1,4 @@
-"""The spacings of a dataset, as a table, and the target spacing that follows from them.
+"""The spacings of a dataset, as a table.
 
 Spacings are in mm and z, y, x. The file has the columns ``median_spacing`` and ``10th_percentile_spacing``
 with three numbers in each cell, for example ``[3.3 0.6 0.6]``.
@@ -25,11 +25,9 @@ from monai_mriprep.types import Spacing
 __all__ = [
     "AxisOrder",
     "SpacingStatistics",
-    "TargetDerivation",
     "check_axis_order",
-    "derive_target",
+    "shown_spacing",
     "statistics_of",
-    "target_spacing",
 ]
 
 AxisOrder = Literal["zyx", "xyz"]
@@ -37,8 +35,6 @@ AxisOrder = Literal["zyx", "xyz"]
 MEDIAN_COLUMN = "median_spacing"
 P10_COLUMN = "10th_percentile_spacing"
 
-ANISOTROPY_RATIO = 3.0
-"""From this ratio of median z to median x on, z is the 10th percentile; after nnU-Net, whose rule asks for more."""
 RATIO_TOLERANCE = 1e-6
 """Float noise of a ratio: 3.3 / 1.1 is 2.9999999999999996 and has reached 3."""
 
@@ -69,8 +65,8 @@ class SpacingStatistics:
             object.__setattr__(self, name, _spacing(getattr(self, name), f"the {name} spacing"))
         if any(low > middle * (1 + RATIO_TOLERANCE) for low, middle in zip(self.p10, self.median, strict=True)):
             msg = (
-                f"the 10th percentile {_show(self.p10)} is above the median {_show(self.median)}, which cannot be; "
-                "are the columns exchanged?"
+                f"the 10th percentile {shown_spacing(self.p10)} is above the median {shown_spacing(self.median)}, "
+                "which cannot be; are the columns exchanged?"
             )
             raise StatisticsError(msg)
 
@@ -147,25 +143,6 @@ class SpacingStatistics:
             raise OutputError(msg) from error
 
 
-@dataclass(frozen=True)
-class TargetDerivation:
-    """The target spacing, how it came about, and what a person should look at.
-
-    Parameters
-    ----------
-    spacing
-        In mm, z y x.
-    text
-        One line that explains it.
-    warnings
-        Not empty where z ends finer than in-plane.
-    """
-
-    spacing: Spacing
-    text: str
-    warnings: tuple[str, ...] = ()
-
-
 def statistics_of(images: Pairing | Iterable[str | Path]) -> SpacingStatistics:
     """Statistics of the images' headers; no voxel is read.
 
@@ -183,33 +160,6 @@ def statistics_of(images: Pairing | Iterable[str | Path]) -> SpacingStatistics:
     """
     paths = [pair.image for pair in images] if isinstance(images, Pairing) else images
     return SpacingStatistics.from_spacings(read_header(path).grid.spacing for path in paths)
-
-
-def target_spacing(statistics: SpacingStatistics) -> Spacing:
-    """Choose the spacing (z y x, mm) that a dataset is resampled to.
-
-    The median; but where ``median_z / median_x >= 3`` (within float noise), z is the 10th percentile.
-    """
-    z, y, x = statistics.median
-    return (statistics.p10[0], y, x) if _is_anisotropic(statistics) else (z, y, x)
-
-
-def derive_target(statistics: SpacingStatistics) -> TargetDerivation:
-    """Derive the target spacing, with the reason in words."""
-    target = target_spacing(statistics)
-    z, _, x = statistics.median
-    if _is_anisotropic(statistics):
-        rule = f"z/x = {z / x:.4g} >= {ANISOTROPY_RATIO:g}, anisotropic: z from the 10th percentile"
-    else:
-        rule = f"z/x = {z / x:.4g} < {ANISOTROPY_RATIO:g}: the median as it is"
-    text = f"target spacing {_show(target)} mm (z y x): median {_show(statistics.median)}, {rule}"
-    if target[0] >= max(target[1:]) * (1 - RATIO_TOLERANCE):  # nnU-Net's bound; a reversed table falls below it
-        return TargetDerivation(target, text)
-    warning = (
-        f"the target spacing {_show(target)} mm (z y x) is finer along z than in-plane; "
-        "check that the statistics are in z y x order, or set the target yourself"
-    )
-    return TargetDerivation(target, text, (warning,))
 
 
 def check_axis_order(table: SpacingStatistics, header_median: Sequence[float], source: str) -> None:
@@ -232,16 +182,11 @@ def check_axis_order(table: SpacingStatistics, header_median: Sequence[float], s
     given = _misfit(table.median, header_median)
     if given > CONTRADICTION and _misfit(table.median[::-1], header_median) < REVERSED_FITS * given:
         msg = (
-            f"{source}: its median spacing {_show(table.median)} contradicts the images' headers, "
-            f"{_show(header_median)} mm (z y x), but fits them in reverse; the table is in x y z order. "
+            f"{source}: its median spacing {shown_spacing(table.median)} contradicts the images' headers, "
+            f"{shown_spacing(header_median)} mm (z y x), but fits them in reverse; the table is in x y z order. "
             "Set `axis_order: xyz` if so, or `axis_order: zyx` to take it as it is"
         )
         raise StatisticsError(msg)
-
-
-def _is_anisotropic(statistics: SpacingStatistics) -> bool:
-    z, _, x = statistics.median
-    return z / x >= ANISOTROPY_RATIO * (1 - RATIO_TOLERANCE)
 
 
 def _misfit(one: Sequence[float], other: Sequence[float]) -> float:
@@ -268,5 +213,6 @@ def _cell(spacing: Spacing) -> str:
     return f"[{' '.join(map(repr, spacing))}]"
 
 
-def _show(spacing: Sequence[float]) -> str:
+def shown_spacing(spacing: Sequence[float]) -> str:
+    """Write a spacing for a message: three numbers in parentheses."""
     return "(" + ", ".join(f"{value:.6g}" for value in spacing) + ")"

@@ -17,9 +17,9 @@ from monai_mriprep.dataset.statistics import (
     AxisOrder,
     SpacingStatistics,
     check_axis_order,
-    derive_target,
     statistics_of,
 )
+from monai_mriprep.dataset.target_rules import derive_target
 from monai_mriprep.dataset.volumes import SUFFIXES, find_folders, stem
 from monai_mriprep.errors import DatasetError, StatisticsError, VolumeError
 from monai_mriprep.recipe import Recipe

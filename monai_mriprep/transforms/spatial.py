@@ -14,7 +14,8 @@ from monai.transforms.transform import MapTransform, Transform
 from monai.utils.enums import TraceKeys
 
 from monai_mriprep.dataset.preflight import check_grids
-from monai_mriprep.dataset.statistics import AxisOrder, SpacingStatistics, derive_target
+from monai_mriprep.dataset.statistics import AxisOrder, SpacingStatistics
+from monai_mriprep.dataset.target_rules import derive_target
 from monai_mriprep.errors import MriprepWarning, ResamplingError
 from monai_mriprep.transforms.volumes import file_of, grid_of, on_grid
 from monai_mriprep.volume.geometry import Grid, same_grid_problem, target_grid
