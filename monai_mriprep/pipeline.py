@@ -193,7 +193,13 @@ def _preprocessing(recipe: Recipe, target: list[float], keys: list[str]) -> list
     if recipe.normalization.foreground == "native":
         return [*load, *match, NormalizeNonZerod(["image"]), _spacing(recipe, target, keys), *cast]
     if recipe.normalization.foreground == "resampled":
-        return [*load, *match, _spacing(recipe, target, keys), NormalizeNonZerod(["image"]), *cast]
+        return [
+            *load,
+            *match,
+            _spacing(recipe, target, keys),
+            NormalizeNonZerod(["image"], foreground="resampled"),
+            *cast,
+        ]
     carried = [_spacing(recipe, target, [*keys, "foreground"]), NormalizeNonZerod(["image"], mask_key="foreground")]
     return [*load, *match, NonZeroMaskd(), *carried, DeleteItemsd(["foreground"]), *cast]
 

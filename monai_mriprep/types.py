@@ -18,6 +18,7 @@ __all__ = [
     "SCANNER_SPACING_MM",
     "SPACING_TOLERANCE",
     "TIE_TOLERANCE",
+    "ArrayAxes",
     "Boundary",
     "Foreground",
     "GeometryPolicy",
@@ -32,6 +33,9 @@ Shape = tuple[int, int, int]
 
 Spacing = tuple[float, float, float]
 """Millimetres along z, y, x."""
+
+ArrayAxes = Literal["xyz", "zyx"]
+"""Which of the file's axes is the array's first, second and third, as a loader handed them out."""
 
 GridRule = Literal["monai", "nnunet", "itk"]
 Boundary = Literal["nearest", "mirror"]

@@ -23,7 +23,8 @@ from monai_mriprep.run.cases import Case, FileFacts, Job, Result, grid_facts
 from monai_mriprep.run.commit import commit_files
 from monai_mriprep.run.contents import MANY_VALUES
 from monai_mriprep.run.manifest import Manifest, is_disk_full
-from monai_mriprep.transforms.volumes import grid_of, npz_volume
+from monai_mriprep.transforms.tensors import grid_of
+from monai_mriprep.transforms.volumes import npz_volume
 from monai_mriprep.volume.labels import label_histogram, vanished_labels
 
 __all__ = ["process_case"]

@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from monai.config import KeysCollection
+from monai.data.meta_tensor import MetaTensor
 from monai.transforms.transform import MapTransform, Transform
+from monai.utils.enums import TransformBackends
 
-from monai_mriprep.errors import MriprepWarning
-from monai_mriprep.transforms.volumes import file_of, grid_of, on_grid
+from monai_mriprep.errors import MriprepWarning, RecipeError
+from monai_mriprep.transforms.tensors import as_tracked, file_of, grid_of, on_grid, tensor_of, volume_of
 from monai_mriprep.volume.intensity import Moments, foreground_moments, standardize
 from monai_mriprep.volume.labels import cast_label
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping, Sequence
 
-__all__ = ["CastLabeld", "NonZeroMaskd", "NormalizeNonZerod"]
+__all__ = ["CastLabel", "CastLabeld", "NonZeroMask", "NonZeroMaskd", "NormalizeNonZero", "NormalizeNonZerod"]
 
 
-class NonZeroMaskd(Transform):
+class NonZeroMask(Transform):
+    """The mask of non-zero voxels, on the image's grid, as bool."""
+
+    backend = (TransformBackends.TORCH,)
+
+    def __call__(self, image: Any, name: str = "image") -> torch.Tensor:
+        """Return the mask."""
+        image = volume_of(image, name)
+        return as_tracked(on_grid(tensor_of(image) != 0, grid_of(image), image))
+
+
+class NonZeroMaskd(MapTransform):
     """Add the mask of non-zero voxels, on the image's grid, as bool.
 
     Taken before resampling and carried to the target grid by nearest neighbour: a cubic spline smears exact zeros
@@ -32,16 +45,86 @@ class NonZeroMaskd(Transform):
         The image.
     mask_key
         Where the mask is put.
+    allow_missing_keys
+        Pass over a case without the image, in place of an error.
     """
 
-    def __init__(self, image_key: str = "image", mask_key: str = "foreground") -> None:
-        self.image_key = image_key
+    backend = NonZeroMask.backend
+
+    def __init__(
+        self, image_key: str = "image", mask_key: str = "foreground", allow_missing_keys: bool = False
+    ) -> None:
+        super().__init__(image_key, allow_missing_keys)
         self.mask_key = mask_key
+        self.mask_of = NonZeroMask()
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return a copy of `data` with the mask."""
-        image = data[self.image_key]
-        return {**data, self.mask_key: on_grid(image.as_tensor() != 0, grid_of(image), image)}
+        result = dict(data)
+        for key in self.key_iterator(data):
+            result[self.mask_key] = self.mask_of(data[key], str(key))
+        return result
+
+
+class NormalizeNonZero(Transform):
+    """Z-score of one image: see `NormalizeNonZerod`.
+
+    Parameters
+    ----------
+    foreground
+        As there.
+    """
+
+    backend = (TransformBackends.TORCH,)
+
+    def __init__(self, foreground: Literal["resampled"] | None = None) -> None:
+        if foreground not in (None, "resampled"):
+            msg = f"foreground must be resampled, or left out, not {foreground!r}"
+            raise RecipeError(msg)
+        self.foreground = foreground
+
+    def __call__(self, image: Any, mask: Any = None, name: str = "image") -> torch.Tensor:
+        """Return the image normalized over `mask`, or else over its own non-zero voxels."""
+        image = volume_of(image, name)
+        name = file_of(image, name)
+        if mask is None and self.foreground is None and _spline_resampled(image):
+            warnings.warn(f"{name}: {SMEARED}", MriprepWarning, 3)
+        inside = None if mask is None else tensor_of(volume_of(mask, "mask"))
+        return as_tracked(normalized(image, inside, name))
+
+
+def normalized(image: torch.Tensor, mask: torch.Tensor | None, name: str) -> MetaTensor:
+    """Z-scores over `mask`, or over the non-zero voxels, with what was found in the metadata."""
+    moments = foreground_moments(tensor_of(image), mask)
+    for problem in _problems(moments):
+        warnings.warn(f"{name}: {problem}", MriprepWarning, 4)
+    meta = {"foreground_mean": _of_channels([m.mean for m in moments])}
+    meta["foreground_std"] = _of_channels([m.std for m in moments])
+    meta["foreground_voxels"] = _of_channels([m.count for m in moments])
+    return on_grid(standardize(tensor_of(image), moments), grid_of(image), image, **meta)
+
+
+SMEARED = (
+    "a spline has resampled this image, so hardly a voxel of the air is exactly 0 any more, and the mean and deviation "
+    "of its non-zero voxels are not those of the foreground. Take the mask before (NonZeroMaskd, resampled with the "
+    'image, mask_key="foreground"), or use ResampleNormalized; foreground="resampled" says that this is meant'
+)
+
+
+def _spline_resampled(image: torch.Tensor) -> bool:
+    """Whether the history holds a resampling of an order over 1, by this package or by MONAI."""
+    history = image.applied_operations if isinstance(image, MetaTensor) else []
+    return any(mode == "bicubic" or (isinstance(mode, int) and mode > 1) for mode in _modes(history))
+
+
+def _modes(history: Any) -> Iterator[Any]:
+    """Every interpolation mode in a history; MONAI nests them to different depths."""
+    if isinstance(history, dict):
+        yield history.get("mode")
+        history = list(history.values())
+    if isinstance(history, list):
+        for entry in history:
+            yield from _modes(entry)
 
 
 class NormalizeNonZerod(MapTransform):
@@ -56,30 +139,45 @@ class NormalizeNonZerod(MapTransform):
         The images; float32 afterwards.
     mask_key
         The foreground, with the channels of the image or one for all; by default each channel's non-zero voxels.
+    foreground
+        ``resampled`` says that the non-zero voxels are meant although a spline has resampled the image.
+    allow_missing_keys
+        Pass over images that are not there, in place of an error. The mask of one that is there may not be missing.
+
+    Raises
+    ------
+    RecipeError
+        If `foreground` is not known, or given together with `mask_key`.
 
     Warns
     -----
     MriprepWarning
-        If the foreground is empty (the image stays as it is) or constant (only its mean is subtracted).
+        If the foreground is empty (the image stays as it is) or constant (only its mean is subtracted); and if a spline
+        has resampled the image, and neither `mask_key` nor `foreground` is given: a spline leaves hardly any zeros.
     """
 
-    def __init__(self, keys: KeysCollection, mask_key: str | None = None) -> None:
-        super().__init__(keys)
+    backend = NormalizeNonZero.backend
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        mask_key: str | None = None,
+        foreground: Literal["resampled"] | None = None,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        if mask_key is not None and foreground is not None:
+            msg = f"give either mask_key or foreground, not both; found {mask_key!r} and {foreground!r}"
+            raise RecipeError(msg)
         self.mask_key = mask_key
+        self.normalize = NormalizeNonZero(foreground)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return a copy of `data` with the images normalized."""
         result = dict(data)
         for key in self.key_iterator(result):
-            image = result[key]
-            mask = None if self.mask_key is None else result[self.mask_key].as_tensor()
-            moments = foreground_moments(image.as_tensor(), mask)
-            for problem in _problems(moments):
-                warnings.warn(f"{file_of(image, str(key))}: {problem}", MriprepWarning, 2)
-            meta = {"foreground_mean": _of_channels([m.mean for m in moments])}
-            meta["foreground_std"] = _of_channels([m.std for m in moments])
-            meta["foreground_voxels"] = _of_channels([m.count for m in moments])
-            result[key] = on_grid(standardize(image.as_tensor(), moments), grid_of(image), image, **meta)
+            mask = None if self.mask_key is None else result[self.mask_key]
+            result[key] = self.normalize(result[key], mask, str(key))
         return result
 
 
@@ -98,6 +196,21 @@ def _of_channels(numbers: Sequence[float]) -> float | torch.Tensor:
     return numbers[0] if len(numbers) == 1 else torch.tensor(numbers, dtype=torch.float64)
 
 
+class CastLabel(Transform):
+    """Cast one label: see `CastLabeld`."""
+
+    backend = (TransformBackends.TORCH,)
+
+    def __call__(self, label: Any, name: str = "label") -> torch.Tensor:
+        """Return the label as int8 or int16."""
+        label = volume_of(label, name)
+        cast, n_negative = cast_label(tensor_of(label), file_of(label, name))
+        if n_negative:
+            message = f"{file_of(label, name)}: {n_negative} negative label voxels became 0"
+            warnings.warn(message, MriprepWarning, 3)
+        return as_tracked(on_grid(cast, grid_of(label), label))
+
+
 class CastLabeld(MapTransform):
     """Cast labels to int8, or to int16 where the maximum is over 127; negative values become 0.
 
@@ -105,6 +218,8 @@ class CastLabeld(MapTransform):
     ----------
     keys
         The labels.
+    allow_missing_keys
+        Pass over labels that are not there, in place of an error.
 
     Raises
     ------
@@ -117,17 +232,15 @@ class CastLabeld(MapTransform):
         If voxels were negative.
     """
 
-    def __init__(self, keys: KeysCollection) -> None:
-        super().__init__(keys)
+    backend = CastLabel.backend
+
+    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.cast = CastLabel()
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return a copy of `data` with the labels cast."""
         result = dict(data)
         for key in self.key_iterator(result):
-            label = result[key]
-            cast, n_negative = cast_label(label.as_tensor(), file_of(label, str(key)))
-            if n_negative:
-                message = f"{file_of(label, str(key))}: {n_negative} negative label voxels became 0"
-                warnings.warn(message, MriprepWarning, 2)
-            result[key] = on_grid(cast, grid_of(label), label)
+            result[key] = self.cast(result[key], str(key))
         return result

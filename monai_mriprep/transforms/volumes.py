@@ -12,6 +12,7 @@ import torch
 from monai.config import KeysCollection
 from monai.data.meta_tensor import MetaTensor
 from monai.transforms.transform import MapTransform, Transform
+from monai.utils.enums import TransformBackends
 
 from monai_mriprep.dataset.headers import read_header
 from monai_mriprep.dataset.npz import (
@@ -28,40 +29,21 @@ from monai_mriprep.dataset.preflight import doubtful_spacing
 from monai_mriprep.dataset.volumes import stem
 from monai_mriprep.dataset.voxels import read_voxels
 from monai_mriprep.errors import MriprepError, MriprepWarning, UnpairedError, VoxelError
+from monai_mriprep.transforms.axes import check_array_axes, file_axes
+from monai_mriprep.transforms.tensors import as_tracked, file_of, grid_of, on_grid
 from monai_mriprep.volume.geometry import Grid
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
-__all__ = ["LoadNpzd", "LoadVolumed", "SaveNpzd", "StemPaird", "file_of", "grid_of", "on_grid"]
+    from numpy.typing import NDArray
+
+    from monai_mriprep.types import ArrayAxes
+
+__all__ = ["LoadNpz", "LoadNpzd", "LoadVolume", "LoadVolumed", "SaveNpzd", "StemPaird"]
 
 UNSIGNED_TO_SIGNED = {"uint16": np.int32, "uint32": np.int64, "uint64": np.int64}
 """torch computes little with wider unsigned types; these hold every value, of uint64 all up to 2^63 - 1."""
-
-
-def grid_of(volume: MetaTensor) -> Grid:
-    """Where a ``(C, D, H, W)`` tensor lies."""
-    z, y, x = volume.shape[-3:]
-    return Grid((z, y, x), volume.affine.detach().cpu().numpy())
-
-
-def file_of(volume: torch.Tensor, name: str) -> str:
-    """The file that a tensor came from, or else `name`."""
-    meta = volume.meta if isinstance(volume, MetaTensor) else {}
-    return str(meta.get("filename_or_obj", name))
-
-
-def on_grid(tensor: torch.Tensor, grid: Grid, like: MetaTensor | None = None, **meta: Any) -> MetaTensor:
-    """A MetaTensor on `grid`, with the history of `like` and what is new in `meta`.
-
-    ``spatial_shape`` stays that of the file, as ``original_affine`` does: MONAI's `SaveImage` resamples onto the two.
-    """
-    inherited = {k: v for k, v in like.meta.items() if k != "affine"} if like is not None else {}
-    operations = list(like.applied_operations) if like is not None else []
-    affine = torch.from_numpy(grid.affine.copy())
-    first_shape = grid.shape if like is None else like.shape[-3:]
-    facts = {"spatial_shape": torch.tensor(first_shape), **inherited, **meta}
-    return MetaTensor(tensor, affine=affine, meta=facts, applied_operations=operations)
 
 
 @lru_cache(maxsize=16)
@@ -78,7 +60,7 @@ def _modified(folder: Path) -> int:
         return 0
 
 
-class StemPaird(Transform):
+class StemPaird(MapTransform):
     """Put the path of an image's label into the dictionary.
 
     The partner is looked for among all images of the image's folder, by the passes of `pair_by_stem`, so that the
@@ -94,6 +76,8 @@ class StemPaird(Transform):
         Where the path of the label is put.
     pattern
         A regular expression with a group ``case``, in place of the passes.
+    allow_missing_keys
+        Pass over a case without the image, in place of an error.
 
     Raises
     ------
@@ -105,9 +89,17 @@ class StemPaird(Transform):
         If a folder cannot be listed, or two of its files have one stem.
     """
 
+    backend = (TransformBackends.TORCH, TransformBackends.NUMPY)
+
     def __init__(
-        self, labels_dir: str | Path, image_key: str = "image", label_key: str = "label", pattern: str | None = None
+        self,
+        labels_dir: str | Path,
+        image_key: str = "image",
+        label_key: str = "label",
+        pattern: str | None = None,
+        allow_missing_keys: bool = False,
     ) -> None:
+        super().__init__(image_key, allow_missing_keys)
         self.labels_dir = str(labels_dir)
         self.image_key = image_key
         self.label_key = label_key
@@ -115,26 +107,52 @@ class StemPaird(Transform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return a copy of `data` with the label's path."""
-        image, labels_dir = Path(data[self.image_key]), Path(self.labels_dir)
+        result = dict(data)
+        for key in self.key_iterator(data):
+            result[self.label_key] = self._label_of(Path(data[key]))
+        return result
+
+    def _label_of(self, image: Path) -> str:
+        labels_dir = Path(self.labels_dir)
         changed = (_modified(image.parent), _modified(labels_dir))
         pairing = _pairing(image.parent, labels_dir, self.pattern, changed)
         for pair in pairing.pairs:
             if pair.image.name == image.name:
-                return {**data, self.label_key: str(pair.label)}
+                return str(pair.label)
         reasons = [orphan.reason for orphan in pairing.unpaired_images if orphan.path.name == image.name]
         raise UnpairedError("; ".join(reasons) or f"{image}: not an image of {image.parent}")
+
+
+class LoadVolume(Transform):
+    """Read one volume: see `LoadVolumed`."""
+
+    backend = (TransformBackends.TORCH,)
+
+    def __call__(self, path: str | Path) -> MetaTensor:
+        """Return the volume, ``(1, D, H, W)``."""
+        header = read_header(Path(path))
+        if (doubt := doubtful_spacing(header)) is not None:
+            warnings.warn(doubt, MriprepWarning, 3)
+        voxels = read_voxels(header)
+        if voxels.dtype == np.uint64 and voxels.max() > np.iinfo(np.int64).max:
+            raise VoxelError(header.path, f"the value {voxels.max()} is over that of a 64-bit signed integer")
+        voxels = voxels.astype(UNSIGNED_TO_SIGNED.get(voxels.dtype.name, voxels.dtype), copy=False)
+        return _loaded(path, voxels[None], header.grid.affine)
 
 
 class LoadVolumed(MapTransform):
     """Read volumes: a path becomes a ``(1, D, H, W)`` MetaTensor on its own grid, in its own number type.
 
     Unsigned integers wider than 8 bits become the next wider signed type, because torch computes little with them.
-    The affine takes an index in array axis order (z, y, x) to RAS+ mm.
+    The affine takes an index in array axis order (z, y, x) to RAS+ mm; ``meta["array_axes"]`` is ``"zyx"``. It is a
+    MetaTensor even after ``set_track_meta(False)``: nobody else knows where the volume lies.
 
     Parameters
     ----------
     keys
         Which entries to read: ``.mha``, ``.mhd``, ``.nii``, ``.nii.gz``, ``.nrrd``.
+    allow_missing_keys
+        Pass over entries that are not there, in place of an error.
 
     Raises
     ------
@@ -142,30 +160,29 @@ class LoadVolumed(MapTransform):
         If a file is not a readable 3-D volume of one finite number a voxel.
     """
 
-    def __init__(self, keys: KeysCollection) -> None:
-        super().__init__(keys)
+    backend = LoadVolume.backend
+
+    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.load = LoadVolume()
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return a copy of `data` with the volumes."""
-        result = dict(data)
-        for key in self.key_iterator(result):
-            header = read_header(Path(result[key]))
-            if (doubt := doubtful_spacing(header)) is not None:
-                warnings.warn(doubt, MriprepWarning, 2)
-            voxels = read_voxels(header)
-            if voxels.dtype == np.uint64 and voxels.max() > np.iinfo(np.int64).max:
-                raise VoxelError(header.path, f"the value {voxels.max()} is over that of a 64-bit signed integer")
-            voxels = voxels.astype(UNSIGNED_TO_SIGNED.get(voxels.dtype.name, voxels.dtype), copy=False)
-            affine = torch.from_numpy(header.grid.affine.copy())
-            result[key] = on_grid(
-                torch.from_numpy(voxels)[None],
-                header.grid,
-                filename_or_obj=str(result[key]),
-                original_affine=affine,
-                original_channel_dim=0,
-                space="RAS",
-            )
-        return result
+        return {**data, **{key: self.load(data[key]) for key in self.key_iterator(data)}}
+
+
+class LoadNpz(Transform):
+    """Read one preprocessed volume: see `LoadNpzd`."""
+
+    backend = (TransformBackends.TORCH,)
+
+    def __call__(self, path: str | Path) -> torch.Tensor:
+        """Return the volume, ``(1, D, H, W)``."""
+        volume = read_npz(path)
+        affine = np.diag([*volume.spacing, 1.0]) if volume.affine is None else volume.affine
+        source = "spacing" if volume.affine is None else "file"
+        spacing = torch.from_numpy(volume.spacing.copy())
+        return as_tracked(_loaded(path, volume.array, affine, affine_source=source, target_spacing=spacing))
 
 
 class LoadNpzd(MapTransform):
@@ -178,6 +195,8 @@ class LoadNpzd(MapTransform):
     ----------
     keys
         Which entries to read.
+    allow_missing_keys
+        Pass over entries that are not there, in place of an error.
 
     Raises
     ------
@@ -185,27 +204,22 @@ class LoadNpzd(MapTransform):
         If a file is damaged or holds something else.
     """
 
-    def __init__(self, keys: KeysCollection) -> None:
-        super().__init__(keys)
+    backend = LoadNpz.backend
+
+    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.load = LoadNpz()
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return a copy of `data` with the volumes."""
-        result = dict(data)
-        for key in self.key_iterator(result):
-            volume = read_npz(result[key])
-            affine = np.diag([*volume.spacing, 1.0]) if volume.affine is None else volume.affine
-            z, y, x = volume.array.shape[1:]
-            result[key] = on_grid(
-                torch.from_numpy(volume.array),
-                Grid((z, y, x), affine),
-                filename_or_obj=str(result[key]),
-                original_affine=torch.from_numpy(affine.copy()),
-                original_channel_dim=0,
-                space="RAS",
-                affine_source="spacing" if volume.affine is None else "file",
-                target_spacing=torch.from_numpy(volume.spacing.copy()),
-            )
-        return result
+        return {**data, **{key: self.load(data[key]) for key in self.key_iterator(data)}}
+
+
+def _loaded(path: str | Path, array: NDArray[Any], affine: NDArray[np.float64], **meta: Any) -> MetaTensor:
+    """``(1, D, H, W)`` from a file."""
+    z, y, x = array.shape[1:]
+    meta = {"filename_or_obj": str(path), "original_channel_dim": 0, "space": "RAS", **meta}
+    return on_grid(torch.from_numpy(array), Grid((z, y, x), affine), None, **meta)
 
 
 class SaveNpzd(MapTransform):
@@ -220,16 +234,29 @@ class SaveNpzd(MapTransform):
         ``image`` goes to ``imagesTr``, ``label`` to ``labelsTr``, any other key to a folder of its own name.
     output_dir
         The output folder; made if it is missing.
+    array_axes
+        The order of axes in which the loader handed the arrays out, where they are not marked.
+    allow_missing_keys
+        Pass over volumes that are not there, in place of an error.
 
     Raises
     ------
     MriprepError
-        If a volume does not know its file name.
+        If a volume does not know its file name, or its array is not in z y x order, which these files promise.
     """
 
-    def __init__(self, keys: KeysCollection, output_dir: str | Path) -> None:
-        super().__init__(keys)
+    backend = (TransformBackends.TORCH,)
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        output_dir: str | Path,
+        array_axes: ArrayAxes | None = None,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
         self.output_dir = str(output_dir)
+        self.array_axes = check_array_axes(array_axes)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write, and return `data` as it came."""
@@ -238,12 +265,22 @@ class SaveNpzd(MapTransform):
         with removed_on_error(staged):
             for key in self.key_iterator(dict(data)):
                 final = self._final(root, str(key), data[key])
+                self._check_axes(data[key], file_of(data[key], str(key)))
                 staged.append(stage_npz(final, root / PARTIAL, npz_volume(data[key])))
             for file in staged:
                 file.sync()
         for file in staged:
             file.commit()
         return dict(data)
+
+    def _check_axes(self, volume: MetaTensor, name: str) -> None:
+        order = file_axes(volume, name, self.array_axes).turn(volume).order
+        if order != (0, 1, 2):
+            msg = (
+                f"{name}: the file's z, y, x are axes {order} of the array, and .npz files promise z y x: load it with "
+                "LoadVolumed, and do not permute it (Orientationd) before it is saved"
+            )
+            raise MriprepError(msg)
 
     @staticmethod
     def _final(root: Path, key: str, volume: MetaTensor) -> Path:

@@ -95,6 +95,13 @@ class Grid:
         """Centre of voxel (0, 0, 0), in RAS+ mm."""
         return self.affine[:3, 3]
 
+    def part(self, begin: ArrayLike, end: ArrayLike) -> Grid:
+        """The voxels from `begin` to before `end`, along z, y, x; at least one of each."""
+        z, y, x = (int(n) for n in np.subtract(end, begin))
+        affine = self.affine.copy()
+        affine[:3, 3] = self.affine[:3, :3] @ np.asarray(begin) + self.origin
+        return self if (z, y, x) == self.shape and not np.any(begin) else Grid((z, y, x), affine)
+
     def __str__(self) -> str:
         def triple(values: ArrayLike) -> str:
             return "(" + ", ".join(f"{v:.6g}" for v in np.asarray(values)) + ")"

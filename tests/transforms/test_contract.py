@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from monai.data.meta_tensor import MetaTensor
 from monai.data.utils import list_data_collate
 from monai.transforms.compose import Compose
 from monai.transforms.transform import Transform
+from monai.transforms.utils import allow_missing_keys_mode
 
 from monai_mriprep import transforms
 from monai_mriprep.transforms import (
@@ -25,6 +27,7 @@ from monai_mriprep.transforms import (
     MatchGeometryd,
     NonZeroMaskd,
     NormalizeNonZerod,
+    ResampleNormalized,
     SaveNpzd,
     StemPaird,
 )
@@ -43,12 +46,15 @@ CONTRACTS = {
     "AnisotropyAwareSpacingd": lambda root, out: ([LOADED, NonZeroMaskd()], CARRIED),
     "AnisotropyAwareSpacingd, a table": lambda root, out: (
         [LOADED],
-        AnisotropyAwareSpacingd(BOTH, statistics=root / "mri_statistics.csv", grid="nnunet", boundary="mirror"),
+        AnisotropyAwareSpacingd(
+            BOTH, statistics=root / "mri_statistics.csv", axis_order="zyx", grid="nnunet", boundary="mirror"
+        ),
     ),
     "AnisotropyAwareSpacingd, nothing to do": lambda root, out: (
         [LOADED],
         AnisotropyAwareSpacingd(BOTH, target=(6.0, 0.9, 0.8), clip=True),
     ),
+    "ResampleNormalized": lambda root, out: ([LOADED], ResampleNormalized(BOTH, target=SYNTHETIC_TARGET)),
     "NormalizeNonZerod": lambda root, out: ([LOADED], NormalizeNonZerod("image")),
     "NormalizeNonZerod, a mask": lambda root, out: (
         [LOADED, NonZeroMaskd(), CARRIED],
@@ -106,7 +112,7 @@ def assert_same(one: object, other: object) -> None:
 
 
 def test_every_transform_is_under_contract():
-    assert {name.partition(",")[0] for name in CONTRACTS} == set(transforms.__all__)
+    assert {name.partition(",")[0] for name in CONTRACTS} == {name for name in transforms.__all__ if name.endswith("d")}
 
 
 def test_input_and_transform_are_left_as_they_were(contract):
@@ -170,7 +176,46 @@ def test_results_and_their_metadata_are_collated(contract):
             assert batch[key].meta["filename_or_obj"] == [value.meta["filename_or_obj"]] * 2
 
 
-def test_a_missing_key_is_named(contract):
+def test_a_missing_key_is_named_or_passed_over(contract):
     _, _, transform = contract
     with pytest.raises(KeyError):
         transform({})
+    with allow_missing_keys_mode(transform):
+        assert transform({}) == {}
+    assert not transform.allow_missing_keys
+    assert transform.backend
+
+
+def test_names_as_in_monai():
+    """A name with d, D or Dict works on dictionaries; one without on a single array."""
+    for name in (name for name in transforms.__all__ if name.endswith("d")):
+        for alias in (f"{name[:-1]}D", f"{name[:-1]}Dict"):
+            assert getattr(transforms, alias) is getattr(transforms, name)
+    of_one = {name for name in transforms.__all__ if not name.endswith(("d", "D", "Dict"))}
+    assert of_one == set(OF_ONE)
+
+
+OF_ONE = {
+    "LoadVolume": (LoadVolumed, {}),
+    "LoadNpz": (LoadNpzd, {}),
+    "NonZeroMask": (partial(NonZeroMaskd, mask_key="image"), {}),
+    "AnisotropyAwareSpacing": (AnisotropyAwareSpacingd, {"target": SYNTHETIC_TARGET}),
+    "ResampleNormalize": (ResampleNormalized, {"target": SYNTHETIC_TARGET}),
+    "NormalizeNonZero": (NormalizeNonZerod, {}),
+    "CastLabel": (CastLabeld, {}),
+}
+
+
+@pytest.mark.parametrize("name", OF_ONE)
+def test_one_array_fares_as_one_key(synthetic, tmp_path, name):
+    (of_keys, options), paths = OF_ONE[name], dictionary(synthetic, CASE)
+    value = paths["label" if name == "CastLabel" else "image"]
+    if name == "LoadNpz":
+        value = Outputs(tmp_path)(SaveNpzd(BOTH, tmp_path)(LOADED(paths)))["image"]
+    elif name != "LoadVolume":
+        value = transforms.LoadVolume()(value)
+    one, expected = getattr(transforms, name)(**options), of_keys("image", **options)({"image": value})["image"]
+    assert_same(one(value), expected)
+    if hasattr(one, "inverse"):
+        back = of_keys("image", **options).inverse({"image": expected})["image"]
+        assert_same(one.inverse(one(value)), back)

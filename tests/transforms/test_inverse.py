@@ -14,7 +14,7 @@ from monai.data.utils import decollate_batch
 from monai.transforms.post.dictionary import Invertd
 
 from monai_mriprep import AnisotropyAwareSpacingd, LoadVolumed
-from monai_mriprep.transforms.volumes import grid_of, on_grid
+from monai_mriprep.transforms.tensors import grid_of, on_grid
 from monai_mriprep.volume.geometry import Grid
 from monai_mriprep.volume.resample import apply_plan, plan_resampling
 from tests.oracles import SCANS, rotation

@@ -102,7 +102,7 @@ def test_scaled_nifti_equals_nibabel(tmp_path):
 
 def volume_of(name: str, dtype: torch.dtype = torch.float32, **meta: object) -> MetaTensor:
     values = torch.from_numpy(np.random.default_rng(1).normal(0, 40, (1, 4, 5, 6))).to(dtype)
-    return MetaTensor(values, affine=torch.tensor(AFFINE), meta={"filename_or_obj": name, **meta})
+    return MetaTensor(values, affine=torch.tensor(AFFINE), meta={"filename_or_obj": name, "array_axes": "zyx", **meta})
 
 
 @pytest.fixture

@@ -1,0 +1,75 @@
+"""What MONAI hands to a transform, and what it expects back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data.meta_obj import get_track_meta
+from monai.data.meta_tensor import MetaTensor
+from monai.transforms.lazy.functional import apply_pending
+from monai.utils.type_conversion import convert_to_tensor
+
+from monai_mriprep.errors import ResamplingError
+from monai_mriprep.volume.geometry import Grid
+
+__all__ = ["as_tracked", "file_of", "grid_of", "on_grid", "tensor_of", "volume_of"]
+
+
+def volume_of(value: Any, name: str) -> torch.Tensor:
+    """The tensor of what stands in a dictionary: an array, a tensor, or a MetaTensor whose pending operations are done.
+
+    Raises
+    ------
+    ResamplingError
+        If it is something else, such as a path.
+    """
+    if isinstance(value, MetaTensor) and value.has_pending_operations:
+        value, _ = apply_pending(value.clone())  # it would clear the list of the original
+    volume = convert_to_tensor(value) if isinstance(value, np.ndarray) else value
+    if not isinstance(volume, torch.Tensor):
+        msg = f"{name}: expected a tensor or array (C, D, H, W), not {type(value).__name__}; load it first"
+        raise ResamplingError(msg)
+    return volume
+
+
+def tensor_of(volume: torch.Tensor) -> torch.Tensor:
+    """The values alone."""
+    values: torch.Tensor = volume.as_tensor() if isinstance(volume, MetaTensor) else volume
+    return values
+
+
+def grid_of(volume: torch.Tensor) -> Grid:
+    """Where a ``(C, D, H, W)`` tensor lies; one that does not know has voxels of 1 mm at the origin, as in MONAI."""
+    z, y, x = volume.shape[-3:]
+    affine = volume.affine if isinstance(volume, MetaTensor) else torch.eye(4)
+    return Grid((z, y, x), affine.detach().cpu().numpy())
+
+
+def file_of(volume: torch.Tensor, name: str) -> str:
+    """The file that a tensor came from, or else `name`."""
+    meta = volume.meta if isinstance(volume, MetaTensor) else {}
+    return str(meta.get("filename_or_obj", name))
+
+
+def on_grid(tensor: torch.Tensor, grid: Grid, like: torch.Tensor | None = None, **meta: Any) -> MetaTensor:
+    """A MetaTensor on `grid`, with the history of `like` and what is new in `meta`.
+
+    Without `like` it is marked as z y x, the axes of every `Grid` that was read from a file.
+    ``spatial_shape`` stays that of the file, as ``original_affine`` does: MONAI's `SaveImage` resamples onto the two.
+    """
+    known = like if isinstance(like, MetaTensor) else None
+    inherited = {k: v for k, v in known.meta.items() if k != "affine"} if known is not None else {}
+    operations = list(known.applied_operations) if known is not None else []
+    affine = torch.from_numpy(grid.affine.copy())
+    if like is None:
+        inherited = {"array_axes": "zyx", "original_affine": affine.clone()}
+    first_shape = grid.shape if like is None else like.shape[-3:]
+    facts = {"spatial_shape": torch.tensor(first_shape), **inherited, **meta}
+    return MetaTensor(tensor, affine=affine, meta=facts, applied_operations=operations)
+
+
+def as_tracked(volume: MetaTensor) -> torch.Tensor:
+    """What a transform returns: the MetaTensor, or after ``set_track_meta(False)`` the plain tensor."""
+    return volume if get_track_meta() else tensor_of(volume)

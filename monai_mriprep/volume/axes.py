@@ -1,0 +1,99 @@
+"""How the axes of an array lie to those of its file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from monai_mriprep.errors import ResamplingError
+from monai_mriprep.types import DIRECTION_TOLERANCE
+from monai_mriprep.volume.geometry import Grid
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["Turn", "turn_onto"]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A permutation of the axes, after which some run the other way. No value is computed.
+
+    Parameters
+    ----------
+    order
+        ``order[a]`` is the axis, from 0, that becomes axis ``a``.
+    reverse
+        Whether axis ``a`` then runs the other way.
+    """
+
+    order: tuple[int, int, int] = (0, 1, 2)
+    reverse: tuple[bool, bool, bool] = (False, False, False)
+
+    @property
+    def is_identity(self) -> bool:
+        """Nothing to do."""
+        return self == Turn()
+
+    @property
+    def back(self) -> Turn:
+        """The way back."""
+        a, b, c = (self.order.index(axis) for axis in range(3))
+        return Turn((a, b, c), (self.reverse[a], self.reverse[b], self.reverse[c]))
+
+    def array(self, volume: torch.Tensor) -> torch.Tensor:
+        """A ``(C, D, H, W)`` volume with its axes turned; where nothing is to be done, the volume itself."""
+        if self.is_identity:
+            return volume
+        turned = volume.permute(0, *(axis + 1 for axis in self.order))
+        return turned.flip([axis + 1 for axis in range(3) if self.reverse[axis]])
+
+    def grid(self, grid: Grid) -> Grid:
+        """Where the turned volume lies: every voxel stays where it was."""
+        if self.is_identity:
+            return grid
+        z, y, x = (grid.shape[axis] for axis in self.order)
+        columns = grid.affine[:3, list(self.order)]
+        affine = np.eye(4)
+        affine[:3, :3] = columns * np.where(self.reverse, -1, 1)
+        affine[:3, 3] = grid.origin + columns @ np.where(self.reverse, np.subtract((z, y, x), 1), 0)
+        return Grid((z, y, x), affine)
+
+
+def turn_onto(affine: ArrayLike, reference: ArrayLike) -> Turn:
+    """The turn after which an array's axes run as those of a reference.
+
+    Parameters
+    ----------
+    affine
+        4 x 4, of the array as it is.
+    reference
+        4 x 4; only the directions of its columns matter.
+
+    Raises
+    ------
+    ResamplingError
+        If the axes are not those of the reference in some order and sense, within `DIRECTION_TOLERANCE`: a volume that
+        was rotated or sheared has no z, y and x of its file any more.
+    """
+    own, wanted = _directions(affine), _directions(reference)
+    cosines = wanted.T @ own
+    z, y, x = np.abs(cosines).argmax(axis=1).tolist()
+    signs = np.sign(cosines[range(3), [z, y, x]])
+    if {z, y, x} != {0, 1, 2} or np.abs(own[:, [z, y, x]] * signs - wanted).max() > DIRECTION_TOLERANCE:
+        msg = (
+            "the axes of the array are not those of its file, in whatever order: resample before rotating or shearing\n"
+            f"  directions of the array {own.round(4).tolist()}\n  of the file, z y x {wanted.round(4).tolist()}"
+        )
+        raise ResamplingError(msg)
+    negative = signs < 0
+    return Turn((z, y, x), (bool(negative[0]), bool(negative[1]), bool(negative[2])))
+
+
+def _directions(affine: ArrayLike) -> NDArray[np.float64]:
+    matrix = np.asarray(affine, dtype=np.float64)[:3, :3]
+    directions: NDArray[np.float64] = matrix / np.linalg.norm(matrix, axis=0)
+    return directions
