@@ -7,11 +7,12 @@ is allocated. Nothing in this module reads a voxel.
 from __future__ import annotations
 
 import math
+import os
 import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -26,6 +27,9 @@ __all__ = [
     "Encoding",
     "Frame",
     "Header",
+    "LibraryBody",
+    "Reader",
+    "beside",
     "build_header",
     "numbers",
     "regular_file_size",
@@ -34,6 +38,8 @@ __all__ = [
 ]
 
 Encoding = Literal["raw", "zlib", "gzip"]
+Reader = Literal["built-in", "itk", "nibabel"]
+"""Who decodes the voxels."""
 
 DEFLATE_MAX_RATIO = 1032
 """Deflate cannot expand more: 258 bytes for 2 bits (zlib's technical details)."""
@@ -48,7 +54,7 @@ UNIT_LENGTH_TOLERANCE = 1e-2
 
 @dataclass(frozen=True)
 class Body:
-    """Where the voxels are stored.
+    """Where the voxels are stored, for our own decoder.
 
     Parameters
     ----------
@@ -69,6 +75,55 @@ class Body:
     size: int
     encoding: Encoding
     skip: int = 0
+    reader: ClassVar[Reader] = "built-in"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that hold voxels."""
+        return (self.path,)
+
+    @property
+    def room(self) -> int:
+        """The most bytes of voxels that it can hold."""
+        decoded = self.size if self.encoding == "raw" else DEFLATE_MAX_RATIO * self.size + DEFLATE_SLACK
+        return decoded - self.skip
+
+    @property
+    def stored(self) -> str:
+        """What is there, for messages."""
+        compressed = "" if self.encoding == "raw" else "compressed "
+        return f"{max(self.size, 0)} {compressed}bytes that are stored in {self.path.name!r}"
+
+
+@dataclass(frozen=True)
+class LibraryBody:
+    """Voxels that a library decodes, because our own decoder does not know how they are stored.
+
+    Parameters
+    ----------
+    reader
+        The library.
+    files
+        Every file that holds voxels, each found to be a regular one.
+    room
+        The most bytes of voxels that they can hold.
+    """
+
+    reader: Reader
+    files: tuple[Path, ...]
+    room: int
+
+    @classmethod
+    def of_files(cls, reader: Reader, files: Iterable[Path]) -> LibraryBody:
+        """Bound by the sizes of the files, however the library decodes them: nothing expands more than deflate."""
+        paths = tuple(files)
+        return cls(reader, paths, sum(DEFLATE_MAX_RATIO * regular_file_size(path) + DEFLATE_SLACK for path in paths))
+
+    @property
+    def stored(self) -> str:
+        """What is there, for messages."""
+        total = sum(path.stat().st_size for path in self.files)
+        return f"{total} bytes that are stored in {len(self.files)} file(s), the first {self.files[0].name!r},"
 
 
 @dataclass(frozen=True)
@@ -117,7 +172,7 @@ class Header:
     dtype
         Type as stored on disk, byte order included.
     body
-        Where the voxels are.
+        Where the voxels are, and who decodes them.
     slope, intercept
         A value is ``slope * stored + intercept`` (NIfTI only).
     stated_frame
@@ -127,7 +182,7 @@ class Header:
     path: Path
     grid: Grid
     dtype: np.dtype[np.generic]
-    body: Body
+    body: Body | LibraryBody
     slope: float = 1.0
     intercept: float = 0.0
     stated_frame: Frame | None = None
@@ -136,6 +191,16 @@ class Header:
     def frame(self) -> Frame:
         """Spacing, origin and direction, as the file states them if it does."""
         return self.stated_frame or Frame.of_grid(self.grid)
+
+    @property
+    def reader(self) -> Reader:
+        """Who decodes the voxels: this package, or a library."""
+        return self.body.reader
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What the volume is made of: the file or folder that was asked for, then the others that hold voxels."""
+        return tuple(dict.fromkeys((self.path, *self.body.files)))
 
     @property
     def voxels(self) -> int:
@@ -175,6 +240,31 @@ def regular_file_size(path: Path) -> int:
     if status.st_size == 0:
         raise HeaderError(path, "the file is empty (0 bytes); copy or export it again")
     return status.st_size
+
+
+def beside(header: Path, key: str, name: str) -> Path:
+    """Find a file that a header names, in the header's own folder: a header never steers a read elsewhere.
+
+    Where header and file are both links into another folder, that folder is the header's own, too. The name may hold
+    blanks, and start with ``./``: programs write both every day.
+
+    Raises
+    ------
+    HeaderError
+        If the name is that of another folder's file, or cannot be followed. Whether the file exists is not asked.
+    """
+    name = name.removeprefix("./")
+    if {"/", "\\", "\0"} & set(name) or name in {"", ".", ".."}:
+        raise HeaderError(header, f"{key} = {name[:80]!r}; the name of a file in the same folder is expected")
+    try:
+        homes = header.parent.resolve(), header.resolve().parent
+        path = next((home / name for home in homes if os.path.lexists(home / name)), homes[0] / name)
+        inside = path.resolve().parent in homes
+    except (OSError, RuntimeError, ValueError) as error:
+        raise HeaderError(header, f"{key} = {name[:80]!r} cannot be followed: {error}") from error
+    if not inside:
+        raise HeaderError(header, f"{key} = {name[:80]!r} is a link out of the header's folder")
+    return path
 
 
 def three_sizes(path: Path, sizes: Sequence[int]) -> tuple[int, int, int]:
@@ -238,7 +328,7 @@ def build_header(
     sizes: tuple[int, int, int],
     affine: NDArray[np.float64],
     dtype: np.dtype[np.generic],
-    body: Body,
+    body: Body | LibraryBody,
     scaling: tuple[float, float] = (1.0, 0.0),
     frame: Frame | None = None,
 ) -> Header:
@@ -262,12 +352,10 @@ def build_header(
     """
     header = Header(path, _grid(path, sizes, affine), dtype, body, *scaling, frame)
     claimed, shown = header.nbytes, " x ".join(map(str, sizes))
-    room = body.size if body.encoding == "raw" else DEFLATE_MAX_RATIO * body.size + DEFLATE_SLACK
-    if claimed + body.skip > room:
-        kind = "are stored" if body.encoding == "raw" else "compressed bytes are stored"
+    if claimed > body.room:
         problem = (
-            f"the header claims {shown} voxels of {dtype.name}, {claimed} bytes, which the {max(body.size, 0)} bytes "
-            f"that {kind} in {body.path.name!r} cannot hold; the file is truncated or its header is wrong"
+            f"the header claims {shown} voxels of {dtype.name}, {claimed} bytes, which the {body.stored} cannot hold; "
+            "the file is truncated or its header is wrong"
         )
         raise HeaderError(path, problem)
     return header

@@ -2,13 +2,16 @@
 
 Read as ITK's MetaIO does: keys in any order, the later spellings of a key first, other keys (such as DICOM
 tags) ignored; each row of ``TransformMatrix`` is the direction of one axis, in LPS. Stricter than MetaIO
-where a guess could go wrong: spacing must be stated, and the data file must lie beside the header.
+where a guess could go wrong: spacing must be stated, and the data files must lie beside the header. Voxels as
+text, and slices in files of their own, are left to ITK to decode.
 """
 
 from __future__ import annotations
 
 import math
 import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
@@ -18,6 +21,8 @@ from monai_mriprep.dataset.claims import (
     Body,
     Frame,
     Header,
+    LibraryBody,
+    beside,
     build_header,
     numbers,
     regular_file_size,
@@ -125,7 +130,7 @@ def read(path: Path, file_size: int, vectors: bool = False) -> Header:
     geometry = _geometry(fields, dimensions)
     affine = LPS_TO_RAS @ world_affine(path, *geometry)
     dtype = _dtype(fields, vectors)
-    body = _body(fields, end, file_size, math.prod(sizes) * dtype.itemsize)
+    body = _body(fields, end, file_size, sizes, dtype)
     return build_header(path, sizes, affine, dtype, body, frame=Frame.of_lps(*geometry))
 
 
@@ -165,15 +170,25 @@ def _dtype(fields: _Fields, vectors: bool) -> np.dtype[np.generic]:
     return dtype if channels == 1 else np.dtype((dtype, (channels,)))
 
 
-def _body(fields: _Fields, header_end: int, file_size: int, nbytes: int) -> Body:
-    """Where the voxels lie: `nbytes` of them, before compression."""
-    if fields.find("BinaryData") and not fields.flag("BinaryData"):
-        raise HeaderError(fields.path, "the voxels are stored as text; save the volume as binary")
-    path, offset = fields.path, header_end
-    if (name := fields.need("ElementDataFile")).upper() != "LOCAL":
-        path, offset = _data_file(fields.path, name), 0
-        file_size = regular_file_size(path)
+def _body(
+    fields: _Fields, end: int, file_size: int, sizes: Sequence[int], dtype: np.dtype[np.generic]
+) -> Body | LibraryBody:
+    """Where the voxels lie; `end` is the header's."""
+    nbytes = math.prod(sizes) * dtype.itemsize
+    as_text = fields.find("BinaryData") is not None and not fields.flag("BinaryData")
     compressed = fields.flag("CompressedData")
+    name = fields.need("ElementDataFile")
+    if names := _slice_names(fields, name, end):
+        if as_text or compressed or len(names) != sizes[2]:
+            problem = f"{len(names)} data files for {sizes[2]} slices; one uncompressed file a slice is expected"
+            raise HeaderError(fields.path, problem)
+        return _slices(fields, names, nbytes // sizes[2])
+    path, offset = fields.path, end
+    if name.upper() != "LOCAL":
+        path, offset = beside(fields.path, "ElementDataFile", name), 0
+        file_size = regular_file_size(path)
+    if as_text:
+        return LibraryBody("itk", (path,), dtype.itemsize * _most_numbers(file_size - offset))
     offset = _offset(fields, offset, file_size - nbytes, compressed)
     stored = file_size - offset
     if compressed and (size := fields.integer("CompressedDataSize", "0")):
@@ -184,6 +199,38 @@ def _body(fields: _Fields, header_end: int, file_size: int, nbytes: int) -> Body
     return Body(path, offset, stored, "zlib" if compressed else "raw")
 
 
+def _most_numbers(characters: int) -> int:
+    """How many numbers fit into a text: a digit and a blank each."""
+    return (characters + 1) // 2
+
+
+def _slice_names(fields: _Fields, name: str, end: int) -> list[str]:
+    """Names of the files of single slices: the lines behind ``LIST``, or a pattern's; none where there is one file."""
+    if re.fullmatch(r"LIST( 2D?)?", name):
+        with fields.path.open("rb") as file:
+            file.seek(end)
+            lines = os.fsdecode(file.read(MAX_HEADER_BYTES)).splitlines()
+        return [line.strip() for line in lines if line.strip()] or [""]
+    if "%" not in name:
+        return []
+    found = re.fullmatch(r"([^%\s]*)%(0?[1-9]?)d([^%\s]*) (\d{1,6}) (\d{1,6}) ([1-9]\d{0,5})", name)
+    if found is None:
+        fields.refuse("ElementDataFile", name, "a pattern reads: slice%03d.raw first last step")
+    before, width, after, first, last, step = found.groups()
+    return [f"{before}{number:{width}d}{after}" for number in range(int(first), int(last) + 1, int(step))] or [""]
+
+
+def _slices(fields: _Fields, names: Sequence[str], nbytes: int) -> LibraryBody:
+    """One file a slice of `nbytes`, each looked at: ITK fills what one leaves open with what lies in memory."""
+    files = tuple(beside(fields.path, "ElementDataFile", name) for name in names)
+    whole = max(0, fields.integer("HeaderSize", "0")) + nbytes
+    for path in files:
+        if (size := regular_file_size(path)) < whole:
+            problem = f"a slice takes {whole} bytes, but {path.name!r} has {size}; it is truncated"
+            raise HeaderError(fields.path, problem)
+    return LibraryBody("itk", files, nbytes * len(files))
+
+
 def _offset(fields: _Fields, start: int, start_from_end: int, compressed: bool) -> int:
     """``HeaderSize``: 0 means here, a number means that byte of the data file, -1 the last bytes of it."""
     size = fields.integer("HeaderSize", "0")
@@ -192,26 +239,3 @@ def _offset(fields: _Fields, start: int, start_from_end: int, compressed: bool) 
     if size == -1:
         return max(start, start_from_end)
     return size or start
-
-
-def _data_file(header: Path, name: str) -> Path:
-    """Find the data file, which must lie in the header's own folder: a header never steers a read elsewhere.
-
-    Where header and data are both links into another folder, that folder is the header's own, too. A name may hold
-    blanks, and start with ``./``: programs write both every day.
-    """
-    name = name.removeprefix("./")
-    if name.upper() == "LIST" or "%" in name:
-        raise HeaderError(header, f"ElementDataFile = {name[:80]!r}; one volume in one data file is expected")
-    if {"/", "\\", "\0"} & set(name) or name in {"", ".", ".."}:
-        problem = f"ElementDataFile = {name[:80]!r}; LOCAL or a file name in the same folder is expected"
-        raise HeaderError(header, problem)
-    try:
-        homes = header.parent.resolve(), header.resolve().parent
-        path = next((home / name for home in homes if os.path.lexists(home / name)), homes[0] / name)
-        inside = path.resolve().parent in homes
-    except (OSError, RuntimeError, ValueError) as error:
-        raise HeaderError(header, f"ElementDataFile = {name[:80]!r} cannot be followed: {error}") from error
-    if not inside:
-        raise HeaderError(header, f"ElementDataFile = {name[:80]!r} is a link out of the header's folder")
-    return path

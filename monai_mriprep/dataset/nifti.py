@@ -1,4 +1,4 @@
-"""NIfTI-1 and NIfTI-2 headers of single files (``.nii``, ``.nii.gz``).
+"""NIfTI-1 and NIfTI-2 headers, of single files (``.nii``, ``.nii.gz``) and of pairs (``.hdr`` with ``.img``).
 
 nibabel turns the sform or qform into an affine; what surrounds it (types, offsets, units) is checked here.
 """
@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monai_mriprep.dataset.claims import Body, Header, build_header, three_sizes
+from monai_mriprep.dataset.claims import Body, Header, build_header, regular_file_size, three_sizes
 from monai_mriprep.dataset.deflate import DeflateError, first_bytes
 from monai_mriprep.errors import HeaderError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["read"]
+__all__ = ["is_pair", "read", "read_pair"]
 
 HEADER_BYTES = {348: 352, 540: 544}
 """Size of the header, as its first field states it, to the first offset that voxels may have."""
-MAGIC = {348: (344, b"n+1\0"), 540: (4, b"n+2\0\r\n\x1a\n")}
+Magic = dict[int, tuple[int, bytes]]
+MAGIC: Magic = {348: (344, b"n+1\0"), 540: (4, b"n+2\0\r\n\x1a\n")}
+PAIR_MAGIC: Magic = {348: (344, b"ni1\0"), 540: (4, b"ni2\0\r\n\x1a\n")}
 
 DATA_TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
 MM_PER_UNIT = {1: 1e3, 3: 1e-3}
@@ -39,14 +41,42 @@ def read(path: Path, file_size: int) -> Header:
     """
     compressed = path.name.lower().endswith(".gz")
     block = _first_bytes(path, compressed)
-    header_size, byte_order = _identify(path, block)
-    fields = _fields(header_size, byte_order, block)
+    found = _identify(block, MAGIC)
+    if found is None:
+        raise HeaderError(path, f"no NIfTI-1 or NIfTI-2 single-file header in its first {len(block)} bytes")
+    fields = _fields(*found, block)
+    offset = _offset(path, float(fields["vox_offset"]), HEADER_BYTES[found[0]])
+    body = Body(path, 0, file_size, "gzip", offset) if compressed else Body(path, offset, file_size - offset, "raw")
+    return _header(path, fields, found[1], body)
+
+
+def is_pair(path: Path) -> bool:
+    """Whether a ``.hdr`` file is NIfTI's; without the magic it is Analyze 7.5, which does not say how it lies."""
+    return _identify(_first_bytes(path, compressed=False), PAIR_MAGIC) is not None
+
+
+def read_pair(path: Path, data: Path) -> Header:
+    """Read a ``.hdr`` file, whose voxels lie in `data`.
+
+    Raises
+    ------
+    HeaderError
+        As `monai_mriprep.dataset.headers.read_header`.
+    """
+    block = _first_bytes(path, compressed=False)
+    found = _identify(block, PAIR_MAGIC)
+    if found is None:
+        raise HeaderError(path, f"no header of a NIfTI pair in its first {len(block)} bytes")
+    fields = _fields(*found, block)
+    offset = _offset(path, float(fields["vox_offset"]), 0)
+    return _header(path, fields, found[1], Body(data, offset, regular_file_size(data) - offset, "raw"))
+
+
+def _header(path: Path, fields: Any, byte_order: str, body: Body) -> Header:
     dimensions = int(fields["dim"][0])
     if not 1 <= dimensions <= 7:
         raise HeaderError(path, f"dim[0] = {dimensions}; 3 dimensions are expected")
     sizes = three_sizes(path, [int(size) for size in fields["dim"][1 : 1 + dimensions]])
-    offset = _offset(path, float(fields["vox_offset"]), HEADER_BYTES[header_size])
-    body = Body(path, 0, file_size, "gzip", offset) if compressed else Body(path, offset, file_size - offset, "raw")
     dtype = _dtype(path, int(fields["datatype"]), byte_order)
     return build_header(path, sizes, _affine(path, fields), dtype, body, _scaling(path, fields))
 
@@ -64,15 +94,15 @@ def _first_bytes(path: Path, compressed: bool) -> bytes:
         raise HeaderError(path, f"no gzip stream, or a damaged one, though its name ends in .gz: {error}") from error
 
 
-def _identify(path: Path, block: bytes) -> tuple[int, str]:
-    """Size of the header and its byte order, from its first field and its magic."""
+def _identify(block: bytes, magics: Magic) -> tuple[int, str] | None:
+    """Size of the header and its byte order, from its first field and its magic; None for something else."""
     for byte_order in "<>":
         size = int(np.frombuffer(block[:4].ljust(4), f"{byte_order}i4")[0])
         if size in HEADER_BYTES and len(block) >= HEADER_BYTES[size] - 4:
-            start, magic = MAGIC[size]
+            start, magic = magics[size]
             if block[start : start + len(magic)] == magic:
                 return size, byte_order
-    raise HeaderError(path, f"no NIfTI-1 or NIfTI-2 single-file header in its first {len(block)} bytes")
+    return None
 
 
 def _fields(header_size: int, byte_order: str, block: bytes) -> Any:

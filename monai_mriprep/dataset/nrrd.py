@@ -1,7 +1,8 @@
-"""NRRD headers (``.nrrd``, data attached): lines of ``field: value`` up to an empty line.
+"""NRRD headers (``.nrrd``, ``.nhdr``): lines of ``field: value`` up to an empty line.
 
-What a 3-D scan needs of http://teem.sourceforge.net/nrrd/format.html: raw or gzip encoding, and the three
-named spaces that ITK knows.
+What a 3-D scan needs of http://teem.sourceforge.net/nrrd/format.html: raw or gzip encoding, in the same file or in one
+beside it, and the three named spaces of a patient. Voxels as text, skipped bytes, slices in files of their own and
+other spaces are left to ITK, whose reading is then held against the header.
 """
 
 from __future__ import annotations
@@ -13,7 +14,18 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from monai_mriprep.dataset.claims import Body, Encoding, Header, build_header, numbers, three_sizes, world_affine
+from monai_mriprep.dataset.claims import (
+    Body,
+    Encoding,
+    Header,
+    LibraryBody,
+    beside,
+    build_header,
+    numbers,
+    regular_file_size,
+    three_sizes,
+    world_affine,
+)
 from monai_mriprep.errors import HeaderError
 from monai_mriprep.volume.geometry import LPS_TO_RAS
 
@@ -47,7 +59,12 @@ SPACES = {
     "las": np.diag([-1.0, 1.0, 1.0, 1.0]),
 }
 ENCODINGS: dict[str, Encoding] = {"raw": "raw", "gzip": "gzip", "gz": "gzip"}
-DETACHED = ("data file", "datafile", "line skip", "lineskip", "byte skip", "byteskip")
+TEXT = ("ascii", "text", "txt", "hex")
+DATA_FILE = ("data file", "datafile")
+FILE_LIST = "list of data files"
+"""Where the lines behind ``data file: LIST`` are kept."""
+SKIPS = ("line skip", "lineskip", "byte skip", "byteskip")
+UNITS = re.compile(r'\s*("(mm|millimeters?|millimetres?|\?\?\?|)"\s*)*', re.IGNORECASE)
 
 _VECTOR = re.compile(r"none|\([^()]*\)")
 
@@ -62,29 +79,66 @@ def read(path: Path, file_size: int) -> Header:
     """
     with path.open("rb") as file:
         fields = _read_fields(path, file)
-        offset = file.tell()
-    if detached := [key for key in DETACHED if key in fields and fields[key] != "0"]:
-        raise HeaderError(path, f"{detached[0]!r} is set; data directly behind the header are expected")
+        end = file.tell()
     sizes = _sizes(path, fields)
-    body = Body(path, offset, file_size - offset, _encoding(path, fields))
-    return build_header(path, sizes, _affine(path, fields), _dtype(path, fields), body)
+    return build_header(path, sizes, _affine(path, fields), _dtype(path, fields), _body(path, fields, end, file_size))
+
+
+def _body(path: Path, fields: dict[str, str], end: int, file_size: int) -> Body | LibraryBody:
+    """Where the voxels lie; `end` is the header's."""
+    name = next((fields[key] for key in DATA_FILE if key in fields), None)
+    files = (path,) if name is None else _data_files(path, fields, name)
+    encoding = _need(path, fields, "encoding").lower()
+    if encoding not in (*ENCODINGS, *TEXT):
+        raise HeaderError(path, f"encoding: {encoding[:80]!r}; one of {', '.join((*ENCODINGS, *TEXT))} is expected")
+    skips = any(fields.get(key, "0") != "0" for key in SKIPS)
+    if skips or encoding in TEXT or len(files) > 1 or not _has_known_space(fields):
+        return LibraryBody.of_files("itk", files)
+    offset, size = (end, file_size - end) if name is None else (0, regular_file_size(files[0]))
+    return Body(files[0], offset, size, ENCODINGS[encoding])
+
+
+def _data_files(path: Path, fields: dict[str, str], name: str) -> tuple[Path, ...]:
+    """The file beside the header; or those of the slices, where it holds a list, or a pattern of their names."""
+    names = [name]
+    if FILE_LIST in fields:
+        names = [line.strip() for line in fields[FILE_LIST].splitlines()]
+    elif "%" in name:
+        found = re.fullmatch(r"([^%]*)%(0?[1-9]?)d(\S*) (\d{1,6}) (\d{1,6}) ([1-9]\d{0,5})( 2)?", name)
+        if found is None:
+            raise HeaderError(path, f"data file: {name[:80]!r}; a pattern reads: slice%03d.raw first last step")
+        before, width, after, first, last, step, _ = found.groups()
+        names = [f"{before}{number:{width}d}{after}" for number in range(int(first), int(last) + 1, int(step))]
+    files = tuple(beside(path, "data file", name) for name in names)
+    for file in files:
+        regular_file_size(file)
+    return files
+
+
+def _has_known_space(fields: dict[str, str]) -> bool:
+    return "space directions" in fields and fields.get("space", "").lower() in SPACES
 
 
 def _read_fields(path: Path, file: BinaryIO) -> dict[str, str]:
-    """Field to value, lower-case fields; the file is left at the first byte of the data."""
+    """Field to value, lower-case fields; the file is left at the first byte of the data, if they follow."""
     if not re.match(rb"NRRD000[1-5]\r?\n", file.readline(16)):
         raise HeaderError(path, "it does not start with NRRD0001 to NRRD0005")
     fields: dict[str, str] = {}
-    while (line := file.readline(max(0, MAX_HEADER_BYTES - file.tell()))).endswith(b"\n"):
+    while line := file.readline(max(0, MAX_HEADER_BYTES - file.tell())):
         text = os.fsdecode(line).strip()
         if not text:
             return fields
-        key, separator, value = text.partition(":")
+        key, separator, value = (part.strip() for part in text.partition(":"))
         if not separator or text.startswith("#") or value.startswith("="):
             continue
-        if fields.setdefault(key.strip().lower(), value.strip()) != value.strip():
+        if fields.setdefault(key.lower(), value) != value:
             raise HeaderError(path, f"the field {key!r} is given twice, with different values")
-    raise HeaderError(path, f"no empty line ends the NRRD header in its first {file.tell()} bytes")
+        if key.lower() in DATA_FILE and value.startswith("LIST"):
+            fields[FILE_LIST] = os.fsdecode(file.read(MAX_HEADER_BYTES)).strip()
+            return fields
+    if not fields.keys() & set(DATA_FILE) or file.tell() >= MAX_HEADER_BYTES:
+        raise HeaderError(path, f"no empty line ends the NRRD header in its first {file.tell()} bytes")
+    return fields
 
 
 def _need(path: Path, fields: dict[str, str], key: str) -> str:
@@ -107,13 +161,6 @@ def _sizes(path: Path, fields: dict[str, str]) -> tuple[int, int, int]:
     return three_sizes(path, sizes)
 
 
-def _encoding(path: Path, fields: dict[str, str]) -> Encoding:
-    name = _need(path, fields, "encoding").lower()
-    if name not in ENCODINGS:
-        raise HeaderError(path, f"encoding: {name[:80]!r}; raw or gzip is expected")
-    return ENCODINGS[name]
-
-
 def _dtype(path: Path, fields: dict[str, str]) -> np.dtype[np.generic]:
     name = _need(path, fields, "type").lower()
     if name not in TYPES:
@@ -128,17 +175,30 @@ def _dtype(path: Path, fields: dict[str, str]) -> np.dtype[np.generic]:
 
 
 def _affine(path: Path, fields: dict[str, str]) -> NDArray[np.float64]:
-    """Index i, j, k to RAS+ mm."""
+    """Index i, j, k to RAS+ mm.
+
+    ITK takes the axes of a space that is no patient's for left, posterior, superior, and so is it here.
+    """
+    units = fields.get("space units", "")
+    if not UNITS.fullmatch(units):
+        raise HeaderError(path, f"space units: {units[:80]!r}; millimetres are expected")
     if "space directions" not in fields:
-        raise HeaderError(path, "'space directions' is missing, so the spacing in the world is unknown")
-    space = _need(path, fields, "space").lower()
-    if space not in SPACES:
-        raise HeaderError(path, f"space: {space[:80]!r}; one of {', '.join(SPACES)} is expected")
+        spacing = numbers(path, "spacings", _need_spacings(path, fields), 3)
+        return LPS_TO_RAS @ world_affine(path, np.eye(3).tolist(), spacing, (0, 0, 0))
+    space = fields.get("space", "").lower()
     steps = np.array([_vector(path, "space directions", text) for text in _axes(path, fields)])
     origin = _vector(path, "space origin", fields.get("space origin", "(0,0,0)"))
     lengths = np.maximum(np.abs(steps).max(axis=1), 1e-300)  # scaled first: a square must not overflow
     spacing = lengths * np.linalg.norm(steps / lengths[:, None], axis=1)
-    return SPACES[space] @ world_affine(path, steps / np.maximum(spacing, 1e-300)[:, None], spacing.tolist(), origin)
+    return SPACES.get(space, LPS_TO_RAS) @ world_affine(
+        path, steps / np.maximum(spacing, 1e-300)[:, None], spacing.tolist(), origin
+    )
+
+
+def _need_spacings(path: Path, fields: dict[str, str]) -> str:
+    if "spacings" not in fields or "axis mins" in fields or "axismins" in fields:
+        raise HeaderError(path, "'space directions' is missing, so it is unknown how the voxels lie in the world")
+    return fields["spacings"]
 
 
 def _axes(path: Path, fields: dict[str, str]) -> list[str]:

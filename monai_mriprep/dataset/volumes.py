@@ -25,7 +25,7 @@ __all__ = [
     "stem",
 ]
 
-SUFFIXES = (".nii.gz", ".mha", ".mhd", ".nii", ".nrrd")
+SUFFIXES = (".nii.gz", ".mha", ".mhd", ".nii", ".nrrd", ".nhdr", ".hdr", ".mgz", ".mgh")
 """The formats that are read; the longest suffix first."""
 
 IMAGE_FOLDERS = ("ImagesTr", "imagesTr")

@@ -1,22 +1,24 @@
 """Decode the voxels that a header describes, straight into an array of exactly their size.
 
 The header decides how much may be written; the file never does. isal inflates at several times zlib's speed.
+How a volume is stored decides who decodes it: this module, or a library.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from monai_mriprep.dataset.claims import Header
+from monai_mriprep.dataset import itk_reader, mgh
+from monai_mriprep.dataset.claims import Body, Header, Reader
 from monai_mriprep.dataset.deflate import DeflateError, pieces
 from monai_mriprep.errors import VoxelError
 
 if TYPE_CHECKING:
     from io import FileIO
-
-    from numpy.typing import NDArray
 
 __all__ = ["read_voxels"]
 
@@ -40,19 +42,26 @@ def read_voxels(header: Header) -> NDArray[Any]:
     VoxelError
         If the data are truncated, corrupt, longer than claimed, or hold values that are not finite.
     """
-    stored = np.empty(header.grid.shape, header.dtype)
-    _fill(header, stored.reshape(-1).view(np.uint8).data)
-    values = _scaled(header, _native(stored))
+    body = header.body
+    values = _decode(header, body) if isinstance(body, Body) else _LIBRARIES[body.reader](header)
     _require_finite(header, values)
     return values
 
 
-def _fill(header: Header, target: memoryview) -> None:
-    body = header.body
+_LIBRARIES: dict[Reader, Callable[[Header], NDArray[Any]]] = {"itk": itk_reader.read_voxels, "nibabel": mgh.read_voxels}
+
+
+def _decode(header: Header, body: Body) -> NDArray[Any]:
+    stored = np.empty(header.grid.shape, header.dtype)
+    _fill(header, body, stored.reshape(-1).view(np.uint8).data)
+    return _scaled(header, _native(stored))
+
+
+def _fill(header: Header, body: Body, target: memoryview) -> None:
     try:
         with body.path.open("rb", buffering=0) as file:
             file.seek(body.offset)
-            found = _copy(file, target) if body.encoding == "raw" else _inflate(header, file, target)
+            found = _copy(file, target) if body.encoding == "raw" else _inflate(header, body, file, target)
     except OSError as error:
         raise VoxelError(header.path, f"the voxels cannot be read: {error.strerror or error}") from error
     if found != len(target):
@@ -69,14 +78,14 @@ def _copy(file: FileIO, target: memoryview) -> int:
     return found
 
 
-def _inflate(header: Header, file: FileIO, target: memoryview) -> int:
+def _inflate(header: Header, body: Body, file: FileIO, target: memoryview) -> int:
     """Fill `target` from a deflate stream, to its end and checksum; returns the bytes that there were.
 
     Stops at the first piece that exceeds `target`.
     """
-    found = -header.body.skip
+    found = -body.skip
     try:
-        for piece in pieces(header.body, file):
+        for piece in pieces(body, file):
             start, found = found, found + len(piece)
             if found > len(target):
                 break

@@ -134,7 +134,7 @@ def _transform(job: Job, case: Case, watch: _Stopwatch) -> tuple[dict[str, Any],
 
 def _stamps(header: Header) -> list[tuple[Path, os.stat_result]]:
     """A volume's files, its header's first, and their state before a voxel is read."""
-    return [(path, path.stat()) for path in dict.fromkeys((header.path, header.body.path))]
+    return [(path, path.stat()) for path in header.files]
 
 
 def _source(stamps: Sequence[tuple[Path, os.stat_result]]) -> dict[str, Any]:

@@ -49,7 +49,7 @@ LIES = {
     "short origin": ({"Offset": "0 0"}, "3 finite numbers"),
     "unknown type": ({"ElementType": "MET_COMPLEX"}, "MET_SHORT"),
     "colour": ({"ElementNumberOfChannels": "3"}, "3 numbers a voxel"),
-    "text voxels": ({"BinaryData": "False"}, "save the volume as binary"),
+    "too little text": ({"BinaryData": "False", "DimSize": "4 3 40"}, "cannot hold"),
     "flag is text": ({"CompressedData": "maybe"}, "True or False"),
     "header size beyond the file": ({"HeaderSize": "100000"}, "cannot hold"),
     "negative header size": ({"HeaderSize": "-7"}, "HeaderSize"),
@@ -83,7 +83,13 @@ ELSEWHERE = [
     "sub\\x.raw",
     "..",
     "LIST",
+    "LIST\n../secret.raw\nsecret.raw",
     "s%02d.raw 1 9 1",
+    "s%d.raw",
+    "s%d.raw 1 2",
+    "s%s.raw 1 2 1",
+    "../s%d.raw 1 2 1",
+    "s%d.raw 1 999999 1",
     ".//secret.raw",
     "./../secret.raw",
     ".",
@@ -98,8 +104,8 @@ def test_a_header_steers_no_read_elsewhere(tmp_path, write_mha, name):
     (tmp_path / "secret.raw").write_bytes(BODY)
     (tmp_path / "dataset").mkdir()
 
-    with pytest.raises(HeaderError, match="ElementDataFile"):
-        read_header(write_mha(tmp_path / "dataset" / "a.mhd", data_file=name))
+    with pytest.raises(HeaderError, match=r"ElementDataFile|data files for 2 slices"):
+        read_header(write_mha(tmp_path / "dataset" / "a.mhd", data_file=name, body=b""))
 
 
 def test_a_link_out_of_the_folder_is_refused(tmp_path, write_mha):
@@ -202,12 +208,17 @@ NRRD = {
     "space origin": "(0,0,0)",
 }
 NRRD_LIES = {
-    "detached data": ({"data file": "/etc/passwd"}, "data file"),
-    "skipped bytes": ({"byte skip": "100"}, "byte skip"),
-    "text voxels": ({"encoding": "ascii"}, "raw or gzip"),
+    "data elsewhere": ({"data file": "/etc/passwd"}, "same folder"),
+    "data above": ({"data file": "../liar.nrrd"}, "same folder"),
+    "list of data elsewhere": ({"data file": "LIST\n/etc/passwd\n/etc/passwd"}, "same folder"),
+    "pattern of data elsewhere": ({"data file": "/etc/p%d 1 2 1"}, "same folder"),
+    "a pattern of text": ({"data file": "p%s 1 2 1"}, "pattern"),
+    "an encoding of nobody": ({"encoding": "bzip2"}, "raw, gzip, gz, ascii"),
+    "centimetres": ({"space units": '"cm" "cm" "cm"'}, "millimetres"),
     "unknown type": ({"type": "block"}, "type"),
-    "unknown space": ({"space": "scanner-xyz"}, "left-posterior-superior"),
     "no directions": ({"space directions": None}, "space directions"),
+    "axis mins": ({"space directions": None, "spacings": "1 1 1", "axis mins": "0 0 0"}, "space directions"),
+    "spacings are no numbers": ({"space directions": None, "spacings": "1 1 nan"}, "3 finite numbers"),
     "two directions": ({"space directions": "none (1,0,0) (0,1,0)"}, "three vectors"),
     "zero direction": ({"space directions": "(0,0,0) (0,1,0) (0,0,1)"}, "spacing"),
     "overflowing direction": ({"space directions": "(1e300,1e300,0) (0,1,0) (0,0,1)"}, "millimetres"),
