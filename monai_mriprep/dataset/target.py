@@ -20,6 +20,7 @@ from monai_mriprep.dataset.statistics import (
     statistics_of,
 )
 from monai_mriprep.dataset.target_rules import derive_target
+from monai_mriprep.dataset.unread import unread_files
 from monai_mriprep.dataset.volumes import SUFFIXES, find_folders, stem
 from monai_mriprep.errors import DatasetError, StatisticsError, VolumeError
 from monai_mriprep.recipe import Recipe
@@ -57,19 +58,23 @@ class Survey:
         The target spacing, and where it comes from.
     unreadable
         What is wrong with the headers that cannot be read, a sentence each.
+    unread
+        What stands beside the volumes and nobody reads, a sentence for each folder.
     """
 
     pairing: Pairing
     headers: Headers
     choice: TargetChoice
     unreadable: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What needs review in the dataset as a whole."""
         orphans = (orphan.reason for orphan in (*self.pairing.unpaired_images, *self.pairing.unpaired_labels))
         doubts = doubtful_spacings(self.headers.values())
-        return (*orphans, *sorted_apart(self.pairing), *doubts, *self.choice.notes, *self.choice.warnings)
+        apart = sorted_apart(self.pairing)
+        return (*self.unread, *orphans, *apart, *doubts, *self.choice.notes, *self.choice.warnings)
 
 
 def survey_dataset(root: Path, recipe: Recipe) -> Survey:
@@ -90,7 +95,7 @@ def survey_dataset(root: Path, recipe: Recipe) -> Survey:
     read = {pair.image: _header_or_problem(pair.image) for pair in pairing}
     headers = {path: header if isinstance(header, Header) else None for path, header in read.items()}
     unreadable = tuple(str(problem) for problem in read.values() if isinstance(problem, VolumeError))
-    return Survey(pairing, headers, choose_target(root, recipe, pairing, headers), unreadable)
+    return Survey(pairing, headers, choose_target(root, recipe, pairing, headers), unreadable, unread_files(folders))
 
 
 def sorted_apart(pairing: Iterable[Pair]) -> Iterator[str]:

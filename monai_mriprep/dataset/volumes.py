@@ -6,6 +6,7 @@ suffix ignores case.
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections import defaultdict
@@ -20,6 +21,7 @@ __all__ = [
     "SUFFIXES",
     "DatasetFolders",
     "find_folders",
+    "list_others",
     "list_volumes",
     "natural_key",
     "stem",
@@ -58,9 +60,9 @@ def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
 
 
 def list_volumes(folder: str | Path) -> tuple[Path, ...]:
-    """List the volumes of one folder, in natural order.
+    """List the volumes of one folder, in natural order: files, and folders that hold DICOM slices.
 
-    Hidden files, and directories named like volumes, are ignored. A link is a volume whatever it points at:
+    Hidden entries are ignored, and so are directories named like volumes. A link is a volume whatever it points at:
     reading its header says what is wrong with it, so one broken link does not stop the other cases.
 
     Raises
@@ -70,14 +72,51 @@ def list_volumes(folder: str | Path) -> tuple[Path, ...]:
         unicode form (macOS and Windows would make one file of their outputs).
     """
     folder = Path(folder)
+    paths = sorted(map(Path, filter(_is_volume, _entries(folder))), key=lambda path: natural_key(path.name))
+    _refuse_shared_stems(folder, paths)
+    return tuple(paths)
+
+
+def list_others(folder: str | Path) -> tuple[Path, ...]:
+    """List what is no volume, in natural order; hidden entries are ignored.
+
+    Raises
+    ------
+    DatasetError
+        If the folder cannot be listed.
+    """
+    others = (Path(entry) for entry in _entries(Path(folder)) if not _is_volume(entry))
+    return tuple(sorted(others, key=lambda path: natural_key(path.name)))
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """Everything that is not hidden; what an entry is, the listing mostly says itself, without a look at it."""
     try:
-        paths = [path for path in folder.iterdir() if _is_volume(path)]
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if not entry.name.startswith(".")]
     except OSError as error:
         msg = f"cannot list the folder {folder}: {error.strerror or error}"
         raise DatasetError(msg) from error
-    paths.sort(key=lambda path: natural_key(path.name))
-    _refuse_shared_stems(folder, paths)
-    return tuple(paths)
+
+
+def _is_volume(entry: os.DirEntry[str]) -> bool:
+    is_folder = Path(entry).is_dir() if entry.is_symlink() else entry.is_dir()
+    if _suffix(entry.name) is not None:
+        return not is_folder
+    return is_folder and _holds_dicom(Path(entry))
+
+
+def _holds_dicom(folder: Path) -> bool:
+    """Whether one of its files is DICOM's: 128 bytes of anything, then a magic (PS3.10, section 7.1)."""
+    try:
+        return any(_is_dicom(path) for path in folder.iterdir() if not path.name.startswith(".") and path.is_file())
+    except OSError:
+        return False
+
+
+def _is_dicom(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
 
 
 def find_folders(dataset_root: str | Path) -> DatasetFolders:
@@ -97,10 +136,6 @@ def find_folders(dataset_root: str | Path) -> DatasetFolders:
 
 def _suffix(name: str) -> str | None:
     return next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), None)
-
-
-def _is_volume(path: Path) -> bool:
-    return not path.name.startswith(".") and _suffix(path.name) is not None and not path.is_dir()
 
 
 def _refuse_shared_stems(folder: Path, paths: list[Path]) -> None:

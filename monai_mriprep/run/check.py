@@ -21,6 +21,7 @@ from monai_mriprep.dataset.pairing import Pair, Pairing, pair_by_stem
 from monai_mriprep.dataset.preflight import check_pair, doubtful_spacings
 from monai_mriprep.dataset.statistics import CONTRADICTION, SpacingStatistics
 from monai_mriprep.dataset.target import TargetChoice, choose_target, sorted_apart, statistics_of_headers
+from monai_mriprep.dataset.unread import unread_files
 from monai_mriprep.dataset.volumes import DatasetFolders, find_folders
 from monai_mriprep.errors import MriprepError, VolumeError
 from monai_mriprep.recipe import Recipe
@@ -75,7 +76,12 @@ def check_dataset(
     except MriprepError as error:
         return DatasetReport(root, fatal=(str(error),))
     survey = _Survey(
-        root, recipe, pairing, {path: _read(path) for pair in pairing for path in pair}, available_memory()
+        root,
+        recipe,
+        pairing,
+        {path: _read(path) for pair in pairing for path in pair},
+        available_memory(),
+        unread_files(folders),
     )
     report = survey.report(default_workers() if workers is None else workers, voxels, Path(output_root or "."))
     misplaced = _misplaced(output_root, folders)
@@ -84,13 +90,14 @@ def check_dataset(
 
 @dataclass(frozen=True)
 class _Survey:
-    """A dataset's pairs, the header of each file or what is wrong with it, and the memory there is."""
+    """A dataset's pairs, the header of each file or what is wrong with it, the memory there is, what nobody reads."""
 
     root: Path
     recipe: Recipe
     pairing: Pairing
     read: Mapping[Path, Header | VolumeError]
     memory: int
+    unread: tuple[str, ...] = ()
 
     @property
     def headers(self) -> dict[Path, Header | None]:
@@ -125,6 +132,7 @@ class _Survey:
             return None, (str(error),)
 
     def warnings(self, choice: TargetChoice | None) -> Iterator[str]:
+        yield from self.unread
         yield from doubtful_spacings(self.headers[pair.image] for pair in self.pairing)
         if choice is None:
             return

@@ -65,12 +65,16 @@ def _is_unchanged(path: Path, facts: Mapping[str, Any]) -> bool:
     return (status.st_size, status.st_mtime_ns) == (facts.get("size"), facts.get("mtime_ns"))
 
 
-def _has_its_data(header: Path, facts: Any) -> bool:
-    """The same of the file of voxels that a header names; it lies beside the header, or beside what that links to."""
-    if not isinstance(facts, dict):
-        return facts is None
-    name = Path(str(facts.get("path"))).name
-    return any(_is_unchanged(home / name, facts) for home in (header.parent, header.resolve().parent))
+def _has_its_data(source: Path, facts: Any) -> bool:
+    """The same of the other files that hold its voxels, each beside the header, beside what that links to, or in it.
+
+    Version 0.1 recorded one at most, and not as a list.
+    """
+    files = [facts] if isinstance(facts, dict) else facts or []
+    if not isinstance(files, list) or not all(isinstance(file, dict) for file in files):
+        return False
+    homes = (source, source.parent, source.resolve().parent) if files else ()
+    return all(any(_is_unchanged(home / Path(str(file.get("path"))).name, file) for home in homes) for file in files)
 
 
 def _crc(path: Path) -> int | None:

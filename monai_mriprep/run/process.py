@@ -96,7 +96,7 @@ def _carry_out(job: Job, case: Case) -> tuple[dict[str, Any], tuple[WrittenFile,
             files.append(stage_npz(case.image_npz, job.partial, npz_volume(volumes["image"])))
             files.append(stage_npz(case.label_npz, job.partial, npz_volume(volumes["label"])))
         with watch.stage("hash"):
-            sources = {role: _source(stamped) for role, stamped in stamps.items()}
+            sources = {role: _source(headers[role], stamped) for role, stamped in stamps.items()}
         outputs = {role: _output(file) for role, file in zip(("image", "label"), files, strict=True)}
     meta = volumes["image"].meta
     facts = {
@@ -137,10 +137,10 @@ def _stamps(header: Header) -> list[tuple[Path, os.stat_result]]:
     return [(path, path.stat()) for path in header.files]
 
 
-def _source(stamps: Sequence[tuple[Path, os.stat_result]]) -> dict[str, Any]:
-    """What is recorded of a source; ``data`` where its voxels lie in a file of their own."""
-    header, *data = (asdict(FileFacts.of(path, status)) for path, status in stamps)
-    return {**header, "data": data[0]} if data else header
+def _source(header: Header, stamps: Sequence[tuple[Path, os.stat_result]]) -> dict[str, Any]:
+    """What is recorded of a source, and who read it; ``data`` lists the other files that hold its voxels."""
+    first, *data = (asdict(FileFacts.of(path, status)) for path, status in stamps)
+    return {**first, "reader": header.reader, **({"data": data} if data else {})}
 
 
 def _for_json(histogram: dict[int, int]) -> dict[str, int]:

@@ -42,6 +42,9 @@ __all__ = [
 LABEL_TYPES = (np.uint8, np.int16, np.int32)
 """For class numbers of a type that the formats do not have, the first that holds them."""
 
+RESTORED_AS = {"": ".mha", ".mhd": ".mha", ".nhdr": ".nrrd", ".hdr": ".nii", ".mgz": ".nii.gz", ".mgh": ".nii.gz"}
+"""Formats that are not written, a folder of DICOM slices (no suffix) the first of them, and what stands for them."""
+
 WRITABLE = frozenset({"int8", "uint8", "int16", "uint16", "int32", "uint32"})
 
 
@@ -58,7 +61,7 @@ class Way:
     frame
         The source's spacing, origin and direction, as its file stated them.
     suffix
-        Of the restored file: the source's own; ``.mha`` for ``.mhd``, so that it is one file.
+        Of the restored file: the source's own, or by `RESTORED_AS` another that is one file.
     stems
         What a prediction may be called: the stems of image and label.
     """
@@ -83,7 +86,8 @@ class Way:
             source, target = recorded_grid(record["source_grid"]), recorded_grid(record["target_grid"])
             frame = Frame(**record["source_header"]) if "source_header" in record else Frame.of_grid(source)
             paths = [Path(record["sources"][role]["path"]) for role in ("image", "label")]
-            suffix = paths[0].name[len(stem(paths[0])) :].lower().replace(".mhd", ".mha")
+            suffix = paths[0].name[len(stem(paths[0])) :].lower()
+            suffix = RESTORED_AS.get(suffix, suffix)
             return cls(record["case"], source, target, frame, suffix, frozenset(map(stem, paths)))
         except (KeyError, TypeError, ValueError) as error:
             msg = f"the record of case {record.get('case')} is not whole ({error!r}); preprocess it again"
@@ -127,8 +131,9 @@ def restore(
 ) -> RestoreSummary:
     """Put predictions on the target grid back onto the grid of their source image.
 
-    Size, spacing, origin and direction become the source's own, to the last digit in a MetaImage, and the file has the
-    source's format. All of it comes from ``manifest.jsonl``; the sources may be gone.
+    Size, spacing, origin and direction become the source's own, to the last digit in a MetaImage. The file has the
+    source's format, or where that is not written another: MetaImage for a folder of DICOM slices. All of it comes from
+    ``manifest.jsonl``; the sources may be gone.
 
     ======================================  ==============================================================
     integers, booleans                      class numbers: nearest neighbour

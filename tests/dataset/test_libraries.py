@@ -32,8 +32,16 @@ def values_of(dtype):
 
 
 ELEMENTS = {
-    "int8": "CHAR", "uint8": "UCHAR", "int16": "SHORT", "uint16": "USHORT", "int32": "INT", "uint32": "UINT",
-    "int64": "LONG_LONG", "uint64": "ULONG_LONG", "float32": "FLOAT", "float64": "DOUBLE",
+    "int8": "CHAR",
+    "uint8": "UCHAR",
+    "int16": "SHORT",
+    "uint16": "USHORT",
+    "int32": "INT",
+    "uint32": "UINT",
+    "int64": "LONG_LONG",
+    "uint64": "ULONG_LONG",
+    "float32": "FLOAT",
+    "float64": "DOUBLE",
 }
 
 
