@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    __version__: str
     from monai_mriprep.dataset.pairing import pair_by_stem
     from monai_mriprep.dataset.statistics import SpacingStatistics
     from monai_mriprep.dataset.target_rules import target_spacing
@@ -70,11 +71,22 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return _version()
     if name not in __all__:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
     home = import_module(f"{__name__}.{_HOMES.get(name, 'transforms')}")
     return getattr(home, name)
+
+
+def _version() -> str:
+    """Of the installed package; a source tree that is not installed has none."""
+    metadata = import_module("importlib.metadata")
+    try:
+        return str(metadata.version("monai-mriprep"))
+    except metadata.PackageNotFoundError:
+        return "0+unknown"
 
 
 def __dir__() -> list[str]:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+import monai_mriprep
 from monai_mriprep.cli.options import (
     Config,
     DatasetRoot,
@@ -19,19 +20,32 @@ from monai_mriprep.cli.options import (
     memory_size,
     required,
 )
-from monai_mriprep.cli.show import ATTENTION, COULD_NOT_START, OK, log, log_redone, progress, summarize, warn
-from monai_mriprep.errors import MriprepError
+from monai_mriprep.cli.show import ATTENTION, COULD_NOT_START, OK, log, summarize, warn
 
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="nnU-Net-style MRI preprocessing as MONAI transforms: exact, fast, and safe to interrupt.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"monai-mriprep {monai_mriprep.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """nnU-Net-style MRI preprocessing as MONAI transforms: exact, fast, and safe to interrupt."""
 
 
 @app.command()
@@ -49,6 +63,7 @@ def run(
     max_memory: MaxMemory = None,
 ) -> int:
     """Preprocess a dataset. Finished cases are skipped, so an interrupted run is resumed by the same command."""
+    from monai_mriprep.cli.progress import log_lines, progress
     from monai_mriprep.run.plan import plan_run
     from monai_mriprep.run.session import RunSummary, open_session
 
@@ -56,16 +71,13 @@ def run(
     recipe, job = configured(config, settings, **given)
     dataset, output = required(job.dataset, "DATASET_ROOT", "dataset"), required(job.output, "OUTPUT_ROOT", "output")
     plan = plan_run(dataset, output, recipe)
-    with open_session(plan, overwrite) as session:
-        warn(session.warnings)
-        log(plan.derivation)
-        log_redone(session.decisions)
+    with log_lines() as lines, open_session(plan, overwrite) as session:
         if not session.todo:
             return summarize(RunSummary(output, skipped=session.skipped, warnings=session.warnings))
 
         from monai_mriprep.run.preprocess import execute  # loads MONAI, which takes seconds
 
-        with progress() as observe:
+        with progress(lines) as observe:
             summary = execute(session, job.workers, fail_fast, job.max_memory, observe)
         return summarize(summary)  # on stdout, which the bar would take to stderr
 
@@ -148,12 +160,11 @@ def restore(
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Keep floats, all channels.")] = False,
 ) -> int:
     """Put predictions back onto the grid and into the format of their source images."""
+    from monai_mriprep.cli.progress import log_lines
     from monai_mriprep.run.restore import restore_each
 
-    def observe(prediction: Path, outcome: Path | MriprepError) -> None:
-        log(f"refused: {outcome}" if isinstance(outcome, MriprepError) else f"{prediction.name}: {outcome}")
-
-    summary = restore_each(output_root, predictions, restored, probabilities, observe)
+    with log_lines():
+        summary = restore_each(output_root, predictions, restored, probabilities)
     counts = [f"{len(summary.restored)} restored"]
     counts += [f"{len(summary.refused)} REFUSED"] if summary.refused else []
     typer.echo(f"{', '.join(counts)}: {summary.folder}")
@@ -193,12 +204,12 @@ def demo(
     workers: Workers = None,
 ) -> int:
     """Make a small synthetic dataset, preprocess it, and show what happened to it."""
+    from monai_mriprep.cli.progress import log_lines, progress
     from monai_mriprep.demo.make import make_demo
 
     log(f"making a synthetic dataset in {folder / 'dataset'} ...")
-    with progress() as observe:
+    with log_lines() as lines, progress(lines) as observe:
         report = make_demo(folder, workers, observe)
-    warn(report.summary.warnings)
     status = summarize(report.summary)
     typer.echo(report.text)
     return status

@@ -1,18 +1,13 @@
-"""What a person reads: lines on stderr, the progress, the summary of a run; and the exit status that goes with it."""
+"""What a person reads: lines on stderr, the summary of a run; and the exit status that goes with it."""
 
 from __future__ import annotations
 
-import sys
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import typer
 
 if TYPE_CHECKING:
-    from monai_mriprep.run.cases import Case, Result
-    from monai_mriprep.run.decide import Decision
     from monai_mriprep.run.session import RunSummary
 
 __all__ = [
@@ -23,8 +18,6 @@ __all__ = [
     "TERMINATED",
     "fail",
     "log",
-    "log_redone",
-    "progress",
     "summarize",
     "warn",
 ]
@@ -37,13 +30,6 @@ def log(message: str) -> None:
     typer.echo(message, err=True)
 
 
-def log_redone(decisions: Iterable[tuple[Case, Decision]]) -> None:
-    """Say why finished cases are done again; a reason that many share is said once."""
-    reasons = Counter(decision.reason for _, decision in decisions if decision.action == "redo")
-    for reason, count in reasons.items():
-        log(f"redo: {reason}" + f" ({count} cases)" * (count > 1))
-
-
 def warn(messages: Iterable[str]) -> None:
     """Write a line for each warning."""
     for message in messages:
@@ -54,37 +40,6 @@ def fail(message: str, status: int = COULD_NOT_START) -> int:
     """Say what went wrong, and return the exit status."""
     log(f"error: {message}")
     return status
-
-
-@contextmanager
-def progress() -> Iterator[Callable[[Result, int, int], None]]:
-    """A bar on a terminal, a line for each case elsewhere; failures and warnings are always lines."""
-    if not sys.stderr.isatty():
-        yield _report_case
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("preprocessing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-
-        def observe(result: Result, finished: int, total: int) -> None:
-            bar.update(task, completed=finished, total=total)
-            if result.error or result.warnings:
-                _report_case(result, finished, total)
-
-        yield observe
-
-
-def _report_case(result: Result, finished: int, total: int) -> None:
-    warn(result.warnings)
-    if result.error:
-        log(f"[{finished}/{total}] {result.case}: FAILED: {result.error}")
-    else:
-        shape = " x ".join(map(str, result.facts["target_grid"]["shape"]))
-        seconds = sum(result.facts["seconds"].values())
-        log(f"[{finished}/{total}] {result.case}: {shape} in {seconds:.2f} s")
 
 
 def summarize(summary: RunSummary) -> int:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from monai_mriprep.errors import DiskFullError, MriprepWarning
+from monai_mriprep.logs import LOGGER
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.cases import Result
 from monai_mriprep.run.memory import available_memory, default_workers, in_batches, too_large
@@ -53,7 +54,8 @@ def preprocess(
     Warns
     -----
     MriprepWarning
-        For what a person should look at in the dataset as a whole, such as an image without a label.
+        For what needs review in the dataset as a whole, such as an image without a label. It is logged, too, and so is
+        what concerns a single case.
     """
     plan = plan_run(dataset_root, output_root, recipe)
     with open_session(plan) as session:
@@ -69,7 +71,7 @@ def execute(
     max_memory: int | None = None,
     observe: Observer = lambda result, finished, total: None,
 ) -> RunSummary:
-    """Work on what a session has to do.
+    """Work on what a session has to do. Each case is logged, with its warnings.
 
     Parameters
     ----------
@@ -99,6 +101,7 @@ def execute(
                 stopped = str(error)
                 break
             results.append(result)
+            _log(result, len(results), total)
             observe(result, len(results), total)
             stopped = result.error if result.stops_run else None
             if stopped or (fail_fast and result.status == "failed"):
@@ -107,6 +110,18 @@ def execute(
     seconds = time.perf_counter() - start
     root = session.plan.job.output_root
     return RunSummary(root, done, failed, session.skipped, session.warnings, seconds, stopped)
+
+
+def _log(result: Result, finished: int, total: int) -> None:
+    """What became of a case, from the main process alone: a worker's warnings come with its result."""
+    for message in result.warnings:
+        LOGGER.warning("%s", message)
+    place = f"[{finished}/{total}] {result.case}"
+    if result.error:
+        LOGGER.error("%s: FAILED: %s", place, result.error)
+    else:
+        shape = " x ".join(map(str, result.facts["target_grid"]["shape"]))
+        LOGGER.info("%s: %s in %.2f s", place, shape, sum(result.facts["seconds"].values()))
 
 
 def _results(session: Session, workers: int, memory: int) -> Generator[Result, None, None]:

@@ -7,7 +7,7 @@ import os
 import uuid
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from monai_mriprep.dataset.npz import OUTPUT_FOLDERS, PARTIAL
 from monai_mriprep.dataset.volumes import stem
 from monai_mriprep.dataset.write import write_volume
 from monai_mriprep.errors import MriprepError, MriprepWarning, OutputError, RecordError
+from monai_mriprep.logs import LOGGER
 from monai_mriprep.run.cases import recorded_grid
 from monai_mriprep.run.manifest import Manifest, write_error
 from monai_mriprep.run.predictions import list_predictions, prediction_stem, read_prediction
@@ -122,10 +123,6 @@ class RestoreSummary:
     refused: tuple[MriprepError, ...]
 
 
-Observer = Callable[[Path, Path | MriprepError], None]
-"""Called after each prediction with its path, and the restored file or what was wrong."""
-
-
 def restore(
     output_root: str | Path, predictions: str | Path, restored: str | Path, probabilities: bool = False
 ) -> RestoreSummary:
@@ -168,7 +165,7 @@ def restore(
     Warns
     -----
     MriprepWarning
-        For each prediction that is refused.
+        For each prediction that is refused. It is logged, too.
     """
     summary = restore_each(output_root, predictions, restored, probabilities)
     for problem in summary.refused:
@@ -181,9 +178,8 @@ def restore_each(
     predictions: str | Path,
     restored: str | Path,
     probabilities: bool = False,
-    observe: Observer = lambda prediction, outcome: None,
 ) -> RestoreSummary:
-    """As `restore`, without warnings; `observe` is told of each prediction.
+    """As `restore`, without warnings; each prediction is logged.
 
     Raises
     ------
@@ -203,9 +199,16 @@ def restore_each(
     outcomes: list[Path | MriprepError] = []
     for match in matches:
         outcomes.append(restorer(match))
-        observe(match.prediction, outcomes[-1])
+        _log(match.prediction, outcomes[-1])
     done = tuple(outcome for outcome in outcomes if isinstance(outcome, Path))
     return RestoreSummary(folder, done, tuple(outcome for outcome in outcomes if isinstance(outcome, MriprepError)))
+
+
+def _log(prediction: Path, outcome: Path | MriprepError) -> None:
+    if isinstance(outcome, MriprepError):
+        LOGGER.error("refused: %s", outcome)
+    else:
+        LOGGER.info("%s: %s", prediction.name, outcome)
 
 
 def match_predictions(predictions: Iterable[Path], ways: Iterable[Way]) -> tuple[Match, ...]:

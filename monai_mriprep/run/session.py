@@ -6,6 +6,7 @@ Neither torch nor MONAI is loaded here, so a run that finds nothing to do ends a
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -13,9 +14,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from monai_mriprep import __version__
 from monai_mriprep.dataset.npz import OUTPUT_FOLDERS
 from monai_mriprep.dataset.target import STATISTICS_NAME
 from monai_mriprep.errors import OutputError
+from monai_mriprep.logs import LOGGER
 from monai_mriprep.run.cases import ALGORITHM_VERSION, Case, Result
 from monai_mriprep.run.commit import forget, recover
 from monai_mriprep.run.datalist import write_dataset, write_json
@@ -30,7 +33,7 @@ __all__ = ["RunSummary", "Session", "open_session"]
 
 TABLE_NAME = "manifest.csv"
 
-VERSIONED = ("monai-mriprep", "monai", "torch", "numpy", "scipy", "nibabel", "isal")
+VERSIONED = ("monai", "torch", "numpy", "scipy", "nibabel", "isal")
 
 
 @dataclass(frozen=True)
@@ -119,8 +122,8 @@ class RunSummary:
 def open_session(plan: RunPlan, overwrite: bool = False) -> Iterator[Session]:
     """Take the output folder, finish what a crash interrupted there, and decide what is to be done.
 
-    When the session ends, however it does, what its workers have finished is recorded, and ``manifest.csv`` and
-    ``dataset.json`` are written.
+    What needs review is logged, and the target spacing. When the session ends, however it does, what its workers have
+    finished is recorded, and ``manifest.csv`` and ``dataset.json`` are written.
 
     Parameters
     ----------
@@ -142,6 +145,7 @@ def open_session(plan: RunPlan, overwrite: bool = False) -> Iterator[Session]:
     _make_folders(root, *(root / name for name in OUTPUT_FOLDERS.values()), job.partial)
     with exclusive(root / ".lock"):
         session = _prepare(plan, overwrite)
+        _log(session)
         try:
             yield session
         finally:
@@ -169,6 +173,16 @@ def _prepare(plan: RunPlan, overwrite: bool) -> Session:
     return replace(session, warnings=plan.warnings + check_space(session.todo, root))
 
 
+def _log(session: Session) -> None:
+    """What needs review, the target spacing, and why finished cases are done again; a shared reason is said once."""
+    for message in session.warnings:
+        LOGGER.warning("%s", message)
+    LOGGER.info("%s", session.plan.derivation)
+    reasons = Counter(decision.reason for _, decision in session.decisions if decision.action == "redo")
+    for reason, count in reasons.items():
+        LOGGER.info("redo: %s", reason + f" ({count} cases)" * (count > 1))
+
+
 def _started(events: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     return {name: event for name, event in events.items() if event["event"] == "started"}
 
@@ -192,5 +206,9 @@ def _description(plan: RunPlan) -> dict[str, Any]:
         "algorithm_version": ALGORITHM_VERSION,
         "cases": len(plan.cases),
         "warnings": list(plan.warnings),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONED}},
+        "versions": {
+            "python": platform.python_version(),
+            "monai-mriprep": __version__,
+            **{name: version(name) for name in VERSIONED},
+        },
     }

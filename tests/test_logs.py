@@ -1,0 +1,156 @@
+"""What the package logs, that it logs it once, and what the command makes of it."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from monai_mriprep import preprocess, restore
+from monai_mriprep.cli import main
+from monai_mriprep.dataset.write import write_metaimage
+from monai_mriprep.errors import MriprepWarning
+from tests.runs import write_cases
+
+NAME = "monai_mriprep"
+
+
+@pytest.fixture
+def dataset(tmp_path) -> Path:
+    """Three pairs, the label of one with negative voxels, the image of another cut short; and an image alone."""
+    root = write_cases(tmp_path / "data", 3)
+    label = np.full((4, 8, 9), -1, np.int16)
+    write_metaimage(root / "LabelsTr" / "case_1.mha", label, (3.0, 1.0, 1.0))
+    cut_short = root / "ImagesTr" / "case_2.mha"
+    cut_short.write_bytes(cut_short.read_bytes()[:-20])
+    write_metaimage(root / "ImagesTr" / "lonely.mha", label, (3.0, 1.0, 1.0))
+    return root
+
+
+def said(caplog: pytest.LogCaptureFixture, level: str) -> list[str]:
+    return [r.getMessage() for r in caplog.records if (r.name, r.levelname) == (NAME, level)]
+
+
+@pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_run_logs_each_thing_once(dataset, tmp_path, caplog, workers):
+    with caplog.at_level(logging.INFO, NAME):
+        preprocess(dataset, tmp_path / "out", workers=workers)
+    warnings = said(caplog, "WARNING")
+    assert sum("'lonely.mha' is skipped" in text for text in warnings) == 1
+    assert sum("negative label voxels became 0" in text for text in warnings) == 1
+    (failed,) = said(caplog, "ERROR")
+    assert "case_2: FAILED: " in failed
+    done = [text for text in said(caplog, "INFO") if " in " in text and text.startswith("[")]
+    assert len(done) == 2
+    assert any("target spacing (3, 1, 1)" in text for text in said(caplog, "INFO"))
+
+
+@pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
+def test_a_changed_recipe_is_logged(dataset, tmp_path, caplog):
+    preprocess(dataset, tmp_path / "out", workers=0)
+    (dataset / "mri_statistics.csv").write_text("median_spacing,10th_percentile_spacing\n[3 2 2],[3 2 2]\n")
+    with caplog.at_level(logging.INFO, NAME):
+        preprocess(dataset, tmp_path / "out", workers=0)
+    assert [text for text in said(caplog, "INFO") if text.startswith("redo: ") and text.endswith("(2 cases)")]
+
+
+@pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
+def test_restored_and_refused_predictions_are_logged(dataset, tmp_path, caplog):
+    preprocess(dataset, tmp_path / "out", workers=0)
+    (tmp_path / "predictions").mkdir()
+    np.savez(tmp_path / "predictions" / "case_0.npz", np.zeros((4, 8, 9), np.uint8))
+    np.savez(tmp_path / "predictions" / "case_1.npz", np.zeros((1, 2, 3), np.uint8))
+    caplog.clear()
+    with caplog.at_level(logging.INFO, NAME), pytest.warns(MriprepWarning, match="not restored"):
+        restore(tmp_path / "out", tmp_path / "predictions", tmp_path / "back")
+    assert [text for text in said(caplog, "INFO") if text.startswith("case_0.npz: ")]
+    (refused,) = said(caplog, "ERROR")
+    assert refused.startswith("refused: ")
+    assert "case_1.npz" in refused
+
+
+def test_a_script_without_logging_hears_nothing_of_it(dataset, tmp_path):
+    code = (
+        "import warnings; warnings.simplefilter('ignore')\n"
+        f"import monai_mriprep; monai_mriprep.preprocess({str(dataset)!r}, {str(tmp_path / 'out')!r}, workers=0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+# --- The command ------------------------------------------------------------------------------------------------------
+
+
+def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["monai-mriprep", *map(str, arguments)])
+    with pytest.raises(SystemExit) as left:
+        main()
+    return int(left.value.code or 0)
+
+
+def test_the_command_shows_the_log_and_leaves_nothing_behind(dataset, tmp_path, monkeypatch, capsys):
+    logger = logging.getLogger(NAME)
+    before = (list(logger.handlers), logger.level)
+    for number in range(2):  # a handler that was left would say all twice
+        assert command(monkeypatch, "run", dataset, tmp_path / f"out{number}", "--workers", 0) == 1
+        lines = capsys.readouterr().err.splitlines()
+        assert sum(line.startswith("warning: 'lonely.mha' is skipped") for line in lines) == 1
+        assert sum(line.startswith("warning: ") and "negative label" in line for line in lines) == 1
+        assert sum("case_2: FAILED: " in line and line.startswith("[") for line in lines) == 1
+        assert sum(line.startswith("[") and "case_0: 4 x 8 x 9 in" in line for line in lines) == 1
+        assert sum(line.startswith("target spacing (3, 1, 1)") for line in lines) == 1
+        assert (list(logger.handlers), logger.level) == before
+
+
+def test_on_a_terminal_the_bar_replaces_the_lines_of_finished_cases(dataset, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("monai_mriprep.cli.progress._is_terminal", lambda: True)
+    assert command(monkeypatch, "run", dataset, tmp_path / "out", "--workers", 0) == 1
+    shown = capsys.readouterr().err
+    assert "case_0: 4 x 8 x 9" not in shown
+    assert "case_2: FAILED: " in shown
+    assert "warning: " in shown
+    assert "target spacing (3, 1, 1)" in shown
+
+
+# --- Version ----------------------------------------------------------------------------------------------------------
+
+
+def test_version_costs_nothing_heavy():
+    code = (
+        "import sys, monai_mriprep\n"
+        "assert 'importlib.metadata' not in sys.modules\n"
+        "from monai_mriprep.cli import main\n"
+        "sys.argv = ['monai-mriprep', '--version']\n"
+        "try:\n    main()\n"
+        "finally:\n"
+        "    print(monai_mriprep.__version__)\n"
+        "    print({'torch', 'monai', 'itk', 'pandas', 'scipy', 'numpy'} & set(sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    printed, version, heavy = done.stdout.splitlines()
+    assert printed == f"monai-mriprep {version}"
+    assert version[0].isdigit()
+    assert heavy == "set()"
+
+
+def test_a_source_tree_without_metadata_has_a_version_and_runs(dataset, tmp_path, monkeypatch):
+    """Nothing is installed there: the package lies in a folder of the path."""
+    code = (
+        "import warnings; warnings.simplefilter('ignore')\n"
+        "import importlib.metadata as m, sys\n"
+        "real = m.version\n"
+        "def version(name):\n"
+        "    if name == 'monai-mriprep': raise m.PackageNotFoundError(name)\n"
+        "    return real(name)\n"
+        "m.version = version\n"
+        "import monai_mriprep; print(monai_mriprep.__version__)\n"
+        f"monai_mriprep.preprocess({str(dataset)!r}, {str(tmp_path / 'out')!r}, workers=0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout == "0+unknown\n"
+    assert '"monai-mriprep": "0+unknown"' in (tmp_path / "out" / "run.json").read_text()
