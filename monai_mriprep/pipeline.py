@@ -190,18 +190,15 @@ def _preprocessing(recipe: Recipe, target: list[float], keys: list[str]) -> list
     load = [LoadVolumed(keys)]
     match = [MatchGeometryd(geometry=recipe.geometry)] if has_label else []
     cast = [CastLabeld(["label"])] if has_label else []
-    if recipe.normalization.foreground == "native":
-        return [*load, *match, NormalizeNonZerod(["image"]), _spacing(recipe, target, keys), *cast]
-    if recipe.normalization.foreground == "resampled":
-        return [
-            *load,
-            *match,
-            _spacing(recipe, target, keys),
-            NormalizeNonZerod(["image"], foreground="resampled"),
-            *cast,
-        ]
-    carried = [_spacing(recipe, target, [*keys, "foreground"]), NormalizeNonZerod(["image"], mask_key="foreground")]
-    return [*load, *match, NonZeroMaskd(), *carried, DeleteItemsd(["foreground"]), *cast]
+    foreground, epsilon = recipe.normalization.foreground, recipe.normalization.epsilon
+    if foreground == "native":
+        return [*load, *match, NormalizeNonZerod(["image"], epsilon=epsilon), _spacing(recipe, target, keys), *cast]
+    if foreground != "carried":
+        scores = NormalizeNonZerod(["image"], foreground=foreground, epsilon=epsilon)
+        return [*load, *match, _spacing(recipe, target, keys), scores, *cast]
+    scores = NormalizeNonZerod(["image"], mask_key="foreground", epsilon=epsilon)
+    carried = [_spacing(recipe, target, [*keys, "foreground"]), scores, DeleteItemsd(["foreground"])]
+    return [*load, *match, NonZeroMaskd(), *carried, *cast]
 
 
 def _spacing(recipe: Recipe, target: list[float], keys: list[str]) -> AnisotropyAwareSpacingd:

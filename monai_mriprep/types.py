@@ -40,7 +40,7 @@ ArrayAxes = Literal["xyz", "zyx"]
 GridRule = Literal["monai", "nnunet", "itk"]
 Boundary = Literal["nearest", "mirror"]
 GeometryPolicy = Literal["strict", "resample_label"]
-Foreground = Literal["carried", "resampled", "native"]
+Foreground = Literal["carried", "resampled", "native", "resampled_positive"]
 
 
 class Tolerance(NamedTuple):

@@ -45,10 +45,15 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
         image = nibabel.load(path)
         return np.asarray(image.dataobj).T, image.affine[:, [2, 1, 0, 3]]
     image = SimpleITK.ReadImage(str(path))
+    return SimpleITK.GetArrayFromImage(image), affine_of_itk(image)
+
+
+def affine_of_itk(image: SimpleITK.Image) -> np.ndarray:
+    """From a z y x index to RAS+ mm."""
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
     affine[:3, 3] = image.GetOrigin()
-    return SimpleITK.GetArrayFromImage(image), (np.diag([-1.0, -1, 1, 1]) @ affine)[:, [2, 1, 0, 3]]
+    return (np.diag([-1.0, -1, 1, 1]) @ affine)[:, [2, 1, 0, 3]]
 
 
 def itk_image(array: np.ndarray, affine: np.ndarray) -> SimpleITK.Image:

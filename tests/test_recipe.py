@@ -50,7 +50,7 @@ def test_defaults():
         "boundary": "nearest",
         "order": 3,
         "clip": False,
-        "normalization": {"foreground": "carried"},
+        "normalization": {"foreground": "carried", "epsilon": 0.0},
     }
 
 
@@ -172,12 +172,15 @@ REFUSED_VALUES = [
     ("pattern: '(?<case>a)'", ["pattern", "does not compile", "(?P<case>"]),
     ("pattern: abc", ["pattern", "no group named case"]),
     ("pattern: '(?P<case>a{99999999999})'", ["pattern", "does not compile"]),
-    ("normalization: native", ["normalization", "a section with the key foreground"]),
-    ("normalization:", ["normalization", "a section with the key foreground"]),
-    ("preset: panther", ["line 1", "preset", "'panther' is not a preset", "it must be default"]),
-    ("preset: [default]", ["preset", "must be default", "not ['default']"]),
-    ("preset:", ["preset", "must be default", "not None"]),
-    ("normalization: {foreground: all}", ["normalization.foreground", "carried, resampled or native"]),
+    ("normalization: native", ["normalization", "a section with the keys foreground and epsilon"]),
+    ("normalization:", ["normalization", "a section with the keys foreground and epsilon"]),
+    ("preset: panther", ["line 1", "preset", "'panther' is not a preset", "it must be default or panther2025"]),
+    ("preset: [default]", ["preset", "must be default or panther2025", "not ['default']"]),
+    ("preset:", ["preset", "must be default or panther2025", "not None"]),
+    (
+        "normalization: {foreground: all}",
+        ["normalization.foreground", "carried, resampled, resampled_positive or native"],
+    ),
 ]
 
 REFUSED_KEYS = [
@@ -261,7 +264,10 @@ def test_unreadable_file(tmp_path, name, reason):
         ("grid=", ["grid", "not None"]),
         ("grid.x=1", ["--set grid.x=1", "grid: must be"]),
         ("normalization.foo=1", ["--set normalization.foo=1", "did you mean normalization.foreground?"]),
-        ("normalization.foreground.x=1", ["normalization.foreground", "carried, resampled or native"]),
+        (
+            "normalization.foreground.x=1",
+            ["normalization.foreground", "carried, resampled, resampled_positive or native"],
+        ),
         ("order='3'", ["remove the quotes"]),
         ("pattern=[0-9]+", ["--set pattern=[0-9]+", "not valid YAML", "quote"]),
         ("pattern=*_x", ["aliases", "quote"]),
@@ -329,8 +335,8 @@ def half_pixel(monkeypatch):
 def test_a_preset_sets_keys_and_the_users_keys_win(half_pixel, write):
     expected = {"preset": "half_pixel", "clip": False, "grid": "nnunet", "normalization": {"foreground": "carried"}}
     text = "preset: half_pixel\nclip: false\nnormalization: {foreground: carried}"
-    assert Recipe(preset="half_pixel").as_dict() == Recipe().as_dict() | half_pixel | {"preset": "half_pixel"}
-    assert load_recipe(write(text)).as_dict() == Recipe().as_dict() | expected
+    assert Recipe(preset="half_pixel").as_dict() == Recipe(**half_pixel).as_dict() | {"preset": "half_pixel"}
+    assert load_recipe(write(text)).as_dict() == Recipe(**expected).as_dict()
     assert load_recipe(write(text)) == Recipe(**expected)
 
 
@@ -364,6 +370,25 @@ def test_the_fingerprint_is_that_of_the_keys_whoever_set_them(half_pixel):
 def test_what_is_wrong_beside_a_preset_is_said_of_the_users_key(half_pixel, write):
     with pytest.raises(RecipeError, match=r"line 2: normalization: must be a section .* not 'native'"):
         load_recipe(write("preset: half_pixel\nnormalization: native"))
+
+
+def test_panther2025_sets_these_keys():
+    changed = {
+        "preset": "panther2025",
+        "grid": "itk",
+        "boundary": "mirror",
+        "normalization": {"foreground": "resampled_positive", "epsilon": 1e-6},
+    }
+    assert Recipe(preset="panther2025").as_dict() == Recipe().as_dict() | changed
+    assert load_recipe(overrides=["normalization.epsilon=0.0", "preset=panther2025"]).normalization == Normalization(
+        foreground="resampled_positive", epsilon=0.0
+    )
+
+
+def test_presets_are_frozen():
+    for mapping in (presets.PRESETS, *presets.PRESETS.values(), presets.PRESETS["panther2025"]["normalization"]):
+        with pytest.raises(TypeError, match="does not support item assignment"):
+            mapping["grid"] = "monai"
 
 
 # --- As data --------------------------------------------------------------------------------------------------------
@@ -402,6 +427,11 @@ def test_repr_states_order_and_unit():
 def test_fingerprint_covers_what_decides_the_voxels(key):
     changed = Recipe(**{key: OTHER[key]}).fingerprint() != Recipe().fingerprint()
     assert changed == (key in {"geometry", "grid", "boundary", "order", "clip", "normalization"})
+
+
+def test_a_younger_key_enters_the_fingerprint_where_it_differs_from_its_default():
+    assert Recipe(normalization={"epsilon": 0.0}).fingerprint() == Recipe().fingerprint()
+    assert Recipe(normalization={"epsilon": 1e-6}).fingerprint() != Recipe().fingerprint()
 
 
 def test_a_default_recipe_has_the_fingerprint_of_version_0_1_0():

@@ -55,9 +55,17 @@ class Normalization(Section):
         "carried",
         "Voxels that the mean and the standard deviation are taken over: the non-zero voxels of the scan as stored, "
         "carried to the new grid by nearest neighbour (carried); those that are non-zero after resampling "
-        "(resampled); or the stored voxels themselves, before resampling, as nnU-Net does (native).",
-        "carried, resampled or native",
+        "(resampled), or greater than zero (resampled_positive); or the stored voxels, before resampling, as nnU-Net "
+        "does (native).",
+        "carried, resampled, resampled_positive or native",
         voxels=True,
+    )
+    epsilon: Annotated[float, Field(ge=0, allow_inf_nan=False)] = _key(
+        0.0,
+        "Added to the standard deviation that is divided by, in units of the image.",
+        "a number from 0",
+        voxels=True,
+        since="0.2.0",
     )
 
 
@@ -151,7 +159,10 @@ class Recipe(Section):
         voxels=True,
     )
     normalization: Normalization = _key(
-        Normalization(), "How intensities are normalised.", "a section with the key foreground", voxels=True
+        Normalization(),
+        "How intensities are normalised.",
+        "a section with the keys foreground and epsilon",
+        voxels=True,
     )
 
     @field_validator("preset")

@@ -10,8 +10,23 @@ from pydantic import BaseModel
 
 __all__ = ["PRESETS", "under_users_keys"]
 
-PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType({"default": MappingProxyType({})})
-"""The keys that each preset sets; the others keep their default."""
+PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "default": MappingProxyType({}),
+        "panther2025": MappingProxyType(
+            {
+                "grid": "itk",
+                "boundary": "mirror",
+                "normalization": MappingProxyType({"foreground": "resampled_positive", "epsilon": 1e-6}),
+            }
+        ),
+    }
+)
+"""The keys that each preset sets; the others keep their default.
+
+``panther2025`` is what the authors of the recipe run themselves, by their public inference code: the resampling of
+SimpleITK, then z-scores over the voxels that are greater than zero.
+"""
 
 
 def under_users_keys(values: object) -> object:
@@ -31,10 +46,10 @@ def under_users_keys(values: object) -> object:
 
 def _laid_over(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     laid = {**base, **values}
-    for key in base.keys() & values.keys():
-        given = values[key]
+    for key, section in base.items():
+        given = values.get(key, {})
         if isinstance(given, BaseModel):  # made in Python; only what was given to it counts
             given = given.model_dump(exclude_unset=True)
-        if isinstance(base[key], Mapping) and isinstance(given, Mapping):
-            laid[key] = _laid_over(base[key], given)
+        if isinstance(section, Mapping) and isinstance(given, Mapping):
+            laid[key] = _laid_over(section, given)
     return laid

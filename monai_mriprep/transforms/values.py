@@ -71,29 +71,37 @@ class NormalizeNonZero(Transform):
 
     Parameters
     ----------
-    foreground
+    foreground, epsilon
         As there.
     """
 
     backend = (TransformBackends.TORCH,)
 
-    def __init__(self, foreground: Literal["resampled"] | None = None) -> None:
-        if foreground not in (None, "resampled"):
-            msg = f"foreground must be resampled, or left out, not {foreground!r}"
+    def __init__(
+        self, foreground: Literal["resampled", "resampled_positive"] | None = None, epsilon: float = 0.0
+    ) -> None:
+        if foreground not in (None, "resampled", "resampled_positive"):
+            msg = f"foreground must be resampled, resampled_positive, or left out, not {foreground!r}"
+            raise RecipeError(msg)
+        if not 0 <= epsilon < float("inf"):
+            msg = f"epsilon must be a finite number from 0, not {epsilon!r}"
             raise RecipeError(msg)
         self.foreground = foreground
+        self.epsilon = epsilon
 
     def __call__(self, image: Any, mask: Any = None, name: str = "image") -> torch.Tensor:
-        """Return the image normalized over `mask`, or else over its own non-zero voxels."""
+        """Return the image normalized over `mask`, or else over its own non-zero or positive voxels."""
         image = volume_of(image, name)
         name = file_of(image, name)
         if mask is None and self.foreground is None and _spline_resampled(image):
             warnings.warn(f"{name}: {SMEARED}", MriprepWarning, 3)
         inside = None if mask is None else tensor_of(volume_of(mask, "mask"))
-        return as_tracked(normalized(image, inside, name))
+        if self.foreground == "resampled_positive" and mask is None:
+            inside = tensor_of(image) > 0
+        return as_tracked(normalized(image, inside, name, self.epsilon))
 
 
-def normalized(image: torch.Tensor, mask: torch.Tensor | None, name: str) -> MetaTensor:
+def normalized(image: torch.Tensor, mask: torch.Tensor | None, name: str, epsilon: float = 0.0) -> MetaTensor:
     """Z-scores over `mask`, or over the non-zero voxels, with what was found in the metadata."""
     moments = foreground_moments(tensor_of(image), mask)
     for problem in _problems(moments):
@@ -101,7 +109,7 @@ def normalized(image: torch.Tensor, mask: torch.Tensor | None, name: str) -> Met
     meta = {"foreground_mean": _of_channels([m.mean for m in moments])}
     meta["foreground_std"] = _of_channels([m.std for m in moments])
     meta["foreground_voxels"] = _of_channels([m.count for m in moments])
-    return on_grid(standardize(tensor_of(image), moments), grid_of(image), image, **meta)
+    return on_grid(standardize(tensor_of(image), moments, epsilon), grid_of(image), image, **meta)
 
 
 SMEARED = (
@@ -128,7 +136,7 @@ def _modes(history: Any) -> Iterator[Any]:
 
 
 class NormalizeNonZerod(MapTransform):
-    """Z-score: ``(image - mean) / std`` on the whole image, mean and population std over the foreground.
+    """Z-score: ``(image - mean) / (std + epsilon)`` on the whole image, mean and population std over the foreground.
 
     Each channel has its own. ``meta`` receives ``foreground_mean``, ``foreground_std`` and ``foreground_voxels``:
     numbers, or where there are several channels tensors of one number each.
@@ -140,14 +148,17 @@ class NormalizeNonZerod(MapTransform):
     mask_key
         The foreground, with the channels of the image or one for all; by default each channel's non-zero voxels.
     foreground
-        ``resampled`` says that the non-zero voxels are meant although a spline has resampled the image.
+        ``resampled`` says that the non-zero voxels are meant although a spline has resampled the image;
+        ``resampled_positive`` takes the voxels that are greater than zero.
     allow_missing_keys
         Pass over images that are not there, in place of an error. The mask of one that is there may not be missing.
+    epsilon
+        Added to the standard deviation; in units of the image.
 
     Raises
     ------
     RecipeError
-        If `foreground` is not known, or given together with `mask_key`.
+        If `foreground` is not known, or given together with `mask_key`; or `epsilon` is negative or not finite.
 
     Warns
     -----
@@ -162,15 +173,16 @@ class NormalizeNonZerod(MapTransform):
         self,
         keys: KeysCollection,
         mask_key: str | None = None,
-        foreground: Literal["resampled"] | None = None,
+        foreground: Literal["resampled", "resampled_positive"] | None = None,
         allow_missing_keys: bool = False,
+        epsilon: float = 0.0,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         if mask_key is not None and foreground is not None:
             msg = f"give either mask_key or foreground, not both; found {mask_key!r} and {foreground!r}"
             raise RecipeError(msg)
         self.mask_key = mask_key
-        self.normalize = NormalizeNonZero(foreground)
+        self.normalize = NormalizeNonZero(foreground, epsilon)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return a copy of `data` with the images normalized."""

@@ -88,8 +88,8 @@ def _slice_moments(value: np.ndarray, inside: np.ndarray, count: int, buffer: np
     return mean, float(buffer.sum())
 
 
-def standardize(image: torch.Tensor, moments: Sequence[Moments]) -> torch.Tensor:
-    """``(image - mean) / std`` on the whole image, as new float32; without deviation only the mean goes.
+def standardize(image: torch.Tensor, moments: Sequence[Moments], epsilon: float = 0.0) -> torch.Tensor:
+    """``(image - mean) / (std + epsilon)`` on the whole image, as new float32; without deviation only the mean goes.
 
     Parameters
     ----------
@@ -97,14 +97,16 @@ def standardize(image: torch.Tensor, moments: Sequence[Moments]) -> torch.Tensor
         ``(C, D, H, W)``, any real type; not written to.
     moments
         One for each channel, from `foreground_moments`; without foreground the values stay as they are.
+    epsilon
+        In units of the image.
     """
     result = empty_float32(image.shape, image.device)
     for channel, scores, its_moments in zip(image, result, moments, strict=True):
-        _standardize_channel(channel, scores, its_moments)
+        _standardize_channel(channel, scores, its_moments, epsilon)
     return result
 
 
-def _standardize_channel(values: torch.Tensor, scores: torch.Tensor, moments: Moments) -> None:
+def _standardize_channel(values: torch.Tensor, scores: torch.Tensor, moments: Moments, epsilon: float) -> None:
     """``(D, H, W)`` from `values` into `scores`."""
     mean = float(np.float32(moments.mean))
     rest = moments.mean - mean  # torch rounds scalars to float32, which is many deviations where the mean is large
@@ -113,4 +115,4 @@ def _standardize_channel(values: torch.Tensor, scores: torch.Tensor, moments: Mo
         if moments.count:
             out.sub_(mean).sub_(rest)
         if moments.std:
-            out.div_(moments.std)
+            out.div_(moments.std + epsilon)

@@ -8,7 +8,7 @@ import torch
 from monai.data.meta_tensor import MetaTensor
 from monai.transforms.intensity.array import NormalizeIntensity
 
-from monai_mriprep.errors import LabelError, MriprepWarning
+from monai_mriprep.errors import LabelError, MriprepWarning, RecipeError
 from monai_mriprep.transforms import AnisotropyAwareSpacingd, CastLabeld, NonZeroMaskd, NormalizeNonZerod
 from tests.oracles import affine_of, phantom
 
@@ -117,3 +117,23 @@ def test_labels_are_cast_and_clamping_warns():
 def test_a_bad_label_is_named():
     with pytest.raises(LabelError, match=r"seg\.mha: label value 40000"):
         CastLabeld("label")({"label": tensor_of(np.full((1, 1, 1), 40000, np.int32), "seg.mha")})
+
+
+def test_scores_over_what_is_greater_than_zero_with_an_epsilon():
+    values = np.random.default_rng(0).normal(3, 20, (4, 9, 8)).astype(np.float32)
+    positive = values[values > 0].astype(np.float64)
+    steps = NormalizeNonZerod("image", foreground="resampled_positive", epsilon=0.5)
+    found = steps({"image": tensor_of(values)})["image"]
+    np.testing.assert_allclose(found[0], (values - positive.mean()) / (positive.std() + 0.5), atol=1e-6)
+    assert found.meta["foreground_voxels"] == positive.size
+    assert found.meta["foreground_std"] == pytest.approx(positive.std())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"foreground": "carried"}, {"foreground": "resampled", "mask_key": "m"}, {"epsilon": -1}, {"epsilon": np.nan}],
+    ids=str,
+)
+def test_what_makes_no_score_is_refused(options):
+    with pytest.raises(RecipeError, match=r"must be|not both"):
+        NormalizeNonZerod("image", **options)
