@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monai_mriprep.transforms.spatial import AnisotropyAwareSpacing, AnisotropyAwareSpacingd
-from monai_mriprep.transforms.tensors import file_of, on_grid
+from monai_mriprep.transforms.tensors import file_of, on_grid, tensor_of
 from monai_mriprep.transforms.values import normalized
 
 if TYPE_CHECKING:
+    import torch
     from monai.data.meta_tensor import MetaTensor
 
     from monai_mriprep.transforms.interpolation import Order
@@ -38,13 +39,13 @@ class ResampleNormalized(AnisotropyAwareSpacingd):
     >>> pair = ResampleNormalized(["image", "label"], target=(3.0, 1.0, 1.0))
     """
 
-    def _resampled(self, volume: MetaTensor, course: Course, order: Order) -> MetaTensor:
+    def _resampled(self, volume: MetaTensor, course: Course, order: Order) -> torch.Tensor:
         resampled = super()._resampled(volume, course, order)
         if not np.any(order):
             return resampled
         mask = on_grid(volume.as_tensor() != 0, course.source, volume)
         carried = super()._resampled(mask, course, 0)
-        return normalized(resampled, carried.as_tensor(), file_of(volume, course.name))
+        return normalized(resampled, tensor_of(carried), file_of(volume, course.name))
 
 
 class ResampleNormalize(AnisotropyAwareSpacing):

@@ -225,15 +225,14 @@ class AnisotropyAwareSpacingd(MapTransform, InvertibleTransform):
         axes = course.axes if is_plain else file_axes(volume, name, self.array_axes)
         return on_grid(tensor_of(volume), grid, volume, **axes.mark)
 
-    def _resampled(self, volume: MetaTensor, course: Course, order: Order) -> MetaTensor:
+    def _resampled(self, volume: MetaTensor, course: Course, order: Order) -> torch.Tensor:
         source = course.turn.grid(course.source)
         plan = plan_resampling(source, course.target, order, self.boundary, zero_outside=self.grid == "itk")
         tensor = apply_plan(course.turn.array(volume.as_tensor()), plan, clip=self.clip)
         back = course.turn.back
-        target_spacing = torch.tensor(self.target, dtype=torch.float64)
-        result = on_grid(
-            back.array(tensor).contiguous(), back.grid(course.target), volume, target_spacing=target_spacing
-        )
+        spacing = torch.tensor(self.target, dtype=torch.float64)
+        turned = back.array(tensor).contiguous()
+        result: torch.Tensor = on_grid(turned, back.grid(course.target), volume, target_spacing=spacing)
         extra = {
             "mode": _mode_of(plan.orders),  # a name that Invertd's nearest_interp replaces
             "order": list(plan.orders),

@@ -14,7 +14,7 @@ from monai.utils.type_conversion import convert_to_tensor
 from monai_mriprep.errors import ResamplingError
 from monai_mriprep.volume.geometry import Grid
 
-__all__ = ["as_tracked", "file_of", "grid_of", "on_grid", "tensor_of", "volume_of"]
+__all__ = ["as_tracked", "file_of", "grid_of", "on_grid", "tensor_of", "volume_of", "with_values"]
 
 
 def volume_of(value: Any, name: str) -> torch.Tensor:
@@ -70,6 +70,17 @@ def on_grid(tensor: torch.Tensor, grid: Grid, like: torch.Tensor | None = None, 
     return MetaTensor(tensor, affine=affine, meta=facts, applied_operations=operations)
 
 
-def as_tracked(volume: MetaTensor) -> torch.Tensor:
+def with_values(values: torch.Tensor, like: torch.Tensor, **meta: Any) -> torch.Tensor:
+    """What a transform returns that changes values alone: the place and the history of `like`, and what is new."""
+    if not get_track_meta():
+        return values
+    known = like if isinstance(like, MetaTensor) else MetaTensor(like)
+    facts = {**{k: v for k, v in known.meta.items() if k != "affine"}, **meta}
+    operations = list(known.applied_operations)
+    result: torch.Tensor = MetaTensor(values, affine=known.affine.clone(), meta=facts, applied_operations=operations)
+    return result
+
+
+def as_tracked(volume: torch.Tensor) -> torch.Tensor:
     """What a transform returns: the MetaTensor, or after ``set_track_meta(False)`` the plain tensor."""
     return volume if get_track_meta() else tensor_of(volume)

@@ -12,7 +12,7 @@ from monai.transforms.transform import MapTransform, Transform
 from monai.utils.enums import TransformBackends
 
 from monai_mriprep.errors import MriprepWarning, RecipeError
-from monai_mriprep.transforms.tensors import as_tracked, file_of, grid_of, on_grid, tensor_of, volume_of
+from monai_mriprep.transforms.tensors import file_of, tensor_of, volume_of, with_values
 from monai_mriprep.volume.intensity import Moments, foreground_moments, standardize
 from monai_mriprep.volume.labels import cast_label
 
@@ -30,7 +30,7 @@ class NonZeroMask(Transform):
     def __call__(self, image: Any, name: str = "image") -> torch.Tensor:
         """Return the mask."""
         image = volume_of(image, name)
-        return as_tracked(on_grid(tensor_of(image) != 0, grid_of(image), image))
+        return with_values(tensor_of(image) != 0, image)
 
 
 class NonZeroMaskd(MapTransform):
@@ -98,10 +98,10 @@ class NormalizeNonZero(Transform):
         inside = None if mask is None else tensor_of(volume_of(mask, "mask"))
         if self.foreground == "resampled_positive" and mask is None:
             inside = tensor_of(image) > 0
-        return as_tracked(normalized(image, inside, name, self.epsilon))
+        return normalized(image, inside, name, self.epsilon)
 
 
-def normalized(image: torch.Tensor, mask: torch.Tensor | None, name: str, epsilon: float = 0.0) -> MetaTensor:
+def normalized(image: torch.Tensor, mask: torch.Tensor | None, name: str, epsilon: float = 0.0) -> torch.Tensor:
     """Z-scores over `mask`, or over the non-zero voxels, with what was found in the metadata."""
     moments = foreground_moments(tensor_of(image), mask)
     for problem in _problems(moments):
@@ -109,7 +109,7 @@ def normalized(image: torch.Tensor, mask: torch.Tensor | None, name: str, epsilo
     meta = {"foreground_mean": _of_channels([m.mean for m in moments])}
     meta["foreground_std"] = _of_channels([m.std for m in moments])
     meta["foreground_voxels"] = _of_channels([m.count for m in moments])
-    return on_grid(standardize(tensor_of(image), moments, epsilon), grid_of(image), image, **meta)
+    return with_values(standardize(tensor_of(image), moments, epsilon), image, **meta)
 
 
 SMEARED = (
@@ -220,7 +220,7 @@ class CastLabel(Transform):
         if n_negative:
             message = f"{file_of(label, name)}: {n_negative} negative label voxels became 0"
             warnings.warn(message, MriprepWarning, 3)
-        return as_tracked(on_grid(cast, grid_of(label), label))
+        return with_values(cast, label)
 
 
 class CastLabeld(MapTransform):
