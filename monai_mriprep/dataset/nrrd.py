@@ -59,7 +59,8 @@ SPACES = {
     "las": np.diag([-1.0, 1.0, 1.0, 1.0]),
 }
 ENCODINGS: dict[str, Encoding] = {"raw": "raw", "gzip": "gzip", "gz": "gzip"}
-TEXT = ("ascii", "text", "txt", "hex")
+TEXT_NUMBERS = ("ascii", "text", "txt")
+TEXT = (*TEXT_NUMBERS, "hex")
 DATA_FILE = ("data file", "datafile")
 FILE_LIST = "list of data files"
 """Where the lines behind ``data file: LIST`` are kept."""
@@ -166,7 +167,7 @@ def _dtype(path: Path, fields: dict[str, str]) -> np.dtype[np.generic]:
     if name not in TYPES:
         raise HeaderError(path, f"type: {name[:80]!r}; an integer or real type of up to 64 bits is expected")
     dtype = np.dtype(TYPES[name])
-    if dtype.itemsize == 1:
+    if dtype.itemsize == 1 or ("endian" not in fields and fields.get("encoding", "").lower() in TEXT_NUMBERS):
         return dtype
     endian = _need(path, fields, "endian").lower()
     if endian not in {"little", "big"}:
