@@ -1,13 +1,17 @@
-"""Large arrays without the price of small pages."""
+"""Large arrays without the price of small pages, and what fits into the caches."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 
-__all__ = ["as_float32", "empty_float32"]
+__all__ = ["as_float32", "cache_share", "empty_float32"]
+
+CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+"""Where Linux describes the caches of a processor."""
 
 
 def empty_float32(shape: Sequence[int], device: torch.device) -> torch.Tensor:
@@ -26,3 +30,24 @@ def as_float32(volume: torch.Tensor) -> torch.Tensor:
     if volume.dtype == torch.float32 or volume.requires_grad:
         return volume.to(torch.float32)
     return empty_float32(volume.shape, volume.device).copy_(volume)
+
+
+def cache_share(caches: Path = CACHES) -> int:
+    """Bytes of its largest cache that fall to one processor; 0 where the system does not say.
+
+    Parameters
+    ----------
+    caches
+        A folder with one of ``index0``, ``index1`` and so on for each cache, each with its ``size`` (``32768K``) and
+        the ``shared_cpu_map`` of the processors that use it, in hexadecimal digits.
+    """
+    try:
+        return max((_share(cache) for cache in caches.glob("index*")), default=0)
+    except (OSError, ValueError):
+        return 0
+
+
+def _share(cache: Path) -> int:
+    kibibytes = int((cache / "size").read_text().strip().removesuffix("K"))
+    processors = int((cache / "shared_cpu_map").read_text().replace(",", ""), 16).bit_count()
+    return 1024 * kibibytes // max(1, processors)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from monai_mriprep.errors import ResamplingError
 from monai_mriprep.types import TIE_TOLERANCE, Boundary, Shape
 from monai_mriprep.volume.geometry import Grid
-from monai_mriprep.volume.memory import as_float32, empty_float32
+from monai_mriprep.volume.memory import as_float32, cache_share, empty_float32
 from monai_mriprep.volume.spline import AxisPlan, Block, banded_blocks, nearest_indices
 
 __all__ = ["ResamplingPlan", "apply_plan", "plan_resampling", "resample_label_onto"]
@@ -35,7 +35,15 @@ COLUMN_CHUNK = 8192
 """Voxels of a through-plane product: small enough for the second-level cache."""
 
 TILE_VOXELS = 1 << 17
-"""Voxels of the slices between the two in-plane products: half a megabyte, which stays in cache."""
+"""Voxels of a tile, some slices between the two in-plane products: half a megabyte."""
+
+TILES_AT_ONCE = min(max(cache_share() >> 22, 1), 4)
+"""Tiles that one product takes: together an eighth of a processor's share of the largest cache, where what they are
+made from and what is made of them lie beside them. More tiles are fewer calls, of 15 microseconds each. Measured with a
+share of 16 MB: four at once are 5 to 10 percent quicker than one, and eight gain nothing more."""
+
+FEW_ROWS = 3
+"""With so few rows, or with one column, BLAS multiplies vectors, and bits depend on how many there are and where."""
 
 SLAB_VOXELS = 1 << 23
 """Voxels of the slices between the through-plane and the in-plane products, or as many as the output has."""
@@ -389,7 +397,7 @@ def _in_plane(volume: torch.Tensor, rows: _Axis, columns: _Axis, out: torch.Tens
     products = [(_product_of_rows, rows), (_product_of_columns, columns)]
     ordered = reversed(products) if columns_first else products
     first, *second = [(product, axis.blocks) for product, axis in ordered if axis.blocks]
-    depth = max(1, TILE_VOXELS // (height * width)) if volume.device.type == "cpu" else len(volume)
+    depth = _slices_at_once(height, width, columns) if volume.device.type == "cpu" else len(volume)
 
     def work(indices: range) -> None:
         buffer = volume.new_empty((depth, height, width))
@@ -402,6 +410,12 @@ def _in_plane(volume: torch.Tensor, rows: _Axis, columns: _Axis, out: torch.Tens
                 product(blocks, between, result)
 
     threads.share(-(-len(volume) // depth), work)
+
+
+def _slices_at_once(height: int, width: int, columns: _Axis) -> int:
+    """Some tiles; but one where that would show in the bits, and the caches of a machine with it."""
+    has_vectors = height <= FEW_ROWS or columns.n_out % BLOCK_ROWS == 1
+    return max(1, TILE_VOXELS // (height * width)) * (1 if has_vectors else TILES_AT_ONCE)
 
 
 def _product_of_rows(blocks: Sequence[Block], source: torch.Tensor, out: torch.Tensor) -> None:

@@ -388,6 +388,23 @@ def test_threads_do_not_change_a_bit(name, threads):
     assert torch.equal(results[0], results[2])
 
 
+@pytest.mark.parametrize("tile", [1, 1 << 11, 1 << 14, 1 << 17])
+@pytest.mark.parametrize("columns", [40, 97, 98, 145])  # in blocks of 48, the last of which may be one column
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 31, 70])
+def test_the_tiles_at_once_do_not_change_a_bit(rows, columns, tile, threads, monkeypatch):
+    """Else the caches of a machine, by which they are chosen, would show in a file."""
+    volume, source = volume_on((50, rows, columns), affine_of((1.1, 1.0, 1.0), 21))
+    plan = plan_resampling(source, Grid((55, rows, columns), source.affine @ np.diag([0.9, 0.97, 1.003, 1])))
+    monkeypatch.setattr("monai_mriprep.volume.resample.TILE_VOXELS", tile)
+    results = []
+    for count, at_once in ((1, 1), (1, 2), (2, 3), (1, 4), (2, 4), (1, 1000)):
+        threads(count)
+        monkeypatch.setattr("monai_mriprep.volume.resample.TILES_AT_ONCE", at_once)
+        results.append(apply_plan(volume, plan))
+    for result in results[1:]:
+        assert torch.equal(result, results[0])
+
+
 def test_autocast_and_low_precision_do_not_change_a_bit():
     volume, source = volume_on((12, 60, 50), affine_of((3, 1, 1)))
     plan = plan_resampling(source, target_grid(source, (1.0, 0.7, 1.3)))
