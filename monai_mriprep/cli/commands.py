@@ -153,6 +153,17 @@ def stats(
 
 
 @app.command()
+def recipe(
+    preset: Annotated[str, typer.Option("--preset", help="Name of a preset, such as panther2025.")] = "default",
+) -> int:
+    """Print a recipe as YAML, every key with its meaning, to start a file of your own from."""
+    from monai_mriprep.recipe import Recipe, commented_yaml
+
+    typer.echo(commented_yaml(Recipe(preset=preset)), nl=False)
+    return OK
+
+
+@app.command()
 def restore(
     output_root: OutputRoot,
     predictions: Annotated[Path, typer.Argument(help="Folder of predictions, or one file.", show_default=False)],

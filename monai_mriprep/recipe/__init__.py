@@ -11,5 +11,6 @@ Numbers that come in threes are in array axis order z, y, x; spacings are in mil
 from monai_mriprep.recipe.model import Normalization, Recipe
 from monai_mriprep.recipe.reading import load_config, load_recipe
 from monai_mriprep.recipe.run_settings import RunSettings
+from monai_mriprep.recipe.writing import commented_yaml
 
-__all__ = ["Normalization", "Recipe", "RunSettings", "load_config", "load_recipe"]
+__all__ = ["Normalization", "Recipe", "RunSettings", "commented_yaml", "load_config", "load_recipe"]

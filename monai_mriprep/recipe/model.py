@@ -33,11 +33,13 @@ __all__ = ["Normalization", "Recipe", "all_keys"]
 def _key(default: Any, what: str, allowed: str, *, voxels: bool, since: str = "0.1.0") -> Any:
     """Describe one key: what it means, what it may be, whether it changes the voxels of a case, and its first version.
 
+    The description is also the comment above the key in `monai-mriprep recipe`; its lines are wrapped there.
+
     A key that is younger than 0.1.0 enters the fingerprint only where it differs from its default, so that the folders
     of earlier versions stay current.
     """
     facts: JsonDict = {"allowed": allowed, "voxels": voxels, "since": since}
-    return Field(default, description=f"{what} Allowed: {allowed}.", json_schema_extra=facts)
+    return Field(default, description=f"{what}\nAllowed: {allowed}.", json_schema_extra=facts)
 
 
 def _as_tuple(value: object) -> object:
@@ -53,16 +55,18 @@ class Normalization(Section):
 
     foreground: Foreground = _key(
         "carried",
-        "Voxels that the mean and the standard deviation are taken over: the non-zero voxels of the scan as stored, "
-        "carried to the new grid by nearest neighbour (carried); those that are non-zero after resampling "
-        "(resampled), or greater than zero (resampled_positive); or the stored voxels, before resampling, as nnU-Net "
-        "does (native).",
+        "The voxels that mean and std are taken over.\n"
+        "carried:   those that are not zero in the scan as stored, carried to the new grid by nearest neighbour.\n"
+        "resampled: those that are not zero after resampling; a cubic spline smears exact zeros, so that is nearly "
+        "all.\n"
+        "resampled_positive: those that are greater than zero after resampling.\n"
+        "native:    those of the scan as stored, before resampling; nnU-Net normalises first [1].",
         "carried, resampled, resampled_positive or native",
         voxels=True,
     )
     epsilon: Annotated[float, Field(ge=0, allow_inf_nan=False)] = _key(
         0.0,
-        "Added to the standard deviation that is divided by, in units of the image.",
+        "Added to the std that is divided by, in units of the image.",
         "a number from 0",
         voxels=True,
         since="0.2.0",
@@ -72,8 +76,9 @@ class Normalization(Section):
 class Recipe(Section):
     """What is done to every case.
 
-    Every key has a default; the defaults are the published recipe. ``Recipe.model_fields[key].description`` says what
-    a key means and what it may be, as ``configs/default.yaml`` does. Values are strict: ``"3"`` or ``True`` is no
+    Every key has a default; where the defaults depart from the recipe's text and from what its authors run,
+    ``docs/recipe.md`` says so. ``Recipe.model_fields[key].description`` says what a key means and what it may be, as
+    ``configs/default.yaml`` does, which ``monai-mriprep recipe`` prints. Values are strict: ``"3"`` or ``True`` is no
     number, an integer is a float. Triples are in array axis order (z, y, x), spacings in mm.
 
     Raises
@@ -89,78 +94,96 @@ class Recipe(Section):
 
     preset: str = _key(
         "default",
-        "Name of a set of keys to start from; keys that are set beside it win over it.",
+        "A name for a set of keys to start from; a key that is set beside it wins over it.\n"
+        "default:     nothing; every key has its default.\n"
+        "panther2025: what the authors of the recipe run themselves: resampled as by SimpleITK [3], z-scores over what "
+        "is greater than zero. It sets grid, boundary and normalization.",
         " or ".join(PRESETS),
         voxels=False,
         since="0.2.0",
     )
     pattern: str | None = _key(
         None,
-        "Regular expression, searched in the file stem of image and of label; its group `case` is the name that pairs "
-        "them. Replaces the built-in pairing.",
-        "a regular expression with a named group, such as (?P<case>\\d+_\\d+), or null",
+        "A regular expression, searched in the stems of image and label (file name without .mha, .nii.gz, ...). What "
+        "its named group `case` matches is the key that pairs them; files it does not match are skipped with a "
+        "warning.\n"
+        "null: the built-in pairing (equal stems; nnU-Net's _0000 channel suffix [1]; _seg and the like dropped from "
+        "the label; last _token dropped; leading numbers; never different digits).",
+        "a regular expression with (?P<case>...), in single quotes, such as '^(?P<case>\\d+_\\d+)_'; or null",
         voxels=False,
     )
     statistics: str | None = _key(
         None,
-        "Path of the table of spacings. null: mri_statistics.csv in DATASET_ROOT, computed if it is not there.",
+        "The table with the columns median_spacing and 10th_percentile_spacing, in mm.\n"
+        "null: DATASET_ROOT/mri_statistics.csv; if that does not exist, it is computed from the paired images' "
+        "headers.",
         "a path, or null",
         voxels=False,
     )
     statistics_row: int | None = _key(
         None,
-        "Row of that table, for a table with several; 0 is the first below the header.",
+        "Which row of the table, if it has several; 0 is the first below the header.",
         "an integer from 0, or null (the table has one row)",
         voxels=False,
     )
     axis_order: Literal["zyx", "xyz"] | None = _key(
         None,
-        "Order of the three numbers in that table. null: z y x, compared with the scans, an error if they contradict.",
+        "Order of the three numbers in the table. A table in the wrong order silently wrecks a dataset, so null "
+        "compares it with the headers of the scans and stops if they contradict; zyx or xyz is taken at its word.",
         "zyx, xyz or null",
         voxels=False,
     )
     target_spacing: Annotated[tuple[Millimetres, Millimetres, Millimetres] | None, BeforeValidator(_as_tuple)] = _key(
         None,
-        "Spacing of the result in mm, z y x; replaces the rule on the table. null: the rule.",
-        "three positive numbers [z, y, x] in mm, or null",
+        "The spacing itself, [z, y, x] in mm; replaces the table and the rule on it.\n"
+        "null: the rule after nnU-Net [1]: the median, but where median z / median x is 3 or more, z is the 10th "
+        "percentile.",
+        "three positive numbers [z, y, x] in mm, such as [3.0, 0.8, 0.8]; or null",
         voxels=False,
     )
     geometry: GeometryPolicy = _key(
         "strict",
-        "A label that is not on its image's grid is an error (strict), or is first put on it (resample_label).",
+        "What happens when a label is not on its image's grid (size, spacing, origin, direction).\n"
+        "strict: the case fails, and the message shows both.\n"
+        "resample_label: the label is put on the image's grid first.",
         "strict or resample_label",
         voxels=True,
     )
     grid: GridRule = _key(
         "monai",
-        "Where the new voxels lie: first voxel centres coincide and the spacing is exact (monai), or the extents "
-        "coincide (nnunet); or as monai with round(N * s / t) voxels, and 0 where one lies outside the scan (itk).",
+        "Where the new voxels lie, for N voxels of spacing s and the target t.\n"
+        "monai:  first voxel centres coincide, round((N - 1) * s / t + 1) voxels, spacing exactly t [2].\n"
+        "nnunet: the extents coincide (half-pixel), round(N * s / t) voxels, spacing near t [1].\n"
+        "itk:    first voxel centres coincide, round(N * s / t) voxels, spacing exactly t; 0 where a voxel's centre "
+        "lies outside the scan [3].",
         "monai, nnunet or itk",
         voxels=True,
     )
     boundary: Boundary = _key(
         "nearest",
-        "How the image continues beyond its edge: its last voxel repeated (nearest), or reflected about the centre of "
-        "its last voxel (mirror).",
+        "How the image continues beyond its edge.\n"
+        "nearest: the last voxel is repeated [1] [2].\n"
+        "mirror:  reflected about the centre of the last voxel, as ITK's B-spline does [3].",
         "nearest or mirror",
         voxels=True,
     )
     order: Annotated[SplineOrder | tuple[SplineOrder, SplineOrder, SplineOrder], BeforeValidator(_as_tuple)] = _key(
         3,
-        "Order of the spline that interpolates the image: 0 nearest, 1 linear, 3 cubic; one for all axes or one each, "
-        "z y x. Labels are always nearest.",
+        "Order of the spline that interpolates the image; 0 nearest, 1 linear, 2 quadratic, 3 cubic [1]. Labels are "
+        "always nearest. nnU-Net uses order 0 along z for anisotropic scans: [0, 3, 3].",
         "an integer 0 to 3, or three of them [z, y, x]",
         voxels=True,
     )
     clip: bool = _key(
         False,
-        "Limit the resampled image to the range of the scan, which a cubic spline overshoots at edges.",
+        "Limit the resampled image to the range of the scan, which a cubic spline overshoots at edges. nnU-Net does "
+        "[1].",
         "true or false",
         voxels=True,
     )
     normalization: Normalization = _key(
         Normalization(),
-        "How intensities are normalised.",
+        "The whole image becomes (image - mean) / (std + epsilon).",
         "a section with the keys foreground and epsilon",
         voxels=True,
     )

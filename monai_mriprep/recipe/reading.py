@@ -111,7 +111,7 @@ def _read_text(path: Path) -> str:
             content = file.read(_MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        msg = f"{path}: cannot be read ({reason}); give the path of a recipe in YAML, such as configs/default.yaml"
+        msg = f"{path}: cannot be read ({reason}); give the path of a recipe in YAML; `monai-mriprep recipe` prints one"
         raise RecipeError(msg) from None
     if len(content) > _MAX_BYTES:
         msg = f"{path}: is larger than {_MAX_BYTES // 1024} KiB, which no recipe is; give the path of a recipe in YAML"

@@ -1,0 +1,95 @@
+"""A recipe as YAML with its meaning: every key, what it means, what it may be, its value."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from monai_mriprep.recipe.model import Recipe
+from monai_mriprep.recipe.sections import Section
+
+__all__ = ["commented_yaml"]
+
+WIDTH = 120
+
+HEADINGS = {
+    "pattern": "Which files belong together",
+    "statistics": "Which spacing all cases get",
+    "geometry": "Resampling",
+    "normalization": "Intensities",
+}
+"""What stands above the first key of each group."""
+
+HEADER = r"""# Every key of a recipe with its value under `preset: {preset}`{note}
+#
+# Made by    monai-mriprep recipe --preset {preset} > configs/{preset}.yaml
+# Words      A triple is in array axis order, [z, y, x]; a spacing is in millimetres.
+# Numbers    Plain decimals. YAML takes 1e-3 for text: write 1.0e-3 or 0.001.
+# One key    can be changed from the shell: --set grid=nnunet --set normalization.foreground=native
+# Sources    [1] Isensee et al., nnU-Net, Nature Methods 18 (2021), 203-211, and its code (v2).
+#            [2] MONAI, transforms Spacing and NormalizeIntensity.
+#            [3] ITK, ResampleImageFilter and BSplineInterpolateImageFunction.
+#            Reasons and measurements: docs/recipe.md.
+"""
+
+NOTES = {"default": ": what `monai-mriprep run` does without --config."}
+
+
+def commented_yaml(recipe: Recipe | None = None) -> str:
+    """Write a recipe as YAML, with a comment above each key; `load_recipe` reads it back to the same recipe.
+
+    Parameters
+    ----------
+    recipe
+        By default the default recipe.
+
+    Returns
+    -------
+    str
+        Lines of at most 120 characters, but for values that are longer.
+    """
+    recipe = recipe or Recipe()
+    header = HEADER.format(preset=recipe.preset, note=NOTES.get(recipe.preset, "."))
+    return header + "\n" + "\n".join(_section(recipe)) + "\n"
+
+
+def _section(section: Section, indent: str = "") -> Iterator[str]:
+    """The lines of a section, its keys apart by empty lines."""
+    for number, (key, info) in enumerate(type(section).model_fields.items()):
+        value = getattr(section, key)
+        if number:
+            yield ""
+        if not indent and key in HEADINGS:
+            yield f"# --- {HEADINGS[key]} ".ljust(WIDTH, "-")
+            yield ""
+        for line in (info.description or "").splitlines():
+            yield from _comment(line, indent)
+        if isinstance(value, Section):
+            yield f"{indent}{key}:"
+            yield from _section(value, f"{indent}  ")
+        else:
+            yield f"{indent}{key}: {_as_yaml(section.model_dump(mode='json')[key])}"
+
+
+def _comment(line: str, indent: str) -> list[str]:
+    """Wrap one line; where it begins with a choice (``monai:``), what follows stands below its text."""
+    choice = re.match(r"[\w.]+: +(?!$)", line)
+    hang = " " * (choice.end() if choice and not line.startswith("Allowed") else 0)
+    return textwrap.wrap(
+        line,
+        WIDTH,
+        initial_indent=f"{indent}# ",
+        subsequent_indent=f"{indent}# {hang}",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _as_yaml(value: Any) -> str:
+    """One value in one line."""
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=float("inf"), allow_unicode=True)
+    return text.removesuffix("...\n").strip()
