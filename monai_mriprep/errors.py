@@ -25,6 +25,7 @@ A message says what was found (file and value), what is allowed, and what to do 
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ __all__ = [
     "UnpairedError",
     "VolumeError",
     "VoxelError",
+    "is_disk_full",
+    "write_error",
 ]
 
 
@@ -138,3 +141,13 @@ class RecordError(OutputError):
 
 class MriprepWarning(UserWarning):
     """Something a person should look at; the result is still what the recipe says."""
+
+
+def is_disk_full(error: OSError) -> bool:
+    """No space, or no more of one's quota."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def write_error(error: OSError, message: str) -> OutputError:
+    """What a failed write is to a run: `DiskFullError` where the disk is full, else `OutputError`."""
+    return DiskFullError(message) if is_disk_full(error) else OutputError(message)

@@ -17,6 +17,7 @@ from isal import isal_zlib
 from benchmarks.serve import serve
 from monai_mriprep import SpacingStatistics, build_transforms, target_spacing
 from monai_mriprep.dataset.npz import NpzVolume, read_npz, stage_npz
+from monai_mriprep.dataset.placing import move_files, place_files
 from monai_mriprep.transforms.volumes import npz_volume
 
 PARTS = {"image": "imagesTr", "label": "labelsTr"}
@@ -46,10 +47,9 @@ def _write_ours(folder: str, sync: bool) -> dict[str, Any]:
     def write() -> None:
         staged = [stage_npz(path, Path(folder) / ".partial", state[key]) for key, path in _paths(folder).items()]
         if sync:
-            for file in staged:
-                file.sync()
-        for file in staged:
-            file.commit()
+            place_files(staged)
+        else:
+            move_files((file.temporary, file.final) for file in staged)
 
     return _timed(write, folder)
 

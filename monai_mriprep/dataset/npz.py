@@ -17,7 +17,6 @@ import tokenize
 import uuid
 import zipfile
 import zlib
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -28,7 +27,7 @@ from isal import isal_zlib
 from monai_mriprep.errors import NpzError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -39,7 +38,6 @@ __all__ = [
     "NpzVolume",
     "WrittenFile",
     "read_npz",
-    "removed_on_error",
     "stage_npz",
     "stored_crc",
 ]
@@ -92,11 +90,6 @@ class WrittenFile:
         with self.temporary.open("rb") as file:
             os.fsync(file.fileno())
 
-    def commit(self) -> None:
-        """Move it to its place, over whatever is there, in one step."""
-        self.final.parent.mkdir(parents=True, exist_ok=True)
-        self.temporary.replace(self.final)
-
 
 def stage_npz(final: Path, partial: Path, volume: NpzVolume) -> WrittenFile:
     """Write a file under a temporary name in `partial`, on the same file system.
@@ -106,7 +99,7 @@ def stage_npz(final: Path, partial: Path, volume: NpzVolume) -> WrittenFile:
     Parameters
     ----------
     final
-        Where `WrittenFile.commit` will put it.
+        Where `monai_mriprep.dataset.placing.place_files` will put it.
     partial
         Folder of temporary files; made if it is missing.
     volume
@@ -128,17 +121,6 @@ def stage_npz(final: Path, partial: Path, volume: NpzVolume) -> WrittenFile:
     for part in parts:
         digest.update(part)
     return WrittenFile(temporary, final, sum(map(len, parts)), digest.hexdigest())
-
-
-@contextmanager
-def removed_on_error(files: Iterable[WrittenFile]) -> Iterator[None]:
-    """Remove temporary files if an error is raised inside: on a full disk every byte counts."""
-    try:
-        yield
-    except Exception:
-        for file in files:
-            file.temporary.unlink(missing_ok=True)
-        raise
 
 
 def _archive(volume: NpzVolume) -> Iterator[bytes]:

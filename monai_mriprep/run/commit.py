@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from monai_mriprep.dataset.npz import WrittenFile
+from monai_mriprep.dataset.placing import move_files, place_files, sync_folder
 from monai_mriprep.run.cases import Result
-from monai_mriprep.run.manifest import write_error
 
 __all__ = ["commit_files", "decided", "forget", "recover"]
 
@@ -42,15 +42,7 @@ def commit_files(partial: Path, result: Result, files: Sequence[WrittenFile]) ->
     """
     entry = _entry(partial, result.case)
     moves = [[file.temporary.name, f"{file.final.parent.name}/{file.final.name}"] for file in files]
-    try:
-        for file in files:
-            file.sync()
-        _write_synced(entry, json.dumps({"result": asdict(result), "moves": moves}))
-    except Exception:
-        for waste in (entry, _unfinished(entry), *(file.temporary for file in files)):  # the entry first: it decides
-            waste.unlink(missing_ok=True)
-        raise
-    _move(partial, moves)
+    place_files(files, lambda: _write_synced(entry, json.dumps({"result": asdict(result), "moves": moves})))
 
 
 def forget(partial: Path, case: str) -> None:
@@ -73,7 +65,7 @@ def recover(partial: Path) -> list[Result]:
     """
     entries = _read_entries(partial)
     for entry in entries.values():
-        _move(partial, entry["moves"])
+        move_files((partial / temporary, partial.parent / final) for temporary, final in entry["moves"])
     for path in partial.glob("*"):
         if path not in entries:
             path.unlink()
@@ -100,32 +92,21 @@ def _entry(partial: Path, case: str) -> Path:
     return partial / f"{hashlib.sha256(os.fsencode(case)).hexdigest()}.journal"
 
 
-def _move(partial: Path, moves: Sequence[Sequence[str]]) -> None:
-    """Move what has not been moved yet."""
-    for temporary, final in moves:
-        place = partial.parent / final
-        try:
-            if (partial / temporary).exists():
-                place.parent.mkdir(exist_ok=True)
-                (partial / temporary).replace(place)
-        except OSError as error:
-            msg = f"{place}: the finished file cannot be put there ({error.strerror}); mend it, then run again"
-            raise write_error(error, msg) from error
-
-
 def _unfinished(entry: Path) -> Path:
     return entry.with_suffix(".unfinished")
 
 
-def _write_synced(path: Path, text: str) -> None:
-    temporary = _unfinished(path)
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+def _write_synced(entry: Path, text: str) -> None:
+    """All or nothing: an entry decides."""
+    temporary = _unfinished(entry)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(entry)
+        sync_folder(entry.parent)
+    except Exception:
+        entry.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
+        raise

@@ -12,8 +12,7 @@ from typing import Any
 
 from monai_mriprep.dataset.npz import PARTIAL
 from monai_mriprep.dataset.volumes import natural_key
-from monai_mriprep.errors import OutputError, RecordError
-from monai_mriprep.run.manifest import write_error
+from monai_mriprep.errors import OutputError, RecordError, write_error
 
 __all__ = ["DATASET_NAME", "current_records", "describe_dataset", "listed_cases", "write_dataset", "write_json"]
 

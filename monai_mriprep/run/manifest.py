@@ -10,19 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from monai_mriprep.errors import DiskFullError, OutputError
+from monai_mriprep.errors import write_error
 
-__all__ = ["Manifest", "is_disk_full", "write_error"]
-
-
-def is_disk_full(error: OSError) -> bool:
-    """No space, or no more of one's quota."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
-
-
-def write_error(error: OSError, message: str) -> OutputError:
-    """What a failed write is to a run: `DiskFullError` where the disk is full, else `OutputError`."""
-    return DiskFullError(message) if is_disk_full(error) else OutputError(message)
+__all__ = ["Manifest"]
 
 
 class Manifest:

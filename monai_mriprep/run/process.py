@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from monai_mriprep.dataset.headers import Header, read_header
-from monai_mriprep.dataset.npz import WrittenFile, removed_on_error, stage_npz, stored_crc
+from monai_mriprep.dataset.npz import WrittenFile, stored_crc
+from monai_mriprep.dataset.placing import removed_on_error, stage_files
 from monai_mriprep.dataset.preflight import check_pair
-from monai_mriprep.errors import DiskFullError, MriprepError, MriprepWarning
+from monai_mriprep.errors import DiskFullError, MriprepError, MriprepWarning, is_disk_full
 from monai_mriprep.pipeline import build_transforms
 from monai_mriprep.run.cases import Case, FileFacts, Job, Result, grid_facts
 from monai_mriprep.run.commit import commit_files
 from monai_mriprep.run.contents import MANY_VALUES
-from monai_mriprep.run.manifest import Manifest, is_disk_full
+from monai_mriprep.run.manifest import Manifest
 from monai_mriprep.transforms.tensors import grid_of
 from monai_mriprep.transforms.volumes import npz_volume
 from monai_mriprep.volume.labels import label_histogram, vanished_labels
@@ -90,14 +91,13 @@ def _carry_out(job: Job, case: Case) -> tuple[dict[str, Any], tuple[WrittenFile,
     check_pair(headers["image"], headers["label"], job.recipe.geometry)  # before a voxel is read
     stamps = {role: _stamps(header) for role, header in headers.items()}
     volumes, labels = _transform(job, case, watch)
-    files: list[WrittenFile] = []
+    places = {"image": case.image_npz, "label": case.label_npz}
+    with watch.stage("write"):
+        files = stage_files({place: npz_volume(volumes[role]) for role, place in places.items()}, job.partial)
     with removed_on_error(files):
-        with watch.stage("write"):
-            files.append(stage_npz(case.image_npz, job.partial, npz_volume(volumes["image"])))
-            files.append(stage_npz(case.label_npz, job.partial, npz_volume(volumes["label"])))
         with watch.stage("hash"):
             sources = {role: _source(headers[role], stamped) for role, stamped in stamps.items()}
-        outputs = {role: _output(file) for role, file in zip(("image", "label"), files, strict=True)}
+        outputs = {role: _output(file) for role, file in zip(places, reversed(files), strict=True)}
     meta = volumes["image"].meta
     facts = {
         "fingerprint": job.fingerprint,
@@ -112,7 +112,7 @@ def _carry_out(job: Job, case: Case) -> tuple[dict[str, Any], tuple[WrittenFile,
         "seconds": watch.seconds,
         "peak_mib": _peak_mib(),
     }
-    return facts, tuple(reversed(files))
+    return facts, files
 
 
 def _transform(job: Job, case: Case, watch: _Stopwatch) -> tuple[dict[str, Any], dict[str, dict[str, int]]]:

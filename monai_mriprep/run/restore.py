@@ -20,10 +20,10 @@ from monai_mriprep.dataset.claims import Frame
 from monai_mriprep.dataset.npz import OUTPUT_FOLDERS, PARTIAL
 from monai_mriprep.dataset.volumes import stem
 from monai_mriprep.dataset.write import write_volume
-from monai_mriprep.errors import MriprepError, MriprepWarning, OutputError, RecordError
+from monai_mriprep.errors import MriprepError, MriprepWarning, OutputError, RecordError, write_error
 from monai_mriprep.logs import LOGGER
 from monai_mriprep.run.cases import recorded_grid
-from monai_mriprep.run.manifest import Manifest, write_error
+from monai_mriprep.run.manifest import Manifest
 from monai_mriprep.run.predictions import list_predictions, prediction_stem, read_prediction
 from monai_mriprep.types import LABEL_INTEGRALITY_TOLERANCE
 from monai_mriprep.volume.geometry import Grid

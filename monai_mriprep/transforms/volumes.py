@@ -19,12 +19,10 @@ from monai_mriprep.dataset.npz import (
     OUTPUT_FOLDERS,
     PARTIAL,
     NpzVolume,
-    WrittenFile,
     read_npz,
-    removed_on_error,
-    stage_npz,
 )
 from monai_mriprep.dataset.pairing import Pairing, pair_by_stem
+from monai_mriprep.dataset.placing import place_files, removed_on_error, stage_files
 from monai_mriprep.dataset.preflight import doubtful_spacing
 from monai_mriprep.dataset.volumes import stem
 from monai_mriprep.dataset.voxels import read_voxels
@@ -225,8 +223,9 @@ def _loaded(path: str | Path, array: NDArray[Any], affine: NDArray[np.float64], 
 class SaveNpzd(MapTransform):
     """Write volumes as ``imagesTr/{stem}.npz`` and ``labelsTr/{stem}.npz`` under the output folder.
 
-    Each file is written under a temporary name in ``output_dir/.partial``, synced, and only when all are complete
-    moved into place. The stem is that of the file named in the metadata (``filename_or_obj``).
+    By the writer of a run: each file is written under a temporary name in ``output_dir/.partial``, and only when all
+    are complete and synced they are moved into place, the first key last. Equal volumes give equal bytes. The stem is
+    that of the file named in the metadata (``filename_or_obj``).
 
     Parameters
     ----------
@@ -260,17 +259,14 @@ class SaveNpzd(MapTransform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write, and return `data` as it came."""
-        root = Path(self.output_dir)
-        staged: list[WrittenFile] = []
-        with removed_on_error(staged):
-            for key in self.key_iterator(dict(data)):
-                final = self._final(root, str(key), data[key])
-                self._check_axes(data[key], file_of(data[key], str(key)))
-                staged.append(stage_npz(final, root / PARTIAL, npz_volume(data[key])))
-            for file in staged:
-                file.sync()
-        for file in staged:
-            file.commit()
+        volumes = {}
+        for key in self.key_iterator(dict(data)):
+            final = self._final(str(key), data[key])
+            self._check_axes(data[key], file_of(data[key], str(key)))
+            volumes[final] = npz_volume(data[key])
+        files = stage_files(volumes, Path(self.output_dir, PARTIAL))
+        with removed_on_error(files):
+            place_files(files)
         return dict(data)
 
     def _check_axes(self, volume: MetaTensor, name: str) -> None:
@@ -282,13 +278,12 @@ class SaveNpzd(MapTransform):
             )
             raise MriprepError(msg)
 
-    @staticmethod
-    def _final(root: Path, key: str, volume: MetaTensor) -> Path:
+    def _final(self, key: str, volume: MetaTensor) -> Path:
         source = file_of(volume, "")
         if not source:
             msg = f"{key!r} has no file name in its metadata; load it with LoadVolumed, or set meta['filename_or_obj']"
             raise MriprepError(msg)
-        return root / OUTPUT_FOLDERS.get(key, key) / f"{stem(source).removesuffix('.npz')}.npz"
+        return Path(self.output_dir) / OUTPUT_FOLDERS.get(key, key) / f"{stem(source).removesuffix('.npz')}.npz"
 
 
 def npz_volume(volume: MetaTensor) -> NpzVolume:

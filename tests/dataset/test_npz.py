@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from monai_mriprep.dataset import npz
 from monai_mriprep.dataset.npz import NpzVolume, read_npz, stage_npz
+from monai_mriprep.dataset.placing import place_files
 from monai_mriprep.errors import NpzError
 from tests.oracles import affine_of
 
@@ -30,7 +31,7 @@ def volume_of(dtype: str = "float32", shape: tuple[int, ...] = (1, 5, 6, 7), aff
 
 def write(folder: Path, volume: NpzVolume, name: str = "case.npz") -> Path:
     staged = stage_npz(folder / name, folder / ".partial", volume)
-    staged.commit()
+    place_files([staged])
     return folder / name
 
 
@@ -111,7 +112,7 @@ def test_equal_input_gives_equal_bytes(tmp_path):
 def test_nothing_is_in_place_before_the_commit(tmp_path):
     staged = stage_npz(tmp_path / "imagesTr" / "a.npz", tmp_path / ".partial", volume_of())
     assert not (tmp_path / "imagesTr").exists()
-    staged.commit()
+    place_files([staged])
     assert [path.name for path in (tmp_path / "imagesTr").iterdir()] == ["a.npz"]
     assert list((tmp_path / ".partial").iterdir()) == []
 

@@ -13,6 +13,7 @@ import pytest
 
 from monai_mriprep import preprocess
 from monai_mriprep.dataset.npz import read_npz, stage_npz
+from monai_mriprep.dataset.placing import place_files
 from monai_mriprep.errors import LockedError, RecordError
 from monai_mriprep.report.text import verify_text
 from monai_mriprep.run.cases import FileFacts, Result
@@ -122,7 +123,7 @@ def rewrite(out: Path, role: str, name: str, fill=None, dtype=None, **change) ->
     volume = read_npz(out / name)
     array = np.full_like(volume.array, fill) if fill is not None else volume.array.astype(dtype or volume.array.dtype)
     changed = type(volume)(**{"array": array, "spacing": volume.spacing, "affine": volume.affine, **change})
-    stage_npz(out / name, out / ".partial", changed).commit()
+    place_files([stage_npz(out / name, out / ".partial", changed)])
     record = latest(out)
     facts = FileFacts.of(out / name)
     record["outputs"][role] |= {"size": facts.size, "sha256": facts.sha256}
