@@ -194,7 +194,7 @@ def split(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Another one gives another split.")] = 0,
 ) -> int:
-    """Split the cases for cross-validation, by patient, and write splits_final.json as nnU-Net has it."""
+    """Split the cases for cross-validation, by patient, and write splits_final.json in the form of nnU-Net's."""
     from monai_mriprep.run.split import SPLITS_NAME, patient_of, write_splits
 
     splits = write_splits(output_root, folds, patient, seed)

@@ -1,4 +1,4 @@
-"""``dataset.json``: what the output folder holds, for MONAI's `load_decathlon_datalist` and for users of nnU-Net."""
+"""``dataset.json``: what the output folder holds, for MONAI's `load_decathlon_datalist`."""
 
 from __future__ import annotations
 
@@ -48,9 +48,10 @@ def _has_files(record: Mapping[str, Any], output_root: Path) -> bool:
 
 
 def describe_dataset(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The content of ``dataset.json``: nnU-Net's keys, and the list of pairs as the Decathlon has it.
+    """The content of ``dataset.json``: the list of pairs as the Decathlon has it, and the keys of nnU-Net's file.
 
-    Labels are those that occur in the preprocessed files, named by their value; nnU-Net itself wants them consecutive.
+    The keys have nnU-Net's names and meaning, and nnU-Net cannot use the file: it reads no ``.npz``, and wants labels
+    without gaps. Labels are those that occur in the preprocessed files, named by their value.
     Each pair also has its ``case``, the name that ``splits_final.json`` uses.
     """
     records = list(records)

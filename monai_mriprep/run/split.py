@@ -126,7 +126,7 @@ def _fold(val: list[str], parts: list[list[str]]) -> Fold:
 def write_splits(
     output_root: str | Path, folds: int = 5, patient: str | None = None, seed: int = 0
 ) -> tuple[Fold, ...]:
-    """Split the cases of an output folder, and write ``splits_final.json`` there as nnU-Net has it.
+    """Split the cases of an output folder, and write ``splits_final.json`` there, in the form of nnU-Net's.
 
     Parameters
     ----------
