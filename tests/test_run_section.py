@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from monai_mriprep.errors import RecipeError
-from monai_mriprep.recipe import Recipe, RunSettings, load_config, load_recipe
+from monai_mriprep.recipe import Recipe, RunSettings, commented_yaml, load_config, load_recipe
 from tests.runs import write_cases
 
 
@@ -54,6 +54,15 @@ def test_it_is_no_part_of_the_recipe(write):
 )
 def test_memory_is_what_the_option_takes(write, text, expected):
     assert load_config(write(f"run: {{max_memory: {text}}}"))[1].max_memory == expected
+
+
+def test_the_printed_recipe_shows_the_section_ready_to_be_uncommented(write):
+    text = commented_yaml(Recipe(clip=True))
+    assert load_config(write(text)) == (Recipe(clip=True), RunSettings())
+    head, section = text.split("# run:\n")
+    uncommented = head + "run:\n" + section.replace("# ", "", 1).replace("\n# ", "\n")
+    filled = uncommented.replace("workers: null", "workers: 3").replace("max_memory: null", "max_memory: 1G")
+    assert load_config(write(filled)) == (Recipe(clip=True), RunSettings(workers=3, max_memory=2**30))
 
 
 def test_single_keys_are_set(write):

@@ -17,7 +17,7 @@ __all__ = ["RUN_KEYS", "RunSettings", "parse_size"]
 
 def _key(what: str, allowed: str) -> Any:
     """Describe one key: what it means and what it may be; without it, the run decides."""
-    return Field(None, description=f"{what} Allowed: {allowed}.", json_schema_extra={"allowed": allowed})
+    return Field(None, description=f"{what}\nAllowed: {allowed}.", json_schema_extra={"allowed": allowed})
 
 
 def parse_size(size: str | int) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from monai_mriprep.recipe.model import Recipe
+from monai_mriprep.recipe.run_settings import RunSettings
 from monai_mriprep.recipe.sections import Section
 
 __all__ = ["commented_yaml"]
@@ -54,7 +55,16 @@ def commented_yaml(recipe: Recipe | None = None) -> str:
     """
     recipe = recipe or Recipe()
     header = HEADER.format(preset=recipe.preset, note=NOTES.get(recipe.preset, "."))
-    return header + "\n" + "\n".join(_section(recipe)) + "\n"
+    return "\n".join([header, *_section(recipe), "", *_run_section()]) + "\n"
+
+
+def _run_section() -> Iterator[str]:
+    """The section `run`, as a comment: it is optional, and no part of the recipe."""
+    yield from ("# --- The run ".ljust(WIDTH, "-"), "")
+    yield "# Optional: what the command line of `monai-mriprep run` would say, which wins over it."
+    yield "# run:"
+    for line in _section(RunSettings(), "  "):
+        yield f"# {line}".rstrip()
 
 
 def _section(section: Section, indent: str = "") -> Iterator[str]:
