@@ -12,15 +12,19 @@ import copy
 import numpy as np
 import pytest
 import torch
+from monai import losses
 from monai.data.dataloader import DataLoader
 from monai.data.dataset import ArrayDataset, CacheNTransDataset, Dataset, PersistentDataset
 from monai.data.meta_obj import set_track_meta
 from monai.data.meta_tensor import MetaTensor
 from monai.data.utils import decollate_batch, pad_list_data_collate
+from monai.metrics.meandice import DiceMetric
+from monai.networks.utils import one_hot
 from monai.transforms.compose import Compose
 from monai.transforms.croppad.dictionary import CenterSpatialCropd, SpatialPadd
 from monai.transforms.intensity.dictionary import NormalizeIntensityd
 from monai.transforms.io.dictionary import LoadImaged
+from monai.transforms.post.array import AsDiscrete
 from monai.transforms.post.dictionary import Invertd
 from monai.transforms.spatial.array import Spacing
 from monai.transforms.spatial.dictionary import Flipd, Orientationd, Spacingd
@@ -371,3 +375,37 @@ def test_after_lazy_transforms():
     assert pending["image"].has_pending_operations  # the input is left as it was
     np.testing.assert_allclose(alone, Compose([steps[0], steps[2]])(case)["image"], atol=1e-5)
     assert not alone.has_pending_operations
+
+
+# --- Integer labels ---------------------------------------------------------------------------------------------------
+
+LOGITS = torch.from_numpy(RNG.normal(size=(2, 3, 4, 5, 6)).astype(np.float32))
+CLASSES = torch.from_numpy(RNG.integers(0, 3, (2, 1, 4, 5, 6)))
+DIRECTLY = {
+    "DiceLoss": lambda y: losses.DiceLoss(to_onehot_y=True, softmax=True)(LOGITS, y),
+    "DiceCELoss": lambda y: losses.DiceCELoss(to_onehot_y=True, softmax=True)(LOGITS, y),
+    "FocalLoss": lambda y: losses.FocalLoss(to_onehot_y=True)(LOGITS, y),
+    "one_hot": lambda y: one_hot(y, 3),
+    "AsDiscrete": lambda y: AsDiscrete(to_onehot=3)(y[0]),
+    "DiceMetric": lambda y: DiceMetric(num_classes=3)(LOGITS.argmax(1, keepdim=True), y),
+}
+AS_LONG = {
+    "CrossEntropyLoss": lambda y: torch.nn.CrossEntropyLoss()(LOGITS, y[:, 0]),
+    "NLLLoss": lambda y: torch.nn.NLLLoss()(LOGITS, y[:, 0]),
+    "torch one_hot": lambda y: torch.nn.functional.one_hot(y, 3),
+    "indexing": lambda y: torch.eye(3)[y],
+    "NACLLoss": lambda y: losses.NACLLoss(3, dim=3)(LOGITS, y[:, 0]),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int16])
+@pytest.mark.parametrize("name", [*DIRECTLY, *AS_LONG])
+def test_what_takes_a_preprocessed_label_as_it_is(name, dtype):
+    """What docs/training.md says of `.long()`."""
+    label = CLASSES.to(dtype)
+    if name in AS_LONG:
+        with pytest.raises((RuntimeError, IndexError)):
+            AS_LONG[name](label)
+        AS_LONG[name](label.long())
+    else:
+        assert torch.equal(torch.as_tensor(DIRECTLY[name](label)), torch.as_tensor(DIRECTLY[name](CLASSES)))

@@ -20,6 +20,7 @@ from monai_mriprep.transforms import AnisotropyAwareSpacingd, LoadNpzd, LoadVolu
 from tests.oracles import affine_of, phantom, plan, spline
 
 TARGET = (1.5, 1, 0.5)
+PAGE = Path(__file__).parents[2] / "docs" / "training.md"
 TRAPS = [
     "traps/permuted_axes/ProstateX-0000_sag.mha",
     *(f"traps/axis_codes/{code}.nii.gz" for code in ("AIL", "LAS", "PIR", "RAS", "RSP")),
@@ -66,6 +67,16 @@ TABLE = [
     ("NibabelReader", (ERROR, SAME, ERROR)),
     ("ITKReader, reversed", (ERROR, ERROR, ERROR)),
 ]
+
+
+def test_the_page_shows_this_table():
+    rows = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `Load")]
+    shown = [
+        tuple(cell.strip() for cell in row.strip("|").split("|")[2:])
+        for row in rows
+        if "Reader" in row or "Npzd" in row
+    ]
+    assert shown == [outcomes for _, outcomes in TABLE]
 
 
 @pytest.mark.parametrize("orientation", [None, "RAS", "SPL"])
