@@ -109,8 +109,8 @@ def label_of(image: Path) -> Path | None:
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("scan", SCANS)
-def test_every_scan_is_as_the_script_makes_it(shared_data, scan, target):
-    path, wanted = shared_data / scan, TARGETS[target]
+def test_every_scan_is_as_the_script_makes_it(scans, scan, target):
+    path, wanted = scans / scan, TARGETS[target]
     spacing = np.array(opened(path).GetSpacing()[::-1])
     mm = wanted if "isotropic" in target else tuple((spacing * wanted).tolist())
     assert_equal_to_the_script(path, label_of(path), mm)

@@ -108,11 +108,11 @@ def test_the_one_result_is_that_of_the_oracle(scan):
 
 
 @pytest.mark.parametrize("path", TRAPS)
-def test_real_scans_in_any_order_of_axes(shared_data, path):
+def test_real_scans_in_any_order_of_axes(scans, path):
     readers = ("ITKReader", "NibabelReader") if path.endswith(".nii.gz") else ("ITKReader",)
-    values, affine = in_the_world(resampled(shared_data / path, "LoadVolumed", None))
+    values, affine = in_the_world(resampled(scans / path, "LoadVolumed", None))
     for reader, orientation in ((reader, code) for reader in readers for code in ("RAS", "SPL")):
-        other = in_the_world(resampled(shared_data / path, reader, orientation, array_axes="xyz"))
+        other = in_the_world(resampled(scans / path, reader, orientation, array_axes="xyz"))
         np.testing.assert_allclose(other[1], affine, rtol=0, atol=1e-4)  # nibabel and ITK read float32 headers
         np.testing.assert_allclose(other[0], values, rtol=0, atol=2e-6 * np.ptp(values))
 

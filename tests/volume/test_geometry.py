@@ -145,8 +145,8 @@ def test_a_scan_in_metres_gets_the_grid_of_the_same_scan_in_millimetres(rule):
 
 @pytest.mark.parametrize("target", [(1.0, 1.0, 1.0), (2.98, 0.664062, 0.664062), None])
 @pytest.mark.parametrize("scan", SCANS)
-def test_no_axis_of_a_real_scan_is_decided_otherwise_than_by_the_millimetre(shared_data, scan, target):
-    array, affine = read(shared_data / scan)
+def test_no_axis_of_a_real_scan_is_decided_otherwise_than_by_the_millimetre(scans, scan, target):
+    array, affine = read(scans / scan)
     source = Grid(array.shape, affine)
     target = target or tuple(round(s, 5) for s in source.spacing)
     left = [bool(column) for column in (target_grid(source, target).affine == source.affine)[:3, :3].all(axis=0)]
