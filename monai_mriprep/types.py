@@ -11,6 +11,7 @@ __all__ = [
     "DIRECTION_TOLERANCE",
     "FLOAT_HALF_TOLERANCE",
     "HALF_TOLERANCE",
+    "IMAGE_MAX",
     "LABEL_INTEGRALITY_TOLERANCE",
     "LABEL_MAX",
     "ORIGIN_TOLERANCE",
@@ -77,6 +78,11 @@ ORIGIN_TOLERANCE = Tolerance(1e-2, 1e-2)
 
 SCANNER_SPACING_MM = 0.02
 """No MR scanner makes voxels with a shorter edge; such a header is likely in metres."""
+
+# Images
+IMAGE_MAX = 2.0**125
+"""The largest magnitude that is computed with (4.3e37): a cubic spline in three dimensions overshoots by less than the
+factor 4, the difference of two such values is twice that, and float32 ends at 2 to the power of 128."""
 
 # Labels
 LABEL_MAX = 32767

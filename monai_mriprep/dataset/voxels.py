@@ -16,11 +16,12 @@ from monai_mriprep.dataset import itk_reader, mgh
 from monai_mriprep.dataset.claims import Body, Header, Reader
 from monai_mriprep.dataset.deflate import DeflateError, pieces
 from monai_mriprep.errors import VoxelError
+from monai_mriprep.types import IMAGE_MAX
 
 if TYPE_CHECKING:
     from io import FileIO
 
-__all__ = ["read_voxels"]
+__all__ = ["beyond_float32", "read_voxels"]
 
 
 def read_voxels(header: Header) -> NDArray[Any]:
@@ -55,6 +56,14 @@ def _decode(header: Header, body: Body) -> NDArray[Any]:
     stored = np.empty(header.grid.shape, header.dtype)
     _fill(header, body, stored.reshape(-1).view(np.uint8).data)
     return _scaled(header, _native(stored))
+
+
+def beyond_float32(value: float) -> str:
+    """Say that a value is too large to be computed with."""
+    return (
+        f"holds the value {value:g}; magnitudes up to {IMAGE_MAX:.2g} can be computed with in float32: repair the scan "
+        "(is it a mark for voxels that are missing?), or leave it out"
+    )
 
 
 def _fill(header: Header, body: Body, target: memoryview) -> None:

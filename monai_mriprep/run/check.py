@@ -223,7 +223,8 @@ def _check_contents(headers: Mapping[Path, Header | None], room: int, report: Ca
     """Read image and label, each as far as it can be read."""
     image, image_problems = _attempt(image_contents, headers[report.image], room)
     label, label_problems = _attempt(label_contents, headers[report.label], room)
-    problems = [*image_problems, *label_problems, *(label.problems() if label else ())]
+    problems = [*image_problems, *label_problems]
+    problems += [*(image.problems() if image else ()), *(label.problems() if label else ())]
     warnings = [*(image.warnings() if image else ()), *(label.warnings() if label else ())]
     warnings += [] if report.problems else _outside(report.grid, headers[report.label], label)
     return replace(

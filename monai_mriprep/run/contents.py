@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monai_mriprep.dataset.headers import Header
-from monai_mriprep.dataset.voxels import read_voxels
-from monai_mriprep.types import LABEL_INTEGRALITY_TOLERANCE, LABEL_MAX, Shape
+from monai_mriprep.dataset.voxels import beyond_float32, read_voxels
+from monai_mriprep.types import IMAGE_MAX, LABEL_INTEGRALITY_TOLERANCE, LABEL_MAX, Shape
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,6 +43,12 @@ class ImageContents:
     foreground: int
     is_constant: bool
     sha256: str
+
+    def problems(self) -> Iterator[str]:
+        """What would make the case fail."""
+        largest = max(self.minimum, self.maximum, key=abs)
+        if abs(largest) > IMAGE_MAX:
+            yield f"the image {beyond_float32(largest)}"
 
     def warnings(self) -> Iterator[str]:
         """What a person should look at."""

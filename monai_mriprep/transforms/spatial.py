@@ -21,7 +21,15 @@ from monai_mriprep.dataset.target_rules import derive_target
 from monai_mriprep.errors import MriprepWarning, ResamplingError
 from monai_mriprep.transforms.axes import CACHES, FileAxes, check_array_axes, file_axes
 from monai_mriprep.transforms.interpolation import Mode, Order, orders_of
-from monai_mriprep.transforms.tensors import as_tracked, file_of, grid_of, on_grid, tensor_of, volume_of
+from monai_mriprep.transforms.tensors import (
+    as_tracked,
+    file_of,
+    grid_of,
+    on_grid,
+    require_magnitudes,
+    tensor_of,
+    volume_of,
+)
 from monai_mriprep.volume.axes import Turn, turn_onto
 from monai_mriprep.volume.geometry import Grid, same_grid_problem, target_grid
 from monai_mriprep.volume.inverse import resample_back
@@ -228,6 +236,8 @@ class AnisotropyAwareSpacingd(MapTransform, InvertibleTransform):
     def _resampled(self, volume: MetaTensor, course: Course, order: Order) -> torch.Tensor:
         source = course.turn.grid(course.source)
         plan = plan_resampling(source, course.target, order, self.boundary, zero_outside=self.grid == "itk")
+        if volume.is_floating_point() and not plan.is_nearest:
+            require_magnitudes(volume, file_of(volume, course.name))
         tensor = apply_plan(course.turn.array(volume.as_tensor()), plan, clip=self.clip)
         back = course.turn.back
         spacing = torch.tensor(self.target, dtype=torch.float64)

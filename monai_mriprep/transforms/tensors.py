@@ -11,10 +11,12 @@ from monai.data.meta_tensor import MetaTensor
 from monai.transforms.lazy.functional import apply_pending
 from monai.utils.type_conversion import convert_to_tensor
 
-from monai_mriprep.errors import ResamplingError
+from monai_mriprep.dataset.voxels import beyond_float32
+from monai_mriprep.errors import ResamplingError, VoxelError
+from monai_mriprep.types import IMAGE_MAX
 from monai_mriprep.volume.geometry import Grid
 
-__all__ = ["as_tracked", "file_of", "grid_of", "on_grid", "tensor_of", "volume_of", "with_values"]
+__all__ = ["as_tracked", "file_of", "grid_of", "on_grid", "require_magnitudes", "tensor_of", "volume_of", "with_values"]
 
 
 def volume_of(value: Any, name: str) -> torch.Tensor:
@@ -51,6 +53,21 @@ def file_of(volume: torch.Tensor, name: str) -> str:
     """The file that a tensor came from, or else `name`."""
     meta = volume.meta if isinstance(volume, MetaTensor) else {}
     return str(meta.get("filename_or_obj", name))
+
+
+def require_magnitudes(volume: torch.Tensor, name: str) -> tuple[float, float]:
+    """The lowest and the highest value, which float32 must be able to compute with; integers always can.
+
+    Raises
+    ------
+    VoxelError
+        If a magnitude is over `IMAGE_MAX`, or is nan.
+    """
+    low, high = (float(value) for value in torch.aminmax(tensor_of(volume).detach()))
+    largest = high if abs(high) >= abs(low) else low
+    if not abs(largest) <= IMAGE_MAX:
+        raise VoxelError(name, beyond_float32(largest))
+    return low, high
 
 
 def on_grid(tensor: torch.Tensor, grid: Grid, like: torch.Tensor | None = None, **meta: Any) -> MetaTensor:

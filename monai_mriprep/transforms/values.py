@@ -11,8 +11,8 @@ from monai.data.meta_tensor import MetaTensor
 from monai.transforms.transform import MapTransform, Transform
 from monai.utils.enums import TransformBackends
 
-from monai_mriprep.errors import MriprepWarning, RecipeError
-from monai_mriprep.transforms.tensors import file_of, tensor_of, volume_of, with_values
+from monai_mriprep.errors import MriprepWarning, RecipeError, VoxelError
+from monai_mriprep.transforms.tensors import file_of, require_magnitudes, tensor_of, volume_of, with_values
 from monai_mriprep.volume.intensity import Moments, foreground_moments, standardize
 from monai_mriprep.volume.labels import cast_label
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping, Sequence
 
 __all__ = ["CastLabel", "CastLabeld", "NonZeroMask", "NonZeroMaskd", "NormalizeNonZero", "NormalizeNonZerod"]
+
+
+ORDINARY = 1e30
+"""Beside a mean below it no difference of two float32 values leaves float32."""
 
 
 class NonZeroMask(Transform):
@@ -103,13 +107,32 @@ class NormalizeNonZero(Transform):
 
 def normalized(image: torch.Tensor, mask: torch.Tensor | None, name: str, epsilon: float = 0.0) -> torch.Tensor:
     """Z-scores over `mask`, or over the non-zero voxels, with what was found in the metadata."""
+    if image.dtype == torch.float64:
+        require_magnitudes(image, name)
     moments = foreground_moments(tensor_of(image), mask)
+    for channel, its_moments in zip(tensor_of(image), moments, strict=True):
+        _require_scores(channel, its_moments, epsilon, name)
     for problem in _problems(moments):
         warnings.warn(f"{name}: {problem}", MriprepWarning, 4)
     meta = {"foreground_mean": _of_channels([m.mean for m in moments])}
     meta["foreground_std"] = _of_channels([m.std for m in moments])
     meta["foreground_voxels"] = _of_channels([m.count for m in moments])
     return with_values(standardize(tensor_of(image), moments, epsilon), image, **meta)
+
+
+def _require_scores(channel: torch.Tensor, moments: Moments, epsilon: float, name: str) -> None:
+    """See to it that float32 holds the scores.
+
+    They can only leave it where the mean is huge or the deviation below 1: the voxels are looked at nowhere else.
+    """
+    divisor = moments.std + epsilon if moments.std else 1.0
+    if divisor >= 1 and abs(moments.mean) < ORDINARY:
+        return
+    extremes = require_magnitudes(channel, name)
+    farthest = max(extremes, key=lambda value: abs(value - moments.mean))
+    if not abs(farthest - moments.mean) / divisor <= torch.finfo(torch.float32).max:
+        score = f"{farthest:g}, far from the foreground's mean {moments.mean:g} and deviation {moments.std:g}"
+        raise VoxelError(name, f"holds the value {score}; float32 cannot hold its z-score: repair the scan")
 
 
 SMEARED = (

@@ -78,9 +78,9 @@ def cast_label(label: torch.Tensor, name: str = "label") -> tuple[torch.Tensor, 
         label = _integral(label, name)
     low, high = (int(value) for value in torch.aminmax(label.to(torch.uint8) if label.dtype == torch.bool else label))
     if high > LABEL_MAX:
-        raise LabelError(
-            name, f"label value {high} is over {LABEL_MAX}; renumber the labels, or check that this is one"
-        )
+        shown = high if high < 2**53 else f"{float(high):g}"
+        problem = f"label value {shown} is over {LABEL_MAX}; renumber the labels, or check that this is one"
+        raise LabelError(name, problem)
     n_negative = int(torch.count_nonzero(label < 0)) if low < 0 else 0
     dtype = torch.int8 if high <= INT8_MAX else torch.int16
     return (label.clamp(min=0) if low < 0 else label).to(dtype, copy=True), n_negative
