@@ -277,7 +277,14 @@ _PASSES = (
 )
 
 
-def _pattern_pass(pattern: str) -> _Pass:
+def compile_pattern(pattern: str) -> re.Pattern[str]:
+    """The regular expression of a pattern.
+
+    Raises
+    ------
+    PairingError
+        If it is none, or has no group ``case``.
+    """
     try:
         compiled = re.compile(pattern)
     except re.error as error:
@@ -286,6 +293,11 @@ def _pattern_pass(pattern: str) -> _Pass:
     if "case" not in compiled.groupindex:
         msg = f"the pattern {pattern!r} has no group named case; write for example (?P<case>[0-9]+_[0-9]+)"
         raise PairingError(msg)
+    return compiled
+
+
+def _pattern_pass(pattern: str) -> _Pass:
+    compiled = compile_pattern(pattern)
 
     def key(name: str) -> str | None:
         found = compiled.search(name)

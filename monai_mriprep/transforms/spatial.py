@@ -229,7 +229,7 @@ class AnisotropyAwareSpacingd(MapTransform, InvertibleTransform):
         name = file_of(volume, key)
         is_plain = not isinstance(volume, MetaTensor) and volume.shape[1:] == course.source.shape
         grid = course.source if is_plain else grid_of(volume)
-        check_grids(course.name, course.source, name, grid)
+        check_grids(course.name, course.turn.grid(course.source), name, course.turn.grid(grid))  # messages speak z y x
         axes = course.axes if is_plain else file_axes(volume, name, self.array_axes)
         return on_grid(tensor_of(volume), grid, volume, **axes.mark)
 

@@ -43,8 +43,17 @@ def tensor_of(volume: torch.Tensor) -> torch.Tensor:
 
 
 def grid_of(volume: torch.Tensor) -> Grid:
-    """Where a ``(C, D, H, W)`` tensor lies; one that does not know has voxels of 1 mm at the origin, as in MONAI."""
-    z, y, x = volume.shape[-3:]
+    """Where a ``(C, D, H, W)`` tensor lies; one that does not know has voxels of 1 mm at the origin, as in MONAI.
+
+    Raises
+    ------
+    ResamplingError
+        If it is of another number of dimensions.
+    """
+    if volume.ndim != 4:
+        msg = f"expected a tensor (C, D, H, W), not of shape {tuple(volume.shape)}; EnsureChannelFirstd adds a channel"
+        raise ResamplingError(msg)
+    z, y, x = volume.shape[1:]
     affine = volume.affine if isinstance(volume, MetaTensor) else torch.eye(4)
     return Grid((z, y, x), affine.detach().cpu().numpy())
 

@@ -21,7 +21,7 @@ from monai_mriprep.dataset.npz import (
     NpzVolume,
     read_npz,
 )
-from monai_mriprep.dataset.pairing import Pairing, pair_by_stem
+from monai_mriprep.dataset.pairing import Pairing, compile_pattern, pair_by_stem
 from monai_mriprep.dataset.placing import place_files, removed_on_error, stage_files
 from monai_mriprep.dataset.preflight import doubtful_spacing
 from monai_mriprep.dataset.volumes import stem
@@ -82,7 +82,7 @@ class StemPaird(MapTransform):
     UnpairedError
         If the image has no label. Filter with `pair_by_stem` first where that can happen.
     PairingError
-        If two files claim one partner.
+        If two files claim one partner; when it is made, if the pattern is not one.
     DatasetError
         If a folder cannot be listed, or two of its files have one stem.
     """
@@ -102,6 +102,8 @@ class StemPaird(MapTransform):
         self.image_key = image_key
         self.label_key = label_key
         self.pattern = pattern
+        if pattern is not None:
+            compile_pattern(pattern)  # what is wrong is said here and not in a worker
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return a copy of `data` with the label's path."""

@@ -207,6 +207,11 @@ def test_a_path_is_no_volume():
         AnisotropyAwareSpacingd("image", target=(1, 1, 1))({"image": "scan.mha"})
 
 
+def test_a_volume_without_channel_is_refused():
+    with pytest.raises(ResamplingError, match=r"not of shape \(4, 5, 6\); EnsureChannelFirstd"):
+        AnisotropyAwareSpacingd("image", target=(1, 1, 1), array_axes="zyx")({"image": MetaTensor(torch.rand(4, 5, 6))})
+
+
 def test_metadata_of_any_kind_are_taken():
     for kind in (np.array, torch.tensor, list):
         image = MetaTensor(

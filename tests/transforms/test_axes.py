@@ -15,7 +15,7 @@ from monai.transforms.io.dictionary import LoadImaged
 from monai.transforms.post.dictionary import Invertd
 from monai.transforms.spatial.dictionary import Orientationd, RandRotated, Rotate90d
 
-from monai_mriprep.errors import MriprepError, MriprepWarning, ResamplingError
+from monai_mriprep.errors import GeometryError, MriprepError, MriprepWarning, ResamplingError
 from monai_mriprep.transforms import AnisotropyAwareSpacingd, LoadNpzd, LoadVolumed, SaveNpzd
 from tests.oracles import affine_of, phantom, plan, spline
 
@@ -157,6 +157,13 @@ def test_an_unknown_order_is_refused_when_the_transform_is_made(tmp_path):
     ):
         with pytest.raises(ResamplingError, match="array_axes must be xyz or zyx"):
             make()
+
+
+def test_geometries_are_told_in_z_y_x_whatever_the_array():
+    image = own()  # x y z: 3, 2 and 1 mm
+    label = MetaTensor(image.as_tensor(), affine=torch.diag(torch.tensor([3.0, 2, 1.5, 1])))
+    with pytest.raises(GeometryError, match=r"image.*spacing \(1, 2, 3\) mm[^@]*label.*spacing \(1\.5, 2, 3\) mm"):
+        AnisotropyAwareSpacingd(["image", "label"], TARGET, array_axes="xyz")({"image": image, "label": label})
 
 
 def test_a_quarter_turn_is_followed_and_a_rotation_is_refused(scan):

@@ -14,7 +14,7 @@ from monai.data.image_reader import NumpyReader
 from monai.data.meta_tensor import MetaTensor
 from monai.transforms.io.dictionary import LoadImaged
 
-from monai_mriprep.errors import DatasetError, MriprepError, NpzError, UnpairedError
+from monai_mriprep.errors import DatasetError, MriprepError, NpzError, PairingError, UnpairedError
 from monai_mriprep.transforms import LoadNpzd, LoadVolumed, SaveNpzd, StemPaird
 from tests.oracles import SYNTHETIC, affine_of, dictionary, itk_image, read
 
@@ -44,6 +44,12 @@ def test_stem_paird_takes_keys_and_a_pattern(synthetic):
     paths = dictionary(synthetic, "10002_0001")
     pair = StemPaird(synthetic / "LabelsTr", "scan", "truth", pattern=r"(?P<case>\d+_\d+)_")
     assert pair({"scan": paths["image"]}) == {"scan": paths["image"], "truth": paths["label"]}
+
+
+@pytest.mark.parametrize(("pattern", "match"), [("(", "not a regular expression"), ("[0-9]+", "no group named case")])
+def test_stem_paird_refuses_a_bad_pattern_when_it_is_made(tmp_path, pattern, match):
+    with pytest.raises(PairingError, match=match):
+        StemPaird(tmp_path, pattern=pattern)
 
 
 @pytest.mark.parametrize("folder", ["labels", "images"])
