@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
+import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -107,14 +111,32 @@ def test_the_command_shows_the_log_and_leaves_nothing_behind(dataset, tmp_path, 
         assert (list(logger.handlers), logger.level) == before
 
 
-def test_on_a_terminal_the_bar_replaces_the_lines_of_finished_cases(dataset, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("monai_mriprep.cli.progress._is_terminal", lambda: True)
-    assert command(monkeypatch, "run", dataset, tmp_path / "out", "--workers", 0) == 1
-    shown = capsys.readouterr().err
+def on_a_terminal(*arguments: object) -> str:
+    """What a command shows there."""
+    ours, its = pty.openpty()
+    command = [sys.executable, "-m", "monai_mriprep", *map(str, arguments)]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=its, stderr=its) as process:
+        os.close(its)
+        shown = b""
+        with contextlib.suppress(OSError):  # EIO: the other side is closed
+            while part := os.read(ours, 1 << 16):
+                shown += part
+    os.close(ours)
+    assert process.returncode in (0, 1)
+    return shown.decode()
+
+
+def test_on_a_terminal_a_bar_replaces_the_lines_of_finished_cases_and_is_not_torn(dataset, tmp_path):
+    shown = on_a_terminal("run", dataset, tmp_path / "out", "--workers", 0)
+    seen = [re.sub(r"\x1b\[[?0-9;]*[a-zA-Z]", "", line.rstrip("\r").rpartition("\r")[2]) for line in shown.split("\n")]
+    assert "preprocessing" in shown
     assert "case_0: 4 x 8 x 9" not in shown
-    assert "case_2: FAILED: " in shown
-    assert "warning: " in shown
-    assert "target spacing (3, 1, 1)" in shown
+    assert sum(line.startswith("warning: 'lonely.mha' is skipped") for line in seen) == 1
+    assert sum(line.startswith("target spacing (3, 1, 1)") for line in seen) == 1
+    (negative,) = (line for line in seen if line.endswith("negative label voxels became 0"))
+    assert negative.startswith("warning: ")  # in one piece, however long, and on a line of its own
+    (failed,) = (line for line in seen if "case_2: FAILED: " in line)
+    assert re.match(r"\[\d/3\] case_2: ", failed)
 
 
 # --- Version ----------------------------------------------------------------------------------------------------------

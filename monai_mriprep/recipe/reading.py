@@ -30,7 +30,8 @@ def load_recipe(path: str | Path | None = None, overrides: Iterable[str] = ()) -
     """Read a recipe from a YAML file and change single keys.
 
     The file is one YAML document, a mapping in UTF-8 of at most 64 KiB, without tags, anchors, aliases or duplicate
-    keys; an empty one means the defaults. Numbers are plain decimals.
+    keys; an empty one means the defaults. Numbers are plain decimals. A section ``run``, which says
+    where a run reads and writes, is checked and left out; `load_config` gives it, too.
 
     Parameters
     ----------

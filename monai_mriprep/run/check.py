@@ -56,7 +56,7 @@ def check_dataset(
     root
         Holds ``ImagesTr`` and ``LabelsTr``.
     recipe
-        The published one by default.
+        The default one if it is not given.
     voxels
         Read every voxel, too: whether the files can be decoded, and what images and labels hold.
     workers

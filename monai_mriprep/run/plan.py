@@ -59,7 +59,7 @@ def plan_run(dataset_root: str | Path, output_root: str | Path, recipe: Recipe |
     output_root
         Where the run will write; must not be the dataset, nor lie in its folders of volumes.
     recipe
-        The published one by default.
+        The default one if it is not given.
 
     Raises
     ------

@@ -37,7 +37,7 @@ def preprocess(
     output_root
         Receives ``imagesTr`` and ``labelsTr`` with one ``.npz`` each per pair, ``run.json`` and ``manifest.jsonl``.
     recipe
-        The published one by default.
+        The default one if it is not given.
     workers
         Processes; by default one for each core that this process may use, 0 works in this process.
 
