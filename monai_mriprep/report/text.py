@@ -10,6 +10,7 @@ from typing import Any
 from monai_mriprep.run.cases import grid_facts
 from monai_mriprep.run.dataset_report import CaseReport, DatasetReport, Needs
 from monai_mriprep.run.estimates import shown_bytes
+from monai_mriprep.run.second_reading import SecondReading
 from monai_mriprep.run.verify import VerifyReport
 from monai_mriprep.volume.geometry import Grid
 
@@ -50,12 +51,20 @@ def check_text(report: DatasetReport) -> Iterator[str]:
         yield report.derivation
     if report.needs:
         yield from _needs_lines(report.needs)
+    if report.second_reading:
+        yield from _second_reading_lines(report.second_reading)
     yield from (f"fatal: {message}" for message in report.fatal)
     yield from (f"problem: {shown(case.case)}: {problem}" for case in report.cases for problem in case.problems)
     yield from (f"warning: {message}" for message in report.warnings)
     yield from (f"warning: {orphan.reason}" for orphan in report.orphans)
     yield from (f"warning: {shown(case.case)}: {warning}" for case in report.cases for warning in case.warnings)
     yield _outcome(report)
+
+
+def _second_reading_lines(again: SecondReading) -> Iterator[str]:
+    found = f"{len(again.problems)} differ" if again.problems else "no difference"
+    yield f"one file of each kind was read a second time by ITK: {again.compared} of {again.kinds} kinds, {found}"
+    yield from (f"  not read a second time: {reason}" for reason in again.unread)
 
 
 def _outcome(report: DatasetReport) -> str:

@@ -1,6 +1,7 @@
 """Everything about a dataset that can be known before a run: from names and headers, and on request from the voxels.
 
-Neither torch nor MONAI is loaded, and nothing is written.
+Nothing is written, and neither torch nor MONAI is loaded; but for the second reading of voxels, which ITK does, and
+ITK loads torch where it is installed.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from monai_mriprep.run.dataset_report import CaseReport, ClassCount, DatasetRepo
 from monai_mriprep.run.estimates import free_bytes, output_bytes, run_seconds, shown_bytes
 from monai_mriprep.run.memory import available_memory, default_workers, fits, too_large
 from monai_mriprep.run.plan import keep_apart, make_case
+from monai_mriprep.run.second_reading import SecondReading, read_again
 from monai_mriprep.volume.geometry import Grid, target_grid
 
 __all__ = ["check_dataset"]
@@ -109,6 +111,8 @@ class _Survey:
         job = None if choice is None else Job(self.recipe, choice.spacing, output_root)
         cases = tuple(self.check_case(pair, job) for pair in self.pairing)
         cases = self.check_voxels(cases, workers) if voxels else cases
+        again = read_again(filter(None, self.headers.values()), self.memory // COPIES) if voxels else None
+        cases = cases if again is None else tuple(_with_second_reading(case, again) for case in cases)
         needs = None if job is None else self.needs(job, cases, workers)
         return DatasetReport(
             self.root,
@@ -120,6 +124,7 @@ class _Survey:
             cases,
             _classes(cases),
             needs,
+            again,
         )
 
     def choose(self) -> tuple[TargetChoice | None, tuple[str, ...]]:
@@ -247,6 +252,14 @@ def _attempt(read: Callable[[Header], Outcome], header: Header | None, room: int
         return None, [str(error)]
     except MemoryError:
         return None, [too_large]
+
+
+def _with_second_reading(report: CaseReport, again: SecondReading) -> CaseReport:
+    """Add what ITK read otherwise in a case's files."""
+    files = (report.image, report.label)
+    problems = (again.problems[file] for file in files if file in again.problems)
+    warnings = (again.warnings[file] for file in files if file in again.warnings)
+    return replace(report, problems=(*report.problems, *problems), warnings=(*report.warnings, *warnings))
 
 
 def _outside(image: Grid | None, header: Header | None, label: LabelContents | None) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from monai_mriprep.dataset.pairing import Orphan
 from monai_mriprep.run.contents import ImageContents, LabelContents
+from monai_mriprep.run.second_reading import SecondReading
 from monai_mriprep.types import Shape, Spacing
 from monai_mriprep.volume.geometry import Grid
 
@@ -108,6 +109,8 @@ class DatasetReport:
         Values of the labels, where they were read.
     needs
         None where there is no target spacing.
+    second_reading
+        What ITK made of one file of each kind; None where the voxels were not read.
     """
 
     root: Path
@@ -119,6 +122,7 @@ class DatasetReport:
     cases: tuple[CaseReport, ...] = ()
     classes: tuple[ClassCount, ...] = ()
     needs: Needs | None = None
+    second_reading: SecondReading | None = None
 
     @property
     def ready(self) -> tuple[CaseReport, ...]:
