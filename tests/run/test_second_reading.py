@@ -1,8 +1,5 @@
 """`check --voxels` reads one file of each kind with ITK, too."""
 
-import subprocess
-import sys
-
 import nibabel
 import numpy as np
 import pytest
@@ -121,14 +118,3 @@ def test_every_variant_agrees_the_second_time(tmp_path):
     assert not again.problems
     assert not again.warnings
     assert again.compared == again.kinds >= 300
-
-
-def test_itk_is_paid_for_by_voxels_alone(root):
-    code = (
-        "import sys; from monai_mriprep.run.check import check_dataset;"
-        f"check_dataset({str(root)!r}, voxels=VOXELS); print('itk' in sys.modules, 'monai' in sys.modules)"
-    )
-    for wanted in (False, True):
-        command = [sys.executable, "-c", code.replace("VOXELS", str(wanted))]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        assert done.stdout.split() == [str(wanted), "False"]
