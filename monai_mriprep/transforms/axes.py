@@ -88,7 +88,7 @@ def file_axes(volume: torch.Tensor, name: str, declared: ArrayAxes | None) -> Fi
     MriprepWarning
         If the volume is a plain tensor, whose voxels are taken to be of 1 mm.
     """
-    if not isinstance(volume, MetaTensor):
+    if not isinstance(volume, MetaTensor) or volume.meta.get("affine_source") == "none":
         return _axes_of_plain(name, declared)
     marked: ArrayAxes | None = volume.meta.get("array_axes")
     array_axes: ArrayAxes | None = marked or declared

@@ -97,10 +97,13 @@ def on_grid(tensor: torch.Tensor, grid: Grid, like: torch.Tensor | None = None, 
 
 
 def with_values(values: torch.Tensor, like: torch.Tensor, **meta: Any) -> torch.Tensor:
-    """What a transform returns that changes values alone: the place and the history of `like`, and what is new."""
+    """What a transform returns that changes values alone: the place and the history of `like`, and what is new.
+
+    A MetaTensor made of a plain tensor says that its affine is nobody's: ``meta["affine_source"]`` is ``"none"``.
+    """
     if not get_track_meta():
         return values
-    known = like if isinstance(like, MetaTensor) else MetaTensor(like)
+    known = like if isinstance(like, MetaTensor) else MetaTensor(like, meta={"affine_source": "none"})
     facts = {**{k: v for k, v in known.meta.items() if k != "affine"}, **meta}
     operations = list(known.applied_operations)
     result: torch.Tensor = MetaTensor(values, affine=known.affine.clone(), meta=facts, applied_operations=operations)

@@ -100,16 +100,9 @@ def test_spacing(name, mode):
     back, expected = ours.inverse(found)["image"], theirs.inverse(theirs({"image": image}))["image"]
     assert (back.shape, back.applied_operations) == (expected.shape, expected.applied_operations)
     np.testing.assert_allclose(back.affine, expected.affine, atol=1e-9)
-
-
-def test_the_way_back_is_theirs():
-    """Away from the far end, where MONAI repeats the edge as we do but shifts by its own rounding of sizes."""
-    values, affine, pixdim = CASES["permuted"]
-    image = MetaTensor(values, affine=torch.from_numpy(affine))
-    theirs = Spacing(pixdim, mode=3, padding_mode="nearest")
-    ours = AnisotropyAwareSpacing(pixdim, array_axes="zyx")
-    inside = (slice(None), *(slice(0, n - 2) for n in image.shape[1:]))
-    np.testing.assert_allclose(ours.inverse(ours(image))[inside], theirs.inverse(theirs(image))[inside], atol=2e-5)
+    if mode != "nearest":  # ties; and at the far end MONAI rounds the way back by itself
+        inside = (slice(None), *(slice(0, max(1, n - 2)) for n in image.shape[1:]))
+        np.testing.assert_allclose(back[inside], expected[inside], atol=2e-5)
 
 
 def test_two_affines_in_one_call_are_an_error_here():
@@ -173,6 +166,15 @@ def test_a_plain_tensor_has_voxels_of_1_mm_if_its_axes_are_declared(name):
     assert_as_monai(found["image"], expected["image"])
     assert found["label"].dtype == torch.uint8
     assert torch.equal(found["label"].float().as_tensor(), expected["label"].as_tensor())
+
+
+def test_a_transform_of_values_does_not_make_an_affine_of_none():
+    data = NormalizeNonZerod("image")({"image": pair()["image"].numpy()})
+    assert isinstance(data["image"], MetaTensor)
+    with pytest.raises(ResamplingError, match="array_axes"):
+        AnisotropyAwareSpacingd("image", target=(2, 1, 1))(data)
+    with pytest.warns(MriprepWarning, match="taken for 1 mm"):
+        AnisotropyAwareSpacingd("image", target=(2, 1, 1), array_axes="xyz")(data)
 
 
 def test_a_tensor_that_totensord_leaves_its_metadata_is_as_before():

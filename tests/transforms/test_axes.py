@@ -107,6 +107,18 @@ def test_the_one_result_is_that_of_the_oracle(scan):
     np.testing.assert_allclose(turned[0], expected, rtol=0, atol=1e-6 * np.ptp(expected))
 
 
+@pytest.mark.parametrize("grid", ["monai", "nnunet", "itk"])
+@pytest.mark.parametrize("orientation", ["RAS", "SPL", "LPS"])
+def test_labels_and_every_rule_of_the_grid_too(scan, grid, orientation):
+    """Bit for bit, ties included: half of the target is in the middle between two voxels here."""
+    data = LoadVolumed("label")({"label": str(scan)})
+    spacing = AnisotropyAwareSpacingd("label", target=(1.5, 2.2, 0.45), mode="nearest", grid=grid)
+    expected = in_the_world(spacing(data)["label"])
+    found = in_the_world(spacing(Orientationd("label", axcodes=orientation, labels=None)(data))["label"])
+    np.testing.assert_array_equal(found[0], expected[0])
+    np.testing.assert_allclose(found[1], expected[1], rtol=0, atol=1e-9)
+
+
 @pytest.mark.parametrize("path", TRAPS)
 def test_real_scans_in_any_order_of_axes(scans, path):
     readers = ("ITKReader", "NibabelReader") if path.endswith(".nii.gz") else ("ITKReader",)
