@@ -26,6 +26,7 @@ __all__ = [
     "GridRule",
     "Shape",
     "Spacing",
+    "TargetRule",
     "Tolerance",
 ]
 
@@ -38,6 +39,7 @@ Spacing = tuple[float, float, float]
 ArrayAxes = Literal["xyz", "zyx"]
 """Which of the file's axes is the array's first, second and third, as a loader handed them out."""
 
+TargetRule = Literal["published", "nnunet"]
 GridRule = Literal["monai", "nnunet", "itk"]
 Boundary = Literal["nearest", "mirror"]
 GeometryPolicy = Literal["strict", "resample_label"]

@@ -75,6 +75,7 @@ KEY_CASES = {
     "statistics": KeyCase("{root}/other.csv"),
     "statistics_row": KeyCase(1, {"statistics": "{root}/two_rows.csv", "statistics_row": 0}),
     "axis_order": KeyCase("xyz", {"statistics": "{root}/reversed.csv", "axis_order": "zyx"}),
+    "target_rule": KeyCase("nnunet"),
     "target_spacing": KeyCase((2.0, 1.5, 1.5)),
     "geometry": KeyCase("resample_label"),
     "grid": KeyCase("nnunet"),

@@ -131,8 +131,10 @@ def stats(
     settings: Settings = None,
 ) -> int:
     """Compute the table of spacing statistics from the headers of the paired images."""
+    from monai_mriprep.dataset.headers import read_header
     from monai_mriprep.dataset.pairing import pair_by_stem
-    from monai_mriprep.dataset.statistics import statistics_of
+    from monai_mriprep.dataset.preflight import doubtful_spacings
+    from monai_mriprep.dataset.statistics import SpacingStatistics, median_size_of
     from monai_mriprep.dataset.target_rules import derive_target
     from monai_mriprep.dataset.volumes import find_folders
 
@@ -140,10 +142,11 @@ def stats(
     folders = find_folders(required(job.dataset, "DATASET_ROOT", "dataset"))
     pairing = pair_by_stem(folders.images, folders.labels, recipe.pattern)
     warn(orphan.reason for orphan in (*pairing.unpaired_images, *pairing.unpaired_labels))
-    statistics = statistics_of(pairing)
-    derived = derive_target(statistics)
+    headers = [read_header(pair.image) for pair in pairing]
+    statistics = SpacingStatistics.from_spacings(header.grid.spacing for header in headers)
+    derived = derive_target(statistics, recipe.target_rule, median_size_of(headers))
     log(f"{len(pairing)} paired images; {derived.text}")
-    warn(derived.warnings)
+    warn((*doubtful_spacings(headers), *derived.warnings))
     if output is None:
         typer.echo(statistics.as_csv(), nl=False)
     else:

@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 
-from monai_mriprep.dataset.headers import read_header
+from monai_mriprep.dataset.headers import Header, read_header
 from monai_mriprep.dataset.pairing import Pairing
 from monai_mriprep.dataset.table import choose_row, numbers_in, read_rows, table_text
 from monai_mriprep.errors import OutputError, StatisticsError
@@ -26,6 +26,8 @@ __all__ = [
     "AxisOrder",
     "SpacingStatistics",
     "check_axis_order",
+    "median_size_in",
+    "median_size_of",
     "shown_spacing",
     "statistics_of",
 ]
@@ -34,6 +36,10 @@ AxisOrder = Literal["zyx", "xyz"]
 
 MEDIAN_COLUMN = "median_spacing"
 P10_COLUMN = "10th_percentile_spacing"
+SIZE_COLUMN = "median_size"
+
+MILLIMETRES = "in mm, such as [3.3 0.6 0.6]"
+VOXELS = "of voxels, such as [25 320 320]"
 
 RATIO_TOLERANCE = 1e-6
 """Float noise of a ratio: 3.3 / 1.1 is 2.9999999999999996 and has reached 3."""
@@ -162,6 +168,26 @@ def statistics_of(images: Pairing | Iterable[str | Path]) -> SpacingStatistics:
     return SpacingStatistics.from_spacings(read_header(path).grid.spacing for path in paths)
 
 
+def median_size_in(
+    path: str | Path, row: int | None = None, axis_order: AxisOrder | None = None
+) -> tuple[float, float, float] | None:
+    """Median number of voxels (z y x) that a table gives in its column ``median_size``; None if it has none.
+
+    Parameters and errors as in `SpacingStatistics.from_csv`.
+    """
+    path = Path(path)
+    cells = choose_row(path, read_rows(path, (), (SIZE_COLUMN,)), row)
+    if SIZE_COLUMN not in cells:
+        return None
+    size = _parse(path, SIZE_COLUMN, cells[SIZE_COLUMN], VOXELS)
+    return _triple(size[::-1]) if axis_order == "xyz" else size
+
+
+def median_size_of(headers: Iterable[Header]) -> tuple[float, float, float]:
+    """Median number of voxels (z y x) of images as stored; there must be one at least."""
+    return _triple(np.median([header.grid.shape for header in headers], axis=0).tolist())
+
+
 def check_axis_order(table: SpacingStatistics, header_median: Sequence[float], source: str) -> None:
     """Refuse a table that contradicts the scans as given, but fits them when reversed.
 
@@ -193,13 +219,13 @@ def _misfit(one: Sequence[float], other: Sequence[float]) -> float:
     return max(abs(math.log(a) - math.log(b)) for a, b in zip(one, other, strict=True))
 
 
-def _parse(path: Path, column: str, cell: str) -> Spacing:
-    return _spacing(numbers_in(cell), f"{path}: column {column!r} holds {cell[:200]!r}; it")
+def _parse(path: Path, column: str, cell: str, unit: str = MILLIMETRES) -> tuple[float, float, float]:
+    return _spacing(numbers_in(cell), f"{path}: column {column!r} holds {cell[:200]!r}; it", unit)
 
 
-def _spacing(values: Sequence[float], name: str) -> Spacing:
+def _spacing(values: Sequence[float], name: str, unit: str = MILLIMETRES) -> tuple[float, float, float]:
     if len(values) != 3 or not all(math.isfinite(value) and value > 0 for value in values):
-        msg = f"{name} must be three positive finite numbers in mm, such as [3.3 0.6 0.6]; found {tuple(values)}"
+        msg = f"{name} must be three positive finite numbers {unit}; found {tuple(values)}"
         raise StatisticsError(msg)
     return _triple(values)
 

@@ -22,7 +22,7 @@ SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
 
-def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+def read_rows(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> list[dict[str, str]]:
     """List the rows of a table, each complete.
 
     Parameters
@@ -31,6 +31,8 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
         A small file whose first line names the columns; between cells stand commas, semicolons or tabs.
     columns
         Those that it must have, each once.
+    optional
+        Those that it may have, not more than once.
 
     Raises
     ------
@@ -38,8 +40,8 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
         If the file cannot be read as such a table.
     """
     header, *rows = _cells(path) or [[]]
-    for column in columns:
-        if header.count(column) != 1:
+    for column in (*columns, *optional):
+        if header.count(column) != 1 and (column in header or column in columns):
             found = "twice" if column in header else "missing"
             msg = f"{path}: the column {column!r} is {found}; its columns are {header[:20]}. Write one with `stats`"
             raise StatisticsError(msg)

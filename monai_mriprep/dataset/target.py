@@ -5,7 +5,7 @@ Names, headers and the table of spacings decide it; nothing is written.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from monai_mriprep.dataset.statistics import (
     AxisOrder,
     SpacingStatistics,
     check_axis_order,
+    median_size_in,
+    median_size_of,
     statistics_of,
 )
 from monai_mriprep.dataset.target_rules import derive_target
@@ -160,14 +162,14 @@ def choose_target(root: Path, recipe: Recipe, pairing: Pairing, headers: Headers
     path = root / STATISTICS_NAME if recipe.statistics is None else Path(recipe.statistics)
     if recipe.statistics is None and not path.exists():
         computed = statistics_of_headers(pairing, headers)
-        derived = derive_target(computed)
+        derived = derive_target(computed, recipe.target_rule, median_size_of(_readable(pairing, headers)))
         note = f"{root}: no {STATISTICS_NAME}; computed from the headers of {len(pairing)} paired images"
         text = f"{derived.text} (computed from headers)"
         return TargetChoice(derived.spacing, text, None, computed, (note,), derived.warnings)
     table = SpacingStatistics.from_csv(path, recipe.statistics_row, recipe.axis_order)
     if recipe.axis_order is None:
         check_axis_order(table, statistics_of_headers(pairing, headers).median, str(path))
-    derived = derive_target(table)
+    derived = derive_target(table, recipe.target_rule, _median_size(path, recipe, pairing, headers))
     return TargetChoice(derived.spacing, f"{derived.text} (from {path})", table, warnings=derived.warnings)
 
 
@@ -200,13 +202,26 @@ def read_table(
 
 def statistics_of_headers(pairing: Pairing, headers: Headers) -> SpacingStatistics:
     """Statistics of the paired images whose headers can be read; the others fail later, each by its own name."""
+    return SpacingStatistics.from_spacings(header.grid.spacing for header in _readable(pairing, headers))
+
+
+def _median_size(path: Path, recipe: Recipe, pairing: Pairing, headers: Headers) -> Sequence[float] | None:
+    """Median size that the rule needs: of the table, if it gives one, else of the images as stored."""
+    if recipe.target_rule == "published":
+        return None
+    size = median_size_in(path, recipe.statistics_row, recipe.axis_order)
+    return size or median_size_of(_readable(pairing, headers))
+
+
+def _readable(pairing: Pairing, headers: Headers) -> list[Header]:
+    """Headers of the paired images that can be read; one at least."""
     readable = [header for pair in pairing if (header := headers[pair.image]) is not None]
     if not readable:
         first = pairing[0].image
         read_header(first)  # raises what is wrong with it
         msg = f"{first.parent}: not one image has a readable header"
         raise StatisticsError(msg)
-    return SpacingStatistics.from_spacings(header.grid.spacing for header in readable)
+    return readable
 
 
 def _header_or_problem(path: Path) -> Header | VolumeError:

@@ -20,7 +20,7 @@ from monai_mriprep.errors import RecipeError
 from monai_mriprep.recipe.presets import PRESETS, under_users_keys
 from monai_mriprep.recipe.run_settings import RUN_KEYS
 from monai_mriprep.recipe.sections import Section, Sections, explanation, facts_of, keys_of
-from monai_mriprep.types import Boundary, Foreground, GeometryPolicy, GridRule
+from monai_mriprep.types import Boundary, Foreground, GeometryPolicy, GridRule, TargetRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,11 +133,20 @@ class Recipe(Section):
         "zyx, xyz or null",
         voxels=False,
     )
+    target_rule: TargetRule = _key(
+        "published",
+        "How the table becomes a target spacing.\n"
+        "published: the median; but where median z / median x is 3 or more, z is the 10th percentile; after nnU-Net "
+        "[1].\n"
+        "nnunet:    nnU-Net's own rule [1], which also counts voxels and never makes the coarsest axis finer than the "
+        "others.",
+        "published or nnunet",
+        voxels=False,
+        since="0.2.0",
+    )
     target_spacing: Annotated[tuple[Millimetres, Millimetres, Millimetres] | None, BeforeValidator(_as_tuple)] = _key(
         None,
-        "The spacing itself, [z, y, x] in mm; replaces the table and the rule on it.\n"
-        "null: the rule after nnU-Net [1]: the median, but where median z / median x is 3 or more, z is the 10th "
-        "percentile.",
+        "The spacing itself, [z, y, x] in mm; replaces the table and the rule on it.\nnull: by the rule above.",
         "three positive numbers [z, y, x] in mm, such as [3.0, 0.8, 0.8]; or null",
         voxels=False,
     )
@@ -262,8 +271,8 @@ class Recipe(Section):
 
         Covers the keys geometry, grid, boundary, order, clip and normalization; ``order: 3`` and ``order: [3, 3, 3]``
         are the same. The keys that choose files and target (pattern, statistics, statistics_row, axis_order,
-        target_spacing) are left out: what they led to is recorded by itself. So is the preset: only the keys count,
-        whoever set them. A default recipe has the fingerprint that version 0.1.0 gave it.
+        target_rule, target_spacing) are left out: what they led to is recorded by itself. So is the preset: only the
+        keys count, whoever set them. A default recipe has the fingerprint that version 0.1.0 gave it.
 
         Returns
         -------
