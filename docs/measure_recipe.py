@@ -154,6 +154,43 @@ def table(*header: str) -> Callable[[Iterator[Row]], list[str]]:
 # --- The measurements, in the order of the page -----------------------------------------------------------------------
 
 
+def departures() -> Iterator[Row]:
+    """Compare the default with the recipe's text and with what its authors run, each step by itself."""
+    source, image = grid(image_file(FETAL_2)), voxels(image_file(FETAL_2))
+    middle, theirs = target_grid(source, MIXED_TARGET), target_grid(source, MIXED_TARGET, "itk")
+    plan = plan_resampling(source, theirs, 3, "mirror", zero_outside=True)
+    ours, mirrored = apply_plan(image, plan_resampling(source, middle)), apply_plan(image, plan)
+    carried = apply_plan(image != 0, plan_resampling(source, middle, 0))
+    whole = mirrored.trunc()
+    edge = (apply_plan(image, plan_resampling(source, theirs, 3, boundary)) for boundary in ("nearest", "mirror"))
+    masks = ((ours, carried), (ours, ours != 0), (mirrored, mirrored > 0), (whole, whole > 0))
+    as_stored, non_zero, positive, cut = (foreground_moments(values, mask)[0] for values, mask in masks)
+    means = f"mean {as_stored.mean:.4g}, {non_zero.mean:.4g}, {positive.mean:.4g}"
+    yield "foreground", "not 0 as stored, carried", "not 0 after resampling", "> 0 after resampling", means
+    shapes = f"another shape: {other_shapes()} scans"
+    yield "voxels of an axis", "`round((N - 1) s / t + 1)`", "", "`round(N s / t)`", shapes
+    neck = grid(image_file(NECK))
+    size, exact = target_grid(neck, MIXED_TARGET, "itk").shape[0], neck.shape[0] * neck.spacing[0]
+    yield "sizes near a half", "count as the half", "", "do not", f"{exact:.5f} slices are {size}"
+    yield "beyond the last centre", "edge voxel repeated", "", "mirrored", f"RMS {rms(*edge)}"
+    beyond = f"{int(plan.axes[0].outside.sum())} of {theirs.shape[0]} slices"
+    yield "centres outside the scan", "edge voxel repeated", "", "0", beyond
+    yield "divisor", "std", "std", "std + 1e-6", f"{1e-6 / positive.std:.1e} of a score"
+    cut_off = f"mean {positive.mean:.4g} becomes {cut.mean:.4g}"
+    yield "voxels of integer files", "float", "", "integers, cut off (not so in the preset)", cut_off
+
+
+def other_shapes() -> str:
+    """Count the pairs of `mixed` and `anisotropic` that the authors' grid gives another shape, at the own target."""
+    differ = []
+    for folder in (scans() / "mixed", scans() / "anisotropic"):
+        target = target_spacing(SpacingStatistics.from_csv(folder / "mri_statistics.csv"))
+        for pair in pair_by_stem(folder / "ImagesTr", folder / "LabelsTr"):
+            one, other = (target_grid(grid(pair.image), target, rule).shape for rule in ("monai", "itk"))
+            differ.append(one != other)
+    return f"{sum(differ)} of {len(differ)}"
+
+
 def pairing() -> Iterator[Row]:
     """Names, and what the passes make of them."""
     examples = [
@@ -478,6 +515,7 @@ def output() -> Iterator[Row]:
 
 
 SECTIONS: dict[Callable[[], Iterator[Row]], Callable[[Iterator[Row]], list[str]]] = {
+    departures: table("step", "our default", "the recipe's text", "its authors run", "measured"),
     pairing: table("image", "label", "result"),
     axis_order: table(
         "table read as",
