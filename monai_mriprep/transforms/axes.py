@@ -123,8 +123,8 @@ def _check_reader(volume: MetaTensor, name: str, declared: ArrayAxes | None) -> 
     reader = next((name for name, keys in READERS.items() if keys <= volume.meta.keys()), None)
     if reader is not None and (declared == "zyx" or _is_reversed(volume, volume.meta)):
         msg = (
-            f"{name}: MONAI's {reader} loaded it, whose affine is in x y z order even with reverse_indexing=True, "
-            'which turns the array alone. Use LoadVolumed; or LoadImaged without reverse_indexing, and array_axes="xyz"'
+            f"{name}: MONAI's {reader} loaded it in x y z order; reverse_indexing=True and Transposed turn the array "
+            'alone, not the affine. Use LoadVolumed; or LoadImaged without them, and array_axes="xyz"'
         )
         raise ResamplingError(msg)
 

@@ -14,6 +14,7 @@ from monai.transforms.compose import Compose
 from monai.transforms.io.dictionary import LoadImaged
 from monai.transforms.post.dictionary import Invertd
 from monai.transforms.spatial.dictionary import Orientationd, RandRotated, Rotate90d
+from monai.transforms.utility.dictionary import Transposed
 
 from monai_mriprep.errors import GeometryError, MriprepError, MriprepWarning, ResamplingError
 from monai_mriprep.transforms import AnisotropyAwareSpacingd, LoadNpzd, LoadVolumed, SaveNpzd
@@ -176,6 +177,12 @@ def test_geometries_are_told_in_z_y_x_whatever_the_array():
     label = MetaTensor(image.as_tensor(), affine=torch.diag(torch.tensor([3.0, 2, 1.5, 1])))
     with pytest.raises(GeometryError, match=r"image.*spacing \(1, 2, 3\) mm[^@]*label.*spacing \(1\.5, 2, 3\) mm"):
         AnisotropyAwareSpacingd(["image", "label"], TARGET, array_axes="xyz")({"image": image, "label": label})
+
+
+def test_a_transposition_behind_the_affine_is_an_error(scan):
+    data = Transposed("image", (0, 3, 2, 1))(LOADERS["NibabelReader"]({"image": str(scan)}))
+    with pytest.raises(ResamplingError, match=r"NibabelReader loaded it in x y z order; .* Transposed"):
+        AnisotropyAwareSpacingd("image", target=TARGET, array_axes="xyz")(data)
 
 
 def test_a_quarter_turn_is_followed_and_a_rotation_is_refused(scan):

@@ -231,6 +231,14 @@ def test_resample_label_puts_the_label_on_the_image():
     assert found["image"] is data["image"]
 
 
+def test_a_table_whose_order_is_not_named_is_refused(tmp_path):
+    """Nothing here can compare it with scans, and the other order would be as good a table."""
+    table = tmp_path / "mri_statistics.csv"
+    table.write_text("median_spacing,10th_percentile_spacing\n[3.6 1.0 1.2],[1.5 0.9 0.9]\n", encoding="utf-8")
+    with pytest.raises(ResamplingError, match=r'mri_statistics\.csv.*axis_order="zyx" or "xyz", or use open_dataset'):
+        AnisotropyAwareSpacingd(BOTH, statistics=table)
+
+
 def test_a_table_in_x_y_z_order_can_be_named_so(tmp_path):
     table = tmp_path / "mri_statistics.csv"
     table.write_text("median_spacing,10th_percentile_spacing\n[9 9 9],[9 9 9]\n[0.8 0.9 2],[0.8 0.9 2]\n")
