@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import SimpleITK
 
+from monai_mriprep.dataset import placing
 from monai_mriprep.dataset.npz import stage_npz
 from monai_mriprep.errors import DatasetError, DiskFullError
 from monai_mriprep.recipe import Recipe
@@ -132,7 +133,7 @@ def test_a_case_that_fails_while_it_is_written_leaves_nothing_behind(tmp_path, m
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return stage_npz(final, partial, volume)
 
-    monkeypatch.setattr(process, "stage_npz", stage)
+    monkeypatch.setattr(placing, "stage_npz", stage)
     assert process_case(job, case).stops_run
     assert list(job.partial.iterdir()) == []
 
