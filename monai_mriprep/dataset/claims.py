@@ -107,17 +107,21 @@ class LibraryBody:
         Every file that holds voxels, each found to be a regular one.
     room
         The most bytes of voxels that they can hold.
+    text_at
+        Where the first file's numbers begin, if they are written as text.
     """
 
     reader: Reader
     files: tuple[Path, ...]
     room: int
+    text_at: int | None = None
 
     @classmethod
-    def of_files(cls, reader: Reader, files: Iterable[Path]) -> LibraryBody:
+    def of_files(cls, reader: Reader, files: Iterable[Path], text_at: int | None = None) -> LibraryBody:
         """Bound by the sizes of the files, however the library decodes them: nothing expands more than deflate."""
         paths = tuple(files)
-        return cls(reader, paths, sum(DEFLATE_MAX_RATIO * regular_file_size(path) + DEFLATE_SLACK for path in paths))
+        room = sum(DEFLATE_MAX_RATIO * regular_file_size(path) + DEFLATE_SLACK for path in paths)
+        return cls(reader, paths, room, text_at)
 
     @property
     def stored(self) -> str:

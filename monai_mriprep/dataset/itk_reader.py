@@ -56,6 +56,10 @@ COMPONENTS = {
 }
 
 
+TEXT_TOLERANCE = 1e-6
+"""Relative, between a number as text and as float32."""
+
+
 @dataclass(frozen=True)
 class Information:
     """What ITK says of a file without its voxels: sizes, spacing and origin x y z, and the axes' directions, in LPS."""
@@ -136,7 +140,25 @@ def read_voxels(header: Header) -> NDArray[Any]:
     if problem is not None:
         differs = f"ITK reads another {problem} than the header states:\n  ITK    {grid}\n  header {header.grid}"
         raise VoxelError(header.path, differs)
+    if isinstance(header.body, LibraryBody) and header.body.text_at is not None:
+        _compare_text(header.path, array, header.body.files[0], header.body.text_at)
     return array
+
+
+def _compare_text(path: Path, array: NDArray[Any], file: Path, start: int) -> None:
+    """Refuse text that ITK reads as other numbers, or does not read to its end.
+
+    It wraps round what the type cannot hold, and takes of ``1e+18`` the 1 where the type is whole.
+    """
+    text = file.read_bytes()[start:].replace(b",", b" ")
+    written = np.fromstring(text, np.float64, sep=" ")
+    if written.size != array.size:
+        raise VoxelError(path, f"the header claims {array.size} numbers, the text holds {written.size} numbers")
+    off = ~np.isclose(written, array.ravel().astype(np.float64), rtol=TEXT_TOLERANCE, atol=0, equal_nan=True)
+    if off.any():
+        first = int(off.argmax())
+        found = f"{written[first]:g} is written, ITK reads {array.flat[first]} as {array.dtype}"
+        raise VoxelError(path, f"{found}; save the volume as binary")
 
 
 def read_image(source: Path | Sequence[Path], dtype: np.dtype[np.generic]) -> tuple[NDArray[Any], Grid]:

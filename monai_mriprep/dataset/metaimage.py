@@ -188,7 +188,7 @@ def _body(
         path, offset = beside(fields.path, "ElementDataFile", name), 0
         file_size = regular_file_size(path)
     if as_text:
-        return LibraryBody("itk", (path,), dtype.itemsize * _most_numbers(file_size - offset))
+        return LibraryBody("itk", (path,), dtype.itemsize * _most_numbers(file_size - offset), offset)
     offset = _offset(fields, offset, file_size - nbytes, compressed)
     stored = file_size - offset
     if compressed and (size := fields.integer("CompressedDataSize", "0")):

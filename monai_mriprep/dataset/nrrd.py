@@ -94,7 +94,8 @@ def _body(path: Path, fields: dict[str, str], end: int, file_size: int) -> Body 
         raise HeaderError(path, f"encoding: {encoding[:80]!r}; one of {', '.join((*ENCODINGS, *TEXT))} is expected")
     skips = any(fields.get(key, "0") != "0" for key in SKIPS)
     if skips or encoding in TEXT or len(files) > 1 or not _has_known_space(fields):
-        return LibraryBody.of_files("itk", files)
+        is_text = encoding in TEXT_NUMBERS and not skips and len(files) == 1
+        return LibraryBody.of_files("itk", files, (end if name is None else 0) if is_text else None)
     offset, size = (end, file_size - end) if name is None else (0, regular_file_size(files[0]))
     return Body(files[0], offset, size, ENCODINGS[encoding])
 

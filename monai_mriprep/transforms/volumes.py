@@ -150,7 +150,7 @@ class LoadVolumed(MapTransform):
     Parameters
     ----------
     keys
-        Which entries to read: ``.mha``, ``.mhd``, ``.nii``, ``.nii.gz``, ``.nrrd``.
+        Which entries to read: MetaImage, NIfTI, NRRD, FreeSurfer and Analyze files, folders of one DICOM series.
     allow_missing_keys
         Pass over entries that are not there, in place of an error.
 

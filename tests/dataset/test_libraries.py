@@ -160,6 +160,21 @@ def test_what_itk_reads_otherwise_than_the_header_states_is_an_error(tmp_path):
         read_voxels(header)
 
 
+@pytest.mark.parametrize("suffix", [".mha", ".nrrd"])
+@pytest.mark.parametrize(
+    ("text", "problem"), [(b"40000 " * 24, "40000 is written, ITK reads -25536"), (TEXT + b" 7 \n", "25 numbers")]
+)
+def test_text_that_itk_would_wrap_or_cut_off_is_an_error(tmp_path, write_mha, suffix, text, problem):
+    path = tmp_path / f"volume{suffix}"
+    if suffix == ".mha":
+        write_mha(path, BinaryData="False", body=text)
+    else:
+        nrrd(path, text, encoding="ascii")
+
+    with pytest.raises(VoxelError, match=problem):
+        read_voxels(read_header(path))
+
+
 @pytest.mark.parametrize("endianness", ["<", ">"])
 @pytest.mark.parametrize("kind", [nibabel.AnalyzeImage, nibabel.Spm99AnalyzeImage])
 def test_analyze_is_what_itk_says(tmp_path, endianness, kind):

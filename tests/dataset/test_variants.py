@@ -16,6 +16,7 @@ import SimpleITK
 
 from monai_mriprep.dataset.headers import read_header
 from monai_mriprep.dataset.voxels import read_voxels
+from monai_mriprep.errors import VoxelError
 from monai_mriprep.volume.geometry import reverse_axes
 from tests.dataset.test_formats import DTYPES, ROTATION, itk_affine
 
@@ -173,6 +174,7 @@ GROUPS = {
     "pynrrd, text": [
         (".nrrd", partial(teem, dtype=dtype, space=SPACES[0], encoding="ascii", order="little"), against_itk)
         for dtype in DTYPES
+        if "int64" not in dtype  # pynrrd writes 64-bit numbers as 9.2e+18, of which ITK reads the 9
     ],
 }
 
@@ -185,7 +187,7 @@ def test_there_are_hundreds_of_variants():
     }
 
     assert len(distinct) >= 450
-    assert len(distinct) == 1240
+    assert len(distinct) == 1238
     assert {dict(variant[2:])["dtype"] for variant in distinct} == set(DTYPES)
 
 
@@ -265,3 +267,12 @@ def test_a_data_file_may_be_called_list_something_which_itk_takes_for_a_list(tmp
     path.write_text(path.read_text().replace("volume.raw", "LISTING.raw"))
 
     np.testing.assert_array_equal(read_voxels(read_header(path)), voxels("int16"))
+
+
+def test_whole_numbers_with_an_exponent_are_refused_of_which_itk_reads_the_first_digit(tmp_path):
+    path = tmp_path / "volume.nrrd"
+    teem(path, "int64", SPACES[0], "ascii", "little")
+
+    assert SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path))).flat[0] == -9
+    with pytest.raises(VoxelError, match=r"-9\.22337e\+18 is written, ITK reads -9 as int64"):
+        read_voxels(read_header(path))
