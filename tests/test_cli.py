@@ -209,6 +209,7 @@ def test_stats_reads_back_to_the_same_target(dataset: Path, tmp_path: Path) -> N
     assert printed.stdout == (tmp_path / "table.csv").read_text()
     run = cli("run", dataset, tmp_path / "out", "--workers", 0, "--set", f"statistics={tmp_path / 'table.csv'}")
     assert "target spacing (3, 1, 1)" in run.stderr
+    assert "nnU-Net's rule: z is 3 times" in cli("stats", dataset, "--set", "target_rule=nnunet").stderr
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["stats", "--help"]])
