@@ -11,9 +11,10 @@ import pytest
 import torch
 from monai.data.meta_tensor import MetaTensor
 from monai.transforms.compose import Compose
+from monai.transforms.croppad.dictionary import SpatialPadd
 from monai.transforms.io.dictionary import LoadImaged
 from monai.transforms.post.dictionary import Invertd
-from monai.transforms.spatial.dictionary import Orientationd, RandRotated, Rotate90d
+from monai.transforms.spatial.dictionary import Flipd, Orientationd, RandRotated, Rotate90d
 from monai.transforms.utility.dictionary import Transposed
 
 from monai_mriprep.errors import GeometryError, MriprepError, MriprepWarning, ResamplingError
@@ -246,3 +247,16 @@ def test_nothing_warns_where_the_axes_are_known(scan):
     with warnings.catch_warnings():
         warnings.simplefilter("error", MriprepWarning)
         resampled(scan, "LoadVolumed", "SPL")
+
+
+def test_what_was_done_since_does_not_hide_how_it_was_loaded(scan):
+    data = LOADERS["ITKReader, reversed"]({"image": str(scan)})
+    data = SpatialPadd("image", (40, 40, 40))(Flipd("image", 0)(data))
+    with pytest.raises(ResamplingError, match="ITKReader loaded it"):
+        AnisotropyAwareSpacingd("image", target=TARGET, array_axes="xyz")(data)
+
+
+def test_the_mark_of_every_key_counts():
+    data = {"image": own("zyx"), "label": own("xyz")}
+    with pytest.raises(ResamplingError, match="label: its loader marked the array xyz"):
+        AnisotropyAwareSpacingd(["image", "label"], target=TARGET, array_axes="zyx")(data)
