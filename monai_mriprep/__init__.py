@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    __version__: str
+    from monai_mriprep._version import __version__
     from monai_mriprep.dataset.pairing import pair_by_stem
     from monai_mriprep.dataset.statistics import SpacingStatistics
     from monai_mriprep.dataset.target_rules import target_spacing
@@ -46,6 +46,7 @@ __all__ = [
     "SaveNpzd",
     "SpacingStatistics",
     "StemPaird",
+    "__version__",
     "build_transforms",
     "load_recipe",
     "open_dataset",
@@ -60,6 +61,7 @@ _HOMES = {
     "OpenedDataset": "pipeline",
     "Recipe": "recipe",
     "SpacingStatistics": "dataset.statistics",
+    "__version__": "_version",
     "build_transforms": "pipeline",
     "load_recipe": "recipe",
     "open_dataset": "pipeline",
@@ -71,22 +73,11 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    if name == "__version__":
-        return _version()
     if name not in __all__:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
     home = import_module(f"{__name__}.{_HOMES.get(name, 'transforms')}")
     return getattr(home, name)
-
-
-def _version() -> str:
-    """Of the installed package; a source tree that is not installed has none."""
-    metadata = import_module("importlib.metadata")
-    try:
-        return str(metadata.version("monai-mriprep"))
-    except metadata.PackageNotFoundError:
-        return "0+unknown"
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""Every error that this package raises on purpose.
+"""Every error that this package raises on purpose, and how it warns and logs.
 
 ::
 
@@ -26,9 +26,13 @@ A message says what was found (file and value), what is allowed, and what to do 
 from __future__ import annotations
 
 import errno
+import warnings
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import logging
+    from collections.abc import Iterable
     from pathlib import Path
 
 __all__ = [
@@ -51,6 +55,8 @@ __all__ = [
     "VolumeError",
     "VoxelError",
     "is_disk_full",
+    "logger",
+    "warn",
     "write_error",
 ]
 
@@ -141,6 +147,27 @@ class RecordError(OutputError):
 
 class MriprepWarning(UserWarning):
     """Something a person should look at; the result is still what the recipe says."""
+
+
+@cache
+def logger() -> logging.Logger:
+    """The package's logger, ``monai_mriprep``: what a run or a dataset has to say.
+
+    It has a `logging.NullHandler` and no other: who wants to read along attaches a handler, or calls
+    `logging.basicConfig`.
+    """
+    import logging  # 2 ms, which the command's help does not need
+
+    named = logging.getLogger("monai_mriprep")
+    named.addHandler(logging.NullHandler())
+    return named
+
+
+def warn(messages: Iterable[str], stacklevel: int = 1) -> None:
+    """Log each message and raise it as a `MriprepWarning`; `stacklevel` counts from the caller, 1 being its line."""
+    for message in messages:
+        logger().warning("%s", message)
+        warnings.warn(message, MriprepWarning, stacklevel + 1)
 
 
 def is_disk_full(error: OSError) -> bool:

@@ -11,8 +11,7 @@ from monai.transforms.utility.dictionary import DeleteItemsd
 
 from monai_mriprep.dataset.target import survey_dataset
 from monai_mriprep.dataset.target_rules import TargetDerivation
-from monai_mriprep.errors import MriprepWarning, RecipeError
-from monai_mriprep.logs import LOGGER, warn
+from monai_mriprep.errors import MriprepWarning, RecipeError, logger, warn
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.transforms import (
     AnisotropyAwareSpacingd,
@@ -105,7 +104,7 @@ def open_dataset(
     survey = survey_dataset(Path(root), recipe)
     choice = survey.choice
     transforms = build_transforms(recipe, choice.spacing, stage, then=then)
-    LOGGER.info("%s", choice.text)
+    logger().info("%s", choice.text)
     unreadable = (f"{problem}; this case raises when it is read" for problem in survey.unreadable)
     found = (*survey.warnings, *unreadable)
     warn(found, 2)

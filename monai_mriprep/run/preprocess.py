@@ -9,8 +9,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from monai_mriprep.errors import DiskFullError, MriprepWarning
-from monai_mriprep.logs import LOGGER
+from monai_mriprep.errors import DiskFullError, MriprepWarning, logger
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.cases import Result
 from monai_mriprep.run.memory import available_memory, default_workers, in_batches, too_large
@@ -115,13 +114,13 @@ def execute(
 def _log(result: Result, finished: int, total: int) -> None:
     """What became of a case, from the main process alone: a worker's warnings come with its result."""
     for message in result.warnings:
-        LOGGER.warning("%s", message)
+        logger().warning("%s", message)
     place = f"[{finished}/{total}] {result.case}"
     if result.error:
-        LOGGER.error("%s: FAILED: %s", place, result.error)
+        logger().error("%s: FAILED: %s", place, result.error)
     else:
         shape = " x ".join(map(str, result.facts["target_grid"]["shape"]))
-        LOGGER.info("%s: %s in %.2f s", place, shape, sum(result.facts["seconds"].values()))
+        logger().info("%s: %s in %.2f s", place, shape, sum(result.facts["seconds"].values()))
 
 
 def _results(session: Session, workers: int, memory: int) -> Generator[Result, None, None]:

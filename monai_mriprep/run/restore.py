@@ -20,8 +20,7 @@ from monai_mriprep.dataset.claims import Frame
 from monai_mriprep.dataset.npz import OUTPUT_FOLDERS, PARTIAL
 from monai_mriprep.dataset.volumes import stem
 from monai_mriprep.dataset.write import write_volume
-from monai_mriprep.errors import MriprepError, MriprepWarning, OutputError, RecordError, write_error
-from monai_mriprep.logs import LOGGER
+from monai_mriprep.errors import MriprepError, MriprepWarning, OutputError, RecordError, logger, write_error
 from monai_mriprep.run.cases import recorded_grid
 from monai_mriprep.run.manifest import Manifest
 from monai_mriprep.run.predictions import list_predictions, prediction_stem, read_prediction
@@ -206,9 +205,9 @@ def restore_each(
 
 def _log(prediction: Path, outcome: Path | MriprepError) -> None:
     if isinstance(outcome, MriprepError):
-        LOGGER.error("refused: %s", outcome)
+        logger().error("refused: %s", outcome)
     else:
-        LOGGER.info("%s: %s", prediction.name, outcome)
+        logger().info("%s: %s", prediction.name, outcome)
 
 
 def match_predictions(predictions: Iterable[Path], ways: Iterable[Way]) -> tuple[Match, ...]:

@@ -14,11 +14,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from monai_mriprep import __version__
+from monai_mriprep._version import __version__
 from monai_mriprep.dataset.npz import OUTPUT_FOLDERS
 from monai_mriprep.dataset.target import STATISTICS_NAME
-from monai_mriprep.errors import OutputError
-from monai_mriprep.logs import LOGGER
+from monai_mriprep.errors import OutputError, logger
 from monai_mriprep.run.cases import ALGORITHM_VERSION, Case, Result
 from monai_mriprep.run.commit import forget, recover
 from monai_mriprep.run.datalist import write_dataset, write_json
@@ -176,11 +175,11 @@ def _prepare(plan: RunPlan, overwrite: bool) -> Session:
 def _log(session: Session) -> None:
     """What needs review, the target spacing, and why finished cases are done again; a shared reason is said once."""
     for message in session.warnings:
-        LOGGER.warning("%s", message)
-    LOGGER.info("%s", session.plan.derivation)
+        logger().warning("%s", message)
+    logger().info("%s", session.plan.derivation)
     reasons = Counter(decision.reason for _, decision in session.decisions if decision.action == "redo")
     for reason, count in reasons.items():
-        LOGGER.info("redo: %s", reason + f" ({count} cases)" * (count > 1))
+        logger().info("redo: %s", reason + f" ({count} cases)" * (count > 1))
 
 
 def _started(events: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
