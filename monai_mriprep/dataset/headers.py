@@ -7,9 +7,9 @@ from pathlib import Path
 from monai_mriprep.dataset import dicom, itk_reader, metaimage, mgh, nifti, nrrd
 from monai_mriprep.dataset.claims import Body, Header, beside, regular_file_size
 from monai_mriprep.dataset.volumes import SUFFIXES
-from monai_mriprep.errors import HeaderError
+from monai_mriprep.errors import HeaderError, VolumeError
 
-__all__ = ["Body", "Header", "read_header"]
+__all__ = ["Body", "Header", "header_or_problem", "read_header"]
 
 
 def _read_pair(path: Path, size: int) -> Header:
@@ -60,3 +60,11 @@ def read_header(path: str | Path) -> Header:
     except OSError as error:
         raise HeaderError(path, f"the file cannot be read: {error.strerror or error}") from error
     raise HeaderError(path, f"not a volume; a folder of DICOM slices, or a name in {', '.join(SUFFIXES)} is expected")
+
+
+def header_or_problem(path: Path) -> Header | VolumeError:
+    """Read a header, or say what is wrong with it, so that one bad file does not stop the others."""
+    try:
+        return read_header(path)
+    except VolumeError as error:
+        return error

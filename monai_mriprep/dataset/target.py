@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monai_mriprep.dataset.claims import SPACING_RANGE_MM
-from monai_mriprep.dataset.headers import Header, read_header
+from monai_mriprep.dataset.headers import Header, header_or_problem, read_header
 from monai_mriprep.dataset.pairing import Pair, Pairing, pair_by_stem
 from monai_mriprep.dataset.preflight import doubtful_spacings
 from monai_mriprep.dataset.statistics import (
@@ -94,7 +94,7 @@ def survey_dataset(root: Path, recipe: Recipe) -> Survey:
         empty = f"there is no volume ({', '.join(SUFFIXES)}) in {folders.images}"
         msg = f"{root}: no image has a label; {'; '.join(reasons) or empty}"
         raise DatasetError(msg)
-    read = {pair.image: _header_or_problem(pair.image) for pair in pairing}
+    read = {pair.image: header_or_problem(pair.image) for pair in pairing}
     headers = {path: header if isinstance(header, Header) else None for path, header in read.items()}
     unreadable = tuple(str(problem) for problem in read.values() if isinstance(problem, VolumeError))
     return Survey(pairing, headers, choose_target(root, recipe, pairing, headers), unreadable, unread_files(folders))
@@ -222,10 +222,3 @@ def _readable(pairing: Pairing, headers: Headers) -> list[Header]:
         msg = f"{first.parent}: not one image has a readable header"
         raise StatisticsError(msg)
     return readable
-
-
-def _header_or_problem(path: Path) -> Header | VolumeError:
-    try:
-        return read_header(path)
-    except VolumeError as error:
-        return error

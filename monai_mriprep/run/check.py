@@ -11,13 +11,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from monai_mriprep.dataset.headers import Header, read_header
+from monai_mriprep.dataset.headers import Header, header_or_problem
 from monai_mriprep.dataset.pairing import Pair, Pairing, pair_by_stem
 from monai_mriprep.dataset.preflight import check_pair, doubtful_spacings
 from monai_mriprep.dataset.statistics import CONTRADICTION, SpacingStatistics
@@ -81,7 +81,7 @@ def check_dataset(
         root,
         recipe,
         pairing,
-        {path: _read(path) for pair in pairing for path in pair},
+        {path: header_or_problem(path) for pair in pairing for path in pair},
         available_memory(),
         unread_files(folders),
     )
@@ -101,7 +101,7 @@ class _Survey:
     memory: int
     unread: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def headers(self) -> dict[Path, Header | None]:
         return {path: header if isinstance(header, Header) else None for path, header in self.read.items()}
 
@@ -169,11 +169,10 @@ class _Survey:
 
     def check_voxels(self, cases: Sequence[CaseReport], workers: int) -> tuple[CaseReport, ...]:
         """Judge the cases by their voxels, too; as many at once as the memory allows."""
-        headers = self.headers
         room = self.memory // COPIES
-        sizes = [header.nbytes for header in headers.values() if header is not None and header.nbytes <= room]
+        sizes = [header.nbytes for header in self.headers.values() if header is not None and header.nbytes <= room]
         fitting = room // max(sizes, default=1)
-        return _mapped(partial(_check_contents, headers, room), cases, min(workers, fitting))
+        return _mapped(partial(_check_contents, self.headers, room), cases, min(workers, fitting))
 
     def needs(self, job: Job, cases: Iterable[CaseReport], workers: int) -> Needs:
         cases = [case for case in cases if not case.problems]
@@ -187,13 +186,6 @@ class _Survey:
             workers,
             run_seconds(work, min(workers, len(cases))),
         )
-
-
-def _read(path: Path) -> Header | VolumeError:
-    try:
-        return read_header(path)
-    except VolumeError as error:
-        return error
 
 
 def _misplaced(output_root: str | Path | None, folders: DatasetFolders) -> Iterator[str]:
