@@ -151,7 +151,10 @@ def _compare_text(path: Path, array: NDArray[Any], file: Path, start: int) -> No
     It wraps round what the type cannot hold, and takes of ``1e+18`` the 1 where the type is whole.
     """
     text = file.read_bytes()[start:].replace(b",", b" ")
-    written = np.fromstring(text, np.float64, sep=" ")
+    try:
+        written = np.fromstring(text, np.float64, sep=" ")
+    except ValueError as error:
+        raise VoxelError(path, f"its text holds something that is no number: {error}; save it as binary") from error
     if written.size != array.size:
         raise VoxelError(path, f"the header claims {array.size} numbers, the text holds {written.size} numbers")
     off = ~np.isclose(written, array.ravel().astype(np.float64), rtol=TEXT_TOLERANCE, atol=0, equal_nan=True)

@@ -162,7 +162,13 @@ def test_what_itk_reads_otherwise_than_the_header_states_is_an_error(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".mha", ".nrrd"])
 @pytest.mark.parametrize(
-    ("text", "problem"), [(b"40000 " * 24, "40000 is written, ITK reads -25536"), (TEXT + b" 7 \n", "25 numbers")]
+    ("text", "problem"),
+    [
+        (b"40000 " * 24, "40000 is written, ITK reads -25536"),
+        (TEXT + b" 7 \n", "25 numbers"),
+        (TEXT + b" end\n", "no number"),
+        (b"0x10 " + b"7 " * 23, "no number"),
+    ],
 )
 def test_text_that_itk_would_wrap_or_cut_off_is_an_error(tmp_path, write_mha, suffix, text, problem):
     path = tmp_path / f"volume{suffix}"
