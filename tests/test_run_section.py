@@ -34,6 +34,13 @@ def test_the_section_is_read_beside_the_recipe(write):
     assert settings == RunSettings(dataset="data", output="out", workers=2, max_memory=12 * 2**30)
 
 
+def test_a_tilde_is_the_home_as_in_the_shell(write, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    recipe, settings = load_config(write("statistics: ~/t.csv\nrun: {dataset: ~/data, output: ./~out}\n"))
+    assert recipe.statistics == "/home/me/t.csv"
+    assert (settings.dataset, settings.output) == ("/home/me/data", "./~out")
+
+
 @pytest.mark.parametrize("text", ["", "grid: nnunet"])
 def test_without_it_nothing_is_set(write, text):
     assert load_config(write(text))[1] == RunSettings() == load_config()[1]

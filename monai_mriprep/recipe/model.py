@@ -19,7 +19,7 @@ from pydantic import (
 from monai_mriprep.errors import RecipeError
 from monai_mriprep.recipe.presets import PRESETS, under_users_keys
 from monai_mriprep.recipe.run_settings import RUN_KEYS
-from monai_mriprep.recipe.sections import Section, Sections, explanation, facts_of, keys_of
+from monai_mriprep.recipe.sections import Count, PathText, Section, Sections, explanation, facts_of, keys_of
 from monai_mriprep.types import Boundary, Foreground, GeometryPolicy, GridRule, TargetRule
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Recipe(Section):
         "a regular expression with (?P<case>...), in single quotes, such as '^(?P<case>\\d+_\\d+)_'; or null",
         voxels=False,
     )
-    statistics: str | None = _key(
+    statistics: PathText | None = _key(
         None,
         "The table with the columns median_spacing and 10th_percentile_spacing, in mm.\n"
         "null: DATASET_ROOT/mri_statistics.csv; if that does not exist, it is computed from the paired images' "
@@ -120,7 +120,7 @@ class Recipe(Section):
         "a path, or null",
         voxels=False,
     )
-    statistics_row: int | None = _key(
+    statistics_row: Count | None = _key(
         None,
         "Which row of the table, if it has several; 0 is the first below the header.",
         "an integer from 0, or null (the table has one row)",
@@ -219,22 +219,6 @@ class Recipe(Section):
             msg = "has no group named case"
             raise ValueError(msg)
         return pattern
-
-    @field_validator("statistics")
-    @classmethod
-    def _is_path(cls, path: str | None) -> str | None:
-        if path is not None and (not path.strip() or "\0" in path):
-            msg = "is no path"
-            raise ValueError(msg)
-        return path
-
-    @field_validator("statistics_row")
-    @classmethod
-    def _is_row(cls, row: int | None) -> int | None:
-        if row is not None and row < 0:
-            msg = "is negative"
-            raise ValueError(msg)
-        return row
 
     @model_validator(mode="wrap")
     @classmethod

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, model_validator
 
 from monai_mriprep.errors import RecipeError
-from monai_mriprep.recipe.sections import Section, Sections, explanation, keys_of
+from monai_mriprep.recipe.sections import Count, PathText, Section, Sections, explanation, keys_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,31 +54,17 @@ class RunSettings(Section):
         If a key is unknown or a value is not allowed; one message for all of them.
     """
 
-    dataset: str | None = _key("DATASET_ROOT, relative to the folder that the command is given in.", "a path, or null")
-    output: str | None = _key("OUTPUT_ROOT, relative to the same folder.", "a path, or null")
-    workers: int | None = _key(
+    dataset: PathText | None = _key(
+        "DATASET_ROOT, relative to the folder that the command is given in.", "a path, or null"
+    )
+    output: PathText | None = _key("OUTPUT_ROOT, relative to the same folder.", "a path, or null")
+    workers: Count | None = _key(
         "Processes; 0 works in the main one. null: one for each core.", "an integer from 0, or null"
     )
     max_memory: Annotated[int | None, BeforeValidator(_bytes)] = _key(
         "Memory that all processes together may use. null: what there is.",
         "a size such as 12G or 900M, or null",
     )
-
-    @field_validator("dataset", "output")
-    @classmethod
-    def _is_path(cls, path: str | None) -> str | None:
-        if path is not None and (not path.strip() or "\0" in path):
-            msg = "is no path"
-            raise ValueError(msg)
-        return path
-
-    @field_validator("workers")
-    @classmethod
-    def _is_count(cls, workers: int | None) -> int | None:
-        if workers is not None and workers < 0:
-            msg = "is negative"
-            raise ValueError(msg)
-        return workers
 
     @model_validator(mode="wrap")
     @classmethod
