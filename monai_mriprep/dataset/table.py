@@ -42,7 +42,7 @@ def read_rows(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) 
     header, *rows = _cells(path) or [[]]
     for column in (*columns, *optional):
         if header.count(column) != 1 and (column in header or column in columns):
-            found = "twice" if column in header else "missing"
+            found = "there twice" if column in header else "missing"
             msg = f"{path}: the column {column!r} is {found}; its columns are {header[:20]}. Write one with `stats`"
             raise StatisticsError(msg)
     return [dict(zip(header, row, strict=True)) for row in rows]

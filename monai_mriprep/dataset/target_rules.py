@@ -112,9 +112,12 @@ def _nnunet(statistics: SpacingStatistics, median_size: Sequence[float]) -> tupl
     if median[worst] <= ANISOTROPY_RATIO * coarser or ANISOTROPY_RATIO * median_size[worst] >= fewest:
         return statistics.median, f"{facts}: the median as it is"
     finest = statistics.p10[worst]
-    median[worst] = finest if finest >= coarser else coarser + NNUNET_FLOOR_MM
+    median[worst], source = finest, "from the 10th percentile"
+    if finest < coarser:
+        bound = f"a little over the coarser of the others, for its 10th percentile is {finest:.6g}"
+        median[worst], source = coarser + NNUNET_FLOOR_MM, bound
     z, y, x = median
-    return (z, y, x), f"{facts}, anisotropic: {'zyx'[worst]} from the 10th percentile"
+    return (z, y, x), f"{facts}, anisotropic: {'zyx'[worst]} {source}"
 
 
 def _warnings(target: Spacing, median: Spacing) -> Iterator[str]:

@@ -115,6 +115,15 @@ def test_the_derivation_by_nnunets_rule_is_told():
     assert "has 90 voxels (limit 83.33): the median as it is" in many
 
 
+def test_a_bound_of_nnunets_rule_is_told_as_what_it_is():
+    derived = derive_target(SpacingStatistics((6, 1, 0.9), (0.5, 0.5, 0.5)), "nnunet", (20, 200, 200))
+
+    assert derived.spacing == (1.00001, 1, 0.9)
+    assert derived.text.endswith(
+        "anisotropic: z a little over the coarser of the others, for its 10th percentile is 0.5"
+    )
+
+
 # --- What a rule costs ------------------------------------------------------------------------------------------------
 
 
