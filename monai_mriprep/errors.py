@@ -55,7 +55,7 @@ __all__ = [
     "VolumeError",
     "VoxelError",
     "is_disk_full",
-    "logger",
+    "package_logger",
     "warn",
     "write_error",
 ]
@@ -150,23 +150,23 @@ class MriprepWarning(UserWarning):
 
 
 @cache
-def logger() -> logging.Logger:
+def package_logger() -> logging.Logger:
     """The package's logger, ``monai_mriprep``: what a run or a dataset has to say.
 
-    It has a `logging.NullHandler` and no other: who wants to read along attaches a handler, or calls
-    `logging.basicConfig`.
+    It has a `logging.NullHandler` and no other, from the import of the first module that logs: who wants to read along
+    attaches a handler, or calls `logging.basicConfig`.
     """
     import logging  # 2 ms, which the command's help does not need
 
-    named = logging.getLogger("monai_mriprep")
-    named.addHandler(logging.NullHandler())
-    return named
+    logger = logging.getLogger("monai_mriprep")
+    logger.addHandler(logging.NullHandler())
+    return logger
 
 
 def warn(messages: Iterable[str], stacklevel: int = 1) -> None:
     """Log each message and raise it as a `MriprepWarning`; `stacklevel` counts from the caller, 1 being its line."""
     for message in messages:
-        logger().warning("%s", message)
+        package_logger().warning("%s", message)
         warnings.warn(message, MriprepWarning, stacklevel + 1)
 
 

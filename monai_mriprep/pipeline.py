@@ -11,7 +11,7 @@ from monai.transforms.utility.dictionary import DeleteItemsd
 
 from monai_mriprep.dataset.target import survey_dataset
 from monai_mriprep.dataset.target_rules import TargetDerivation
-from monai_mriprep.errors import MriprepWarning, RecipeError, logger, warn
+from monai_mriprep.errors import MriprepWarning, RecipeError, package_logger, warn
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.transforms import (
     AnisotropyAwareSpacingd,
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from monai.transforms.transform import Transform
 
 __all__ = ["OpenedDataset", "Source", "Stage", "build_transforms", "open_dataset"]
+
+LOGGER = package_logger()
 
 Stage = Literal["training", "inference"]
 Source = Literal["volumes", "npz"]
@@ -104,7 +106,7 @@ def open_dataset(
     survey = survey_dataset(Path(root), recipe)
     choice = survey.choice
     transforms = build_transforms(recipe, choice.spacing, stage, then=then)
-    logger().info("%s", choice.text)
+    LOGGER.info("%s", choice.text)
     unreadable = (f"{problem}; this case raises when it is read" for problem in survey.unreadable)
     found = (*survey.warnings, *unreadable)
     warn(found, 2)

@@ -10,12 +10,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from monai_mriprep.cli.show import log
-from monai_mriprep.errors import logger
+from monai_mriprep.errors import package_logger
 
 if TYPE_CHECKING:
     from monai_mriprep.run.cases import Result
 
 __all__ = ["log_lines", "progress"]
+
+LOGGER = package_logger()
 
 
 class _Lines(logging.Handler):
@@ -36,14 +38,14 @@ class _Lines(logging.Handler):
 @contextmanager
 def log_lines() -> Iterator[_Lines]:
     """Show what the package logs as lines on stderr, and leave its logger as it was."""
-    handler, level = _Lines(), logger().level
-    logger().addHandler(handler)
-    logger().setLevel(logging.INFO)
+    handler, level = _Lines(), LOGGER.level
+    LOGGER.addHandler(handler)
+    LOGGER.setLevel(logging.INFO)
     try:
         yield handler
     finally:
-        logger().setLevel(level)
-        logger().removeHandler(handler)
+        LOGGER.setLevel(level)
+        LOGGER.removeHandler(handler)
 
 
 @contextmanager

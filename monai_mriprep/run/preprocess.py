@@ -9,7 +9,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from monai_mriprep.errors import DiskFullError, MriprepWarning, logger
+from monai_mriprep.errors import DiskFullError, MriprepWarning, package_logger
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.cases import Result
 from monai_mriprep.run.memory import available_memory, default_workers, in_batches, too_large
@@ -19,6 +19,8 @@ from monai_mriprep.run.session import RunSummary, Session, open_session
 from monai_mriprep.run.workers import run_in_workers, run_serially
 
 __all__ = ["Observer", "execute", "preprocess"]
+
+LOGGER = package_logger()
 
 Observer = Callable[[Result, int, int], None]
 """Called after each case with its result, how many are finished, and how many there are."""
@@ -114,13 +116,13 @@ def execute(
 def _log(result: Result, finished: int, total: int) -> None:
     """What became of a case, from the main process alone: a worker's warnings come with its result."""
     for message in result.warnings:
-        logger().warning("%s", message)
+        LOGGER.warning("%s", message)
     place = f"[{finished}/{total}] {result.case}"
     if result.error:
-        logger().error("%s: FAILED: %s", place, result.error)
+        LOGGER.error("%s: FAILED: %s", place, result.error)
     else:
         shape = " x ".join(map(str, result.facts["target_grid"]["shape"]))
-        logger().info("%s: %s in %.2f s", place, shape, sum(result.facts["seconds"].values()))
+        LOGGER.info("%s: %s in %.2f s", place, shape, sum(result.facts["seconds"].values()))
 
 
 def _results(session: Session, workers: int, memory: int) -> Generator[Result, None, None]:

@@ -20,7 +20,7 @@ from monai_mriprep.dataset.claims import Frame
 from monai_mriprep.dataset.npz import OUTPUT_FOLDERS, PARTIAL
 from monai_mriprep.dataset.volumes import stem
 from monai_mriprep.dataset.write import write_volume
-from monai_mriprep.errors import MriprepError, MriprepWarning, OutputError, RecordError, logger, write_error
+from monai_mriprep.errors import MriprepError, MriprepWarning, OutputError, RecordError, package_logger, write_error
 from monai_mriprep.run.cases import recorded_grid
 from monai_mriprep.run.manifest import Manifest
 from monai_mriprep.run.predictions import list_predictions, prediction_stem, read_prediction
@@ -38,6 +38,8 @@ __all__ = [
     "restore_array",
     "restore_each",
 ]
+
+LOGGER = package_logger()
 
 LABEL_TYPES = (np.uint8, np.int16, np.int32)
 """For class numbers of a type that the formats do not have, the first that holds them."""
@@ -205,9 +207,9 @@ def restore_each(
 
 def _log(prediction: Path, outcome: Path | MriprepError) -> None:
     if isinstance(outcome, MriprepError):
-        logger().error("refused: %s", outcome)
+        LOGGER.error("refused: %s", outcome)
     else:
-        logger().info("%s: %s", prediction.name, outcome)
+        LOGGER.info("%s: %s", prediction.name, outcome)
 
 
 def match_predictions(predictions: Iterable[Path], ways: Iterable[Way]) -> tuple[Match, ...]:

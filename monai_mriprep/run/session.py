@@ -17,7 +17,7 @@ from typing import Any
 from monai_mriprep._version import __version__
 from monai_mriprep.dataset.npz import OUTPUT_FOLDERS
 from monai_mriprep.dataset.target import STATISTICS_NAME
-from monai_mriprep.errors import OutputError, logger
+from monai_mriprep.errors import OutputError, package_logger
 from monai_mriprep.run.cases import ALGORITHM_VERSION, Case, Result
 from monai_mriprep.run.commit import forget, recover
 from monai_mriprep.run.datalist import write_dataset, write_json
@@ -29,6 +29,8 @@ from monai_mriprep.run.plan import RunPlan
 from monai_mriprep.run.table import write_table
 
 __all__ = ["RunSummary", "Session", "open_session"]
+
+LOGGER = package_logger()
 
 TABLE_NAME = "manifest.csv"
 
@@ -175,11 +177,11 @@ def _prepare(plan: RunPlan, overwrite: bool) -> Session:
 def _log(session: Session) -> None:
     """What needs review, the target spacing, and why finished cases are done again; a shared reason is said once."""
     for message in session.warnings:
-        logger().warning("%s", message)
-    logger().info("%s", session.plan.derivation)
+        LOGGER.warning("%s", message)
+    LOGGER.info("%s", session.plan.derivation)
     reasons = Counter(decision.reason for _, decision in session.decisions if decision.action == "redo")
     for reason, count in reasons.items():
-        logger().info("redo: %s", reason + f" ({count} cases)" * (count > 1))
+        LOGGER.info("redo: %s", reason + f" ({count} cases)" * (count > 1))
 
 
 def _started(events: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
