@@ -146,7 +146,7 @@ class RecordError(OutputError):
 
 
 class MriprepWarning(UserWarning):
-    """Something a person should look at; the result is still what the recipe says."""
+    """Something that needs review; the result is still what the recipe says."""
 
 
 @cache

@@ -129,9 +129,9 @@ class TargetChoice:
     computed
         The statistics of the headers, where there is no table.
     notes
-        What is not as usual, but well.
+        What a person is told, though nothing is wrong.
     warnings
-        What a person should look at.
+        What needs review.
     """
 
     spacing: Spacing

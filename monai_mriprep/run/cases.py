@@ -125,7 +125,7 @@ class Result:
     error
         The error's message, for a failed case.
     warnings
-        What a person should look at.
+        What needs review.
     facts
         The rest of the record: plain values that JSON can hold.
     """

@@ -51,7 +51,7 @@ class ImageContents:
             yield f"the image {beyond_float32(largest)}"
 
     def warnings(self) -> Iterator[str]:
-        """What a person should look at."""
+        """What needs review."""
         if not self.foreground:
             yield "the image is 0 everywhere: it has no foreground, and is left as it is"
         elif self.is_constant:
@@ -94,7 +94,7 @@ class LabelContents:
             )
 
     def warnings(self) -> Iterator[str]:
-        """What a person should look at."""
+        """What needs review."""
         if self.negative:
             yield f"{self.negative} voxels of the label are negative (down to {self.minimum:g}); they become 0"
         if len(self.histogram) > MANY_VALUES:

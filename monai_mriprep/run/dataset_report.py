@@ -36,7 +36,7 @@ class CaseReport:
     problems
         Why the case would fail; none if it would not.
     warnings
-        What a person should look at, though the case would be processed.
+        What needs review, though the case would be processed.
     image_contents, label_contents
         Where the voxels were read.
     """
@@ -98,7 +98,7 @@ class DatasetReport:
     fatal
         Why a run would not even start.
     warnings
-        What a person should look at in the dataset as a whole, orphans apart.
+        What needs review in the dataset as a whole, orphans apart.
     orphans
         Files without a partner.
     target_spacing, derivation
@@ -131,7 +131,7 @@ class DatasetReport:
 
     @property
     def status(self) -> Status:
-        """``impossible`` if not one case can be processed; ``attention`` if a person should look at something."""
+        """``impossible`` if not one case can be processed; ``attention`` if something needs review."""
         if self.fatal or not self.ready:
             return "impossible"
         flawed = any(case.problems or case.warnings for case in self.cases)

@@ -38,7 +38,7 @@ class RunPlan:
     computed_statistics
         Statistics that the run has computed itself, because the dataset has no table; None where it has.
     warnings
-        What a person should look at.
+        What needs review.
     """
 
     dataset_root: Path

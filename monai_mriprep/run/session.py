@@ -50,7 +50,7 @@ class Session:
     decisions
         What is to be done with each of the plan's cases, in their order, and why.
     warnings
-        What a person should look at in the dataset and the output folder as a whole.
+        What needs review in the dataset and the output folder as a whole.
     broken_off
         The announcement of each case that a run before has started and not finished.
     """
