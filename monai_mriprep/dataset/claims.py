@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ __all__ = [
     "Reader",
     "beside",
     "build_header",
+    "numbered_names",
     "numbers",
     "regular_file_size",
     "three_sizes",
@@ -269,6 +271,21 @@ def beside(header: Path, key: str, name: str) -> Path:
     if not inside:
         raise HeaderError(header, f"{key} = {name[:80]!r} is a link out of the header's folder")
     return path
+
+
+def numbered_names(header: Path, key: str, pattern: str) -> list[str]:
+    """Names of the slices' files by a pattern of MetaImage and NRRD, ``slice%03d.raw first last step``.
+
+    Raises
+    ------
+    HeaderError
+        If it is another pattern, or one of no names.
+    """
+    found = re.fullmatch(r"([^%\s]*)%(0?[1-9]?)d([^%\s]*) (\d{1,6}) (\d{1,6}) ([1-9]\d{0,5})( 2)?", pattern)
+    if found is None or int(found[4]) > int(found[5]):
+        raise HeaderError(header, f"{key} = {pattern[:80]!r}; a pattern reads: slice%03d.raw first last step")
+    before, width, after, first, last, step, _ = found.groups()
+    return [f"{before}{number:{width}d}{after}" for number in range(int(first), int(last) + 1, int(step))]
 
 
 def three_sizes(path: Path, sizes: Sequence[int]) -> tuple[int, int, int]:

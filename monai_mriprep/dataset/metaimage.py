@@ -24,6 +24,7 @@ from monai_mriprep.dataset.claims import (
     LibraryBody,
     beside,
     build_header,
+    numbered_names,
     numbers,
     regular_file_size,
     three_sizes,
@@ -213,11 +214,7 @@ def _slice_names(fields: _Fields, name: str, end: int) -> list[str]:
         return [line.strip() for line in lines if line.strip()] or [""]
     if "%" not in name:
         return []
-    found = re.fullmatch(r"([^%\s]*)%(0?[1-9]?)d([^%\s]*) (\d{1,6}) (\d{1,6}) ([1-9]\d{0,5})", name)
-    if found is None:
-        fields.refuse("ElementDataFile", name, "a pattern reads: slice%03d.raw first last step")
-    before, width, after, first, last, step = found.groups()
-    return [f"{before}{number:{width}d}{after}" for number in range(int(first), int(last) + 1, int(step))] or [""]
+    return numbered_names(fields.path, "ElementDataFile", name)
 
 
 def _slices(fields: _Fields, names: Sequence[str], nbytes: int) -> LibraryBody:

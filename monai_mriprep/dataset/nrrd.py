@@ -21,6 +21,7 @@ from monai_mriprep.dataset.claims import (
     LibraryBody,
     beside,
     build_header,
+    numbered_names,
     numbers,
     regular_file_size,
     three_sizes,
@@ -106,11 +107,7 @@ def _data_files(path: Path, fields: dict[str, str], name: str) -> tuple[Path, ..
     if FILE_LIST in fields:
         names = [line.strip() for line in fields[FILE_LIST].splitlines()]
     elif "%" in name:
-        found = re.fullmatch(r"([^%]*)%(0?[1-9]?)d(\S*) (\d{1,6}) (\d{1,6}) ([1-9]\d{0,5})( 2)?", name)
-        if found is None:
-            raise HeaderError(path, f"data file: {name[:80]!r}; a pattern reads: slice%03d.raw first last step")
-        before, width, after, first, last, step, _ = found.groups()
-        names = [f"{before}{number:{width}d}{after}" for number in range(int(first), int(last) + 1, int(step))]
+        names = numbered_names(path, "data file", name)
     files = tuple(beside(path, "data file", name) for name in names)
     for file in files:
         regular_file_size(file)
