@@ -27,6 +27,7 @@ from monai_mriprep.transforms.tensors import (
     grid_of,
     on_grid,
     require_magnitudes,
+    spacing_marks,
     tensor_of,
     volume_of,
 )
@@ -122,7 +123,8 @@ class AnisotropyAwareSpacingd(MapTransform, InvertibleTransform):
 
     Images by cubic B-spline, labels by nearest neighbour in their own number type. The affine is tracked, so a later
     MONAI transform sees the true spacing; ``meta["target_spacing"]`` holds the target (z y x), which differs from it
-    by less than 1e-3 mm, and less than 1e-3 of it, on an axis that was left as it is.
+    by less than 1e-3 mm, and less than 1e-3 of it, on an axis that was left as it is; ``meta["grid_spacing"]`` holds
+    what the affine says. `SaveNpzd` stores the target only where the two still belong to the tensor.
 
     The axes of the file are called z y x, whatever the order of the array: `LoadVolumed` hands out z y x and marks its
     tensors (``meta["array_axes"]``), MONAI's `LoadImaged` hands out x y z and does not. Permutations and flips since
@@ -240,9 +242,10 @@ class AnisotropyAwareSpacingd(MapTransform, InvertibleTransform):
             require_magnitudes(volume, file_of(volume, course.name))
         tensor = apply_plan(course.turn.array(volume.as_tensor()), plan, clip=self.clip)
         back = course.turn.back
-        spacing = torch.tensor(self.target, dtype=torch.float64)
         turned = back.array(tensor).contiguous()
-        result: torch.Tensor = on_grid(turned, back.grid(course.target), volume, target_spacing=spacing)
+        result: torch.Tensor = on_grid(
+            turned, back.grid(course.target), volume, **spacing_marks(self.target, course.target)
+        )
         extra = {
             "mode": _mode_of(plan.orders),  # a name that Invertd's nearest_interp replaces
             "order": list(plan.orders),
@@ -285,7 +288,8 @@ class AnisotropyAwareSpacingd(MapTransform, InvertibleTransform):
         tensor = resample_back(turned, turn.grid(grid), target, home.grid(source), order, self.boundary)
         own = _recorded_grid(source.shape, extra["own_affine"])
         result = on_grid(home.back.array(tensor).contiguous(), own, volume)
-        result.meta.pop("target_spacing", None)  # true no longer
+        for mark in ("target_spacing", "grid_spacing"):  # true no longer
+            result.meta.pop(mark, None)
         result.applied_operations = earlier
         return result
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,7 +16,22 @@ from monai_mriprep.errors import ResamplingError, VoxelError
 from monai_mriprep.types import IMAGE_MAX
 from monai_mriprep.volume.geometry import Grid
 
-__all__ = ["as_tracked", "file_of", "grid_of", "on_grid", "require_magnitudes", "tensor_of", "volume_of", "with_values"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = [
+    "as_tracked",
+    "file_of",
+    "grid_of",
+    "on_grid",
+    "require_magnitudes",
+    "spacing_marks",
+    "tensor_of",
+    "volume_of",
+    "with_values",
+]
 
 
 def volume_of(value: Any, name: str) -> torch.Tensor:
@@ -94,6 +109,15 @@ def on_grid(tensor: torch.Tensor, grid: Grid, like: torch.Tensor | None = None, 
     first_shape = grid.shape if like is None else like.shape[-3:]
     facts = {"spatial_shape": torch.tensor(first_shape), **inherited, **meta}
     return MetaTensor(tensor, affine=affine, meta=facts, applied_operations=operations)
+
+
+def spacing_marks(target: Sequence[float] | NDArray[np.float64], grid: Grid) -> dict[str, torch.Tensor]:
+    """For the metadata of what was resampled: the target that was asked for, and what the grid has (z y x, mm).
+
+    The first is true of a tensor as long as its affine has the second.
+    """
+    spacings = {"target_spacing": target, "grid_spacing": grid.spacing}
+    return {name: torch.tensor(spacing, dtype=torch.float64) for name, spacing in spacings.items()}
 
 
 def with_values(values: torch.Tensor, like: torch.Tensor, **meta: Any) -> torch.Tensor:

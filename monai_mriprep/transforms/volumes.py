@@ -28,7 +28,8 @@ from monai_mriprep.dataset.volumes import stem
 from monai_mriprep.dataset.voxels import read_voxels
 from monai_mriprep.errors import MriprepError, MriprepWarning, UnpairedError, VoxelError
 from monai_mriprep.transforms.axes import check_array_axes, file_axes
-from monai_mriprep.transforms.tensors import as_tracked, file_of, grid_of, on_grid
+from monai_mriprep.transforms.tensors import as_tracked, file_of, grid_of, on_grid, spacing_marks
+from monai_mriprep.types import SAME_SPACING_TOLERANCE
 from monai_mriprep.volume.geometry import Grid
 
 if TYPE_CHECKING:
@@ -181,8 +182,9 @@ class LoadNpz(Transform):
         volume = read_npz(path)
         affine = np.diag([*volume.spacing, 1.0]) if volume.affine is None else volume.affine
         source = "spacing" if volume.affine is None else "file"
-        spacing = torch.from_numpy(volume.spacing.copy())
-        return as_tracked(_loaded(path, volume.array, affine, affine_source=source, target_spacing=spacing))
+        loaded = _loaded(path, volume.array, affine, affine_source=source)
+        loaded.meta |= spacing_marks(volume.spacing, grid_of(loaded))
+        return as_tracked(loaded)
 
 
 class LoadNpzd(MapTransform):
@@ -289,7 +291,10 @@ class SaveNpzd(MapTransform):
 
 
 def npz_volume(volume: MetaTensor) -> NpzVolume:
-    """What is written for a tensor: the target spacing where it was resampled to one, else its own."""
+    """What is written for a tensor: the target spacing where it lies as it was resampled to one, else its own."""
     grid = grid_of(volume)
-    spacing = np.asarray(volume.meta.get("target_spacing", grid.spacing), dtype=np.float64)
+    target = volume.meta.get("target_spacing", grid.spacing)
+    then = volume.meta.get("grid_spacing", target)
+    is_true = np.allclose(then, grid.spacing, rtol=SAME_SPACING_TOLERANCE.share, atol=0)  # not resampled since
+    spacing = np.asarray(target if is_true else grid.spacing, dtype=np.float64)
     return NpzVolume(volume.detach().cpu().numpy(), spacing, grid.affine)

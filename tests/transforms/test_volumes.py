@@ -12,10 +12,13 @@ import SimpleITK
 import torch
 from monai.data.image_reader import NumpyReader
 from monai.data.meta_tensor import MetaTensor
+from monai.transforms.compose import Compose
+from monai.transforms.croppad.dictionary import CenterSpatialCropd
 from monai.transforms.io.dictionary import LoadImaged
+from monai.transforms.spatial.dictionary import Resized, Spacingd, Zoomd
 
 from monai_mriprep.errors import DatasetError, MriprepError, NpzError, PairingError, UnpairedError
-from monai_mriprep.transforms import LoadNpzd, LoadVolumed, SaveNpzd, StemPaird
+from monai_mriprep.transforms import AnisotropyAwareSpacingd, LoadNpzd, LoadVolumed, SaveNpzd, StemPaird
 from tests.oracles import SYNTHETIC, affine_of, dictionary, itk_image, read
 
 AFFINE = affine_of((3, 1.1, 0.7), 23, (10, -20, 30))
@@ -156,6 +159,38 @@ def test_what_was_saved_keeps_its_name_when_it_is_saved_again(saved, tmp_path):
     SaveNpzd(["image", "label"], again)(LoadNpzd(["image", "label"])(saved["paths"]))
     for path in saved["paths"].values():
         assert (again / Path(path).relative_to(saved["root"])).read_bytes() == Path(path).read_bytes()
+
+
+LATER = [
+    Spacingd("image", pixdim=(1.5, 1.5, 1.5)),
+    Zoomd("image", zoom=0.5, keep_size=False),
+    Resized("image", spatial_size=(4, 4, 4)),
+]
+
+
+@pytest.mark.parametrize("later", LATER, ids=lambda transform: type(transform).__name__)
+@pytest.mark.parametrize("first", ["resampled", "loaded"])
+def test_the_spacing_that_is_saved_is_that_of_what_was_resampled_since(tmp_path, first, later):
+    """MONAI's transforms keep metadata that they do not know, here the target of an earlier resampling."""
+    item = AnisotropyAwareSpacingd("image", target=(2, 1, 1))({"image": volume_of("scan.mha")})
+    if first == "loaded":
+        SaveNpzd("image", tmp_path)(item)
+        item = LoadNpzd("image")({"image": str(tmp_path / "imagesTr" / "scan.npz")})
+    item = later(item)
+    SaveNpzd("image", tmp_path / "later")(item)
+    with np.load(tmp_path / "later" / "imagesTr" / "scan.npz") as saved:
+        np.testing.assert_allclose(saved["spacing"], np.linalg.norm(item["image"].affine[:3, :3], axis=0), rtol=1e-6)
+        assert abs(saved["spacing"] - (2, 1, 1)).max() > 0.1
+
+
+def test_a_cropped_volume_keeps_the_target_that_its_files_promise(tmp_path):
+    """nnU-Net's grid has a spacing near the target; the file says the target, after a crop, too."""
+    chain = Compose(
+        [AnisotropyAwareSpacingd("image", target=(2, 1, 1), grid="nnunet"), CenterSpatialCropd("image", (2, 3, 3))]
+    )
+    SaveNpzd("image", tmp_path)(chain({"image": volume_of("scan.mha")}))
+    with np.load(tmp_path / "imagesTr" / "scan.npz") as saved:
+        assert saved["spacing"].tolist() == [2, 1, 1]
 
 
 def test_what_is_saved_loads_everywhere(saved):
