@@ -12,7 +12,7 @@ from monai.data.meta_tensor import MetaTensor
 from monai.utils.enums import TraceKeys
 
 from monai_mriprep.errors import MriprepWarning, ResamplingError
-from monai_mriprep.transforms.tensors import grid_of
+from monai_mriprep.transforms.tensors import grid_of, has_place
 from monai_mriprep.types import ArrayAxes
 from monai_mriprep.volume.axes import Turn, turn_onto
 from monai_mriprep.volume.geometry import reverse_axes
@@ -88,7 +88,7 @@ def file_axes(volume: torch.Tensor, name: str, declared: ArrayAxes | None) -> Fi
     MriprepWarning
         If the volume is a plain tensor, whose voxels are taken to be of 1 mm.
     """
-    if not isinstance(volume, MetaTensor) or volume.meta.get("affine_source") == "none":
+    if not has_place(volume):
         return _axes_of_plain(name, declared)
     marked: ArrayAxes | None = volume.meta.get("array_axes")
     array_axes: ArrayAxes | None = marked or declared

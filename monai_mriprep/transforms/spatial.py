@@ -25,6 +25,7 @@ from monai_mriprep.transforms.tensors import (
     as_tracked,
     file_of,
     grid_of,
+    has_place,
     on_grid,
     require_magnitudes,
     spacing_marks,
@@ -69,7 +70,8 @@ class MatchGeometryd(MapTransform):
     GeometryError
         Under ``strict``, with both geometries in the message.
     ResamplingError
-        If `geometry` is neither of the two.
+        If `geometry` is neither of the two; under ``resample_label``, if one of two volumes that differ is a plain
+        tensor, which has no affine.
     """
 
     backend = (TransformBackends.TORCH,)
@@ -100,6 +102,10 @@ class MatchGeometryd(MapTransform):
             check_grids(file_of(image, self.image_key), grid, file_of(label, self.label_key), label_grid)
         if same_grid_problem(grid, label_grid) is None:
             return dict(data)
+        for key, volume in ((self.image_key, image), (self.label_key, label)):
+            if not has_place(volume):
+                msg = f"{key}: a plain tensor has no affine, so where the label belongs is not known. {CACHES}"
+                raise ResamplingError(msg)
         moved = resample_label_onto(tensor_of(label), label_grid, grid)
         return {**data, self.label_key: as_tracked(on_grid(moved, grid, label))}
 
@@ -229,7 +235,7 @@ class AnisotropyAwareSpacingd(MapTransform, InvertibleTransform):
     def _checked(self, volume: torch.Tensor, key: str, course: Course) -> MetaTensor:
         """With its place and the mark of its axes; an error where it does not lie on the grid of the first key."""
         name = file_of(volume, key)
-        is_plain = not isinstance(volume, MetaTensor) and volume.shape[1:] == course.source.shape
+        is_plain = not has_place(volume) and volume.shape[1:] == course.source.shape
         grid = course.source if is_plain else grid_of(volume)
         check_grids(course.name, course.turn.grid(course.source), name, course.turn.grid(grid))  # messages speak z y x
         axes = course.axes if is_plain else file_axes(volume, name, self.array_axes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 import torch
@@ -25,7 +25,9 @@ __all__ = [
     "as_tracked",
     "file_of",
     "grid_of",
+    "has_place",
     "on_grid",
+    "require_channels",
     "require_magnitudes",
     "spacing_marks",
     "tensor_of",
@@ -40,13 +42,16 @@ def volume_of(value: Any, name: str) -> torch.Tensor:
     Raises
     ------
     ResamplingError
-        If it is something else, such as a path.
+        If it is something else, such as a path, or holds complex numbers.
     """
     if isinstance(value, MetaTensor) and value.has_pending_operations:
         value, _ = apply_pending(value.clone())  # it would clear the list of the original
     volume = convert_to_tensor(value) if isinstance(value, np.ndarray) else value
     if not isinstance(volume, torch.Tensor):
         msg = f"{name}: expected a tensor or array (C, D, H, W), not {type(value).__name__}; load it first"
+        raise ResamplingError(msg)
+    if volume.is_complex():
+        msg = f"{name}: expected real values, not {volume.dtype}; take the magnitude first"
         raise ResamplingError(msg)
     return volume
 
@@ -65,12 +70,28 @@ def grid_of(volume: torch.Tensor) -> Grid:
     ResamplingError
         If it is of another number of dimensions.
     """
-    if volume.ndim != 4:
-        msg = f"expected a tensor (C, D, H, W), not of shape {tuple(volume.shape)}; EnsureChannelFirstd adds a channel"
-        raise ResamplingError(msg)
+    require_channels(volume)
     z, y, x = volume.shape[1:]
     affine = volume.affine if isinstance(volume, MetaTensor) else torch.eye(4)
     return Grid((z, y, x), affine.detach().cpu().numpy())
+
+
+def require_channels(volume: torch.Tensor) -> None:
+    """Refuse what is not ``(C, D, H, W)``: in a volume without channels each slice would be one.
+
+    Raises
+    ------
+    ResamplingError
+        If it is of another number of dimensions.
+    """
+    if volume.ndim != 4:
+        msg = f"expected a tensor (C, D, H, W), not of shape {tuple(volume.shape)}; EnsureChannelFirstd adds a channel"
+        raise ResamplingError(msg)
+
+
+def has_place(volume: torch.Tensor) -> TypeGuard[MetaTensor]:
+    """Whether it knows where it lies; a plain tensor does not, nor a MetaTensor that was made of one."""
+    return isinstance(volume, MetaTensor) and volume.meta.get("affine_source") != "none"
 
 
 def file_of(volume: torch.Tensor, name: str) -> str:
@@ -101,7 +122,8 @@ def on_grid(tensor: torch.Tensor, grid: Grid, like: torch.Tensor | None = None, 
     ``spatial_shape`` stays that of the file, as ``original_affine`` does: MONAI's `SaveImage` resamples onto the two.
     """
     known = like if isinstance(like, MetaTensor) else None
-    inherited = {k: v for k, v in known.meta.items() if k != "affine"} if known is not None else {}
+    replaced = ("affine",) if known is None or has_place(known) else ("affine", "affine_source")
+    inherited = {k: v for k, v in known.meta.items() if k not in replaced} if known is not None else {}
     operations = list(known.applied_operations) if known is not None else []
     affine = torch.from_numpy(grid.affine.copy())
     if like is None:

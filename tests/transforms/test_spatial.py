@@ -14,9 +14,17 @@ from monai.data.dataset import PersistentDataset
 from monai.data.meta_tensor import MetaTensor
 from monai.transforms.compose import Compose
 from monai.transforms.spatial.dictionary import Spacingd
+from monai.transforms.utility.dictionary import EnsureTyped
 
 from monai_mriprep.errors import GeometryError, MriprepWarning, ResamplingError
-from monai_mriprep.transforms import AnisotropyAwareSpacingd, LoadVolumed, MatchGeometryd, NormalizeNonZerod
+from monai_mriprep.transforms import (
+    AnisotropyAwareSpacingd,
+    CastLabeld,
+    LoadVolumed,
+    MatchGeometryd,
+    NonZeroMaskd,
+    NormalizeNonZerod,
+)
 from tests import oracles
 from tests.oracles import affine_of, phantom, relative_error
 
@@ -229,6 +237,27 @@ def test_resample_label_puts_the_label_on_the_image():
     assert torch.equal(found["label"].affine, data["image"].affine)
     assert found["label"].meta["filename_or_obj"] == "seg.mha"
     assert found["image"] is data["image"]
+
+
+@pytest.mark.filterwarnings("ignore:.*negative label voxels:monai_mriprep.errors.MriprepWarning")
+@pytest.mark.parametrize("key", ["image", "label"])
+@pytest.mark.parametrize("then", [[], [NonZeroMaskd("image", "image"), CastLabeld("label")]], ids=["bare", "wrapped"])
+def test_resample_label_moves_nothing_onto_or_from_a_place_that_is_not_known(key, then):
+    data = case()
+    plain = Compose([EnsureTyped(key, track_meta=False), *then])(data)
+    with pytest.raises(ResamplingError, match=f"{key}: a plain tensor has no affine"):
+        MatchGeometryd(geometry="resample_label")(plain)
+
+
+@pytest.mark.filterwarnings("ignore:.*negative label voxels:monai_mriprep.errors.MriprepWarning")
+def test_a_plain_label_lies_on_the_grid_of_its_image_though_it_was_cast_before():
+    data = case()
+    plain = CastLabeld("label")(EnsureTyped("label", track_meta=False)(data))
+    spacing = AnisotropyAwareSpacingd(["image", "label"], target=TARGET)
+    found, expected = spacing(plain)["label"], spacing(CastLabeld("label")(data))["label"]
+    assert torch.equal(found.as_tensor(), expected.as_tensor())
+    assert torch.equal(found.affine, expected.affine)
+    assert spacing({"image": found, "label": found})["image"].shape == found.shape  # its place is known now
 
 
 def test_a_table_whose_order_is_not_named_is_refused(tmp_path):
