@@ -12,7 +12,14 @@ from monai.transforms.transform import MapTransform, Transform
 from monai.utils.enums import TransformBackends
 
 from monai_mriprep.errors import MriprepWarning, RecipeError, VoxelError
-from monai_mriprep.transforms.tensors import file_of, require_magnitudes, tensor_of, volume_of, with_values
+from monai_mriprep.transforms.tensors import (
+    file_of,
+    require_channels,
+    require_magnitudes,
+    tensor_of,
+    volume_of,
+    with_values,
+)
 from monai_mriprep.volume.intensity import Moments, foreground_moments, standardize
 from monai_mriprep.volume.labels import cast_label
 
@@ -96,6 +103,7 @@ class NormalizeNonZero(Transform):
     def __call__(self, image: Any, mask: Any = None, name: str = "image") -> torch.Tensor:
         """Return the image normalized over `mask`, or else over its own non-zero or positive voxels."""
         image = volume_of(image, name)
+        require_channels(image)
         name = file_of(image, name)
         if mask is None and self.foreground is None and _spline_resampled(image):
             warnings.warn(f"{name}: {SMEARED}", MriprepWarning, 3)
@@ -182,6 +190,8 @@ class NormalizeNonZerod(MapTransform):
     ------
     RecipeError
         If `foreground` is not known, or given together with `mask_key`; or `epsilon` is negative or not finite.
+    ResamplingError
+        If an image is not ``(C, D, H, W)``, or the mask is of another shape.
 
     Warns
     -----

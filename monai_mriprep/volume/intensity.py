@@ -53,12 +53,19 @@ def foreground_moments(image: torch.Tensor, foreground: torch.Tensor | None = No
     ResamplingError
         If the shapes differ.
     """
-    values = image.detach().cpu().numpy()
-    mask = values != 0 if foreground is None else foreground.detach().cpu().numpy() != 0
+    values = _array(image)
+    mask = values != 0 if foreground is None else _array(foreground) != 0
     if mask.shape[1:] != values.shape[1:] or len(mask) not in (1, len(values)):
         msg = f"foreground {mask.shape} and image {values.shape} differ in shape"
         raise ResamplingError(msg)
     return tuple(map(_channel_moments, values, np.broadcast_to(mask, values.shape)))
+
+
+def _array(volume: torch.Tensor) -> np.ndarray:
+    """For numpy, which has no bfloat16; float32 holds all of its values."""
+    volume = volume.detach().cpu()
+    array: np.ndarray = (volume.float() if volume.dtype == torch.bfloat16 else volume).numpy()
+    return array
 
 
 def _channel_moments(values: np.ndarray, mask: np.ndarray) -> Moments:

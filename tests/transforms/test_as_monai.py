@@ -116,7 +116,7 @@ def test_two_affines_in_one_call_are_an_error_here():
 
 
 @pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor, MetaTensor])
-@pytest.mark.parametrize("shape", [(1, 1, 1, 4), (1, 1, 4), (1, 4)])
+@pytest.mark.parametrize("shape", [(1, 1, 1, 4), (1, 1, 2, 2), (1, 4, 1, 1)])
 @pytest.mark.parametrize("values", [[0.0, 3, 0, 4], [0.0, 0, 0, 0]])
 def test_normalize(kind, shape, values):
     image = kind(np.array(values, np.float32).reshape(shape))

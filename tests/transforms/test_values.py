@@ -8,7 +8,7 @@ import torch
 from monai.data.meta_tensor import MetaTensor
 from monai.transforms.intensity.array import NormalizeIntensity
 
-from monai_mriprep.errors import LabelError, MriprepWarning, RecipeError
+from monai_mriprep.errors import LabelError, MriprepWarning, RecipeError, ResamplingError
 from monai_mriprep.transforms import AnisotropyAwareSpacingd, CastLabeld, NonZeroMaskd, NormalizeNonZerod
 from tests.oracles import affine_of, phantom
 
@@ -137,3 +137,22 @@ def test_scores_over_what_is_greater_than_zero_with_an_epsilon():
 def test_what_makes_no_score_is_refused(options):
     with pytest.raises(RecipeError, match=r"must be|not both"):
         NormalizeNonZerod("image", **options)
+
+
+@pytest.mark.parametrize("shape", [(5, 6, 7), (6, 7), (2, 1, 5, 6, 7)])
+def test_what_has_no_channels_or_is_a_batch_is_not_scored(shape):
+    """The first axis counts as channels: a volume without would have scores of its own in each slice."""
+    with pytest.raises(ResamplingError, match=r"expected a tensor \(C, D, H, W\), not of shape .* EnsureChannelFirstd"):
+        NormalizeNonZerod("image")({"image": torch.rand(shape)})
+
+
+def test_bfloat16_is_scored_as_the_same_numbers_in_float32():
+    image = scan().as_tensor().to(torch.bfloat16)
+    same = {"image": image.float(), "foreground": (image != 0).to(torch.bfloat16)}
+    normalize = NormalizeNonZerod("image", mask_key="foreground")
+    assert torch.equal(*(normalize({**same, "image": x})["image"].as_tensor() for x in (image, image.float())))
+
+
+def test_complex_numbers_are_refused():
+    with pytest.raises(ResamplingError, match=r"image: expected real values, not torch\.complex64; take the magnitude"):
+        NormalizeNonZerod("image")({"image": torch.ones(1, 2, 2, 2, dtype=torch.complex64)})
