@@ -12,7 +12,7 @@ from monai.transforms.utility.dictionary import DeleteItemsd
 from monai_mriprep.dataset.target import survey_dataset
 from monai_mriprep.dataset.target_rules import TargetDerivation
 from monai_mriprep.errors import MriprepWarning, RecipeError, package_logger, warn
-from monai_mriprep.recipe import Recipe
+from monai_mriprep.recipe import Recipe, given_or_default
 from monai_mriprep.transforms import (
     AnisotropyAwareSpacingd,
     CastLabeld,
@@ -90,7 +90,7 @@ def open_dataset(
         Where a run would not start: no pairs, two files that claim one partner, a table that is malformed or
         contradicts the scans.
     RecipeError
-        If the stage is not known.
+        If the recipe is not a `Recipe`, or the stage is not known.
 
     Warns
     -----
@@ -102,7 +102,7 @@ def open_dataset(
     >>> items, transforms, derivation = open_dataset("DATASET_ROOT")  # doctest: +SKIP
     >>> data = monai.data.CacheDataset(items, transforms)  # doctest: +SKIP
     """
-    recipe = recipe or Recipe()
+    recipe = given_or_default(recipe)
     survey = survey_dataset(Path(root), recipe)
     choice = survey.choice
     transforms = build_transforms(recipe, choice.spacing, stage, then=then)
@@ -148,14 +148,14 @@ def build_transforms(
     Raises
     ------
     RecipeError
-        If volumes are to be resampled and there is no target, or a name is not known.
+        If the recipe is not a `Recipe`, volumes are to be resampled and there is no target, or a name is not known.
 
     Warns
     -----
     MriprepWarning
         If the recipe has a ``pattern`` and no `target` is given: nothing is paired here.
     """
-    recipe = recipe or Recipe()
+    recipe = given_or_default(recipe)
     keys = {"training": ["image", "label"], "inference": ["image"]}.get(stage)
     if keys is None or source not in ("volumes", "npz"):
         msg = f"stage must be training or inference, and source volumes or npz, not {stage!r} and {source!r}"

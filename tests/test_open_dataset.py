@@ -20,6 +20,7 @@ from monai_mriprep.dataset.write import write_metaimage
 from monai_mriprep.errors import DatasetError, MriprepError, MriprepWarning, PairingError, RecipeError, StatisticsError
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.recipe.model import all_keys
+from monai_mriprep.run.check import check_dataset
 from tests.test_docs import ROOT, blocks_of, run_python
 
 SPACINGS = {"10_01": (2.9, 0.9, 0.9), "10_02": (3.1, 1.1, 1.1), "11_01": (3.5, 1.0, 1.0)}
@@ -276,3 +277,14 @@ def test_build_transforms_does_not_pair_and_says_so():
         build_transforms(recipe)
     build_transforms(recipe, stage="inference")
     build_transforms(recipe, target=(3, 1, 1))
+
+
+@pytest.mark.parametrize("given", ["recipe.yaml", Path("recipe.yaml"), {"grid": "nnunet"}])
+@pytest.mark.parametrize(
+    "use", [open_dataset, check_dataset, lambda root, recipe: preprocess(root, root / "out", recipe)]
+)
+def test_a_path_or_a_mapping_in_place_of_a_recipe_is_named(root, use, given):
+    with pytest.raises(RecipeError, match=r"must be a Recipe or None, not .*load_recipe reads one"):
+        use(root, given)
+    with pytest.raises(RecipeError, match="load_recipe reads one"):
+        build_transforms(given, (3, 1, 1))

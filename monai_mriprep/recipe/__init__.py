@@ -8,9 +8,9 @@ is ever evaluated.
 Numbers that come in threes are in array axis order z, y, x; spacings are in millimetres.
 """
 
-from monai_mriprep.recipe.model import Normalization, Recipe
+from monai_mriprep.recipe.model import Normalization, Recipe, given_or_default
 from monai_mriprep.recipe.reading import load_config, load_recipe
 from monai_mriprep.recipe.run_settings import RunSettings
 from monai_mriprep.recipe.writing import commented_yaml
 
-__all__ = ["Normalization", "Recipe", "RunSettings", "commented_yaml", "load_config", "load_recipe"]
+__all__ = ["Normalization", "Recipe", "RunSettings", "commented_yaml", "given_or_default", "load_config", "load_recipe"]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from pydantic.config import JsonDict
 
-__all__ = ["Normalization", "Recipe", "all_keys"]
+__all__ = ["Normalization", "Recipe", "all_keys", "given_or_default"]
 
 
 def _key(default: Any, what: str, allowed: str, *, voxels: bool, since: str = "0.1.0") -> Any:
@@ -292,3 +292,19 @@ def all_keys() -> list[str]:
 
 
 _SECTIONS: Sections = {(): Recipe, ("normalization",): Normalization}
+
+
+def given_or_default(recipe: object) -> Recipe:
+    """The recipe that a caller gave, or the default one for None.
+
+    Raises
+    ------
+    RecipeError
+        If it is something else, such as the path of a file.
+    """
+    if recipe is None:
+        return Recipe()
+    if not isinstance(recipe, Recipe):
+        msg = f"a recipe must be a Recipe or None, not {recipe!r}; load_recipe reads one from a YAML file"
+        raise RecipeError(msg)
+    return recipe

@@ -25,7 +25,7 @@ from monai_mriprep.dataset.target import TargetChoice, choose_target, sorted_apa
 from monai_mriprep.dataset.unread import unread_files
 from monai_mriprep.dataset.volumes import DatasetFolders, find_folders
 from monai_mriprep.errors import MriprepError, VolumeError
-from monai_mriprep.recipe import Recipe
+from monai_mriprep.recipe import Recipe, given_or_default
 from monai_mriprep.run.cases import Case, Job
 from monai_mriprep.run.contents import MANY_VALUES, LabelContents, image_contents, label_contents
 from monai_mriprep.run.dataset_report import CaseReport, ClassCount, DatasetReport, Needs
@@ -71,7 +71,7 @@ def check_dataset(
     DatasetReport
         What is wrong with the dataset stands there; it is not raised.
     """
-    root, recipe = Path(root), recipe or Recipe()
+    root, recipe = Path(root), given_or_default(recipe)
     try:
         folders = find_folders(root)
         pairing = pair_by_stem(folders.images, folders.labels, recipe.pattern)

@@ -14,7 +14,7 @@ from monai_mriprep.dataset.statistics import SpacingStatistics
 from monai_mriprep.dataset.target import survey_dataset
 from monai_mriprep.dataset.volumes import find_folders, stem
 from monai_mriprep.errors import OutputError
-from monai_mriprep.recipe import Recipe
+from monai_mriprep.recipe import Recipe, given_or_default
 from monai_mriprep.run.cases import Case, Job
 from monai_mriprep.volume.geometry import target_grid
 
@@ -68,7 +68,7 @@ def plan_run(dataset_root: str | Path, output_root: str | Path, recipe: Recipe |
     OutputError
         If the output would mix with the input.
     """
-    root, output, recipe = Path(dataset_root), Path(output_root), recipe or Recipe()
+    root, output, recipe = Path(dataset_root), Path(output_root), given_or_default(recipe)
     folders = find_folders(root)
     keep_apart(output, (folders.images, folders.labels))
     survey = survey_dataset(root, recipe)
