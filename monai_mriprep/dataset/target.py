@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monai_mriprep.dataset.claims import SPACING_RANGE_MM
-from monai_mriprep.dataset.headers import Header, header_or_problem, read_header
+from monai_mriprep.dataset.headers import Header, header_or_problem
 from monai_mriprep.dataset.pairing import Pair, Pairing, pair_by_stem
 from monai_mriprep.dataset.preflight import doubtful_spacings
 from monai_mriprep.dataset.statistics import (
@@ -23,7 +23,7 @@ from monai_mriprep.dataset.statistics import (
 )
 from monai_mriprep.dataset.target_rules import derive_target
 from monai_mriprep.dataset.unread import unread_files
-from monai_mriprep.dataset.volumes import SUFFIXES, find_folders, stem
+from monai_mriprep.dataset.volumes import SUFFIXES, DatasetFolders, find_folders, stem
 from monai_mriprep.errors import DatasetError, StatisticsError, VolumeError
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.types import Spacing
@@ -34,6 +34,7 @@ __all__ = [
     "Survey",
     "TargetChoice",
     "choose_target",
+    "no_pairs",
     "read_table",
     "sorted_apart",
     "statistics_of_headers",
@@ -90,14 +91,24 @@ def survey_dataset(root: Path, recipe: Recipe) -> Survey:
     folders = find_folders(root)
     pairing = pair_by_stem(folders.images, folders.labels, recipe.pattern)
     if not pairing.pairs:
-        reasons = [orphan.reason for orphan in pairing.unpaired_images[:3]]
-        empty = f"there is no volume ({', '.join(SUFFIXES)}) in {folders.images}"
-        msg = f"{root}: no image has a label; {'; '.join(reasons) or empty}"
-        raise DatasetError(msg)
+        raise DatasetError(no_pairs(folders, pairing))
     read = {pair.image: header_or_problem(pair.image) for pair in pairing}
     headers = {path: header if isinstance(header, Header) else None for path, header in read.items()}
     unreadable = tuple(str(problem) for problem in read.values() if isinstance(problem, VolumeError))
     return Survey(pairing, headers, choose_target(root, recipe, pairing, headers), unreadable, unread_files(folders))
+
+
+def no_pairs(folders: DatasetFolders, pairing: Pairing) -> str:
+    """Say why there is not one pair, and what to do."""
+    sides = {folders.images: pairing.unpaired_images, folders.labels: pairing.unpaired_labels}
+    empty = [str(folder) for folder, orphans in sides.items() if not orphans]
+    if empty:
+        return f"no image has a label: there is no volume ({', '.join(SUFFIXES)}) in {' and '.join(empty)}"
+    image, label = (f"{orphans[0].path.name!r}" for orphans in sides.values())
+    return (
+        f"no image has a label: not one name in {folders.labels} fits one in {folders.images}, such as {label} and "
+        f"{image}; give each label its image's name, or give a `pattern` that finds the case in both"
+    )
 
 
 def sorted_apart(pairing: Iterable[Pair]) -> Iterator[str]:
@@ -218,7 +229,7 @@ def _readable(pairing: Pairing, headers: Headers) -> list[Header]:
     readable = [header for pair in pairing if (header := headers[pair.image]) is not None]
     if not readable:
         first = pairing[0].image
-        read_header(first)  # raises what is wrong with it
-        msg = f"{first.parent}: not one image has a readable header"
+        problem = header_or_problem(first)
+        msg = f"not one header of {len(pairing)} paired images can be read, so no target spacing; the first: {problem}"
         raise StatisticsError(msg)
     return readable

@@ -21,7 +21,7 @@ from monai_mriprep.dataset.headers import Header, header_or_problem
 from monai_mriprep.dataset.pairing import Pair, Pairing, pair_by_stem
 from monai_mriprep.dataset.preflight import check_pair, doubtful_spacings
 from monai_mriprep.dataset.statistics import CONTRADICTION, SpacingStatistics
-from monai_mriprep.dataset.target import TargetChoice, choose_target, sorted_apart, statistics_of_headers
+from monai_mriprep.dataset.target import TargetChoice, choose_target, no_pairs, sorted_apart, statistics_of_headers
 from monai_mriprep.dataset.unread import unread_files
 from monai_mriprep.dataset.volumes import DatasetFolders, find_folders
 from monai_mriprep.errors import MriprepError, VolumeError
@@ -130,7 +130,7 @@ class _Survey:
     def choose(self) -> tuple[TargetChoice | None, tuple[str, ...]]:
         """Choose the target spacing, or say what prevents it."""
         if not self.pairing.pairs:
-            return None, (f"{self.root}: no image has a label",)
+            return None, (no_pairs(find_folders(self.root), self.pairing),)
         try:
             return choose_target(self.root, self.recipe, self.pairing, self.headers), ()
         except MriprepError as error:

@@ -10,6 +10,7 @@ import pytest
 
 from monai_mriprep.dataset.headers import read_header
 from monai_mriprep.dataset.write import write_metaimage
+from monai_mriprep.errors import MriprepError
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.report.text import check_json, check_text
 from monai_mriprep.run.check import check_dataset
@@ -173,20 +174,42 @@ def make_ambiguous(root: Path) -> None:
     (root / "ImagesTr/10000_0001_0000.mha").unlink()
 
 
+def empty(folder: Path) -> None:
+    for path in list(folder.iterdir()):
+        path.unlink()
+
+
+def break_images(root: Path) -> None:
+    (root / "mri_statistics.csv").unlink()
+    for path in (root / "ImagesTr").iterdir():
+        path.write_bytes(b"")
+
+
+def rename_labels(root: Path) -> None:
+    for number, path in enumerate(sorted((root / "LabelsTr").iterdir())):
+        path.rename(path.with_name(f"other_{number}.mha"))
+
+
 FATAL = {
     "ambiguous": (make_ambiguous, "is claimed by 2 images"),
-    "no pairs": (lambda root: [path.unlink() for path in (root / "LabelsTr").iterdir()], "no image has a label"),
+    "no labels": (lambda root: empty(root / "LabelsTr"), "there is no volume (.nii.gz, "),
+    "no volumes": (lambda root: (empty(root / "ImagesTr"), empty(root / "LabelsTr")), "LabelsTr"),
+    "other names": (rename_labels, "such as 'other_0.mha' and '10000_0001_0000.mha'"),
+    "no header": (break_images, "not one header of 2 paired images can be read"),
     "no folder": (lambda root: (root / "LabelsTr").rename(root / "labels"), "no folder LabelsTr"),
     "bad table": (lambda root: (root / "mri_statistics.csv").write_text("median_spacing\n"), "10th_percentile_spacing"),
 }
 
 
 @pytest.mark.parametrize(("break_it", "reason"), FATAL.values(), ids=FATAL)
-def test_a_run_would_not_start(dataset, break_it, reason):
+def test_a_run_would_not_start_and_says_the_same(dataset, tmp_path, break_it, reason):
     break_it(dataset)
     report = check_dataset(dataset)
     assert report.status == "impossible"
-    assert reason in " | ".join(report.fatal)
+    with pytest.raises(MriprepError) as refused:
+        plan_run(dataset, tmp_path / "out")
+    assert report.fatal == (str(refused.value),)
+    assert reason in report.fatal[0]
 
 
 def test_output_among_the_input(dataset):
