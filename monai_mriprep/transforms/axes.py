@@ -81,7 +81,8 @@ def file_axes(volume: torch.Tensor, name: str, declared: ArrayAxes | None) -> Fi
     Raises
     ------
     ResamplingError
-        If there is neither mark nor declaration, or the two contradict each other or what MONAI's readers do.
+        If there is neither mark nor declaration, or the two contradict each other or what MONAI's readers do; or if
+        the array was transposed without its affine.
 
     Warns
     -----
@@ -103,6 +104,8 @@ def file_axes(volume: torch.Tensor, name: str, declared: ArrayAxes | None) -> Fi
         raise ResamplingError(msg)
     if marked is None:
         _check_reader(volume, name, declared)
+    else:
+        _check_affine(volume, name)
     affine = torch.as_tensor(volume.meta.get("original_affine", volume.affine))
     return FileAxes(array_axes, affine.detach().cpu().numpy().astype(np.float64))
 
@@ -118,6 +121,16 @@ def _axes_of_plain(name: str, declared: ArrayAxes | None) -> FileAxes:
     return FileAxes(declared, np.eye(4))
 
 
+def _check_affine(volume: MetaTensor, name: str) -> None:
+    """Refuse an array of ours that was transposed behind its affine."""
+    if _is_reversed(volume, volume.meta):
+        msg = (
+            f"{name}: its array has the file's shape the other way round; Transposed and permute turn the array alone, "
+            "not the affine. Use Orientationd"
+        )
+        raise ResamplingError(msg)
+
+
 def _check_reader(volume: MetaTensor, name: str, declared: ArrayAxes | None) -> None:
     """Refuse a declaration that contradicts what MONAI's readers hand out."""
     reader = next((name for name, keys in READERS.items() if keys <= volume.meta.keys()), None)
@@ -131,7 +144,7 @@ def _check_reader(volume: MetaTensor, name: str, declared: ArrayAxes | None) -> 
 
 def _is_reversed(volume: MetaTensor, meta: Mapping[str, Any]) -> bool:
     """Whether the array had the file's shape the other way round when it was loaded; MONAI's history holds shapes."""
-    of_file = [int(n) for n in meta["spatial_shape"]]
+    of_file = [int(n) for n in meta.get("spatial_shape", ())]
     history = volume.applied_operations
     loaded = [int(n) for n in (history[0].get(TraceKeys.ORIG_SIZE, ()) if history else volume.shape[1:])]
     return loaded != of_file and loaded == of_file[::-1]

@@ -15,7 +15,7 @@ from monai.transforms.croppad.dictionary import SpatialPadd
 from monai.transforms.io.dictionary import LoadImaged
 from monai.transforms.post.dictionary import Invertd
 from monai.transforms.spatial.dictionary import Flipd, Orientationd, RandRotated, Rotate90d
-from monai.transforms.utility.dictionary import Transposed
+from monai.transforms.utility.dictionary import Lambdad, Transposed
 
 from monai_mriprep.errors import GeometryError, MriprepError, MriprepWarning, ResamplingError
 from monai_mriprep.transforms import AnisotropyAwareSpacingd, LoadNpzd, LoadVolumed, SaveNpzd
@@ -184,6 +184,15 @@ def test_a_transposition_behind_the_affine_is_an_error(scan):
     data = Transposed("image", (0, 3, 2, 1))(LOADERS["NibabelReader"]({"image": str(scan)}))
     with pytest.raises(ResamplingError, match=r"NibabelReader loaded it in x y z order; .* Transposed"):
         AnisotropyAwareSpacingd("image", target=TARGET, array_axes="xyz")(data)
+
+
+@pytest.mark.parametrize(
+    "turn", [Transposed("image", (0, 3, 2, 1)), Lambdad("image", lambda volume: volume.permute(0, 3, 2, 1))]
+)
+def test_our_array_transposed_behind_its_affine_is_an_error(scan, turn):
+    data = turn(LOADERS["LoadVolumed"]({"image": str(scan)}))
+    with pytest.raises(ResamplingError, match=r"the file's shape the other way round; Transposed and permute"):
+        AnisotropyAwareSpacingd("image", target=TARGET)(data)
 
 
 def test_a_quarter_turn_is_followed_and_a_rotation_is_refused(scan):
