@@ -239,6 +239,8 @@ class AnisotropyAwareSpacingd(MapTransform, InvertibleTransform):
         grid = course.source if is_plain else grid_of(volume)
         check_grids(course.name, course.turn.grid(course.source), name, course.turn.grid(grid))  # messages speak z y x
         axes = course.axes if is_plain else file_axes(volume, name, self.array_axes)
+        if has_place(volume) and axes.mark.keys() <= volume.meta.keys():
+            return volume
         return on_grid(tensor_of(volume), grid, volume, **axes.mark)
 
     def _resampled(self, volume: MetaTensor, course: Course, order: Order) -> torch.Tensor:
