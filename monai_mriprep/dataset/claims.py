@@ -111,19 +111,24 @@ class LibraryBody:
         The most bytes of voxels that they can hold.
     text_at
         Where the first file's numbers begin, if they are written as text.
+    streams
+        The gzip streams among them, whose checksums no library looks at.
     """
 
     reader: Reader
     files: tuple[Path, ...]
     room: int
     text_at: int | None = None
+    streams: tuple[Body, ...] = ()
 
     @classmethod
-    def of_files(cls, reader: Reader, files: Iterable[Path], text_at: int | None = None) -> LibraryBody:
+    def of_files(
+        cls, reader: Reader, files: Iterable[Path], text_at: int | None = None, streams: Iterable[Body] = ()
+    ) -> LibraryBody:
         """Bound by the sizes of the files, however the library decodes them: nothing expands more than deflate."""
         paths = tuple(files)
         room = sum(DEFLATE_MAX_RATIO * regular_file_size(path) + DEFLATE_SLACK for path in paths)
-        return cls(reader, paths, room, text_at)
+        return cls(reader, paths, room, text_at, tuple(streams))
 
     @property
     def stored(self) -> str:

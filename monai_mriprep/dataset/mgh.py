@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monai_mriprep.dataset.claims import Header, LibraryBody, build_header, three_sizes
+from monai_mriprep.dataset.claims import Body, Header, LibraryBody, build_header, three_sizes
 from monai_mriprep.dataset.deflate import DeflateError, first_bytes
 from monai_mriprep.errors import HeaderError, VoxelError
 
@@ -35,10 +35,11 @@ def read(path: Path, file_size: int) -> Header:
     from nibabel.freesurfer.mghformat import MGHHeader
     from nibabel.wrapstruct import WrapStructError
 
+    compressed = path.name.lower().endswith(".mgz")
     with path.open("rb") as file:
         block = file.read(1 << 16)
     try:
-        block = first_bytes(block, HEADER_BYTES) if path.name.lower().endswith(".mgz") else block
+        block = first_bytes(block, HEADER_BYTES) if compressed else block
         fields: Any = MGHHeader(block[:HEADER_BYTES], check=False)
         dtype = np.dtype(fields.get_data_dtype())
     except (DeflateError, WrapStructError, KeyError) as error:
@@ -48,7 +49,8 @@ def read(path: Path, file_size: int) -> Header:
     sizes = three_sizes(path, [int(size) for size in fields["dims"]])
     with np.errstate(all="ignore"):
         affine = np.array(fields.get_affine(), dtype=np.float64)
-    return build_header(path, sizes, affine, dtype, LibraryBody.of_files("nibabel", [path]))
+    streams = [Body(path, 0, file_size, "gzip")] if compressed else []
+    return build_header(path, sizes, affine, dtype, LibraryBody.of_files("nibabel", [path], streams=streams))
 
 
 def read_voxels(header: Header) -> NDArray[Any]:

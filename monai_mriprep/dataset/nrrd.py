@@ -93,12 +93,14 @@ def _body(path: Path, fields: dict[str, str], end: int, file_size: int) -> Body 
     encoding = _need(path, fields, "encoding").lower()
     if encoding not in (*ENCODINGS, *TEXT):
         raise HeaderError(path, f"encoding: {encoding[:80]!r}; one of {', '.join((*ENCODINGS, *TEXT))} is expected")
+    start, size = (end, file_size) if name is None else (0, regular_file_size(files[0]))
     skips = any(fields.get(key, "0") != "0" for key in SKIPS)
     if skips or encoding in TEXT or len(files) > 1 or not _has_known_space(fields):
         is_text = encoding in TEXT_NUMBERS and not skips and len(files) == 1
-        return LibraryBody.of_files("itk", files, (end if name is None else 0) if is_text else None)
-    offset, size = (end, file_size - end) if name is None else (0, regular_file_size(files[0]))
-    return Body(files[0], offset, size, ENCODINGS[encoding])
+        zipped = () if skips or ENCODINGS.get(encoding) != "gzip" else files
+        streams = [Body(file, start, regular_file_size(file) - start, "gzip") for file in zipped]
+        return LibraryBody.of_files("itk", files, start if is_text else None, streams)
+    return Body(files[0], start, size - start, ENCODINGS[encoding])
 
 
 def _data_files(path: Path, fields: dict[str, str], name: str) -> tuple[Path, ...]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monai_mriprep.dataset import itk_reader, mgh
-from monai_mriprep.dataset.claims import Body, Header, Reader
+from monai_mriprep.dataset.claims import Body, Header, LibraryBody, Reader
 from monai_mriprep.dataset.deflate import DeflateError, pieces
 from monai_mriprep.errors import VoxelError
 from monai_mriprep.types import IMAGE_MAX
@@ -44,12 +44,30 @@ def read_voxels(header: Header) -> NDArray[Any]:
         If the data are truncated, corrupt, longer than claimed, or hold values that are not finite.
     """
     body = header.body
-    values = _decode(header, body) if isinstance(body, Body) else _LIBRARIES[body.reader](header)
+    values = _decode(header, body) if isinstance(body, Body) else _decoded_by_library(header, body)
     _require_finite(header, values)
     return values
 
 
 _LIBRARIES: dict[Reader, Callable[[Header], NDArray[Any]]] = {"itk": itk_reader.read_voxels, "nibabel": mgh.read_voxels}
+
+
+def _decoded_by_library(header: Header, body: LibraryBody) -> NDArray[Any]:
+    for stream in body.streams:
+        _require_whole(header, stream)
+    return _LIBRARIES[body.reader](header)
+
+
+def _require_whole(header: Header, stream: Body) -> None:
+    """Inflate a stream to its checksum."""
+    try:
+        with stream.path.open("rb", buffering=0) as file:
+            file.seek(stream.offset)
+            for _ in pieces(stream, file):
+                pass
+    except (DeflateError, EOFError, OSError) as error:
+        problem = f"the compressed voxels in {stream.path.name!r} are damaged: {error}; copy or export it again"
+        raise VoxelError(header.path, problem) from error
 
 
 def _decode(header: Header, body: Body) -> NDArray[Any]:

@@ -279,6 +279,44 @@ def test_a_truncated_mgh_is_a_voxel_error(tmp_path):
         read_voxels(read_header(path))
 
 
+# --- Damage -----------------------------------------------------------------------------------------------------------
+
+SCAN = np.random.default_rng(0).integers(0, 900, (10, 11, 12)).astype("<i2")
+
+
+def compressed_mgz(folder):
+    path = folder / "volume.mgz"
+    nibabel.save(nibabel.MGHImage(SCAN.T, np.eye(4)), path)
+    return path, path
+
+
+def compressed_nrrd(folder, **changes):
+    stream = gzip.compress(SCAN.tobytes())
+    path = nrrd(folder / "volume.nrrd", stream, sizes="12 11 10", encoding="gzip", **{"space": "scanner-xyz"} | changes)
+    return path, path
+
+
+def compressed_slices(folder):
+    for number, plane in enumerate(SCAN):
+        (folder / f"slice{number}.gz").write_bytes(gzip.compress(plane.tobytes()))
+    path, _ = compressed_nrrd(folder, **{"data file": "slice%d.gz 0 9 1"})
+    return path, folder / "slice7.gz"
+
+
+@pytest.mark.parametrize("write", [compressed_mgz, compressed_nrrd, compressed_slices])
+def test_no_flipped_bit_of_a_compressed_volume_goes_unseen(tmp_path, write):
+    """Neither nibabel nor ITK looks at the checksum of a gzip stream."""
+    path, stored = write(tmp_path)
+    np.testing.assert_array_equal(read_voxels(read_header(path)), SCAN)
+    whole = stored.read_bytes()
+    for place in np.linspace(40, len(whole) - 9, 40).astype(int):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << (place % 8)
+        stored.write_bytes(damaged)
+        with pytest.raises(VolumeError, match="volume"):
+            read_voxels(read_header(path))
+
+
 # --- DICOM ------------------------------------------------------------------------------------------------------------
 
 STACK = np.arange(5 * 4 * 3, dtype="i2").reshape(5, 4, 3)
