@@ -144,7 +144,7 @@ def _check_reader(volume: MetaTensor, name: str, declared: ArrayAxes | None) -> 
 
 def _is_reversed(volume: MetaTensor, meta: Mapping[str, Any]) -> bool:
     """Whether the array had the file's shape the other way round when it was loaded; MONAI's history holds shapes."""
-    of_file = [int(n) for n in meta.get("spatial_shape", ())]
+    of_file = torch.as_tensor(meta.get("spatial_shape", ())).tolist()
     history = volume.applied_operations
-    loaded = [int(n) for n in (history[0].get(TraceKeys.ORIG_SIZE, ()) if history else volume.shape[1:])]
+    loaded = torch.as_tensor(history[0].get(TraceKeys.ORIG_SIZE, ()) if history else volume.shape[1:]).tolist()
     return loaded != of_file and loaded == of_file[::-1]
