@@ -193,7 +193,7 @@ def _refuse_shared_partners(rule: _Pass, claims: Mapping[str, Sequence[str]]) ->
     if problems:
         msg = (
             f"{'; '.join(problems)} ({rule.rule}). One partner is allowed: move the others away, rename them, "
-            "or give a `pattern` that tells them apart"
+            "or give a `pattern` that takes one of them, such as '^(?P<case>.+)_(t1|seg)$'"
         )
         raise PairingError(msg)
 
@@ -207,7 +207,7 @@ def _orphan(path: Path, keys: Sequence[str], partner: str, pattern: str | None) 
         reason = f"{path.name!r} is skipped: the pattern {pattern!r} does not match its stem"
         return Orphan(path, "", reason)
     looked_for = ", ".join(map(repr, keys))
-    return Orphan(path, keys[-1], f"{path.name!r} is skipped: no {partner} was found for the key {looked_for}")
+    return Orphan(path, keys[-1], f"{path.name!r} is skipped: no {partner} was found; looked for under {looked_for}")
 
 
 def _keys(name: str, rules: Iterable[Key]) -> tuple[str, ...]:

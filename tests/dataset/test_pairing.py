@@ -1,5 +1,7 @@
 """Pairing, as tables of names."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -254,3 +256,18 @@ def test_real_datasets(scans, dataset, pairs, orphans):
     assert [orphan.path.name for orphan in pairing.unpaired_images] == orphans
     assert pairing.unpaired_labels == ()
     assert all(pair.image.name[:10] == pair.label.name[:10] for pair in pairing)
+
+
+CHANNELS = {
+    r"^(?P<case>.+?)(_0000)?$": (["p_000_0000", "p_000_0001", "p_001_0000", "p_001_0001"], ["p_000", "p_001"]),
+    r"^(?P<case>.+)_(t1|seg)$": (["B_00_t1", "B_00_t1ce", "B_01_t1", "B_01_t2"], ["B_00_seg", "B_01_seg"]),
+}
+
+
+@pytest.mark.parametrize("pattern", CHANNELS)
+def test_a_pattern_picks_one_of_several_images_as_the_docs_say(pattern):
+    images, labels = CHANNELS[pattern]
+    with pytest.raises(PairingError, match=r"is claimed by 2 images.*takes one of them, such as '\^\(\?P<case>"):
+        pair_names(images, labels)
+    assert pair_names(images, labels, pattern).pairs == ((images[0], labels[0]), (images[2], labels[1]))
+    assert f"`'{pattern}'`" in (Path(__file__).parents[2] / "docs/recipe.md").read_text(encoding="utf-8")
