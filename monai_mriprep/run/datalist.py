@@ -100,7 +100,8 @@ def listed_cases(output_root: Path) -> tuple[str, ...]:
         content = json.loads(path.read_text(encoding="utf-8"))
         return tuple(str(pair["case"]) for pair in content["training"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        msg = f"{path}: not a readable list of cases ({error!r}); 'monai-mriprep run' with this output folder writes it"
+        why = error.strerror if isinstance(error, OSError) else f"it is not a run's: {error!r}"
+        msg = f"{path}: cannot be read ({why}); give the output folder of a run: `run` writes this list of cases"
         raise RecordError(msg) from error
 
 
