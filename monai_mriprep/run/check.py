@@ -7,6 +7,7 @@ ITK loads torch where it is installed.
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -191,10 +192,15 @@ class _Survey:
 def _misplaced(output_root: str | Path | None, folders: DatasetFolders) -> Iterator[str]:
     if output_root is None:
         return
+    output = Path(output_root)
     try:
-        keep_apart(Path(output_root), (folders.images, folders.labels))
+        keep_apart(output, (folders.images, folders.labels))
     except MriprepError as error:
         yield str(error)
+    existing = next(place for place in (output.absolute(), *output.absolute().parents) if place.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        why = "its permissions forbid it" if existing.is_dir() else "it is a file"
+        yield f"{output}: the output cannot be written, for {existing} takes no files ({why}); choose another folder"
 
 
 def _contradiction(table: SpacingStatistics, measured: SpacingStatistics) -> Iterator[str]:

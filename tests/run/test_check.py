@@ -216,6 +216,16 @@ def test_output_among_the_input(dataset):
     assert "choose another output folder" in check_dataset(dataset, output_root=dataset / "ImagesTr").fatal[0]
 
 
+def test_an_output_that_cannot_be_written(dataset, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    (fatal,) = check_dataset(dataset, output_root=tmp_path / "file/out").fatal
+    assert fatal.startswith(f"{tmp_path}/file/out: the output cannot be written, for {tmp_path}/file takes no files")
+    assert check_dataset(dataset, output_root=tmp_path / "new/out").fatal == ()
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
+    (fatal,) = check_dataset(dataset, output_root=tmp_path / "new/out").fatal
+    assert "its permissions forbid it" in fatal
+
+
 def test_counting_equals_numpy():
     voxels = np.random.default_rng(0).integers(-5, 300, (3, 7, 5)).astype(np.float32) + 4e-4
     values, counts = np.unique(np.rint(voxels), return_counts=True)
