@@ -43,6 +43,7 @@ from monai_mriprep.transforms import MatchGeometryd
 from monai_mriprep.types import Spacing
 from monai_mriprep.volume.geometry import Grid, same_grid_problem, target_grid
 from monai_mriprep.volume.intensity import foreground_moments, standardize
+from monai_mriprep.volume.itk_spline import positive_as_itk
 from monai_mriprep.volume.labels import cast_label
 from monai_mriprep.volume.resample import apply_plan, plan_resampling
 
@@ -161,9 +162,11 @@ def departures() -> Iterator[Row]:
     plan = plan_resampling(source, theirs, 3, "mirror", zero_outside=True)
     ours, mirrored = apply_plan(image, plan_resampling(source, middle)), apply_plan(image, plan)
     carried = apply_plan(image != 0, plan_resampling(source, middle, 0))
+    stated = np.array(read_header(image_file(FETAL_2)).frame.direction)
+    greater = positive_as_itk(image[0].numpy(), source, stated, MIXED_TARGET, mirrored[0].numpy())
     whole = mirrored.trunc()
     edge = (apply_plan(image, plan_resampling(source, theirs, 3, boundary)) for boundary in ("nearest", "mirror"))
-    masks = ((ours, carried), (ours, ours != 0), (mirrored, mirrored > 0), (whole, whole > 0))
+    masks = ((ours, carried), (ours, ours != 0), (mirrored, torch.from_numpy(greater[None])), (whole, whole > 0))
     as_stored, non_zero, positive, cut = (foreground_moments(values, mask)[0] for values, mask in masks)
     means = f"mean {as_stored.mean:.4g}, {non_zero.mean:.4g}, {positive.mean:.4g}"
     yield "foreground", "not 0 as stored, carried", "not 0 after resampling", "> 0 after resampling", means

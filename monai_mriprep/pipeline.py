@@ -22,6 +22,7 @@ from monai_mriprep.transforms import (
     NonZeroMaskd,
     NormalizeNonZerod,
 )
+from monai_mriprep.transforms.itk_spacing import ItkSpacingd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -194,12 +195,20 @@ def _preprocessing(recipe: Recipe, target: list[float], keys: list[str]) -> list
     foreground, epsilon = recipe.normalization.foreground, recipe.normalization.epsilon
     if foreground == "native":
         return [*load, *match, NormalizeNonZerod(["image"], epsilon=epsilon), _spacing(recipe, target, keys), *cast]
+    if foreground == "resampled_positive" and _is_itk(recipe):
+        scores = NormalizeNonZerod(["image"], mask_key="foreground", epsilon=epsilon)
+        return [*load, *match, ItkSpacingd(keys, target), scores, DeleteItemsd(["foreground"]), *cast]
     if foreground != "carried":
         scores = NormalizeNonZerod(["image"], foreground=foreground, epsilon=epsilon)
         return [*load, *match, _spacing(recipe, target, keys), scores, *cast]
     scores = NormalizeNonZerod(["image"], mask_key="foreground", epsilon=epsilon)
     carried = [_spacing(recipe, target, [*keys, "foreground"]), scores, DeleteItemsd(["foreground"])]
     return [*load, *match, NonZeroMaskd(), *carried, *cast]
+
+
+def _is_itk(recipe: Recipe) -> bool:
+    """Whether ITK's own rounding errors are to be had: where all else is as its B-spline does it."""
+    return (recipe.grid, recipe.boundary, recipe.order, recipe.clip) == ("itk", "mirror", 3, False)
 
 
 def _spacing(recipe: Recipe, target: list[float], keys: list[str]) -> AnisotropyAwareSpacingd:

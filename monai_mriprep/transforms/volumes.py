@@ -138,14 +138,16 @@ class LoadVolume(Transform):
         if voxels.dtype == np.uint64 and voxels.max() > np.iinfo(np.int64).max:
             raise VoxelError(header.path, f"the value {voxels.max()} is over that of a 64-bit signed integer")
         voxels = voxels.astype(UNSIGNED_TO_SIGNED.get(voxels.dtype.name, voxels.dtype), copy=False)
-        return _loaded(path, voxels[None], header.grid.affine)
+        direction = torch.tensor(header.frame.direction, dtype=torch.float64)
+        return _loaded(path, voxels[None], header.grid.affine, file_direction=direction)
 
 
 class LoadVolumed(MapTransform):
     """Read volumes: a path becomes a ``(1, D, H, W)`` MetaTensor on its own grid, in its own number type.
 
     Unsigned integers wider than 8 bits become the next wider signed type, because torch computes little with them.
-    The affine takes an index in array axis order (z, y, x) to RAS+ mm; ``meta["array_axes"]`` is ``"zyx"``. It is a
+    The affine takes an index in array axis order (z, y, x) to RAS+ mm; ``meta["array_axes"]`` is ``"zyx"``, and the
+    columns of ``meta["file_direction"]`` are the unit vectors of these axes, every digit that the file states. It is a
     MetaTensor even after ``set_track_meta(False)``: nobody else knows where the volume lies.
 
     Parameters

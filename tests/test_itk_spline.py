@@ -1,0 +1,85 @@
+"""The signs of ITK's rounding errors: every step has the bits of SimpleITK's, in float64."""
+
+from __future__ import annotations
+
+import platform
+from itertools import permutations
+
+import numpy as np
+import pytest
+import SimpleITK
+from scipy.spatial.transform import Rotation
+
+from monai_mriprep import LoadVolumed
+from monai_mriprep.transforms.itk_spacing import ItkSpacingd
+from monai_mriprep.volume.itk_inverse import inverse_as_itk
+from monai_mriprep.volume.itk_spline import CHUNK
+from tests.oracles import itk_resample
+
+pytestmark = pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64"), reason="SimpleITK for this processor rounds otherwise"
+)
+
+
+def world_to_index(spacing: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """The matrix that ITK holds, a column at a time."""
+    image = SimpleITK.Image(2, 2, 2, SimpleITK.sitkUInt8)
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection(direction.ravel().tolist())
+    return np.array([image.TransformPhysicalPointToContinuousIndex(column) for column in np.eye(3).tolist()]).T
+
+
+def directions() -> list[np.ndarray]:
+    turned = [rotation.as_matrix() for rotation in Rotation.random(60, random_state=3)]
+    from_float32 = [matrix.astype(np.float32).astype(np.float64) for matrix in turned[:20]]
+    along_the_world = [np.eye(3)[list(order)] * sign for order in permutations(range(3)) for sign in (-1, 1)]
+    nearly = [Rotation.from_rotvec([size, -size / 3, 0]).as_matrix() for size in (1e-3, 1e-8, 1e-15)]
+    return [*turned, *from_float32, *along_the_world, *nearly]
+
+
+def test_the_inverse_has_itks_bits():
+    spacings = np.random.default_rng(0).uniform(0.3, 7, (100, 3))
+    for direction, spacing in zip(directions(), spacings, strict=False):
+        expected = world_to_index(spacing, direction)
+        assert np.array_equal(inverse_as_itk(direction * spacing), expected), (direction, spacing)
+
+
+SCANS = {
+    "oblique": ((12, 40, 37), (3.3, 1.1, 0.9), (21.0, -17.0, 8.0), (1.65, 0.55, 0.45)),
+    "along the world": ((19, 30, 41), (3.0, 1.0, 0.8), (0.0, 0.0, 0.0), (1.5, 0.5, 0.8)),
+    "one slice": ((1, 60, 70), (5.0, 1.0, 1.0), (3.0, 2.0, 1.0), (5.0, 0.5, 0.5)),
+    "coarser": ((40, 60, 70), (1.0, 1.0, 1.0), (0.0, 0.0, 33.0), (2.0, 2.0, 1.0)),
+}
+"""Shape, spacing, degrees, target (z y x). New centres fall on old ones, where only rounding is left of zeros."""
+
+
+@pytest.mark.parametrize("name", SCANS)
+def test_it_finds_the_same_voxels_greater_than_zero(tmp_path, name):
+    shape, spacing, degrees, target = SCANS[name]
+    scan = np.zeros(shape)
+    tissue = scan[:, shape[1] // 3 : 2 * shape[1] // 3, 9:25]
+    tissue[:] = np.random.default_rng(2).uniform(5, 900, tissue.shape)
+    image = SimpleITK.GetImageFromArray(scan)
+    image.SetSpacing(spacing[::-1])
+    image.SetOrigin((-113.7, 81.3, 12.9))
+    image.SetDirection(Rotation.from_euler("zyx", degrees, degrees=True).as_matrix().ravel().tolist())
+    SimpleITK.WriteImage(image, str(tmp_path / "scan.mha"))
+    read = SimpleITK.ReadImage(str(tmp_path / "scan.mha"))
+    expected = SimpleITK.GetArrayFromImage(itk_resample(read, target, SimpleITK.sitkBSpline)) > 0
+
+    found = ItkSpacingd(["image"], target)(LoadVolumed(["image"])({"image": str(tmp_path / "scan.mha")}))
+
+    assert np.array_equal(found["foreground"][0].numpy(), expected)
+    by_float32 = found["image"][0].numpy() > 0
+    assert (by_float32 != expected).sum() > 20  # else this would be no test
+    assert name == "one slice" or (np.abs(found["image"]) < 1e-6 * scan.max()).sum() > CHUNK
+
+
+def test_axes_that_are_the_files_no_longer_are_not_taken_for_its(tmp_path):
+    """A direction in the metadata is that of the file; one that does not fit the affine is not used."""
+    scan = SimpleITK.GetImageFromArray(np.pad(np.ones((6, 8, 9)), 5))
+    SimpleITK.WriteImage(scan, str(tmp_path / "scan.mha"))
+    loaded = LoadVolumed(["image"])({"image": str(tmp_path / "scan.mha")})
+    expected = ItkSpacingd(["image"], (0.5, 0.5, 0.5))(loaded)["foreground"]
+    loaded["image"].meta["file_direction"] = loaded["image"].meta["file_direction"].flip(0)
+    assert np.array_equal(ItkSpacingd(["image"], (0.5, 0.5, 0.5))(loaded)["foreground"], expected)
