@@ -18,7 +18,7 @@ from monai.utils.enums import TraceKeys, TransformBackends
 from monai_mriprep.dataset.preflight import check_grids
 from monai_mriprep.dataset.statistics import AxisOrder, SpacingStatistics
 from monai_mriprep.dataset.target_rules import derive_target
-from monai_mriprep.errors import MriprepWarning, ResamplingError
+from monai_mriprep.errors import GeometryError, MriprepWarning, ResamplingError
 from monai_mriprep.transforms.axes import CACHES, FileAxes, check_array_axes, file_axes
 from monai_mriprep.transforms.interpolation import Mode, Order, orders_of
 from monai_mriprep.transforms.tensors import (
@@ -99,7 +99,7 @@ class MatchGeometryd(MapTransform):
         image, label = volumes
         grid, label_grid = grid_of(image), grid_of(label)
         if self.geometry == "strict":
-            check_grids(file_of(image, self.image_key), grid, file_of(label, self.label_key), label_grid)
+            self._check(image, grid, label, label_grid)
         if same_grid_problem(grid, label_grid) is None:
             return dict(data)
         for key, volume in ((self.image_key, image), (self.label_key, label)):
@@ -108,6 +108,17 @@ class MatchGeometryd(MapTransform):
                 raise ResamplingError(msg)
         moved = resample_label_onto(tensor_of(label), label_grid, grid)
         return {**data, self.label_key: as_tracked(on_grid(moved, grid, label))}
+
+    def _check(self, image: torch.Tensor, grid: Grid, label: torch.Tensor, label_grid: Grid) -> None:
+        try:
+            check_grids(file_of(image, self.image_key), grid, file_of(label, self.label_key), label_grid)
+        except GeometryError as error:
+            if isinstance(image, MetaTensor) and image.meta.get("array_axes") == "zyx":
+                raise
+            msg = (
+                f"{error}\n  the array is not marked as z y x, so these three stand for its axes in the order they have"
+            )
+            raise GeometryError(msg) from None
 
 
 @dataclass(frozen=True)

@@ -222,6 +222,17 @@ def test_strict_shows_both_geometries():
         MatchGeometryd()(data)
 
 
+def test_axes_of_an_array_that_is_not_marked_are_not_called_those_of_its_file():
+    marked = case(AFFINE, affine_of((3.6, 1.1, 0.9), 12, (40, -50, 60)))
+    said = "z y x, so these three stand for its axes in the order they have"
+    with pytest.raises(GeometryError) as of_marked:
+        MatchGeometryd()(marked)
+    assert said not in str(of_marked.value)
+    bare = {key: MetaTensor(volume.as_tensor(), affine=volume.affine) for key, volume in marked.items()}
+    with pytest.raises(GeometryError, match=said):
+        MatchGeometryd()(bare)
+
+
 def test_an_unknown_policy_is_refused():
     with pytest.raises(ResamplingError, match="strict or resample_label, not 'resample'"):
         MatchGeometryd(geometry="resample")
