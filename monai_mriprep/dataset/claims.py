@@ -133,7 +133,7 @@ class LibraryBody:
     @property
     def stored(self) -> str:
         """What is there, for messages."""
-        total = sum(path.stat().st_size for path in self.files)
+        total = min(self.room, sum(path.stat().st_size for path in self.files))
         return f"{total} bytes that are stored in {len(self.files)} file(s), the first {self.files[0].name!r},"
 
 

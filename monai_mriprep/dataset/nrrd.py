@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -93,14 +94,16 @@ def _body(path: Path, fields: dict[str, str], end: int, file_size: int) -> Body 
     encoding = _need(path, fields, "encoding").lower()
     if encoding not in (*ENCODINGS, *TEXT):
         raise HeaderError(path, f"encoding: {encoding[:80]!r}; one of {', '.join((*ENCODINGS, *TEXT))} is expected")
-    start, size = (end, file_size) if name is None else (0, regular_file_size(files[0]))
+    start = end if name is None else 0
+    stored = [(file_size if name is None else regular_file_size(file)) - start for file in files]
     skips = any(fields.get(key, "0") != "0" for key in SKIPS)
     if skips or encoding in TEXT or len(files) > 1 or not _has_known_space(fields):
         is_text = encoding in TEXT_NUMBERS and not skips and len(files) == 1
-        zipped = () if skips or ENCODINGS.get(encoding) != "gzip" else files
-        streams = [Body(file, start, regular_file_size(file) - start, "gzip") for file in zipped]
-        return LibraryBody.of_files("itk", files, start if is_text else None, streams)
-    return Body(files[0], start, size - start, ENCODINGS[encoding])
+        is_gzip = ENCODINGS.get(encoding) == "gzip" and not skips
+        streams = [Body(file, start, size, "gzip") for file, size in zip(files, stored, strict=True) if is_gzip]
+        body = LibraryBody.of_files("itk", files, start if is_text else None, streams)
+        return replace(body, room=sum(stored)) if encoding == "raw" else body
+    return Body(files[0], start, stored[0], ENCODINGS[encoding])
 
 
 def _data_files(path: Path, fields: dict[str, str], name: str) -> tuple[Path, ...]:

@@ -144,6 +144,15 @@ def test_itk_is_not_asked_where_it_would_make_voxels_up(tmp_path, write_mha, dat
         read_header(write_mha(tmp_path / "volume.mhd", data_file=data_file, body=b""))
 
 
+@pytest.mark.parametrize("changes", [{"space": "scanner-xyz"}, {"byte skip": "5"}, {"byte skip": "-1"}], ids=str)
+def test_an_odd_nrrd_that_is_cut_short_is_refused(tmp_path, changes):
+    """Of the last bytes, which ``byte skip: -1`` asks for, ITK would take some from the header."""
+    path = nrrd(tmp_path / "volume.nrrd", VALUES.tobytes()[:-6], **changes)
+
+    with pytest.raises(HeaderError, match="48 bytes, which the 42 bytes that are stored in"):
+        read_header(path)
+
+
 def test_what_itk_refuses_is_a_voxel_error(tmp_path):
     path = nrrd(tmp_path / "volume.nrrd", TEXT.replace(b"5", b"x"), encoding="ascii")
 
