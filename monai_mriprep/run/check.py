@@ -197,7 +197,8 @@ def _misplaced(output_root: str | Path | None, folders: DatasetFolders) -> Itera
         keep_apart(output, (folders.images, folders.labels))
     except MriprepError as error:
         yield str(error)
-    existing = next(place for place in (output.absolute(), *output.absolute().parents) if place.exists())
+    places = (output.absolute(), *output.absolute().parents)
+    existing = next(place for place in places if os.path.exists(place))  # noqa: PTH110, Path raises below a closed one
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         why = "its permissions forbid it" if existing.is_dir() else "it is a file"
         yield f"{output}: the output cannot be written, for {existing} takes no files ({why}); choose another folder"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -45,7 +46,8 @@ def run_seconds(cases: Sequence[tuple[int, int]], workers: int) -> float:
 
 def free_bytes(folder: Path) -> int:
     """Free space where a folder is, or would be made."""
-    existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.is_dir())
+    places = (folder.absolute(), *folder.absolute().parents)
+    existing = next(place for place in places if os.path.isdir(place))  # noqa: PTH112, Path raises below a closed one
     return shutil.disk_usage(existing).free
 
 

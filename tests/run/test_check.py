@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -224,6 +225,21 @@ def test_an_output_that_cannot_be_written(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
     (fatal,) = check_dataset(dataset, output_root=tmp_path / "new/out").fatal
     assert "its permissions forbid it" in fatal
+
+
+def test_an_output_below_a_folder_that_may_not_be_searched(dataset, tmp_path, monkeypatch):
+    closed, stat, access = tmp_path / "closed", os.stat, os.access
+    closed.mkdir()
+
+    def denied(path, *args, **kwargs):
+        if isinstance(path, Path) and closed in path.parents:
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, *args, **kwargs)
+
+    monkeypatch.setattr("os.stat", denied)
+    monkeypatch.setattr("os.access", lambda path, mode: path != closed and access(path, mode))
+    (fatal,) = check_dataset(dataset, output_root=closed / "in/out").fatal
+    assert f"{closed} takes no files" in fatal
 
 
 def test_counting_equals_numpy():
