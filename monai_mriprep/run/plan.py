@@ -86,12 +86,16 @@ def make_case(job: Job, pair: Pair, image: Header | None) -> Case:
     if image is None:
         return Case(pair.case, *pair, image_npz, label_npz)
     n_out = math.prod(target_grid(image.grid, job.target, job.recipe.grid).shape)
-    return Case(pair.case, *pair, image_npz, label_npz, _bytes_needed(image, n_out), n_out)
+    return Case(pair.case, *pair, image_npz, label_npz, _bytes_needed(image, n_out, job.recipe), n_out)
 
 
-def _bytes_needed(image: Header, n_out: int) -> int:
-    """Peak memory of a case: input as stored, as float32, mask and label; output twice, mask, label, compressed."""
-    return image.voxels * (image.dtype.itemsize + 4 + 1 + 4) + n_out * (4 + 4 + 1 + 4 + 4)
+def _bytes_needed(image: Header, n_out: int, recipe: Recipe) -> int:
+    """Peak memory of a case: input as stored, as float32, mask and label; output twice, mask, label, compressed.
+
+    What ITK finds greater than zero takes the input's spline in float64, too.
+    """
+    spline = 8 if recipe.normalization.foreground == "resampled_positive" else 0
+    return image.voxels * (image.dtype.itemsize + 4 + 1 + 4 + spline) + n_out * (4 + 4 + 1 + 4 + 4)
 
 
 def keep_apart(output: Path, folders: Iterable[Path]) -> None:
