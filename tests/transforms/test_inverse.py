@@ -171,3 +171,15 @@ def test_each_volume_goes_back_to_its_own_affine(case):
     back = spacing.inverse(spacing({"image": case["image"], "label": label}))
     assert np.array_equal(back["image"].affine.numpy(), GRID.affine)
     assert np.array_equal(back["label"].affine.numpy(), own)
+
+
+def test_of_two_resamplings_the_last_is_undone_first():
+    first, second = (AnisotropyAwareSpacingd(["label"], target=t, order=0) for t in (TARGET, (1.0, 0.7, 0.6)))
+    label = blob(GRID)
+    once = first({"label": label})
+    back = second.inverse(second(once))
+    assert grid_of(back["label"]) == grid_of(once["label"])
+    assert len(back["label"].applied_operations) == 1
+    home = first.inverse(back)["label"]
+    assert grid_of(home) == GRID
+    assert torch.equal(home.as_tensor(), label.as_tensor())
