@@ -36,9 +36,9 @@ from monai_mriprep import (
     pair_by_stem,
     target_spacing,
 )
-from monai_mriprep.dataset.headers import read_header
 from monai_mriprep.dataset.pairing import pair_names
 from monai_mriprep.dataset.statistics import check_axis_order, statistics_of
+from monai_mriprep.formats.read import read_header
 from monai_mriprep.transforms import MatchGeometryd
 from monai_mriprep.types import Spacing
 from monai_mriprep.volume.geometry import Grid, same_grid_problem, target_grid

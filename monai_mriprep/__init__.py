@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from monai_mriprep.errors import MriprepError
     from monai_mriprep.pipeline import OpenedDataset, build_transforms, open_dataset
     from monai_mriprep.recipe import Recipe, load_recipe
+    from monai_mriprep.restore.command import restore
     from monai_mriprep.run.preprocess import preprocess
-    from monai_mriprep.run.restore import restore
     from monai_mriprep.transforms import (
         AnisotropyAwareSpacingd,
         CastLabeld,
@@ -67,7 +67,7 @@ _HOMES = {
     "open_dataset": "pipeline",
     "pair_by_stem": "dataset.pairing",
     "preprocess": "run.preprocess",
-    "restore": "run.restore",
+    "restore": "restore.command",
     "target_spacing": "dataset.target_rules",
 }
 
@@ -77,7 +77,8 @@ def __getattr__(name: str) -> object:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
     home = import_module(f"{__name__}.{_HOMES.get(name, 'transforms')}")
-    return getattr(home, name)
+    globals()[name] = getattr(home, name)  # also in place of a room of this name, which the import has just bound
+    return globals()[name]
 
 
 def __dir__() -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from monai.transforms.compose import Compose
 from monai.transforms.utility.dictionary import DeleteItemsd
 
-from monai_mriprep.dataset.target import survey_dataset
+from monai_mriprep.dataset.survey import survey_dataset
 from monai_mriprep.dataset.target_rules import TargetDerivation
 from monai_mriprep.errors import MriprepWarning, RecipeError, package_logger, warn
 from monai_mriprep.recipe import Recipe, given_or_default

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from monai_mriprep.dataset.write import write_metaimage
+from monai_mriprep.formats.write import write_metaimage
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.cases import Case, Job
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monai_mriprep.dataset.write import write_metaimage
+from monai_mriprep.formats.write import write_metaimage
 
 TABLE = "median_spacing,10th_percentile_spacing\n"
 PRE_FLIGHT_SECONDS = 2.0

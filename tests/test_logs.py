@@ -16,8 +16,8 @@ import pytest
 
 from monai_mriprep import preprocess, restore
 from monai_mriprep.cli import main
-from monai_mriprep.dataset.write import write_metaimage
 from monai_mriprep.errors import MriprepWarning
+from monai_mriprep.formats.write import write_metaimage
 from tests.runs import write_cases
 
 NAME = "monai_mriprep"

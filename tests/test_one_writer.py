@@ -12,10 +12,10 @@ from monai.data.dataset import Dataset
 from monai.transforms.compose import Compose
 
 from monai_mriprep import SaveNpzd, StemPaird, open_dataset, preprocess
-from monai_mriprep.dataset import placing
-from monai_mriprep.dataset.npz import NpzVolume, WrittenFile
-from monai_mriprep.dataset.placing import place_files, stage_files
 from monai_mriprep.errors import DiskFullError, OutputError
+from monai_mriprep.formats import staging
+from monai_mriprep.formats.npz import NpzVolume, WrittenFile
+from monai_mriprep.formats.staging import place_files, stage_files
 from tests.runs import outputs, write_cases
 
 
@@ -41,7 +41,7 @@ VOLUME = NpzVolume(np.ones((1, 2, 3, 4), np.float32), np.ones(3), np.eye(4))
 def calls(monkeypatch) -> list[tuple[str, str]]:
     """What is synced and moved, in order, by the place in the output folder."""
     seen = []
-    sync, sync_folder, replace = WrittenFile.sync, placing.sync_folder, Path.replace
+    sync, sync_folder, replace = WrittenFile.sync, staging.sync_folder, Path.replace
 
     def note_sync(file):
         seen.append(("sync", f"{file.final.parent.name}/{file.final.name}"))
@@ -56,7 +56,7 @@ def calls(monkeypatch) -> list[tuple[str, str]]:
         return replace(path, target)
 
     monkeypatch.setattr(WrittenFile, "sync", note_sync)
-    monkeypatch.setattr(placing, "sync_folder", note_folder)
+    monkeypatch.setattr(staging, "sync_folder", note_folder)
     monkeypatch.setattr(Path, "replace", note_move)
     return seen
 

@@ -15,9 +15,9 @@ from monai.data.dataloader import DataLoader
 from monai.data.dataset import Dataset
 
 from monai_mriprep import OpenedDataset, build_transforms, open_dataset, preprocess
-from monai_mriprep.dataset.npz import read_npz
-from monai_mriprep.dataset.write import write_metaimage
 from monai_mriprep.errors import DatasetError, MriprepError, MriprepWarning, PairingError, RecipeError, StatisticsError
+from monai_mriprep.formats.npz import read_npz
+from monai_mriprep.formats.write import write_metaimage
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.recipe.model import all_keys
 from monai_mriprep.run.check import check_dataset

@@ -14,7 +14,7 @@ from monai.data.meta_tensor import MetaTensor
 
 from monai_mriprep import LoadNpzd, Recipe, build_transforms, preprocess, restore
 from monai_mriprep.run.check import check_dataset
-from monai_mriprep.run.verify import verify_output
+from monai_mriprep.verify.audit import verify_output
 from tests.oracles import (
     SCANS,
     affine_of,

@@ -20,7 +20,7 @@ from monai.transforms.post.dictionary import Invertd
 from monai.transforms.utility.dictionary import ToDeviced
 
 from monai_mriprep import SpacingStatistics, build_transforms, pair_by_stem, preprocess, target_spacing
-from monai_mriprep.dataset.write import write_metaimage
+from monai_mriprep.formats.write import write_metaimage
 from tests.oracles import phantom, read
 
 pytestmark = [

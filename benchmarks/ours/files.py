@@ -16,9 +16,9 @@ from isal import isal_zlib
 
 from benchmarks.serve import serve
 from monai_mriprep import SpacingStatistics, build_transforms, target_spacing
-from monai_mriprep.dataset.npz import NpzVolume, read_npz, stage_npz
-from monai_mriprep.dataset.placing import move_files, place_files
-from monai_mriprep.transforms.volumes import npz_volume
+from monai_mriprep.formats.npz import NpzVolume, read_npz, stage_npz
+from monai_mriprep.formats.staging import move_files, place_files
+from monai_mriprep.transforms.files import npz_volume
 
 PARTS = {"image": "imagesTr", "label": "labelsTr"}
 state: dict[str, NpzVolume] = {}

@@ -116,7 +116,7 @@ def verify(output_root: OutputRoot, workers: Workers = None) -> int:
     Exit status: 0 all that is there is as recorded, 1 something is not, 2 there are no records.
     """
     from monai_mriprep.report.text import verify_text
-    from monai_mriprep.run.verify import verify_output
+    from monai_mriprep.verify.audit import verify_output
 
     report = verify_output(output_root, workers)
     typer.echo("\n".join(verify_text(report)))
@@ -131,12 +131,12 @@ def stats(
     settings: Settings = None,
 ) -> int:
     """Compute the table of spacing statistics from the headers of the paired images."""
-    from monai_mriprep.dataset.headers import read_header
+    from monai_mriprep.dataset.checks import doubtful_spacings
+    from monai_mriprep.dataset.folders import find_folders
     from monai_mriprep.dataset.pairing import pair_by_stem
-    from monai_mriprep.dataset.preflight import doubtful_spacings
     from monai_mriprep.dataset.statistics import SpacingStatistics, median_size_of
     from monai_mriprep.dataset.target_rules import derive_target
-    from monai_mriprep.dataset.volumes import find_folders
+    from monai_mriprep.formats.read import read_header
 
     recipe, job = configured(config, settings, dataset=dataset_root)
     folders = find_folders(required(job.dataset, "DATASET_ROOT", "dataset"))
@@ -175,7 +175,7 @@ def restore(
 ) -> int:
     """Put predictions back onto the grid and into the format of their source images."""
     from monai_mriprep.cli.progress import log_lines
-    from monai_mriprep.run.restore import restore_each
+    from monai_mriprep.restore.command import restore_each
 
     with log_lines():
         summary = restore_each(output_root, predictions, restored, probabilities)
@@ -198,7 +198,7 @@ def split(
     seed: Annotated[int, typer.Option("--seed", help="Another one gives another split.")] = 0,
 ) -> int:
     """Split the cases for cross-validation, by patient, and write splits_final.json in the form of nnU-Net's."""
-    from monai_mriprep.run.split import SPLITS_NAME, patient_of, write_splits
+    from monai_mriprep.export.splits import SPLITS_NAME, patient_of, write_splits
 
     splits = write_splits(output_root, folds, patient, seed)
     typer.echo("fold  train   val  patients of val")

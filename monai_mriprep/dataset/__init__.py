@@ -1,1 +1,1 @@
-"""What is on disk: volumes, pairs, statistics and preprocessed files. No torch, no MONAI."""
+"""A folder of volumes: pairs, statistics, target spacing, and checks before a run. No torch, no MONAI."""

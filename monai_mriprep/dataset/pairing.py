@@ -38,8 +38,9 @@ from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
-from monai_mriprep.dataset.volumes import list_volumes, stem
+from monai_mriprep.dataset.folders import list_volumes
 from monai_mriprep.errors import PairingError
+from monai_mriprep.formats.names import stem
 
 __all__ = ["NamePairing", "Orphan", "Pair", "Pairing", "pair_by_stem", "pair_names"]
 

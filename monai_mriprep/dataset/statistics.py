@@ -16,10 +16,10 @@ from typing import Literal
 
 import numpy as np
 
-from monai_mriprep.dataset.headers import Header, read_header
 from monai_mriprep.dataset.pairing import Pairing
-from monai_mriprep.dataset.table import choose_row, numbers_in, read_rows, table_text
+from monai_mriprep.dataset.statistics_table import choose_row, numbers_in, read_rows, table_text
 from monai_mriprep.errors import OutputError, StatisticsError
+from monai_mriprep.formats.read import Header, read_header
 from monai_mriprep.types import Spacing
 
 __all__ = [

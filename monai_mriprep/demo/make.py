@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from monai_mriprep.dataset.headers import read_header
-from monai_mriprep.dataset.npz import read_npz
-from monai_mriprep.dataset.voxels import read_voxels
 from monai_mriprep.demo.phantoms import make_demo_dataset
 from monai_mriprep.demo.pictures import Scan, save_comparison
+from monai_mriprep.formats.npz import read_npz
+from monai_mriprep.formats.read import read_header
+from monai_mriprep.formats.voxels import read_voxels
 from monai_mriprep.run.cases import Result
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.preprocess import Observer, execute

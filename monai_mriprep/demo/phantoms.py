@@ -19,7 +19,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from monai_mriprep.dataset.statistics import SpacingStatistics
-from monai_mriprep.dataset.write import write_metaimage
+from monai_mriprep.formats.write import write_metaimage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

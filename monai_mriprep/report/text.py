@@ -7,11 +7,11 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from monai_mriprep.dataset.second_reading import SecondReading
 from monai_mriprep.run.cases import grid_facts
 from monai_mriprep.run.dataset_report import CaseReport, DatasetReport, Needs
 from monai_mriprep.run.estimates import shown_bytes
-from monai_mriprep.run.second_reading import SecondReading
-from monai_mriprep.run.verify import VerifyReport
+from monai_mriprep.verify.audit import VerifyReport
 from monai_mriprep.volume.geometry import Grid
 
 __all__ = ["check_json", "check_text", "verify_text"]

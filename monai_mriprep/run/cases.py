@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from monai_mriprep.dataset.npz import PARTIAL
+from monai_mriprep.formats.npz import PARTIAL
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.types import Spacing
 from monai_mriprep.volume.geometry import Grid

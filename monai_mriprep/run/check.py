@@ -18,22 +18,22 @@ from typing import TypeVar
 
 import numpy as np
 
-from monai_mriprep.dataset.headers import Header, header_or_problem
+from monai_mriprep.dataset.checks import check_pair, doubtful_spacings
+from monai_mriprep.dataset.folders import DatasetFolders, find_folders
 from monai_mriprep.dataset.pairing import Pair, Pairing, pair_by_stem
-from monai_mriprep.dataset.preflight import check_pair, doubtful_spacings
+from monai_mriprep.dataset.second_reading import SecondReading, read_again
 from monai_mriprep.dataset.statistics import CONTRADICTION, SpacingStatistics
-from monai_mriprep.dataset.target import TargetChoice, choose_target, no_pairs, sorted_apart, statistics_of_headers
-from monai_mriprep.dataset.unread import unread_files
-from monai_mriprep.dataset.volumes import DatasetFolders, find_folders
+from monai_mriprep.dataset.survey import TargetChoice, choose_target, no_pairs, sorted_apart, statistics_of_headers
+from monai_mriprep.dataset.unread_files import unread_files
+from monai_mriprep.dataset.voxel_summary import MANY_VALUES, LabelContents, image_contents, label_contents
 from monai_mriprep.errors import MriprepError, VolumeError
+from monai_mriprep.formats.read import Header, header_or_problem
 from monai_mriprep.recipe import Recipe, given_or_default
 from monai_mriprep.run.cases import Case, Job
-from monai_mriprep.run.contents import MANY_VALUES, LabelContents, image_contents, label_contents
 from monai_mriprep.run.dataset_report import CaseReport, ClassCount, DatasetReport, Needs
 from monai_mriprep.run.estimates import free_bytes, output_bytes, run_seconds, shown_bytes
 from monai_mriprep.run.memory import available_memory, default_workers, fits, too_large
 from monai_mriprep.run.plan import keep_apart, make_case
-from monai_mriprep.run.second_reading import SecondReading, read_again
 from monai_mriprep.volume.geometry import Grid, target_grid
 
 __all__ = ["check_dataset"]

@@ -16,8 +16,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from monai_mriprep.dataset.npz import WrittenFile
-from monai_mriprep.dataset.placing import move_files, place_files, sync_folder
+from monai_mriprep.formats.npz import WrittenFile
+from monai_mriprep.formats.staging import move_files, place_files, sync_folder
 from monai_mriprep.run.cases import Result
 
 __all__ = ["commit_files", "decided", "forget", "recover"]

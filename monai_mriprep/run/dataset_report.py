@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from monai_mriprep.dataset.pairing import Orphan
-from monai_mriprep.run.contents import ImageContents, LabelContents
-from monai_mriprep.run.second_reading import SecondReading
+from monai_mriprep.dataset.second_reading import SecondReading
+from monai_mriprep.dataset.voxel_summary import ImageContents, LabelContents
 from monai_mriprep.types import Shape, Spacing
 from monai_mriprep.volume.geometry import Grid
 

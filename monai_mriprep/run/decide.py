@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from monai_mriprep.dataset.npz import stored_crc
+from monai_mriprep.formats.npz import stored_crc
 from monai_mriprep.run.cases import Case, Job
 
 __all__ = ["Decision", "decide"]

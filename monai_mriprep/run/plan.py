@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from monai_mriprep.dataset.headers import Header
-from monai_mriprep.dataset.npz import OUTPUT_FOLDERS
+from monai_mriprep.dataset.folders import find_folders
 from monai_mriprep.dataset.pairing import Pair
 from monai_mriprep.dataset.statistics import SpacingStatistics
-from monai_mriprep.dataset.target import survey_dataset
-from monai_mriprep.dataset.volumes import find_folders, stem
+from monai_mriprep.dataset.survey import survey_dataset
 from monai_mriprep.errors import OutputError
+from monai_mriprep.formats.names import stem
+from monai_mriprep.formats.npz import OUTPUT_FOLDERS
+from monai_mriprep.formats.read import Header
 from monai_mriprep.recipe import Recipe, given_or_default
 from monai_mriprep.run.cases import Case, Job
 from monai_mriprep.volume.geometry import target_grid

@@ -14,18 +14,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from monai_mriprep.dataset.headers import Header, read_header
-from monai_mriprep.dataset.npz import WrittenFile, stored_crc
-from monai_mriprep.dataset.placing import removed_on_error, stage_files
-from monai_mriprep.dataset.preflight import check_pair
+from monai_mriprep.dataset.checks import check_pair
+from monai_mriprep.dataset.voxel_summary import MANY_VALUES
 from monai_mriprep.errors import DiskFullError, MriprepError, MriprepWarning, is_disk_full
+from monai_mriprep.formats.npz import WrittenFile, stored_crc
+from monai_mriprep.formats.read import Header, read_header
+from monai_mriprep.formats.staging import removed_on_error, stage_files
 from monai_mriprep.pipeline import build_transforms
 from monai_mriprep.run.cases import Case, FileFacts, Job, Result, grid_facts
 from monai_mriprep.run.commit import commit_files
-from monai_mriprep.run.contents import MANY_VALUES
 from monai_mriprep.run.manifest import Manifest
+from monai_mriprep.transforms.files import npz_volume
 from monai_mriprep.transforms.tensors import grid_of
-from monai_mriprep.transforms.volumes import npz_volume
 from monai_mriprep.volume.labels import label_histogram, vanished_labels
 
 __all__ = ["process_case"]

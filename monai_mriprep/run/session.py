@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from monai_mriprep._version import __version__
-from monai_mriprep.dataset.npz import OUTPUT_FOLDERS
-from monai_mriprep.dataset.target import STATISTICS_NAME
+from monai_mriprep.dataset.survey import STATISTICS_NAME
 from monai_mriprep.errors import OutputError, package_logger
+from monai_mriprep.formats.npz import OUTPUT_FOLDERS
+from monai_mriprep.run.case_table import write_table
 from monai_mriprep.run.cases import ALGORITHM_VERSION, Case, Result
 from monai_mriprep.run.commit import forget, recover
-from monai_mriprep.run.datalist import write_dataset, write_json
+from monai_mriprep.run.dataset_json import write_dataset, write_json
 from monai_mriprep.run.decide import Decision, decide
 from monai_mriprep.run.estimates import check_space
 from monai_mriprep.run.lock import exclusive
 from monai_mriprep.run.manifest import Manifest
 from monai_mriprep.run.plan import RunPlan
-from monai_mriprep.run.table import write_table
 
 __all__ = ["RunSummary", "Session", "open_session"]
 

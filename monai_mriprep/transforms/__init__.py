@@ -4,6 +4,7 @@ As in MONAI, a name with ``d`` works on dictionaries (``D`` and ``Dict`` are oth
 array or tensor.
 """
 
+from monai_mriprep.transforms.files import LoadNpz, LoadNpzd, LoadVolume, LoadVolumed, SaveNpzd, StemPaird
 from monai_mriprep.transforms.normalized import ResampleNormalize, ResampleNormalized
 from monai_mriprep.transforms.spatial import AnisotropyAwareSpacing, AnisotropyAwareSpacingd, MatchGeometryd
 from monai_mriprep.transforms.values import (
@@ -14,7 +15,6 @@ from monai_mriprep.transforms.values import (
     NormalizeNonZero,
     NormalizeNonZerod,
 )
-from monai_mriprep.transforms.volumes import LoadNpz, LoadNpzd, LoadVolume, LoadVolumed, SaveNpzd, StemPaird
 
 AnisotropyAwareSpacingD = AnisotropyAwareSpacingDict = AnisotropyAwareSpacingd
 CastLabelD = CastLabelDict = CastLabeld

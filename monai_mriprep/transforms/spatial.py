@@ -15,7 +15,7 @@ from monai.transforms.inverse import InvertibleTransform
 from monai.transforms.transform import MapTransform
 from monai.utils.enums import TraceKeys, TransformBackends
 
-from monai_mriprep.dataset.preflight import check_grids
+from monai_mriprep.dataset.checks import check_grids
 from monai_mriprep.dataset.statistics import AxisOrder, SpacingStatistics
 from monai_mriprep.dataset.target_rules import derive_target
 from monai_mriprep.errors import GeometryError, MriprepWarning, ResamplingError

@@ -11,8 +11,8 @@ from monai.data.meta_tensor import MetaTensor
 from monai.transforms.lazy.functional import apply_pending
 from monai.utils.type_conversion import convert_to_tensor
 
-from monai_mriprep.dataset.voxels import beyond_float32
 from monai_mriprep.errors import ResamplingError, VoxelError
+from monai_mriprep.formats.voxels import beyond_float32
 from monai_mriprep.types import IMAGE_MAX
 from monai_mriprep.volume.geometry import Grid
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from monai_mriprep.errors import ResamplingError
-from monai_mriprep.volume.memory import empty_float32
+from monai_mriprep.volume.buffers import empty_float32
 
 __all__ = ["Moments", "foreground_moments", "standardize"]
 

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from monai_mriprep.errors import ResamplingError
 from monai_mriprep.types import TIE_TOLERANCE, Boundary, Shape
+from monai_mriprep.volume.buffers import as_float32, cache_share, empty_float32
 from monai_mriprep.volume.geometry import Grid
-from monai_mriprep.volume.memory import as_float32, cache_share, empty_float32
 from monai_mriprep.volume.spline import AxisPlan, Block, banded_blocks, nearest_indices
 
 __all__ = ["ResamplingPlan", "apply_plan", "plan_resampling", "resample_label_onto"]

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from monai_mriprep.dataset.write import write_metaimage
 from monai_mriprep.demo import phantoms
 from monai_mriprep.demo.phantoms import (
     DEMO_CASES,
@@ -25,6 +24,7 @@ from monai_mriprep.demo.phantoms import (
     make_phantom,
 )
 from monai_mriprep.errors import VolumeError
+from monai_mriprep.formats.write import write_metaimage
 from monai_mriprep.volume.geometry import LPS_TO_RAS, Grid, reverse_axes
 
 OBLIQUE = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0]

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monai_mriprep.dataset.headers import read_header
-from monai_mriprep.dataset.write import write_metaimage
+from monai_mriprep.dataset.voxel_summary import count_values, label_contents
 from monai_mriprep.errors import MriprepError
+from monai_mriprep.formats.read import read_header
+from monai_mriprep.formats.write import write_metaimage
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.report.text import check_json, check_text
 from monai_mriprep.run.check import check_dataset
-from monai_mriprep.run.contents import count_values, label_contents
 from monai_mriprep.run.plan import plan_run
 
 SHAPE, SPACING = (4, 8, 9), (3.0, 1.0, 1.0)

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monai_mriprep.dataset.npz import NpzVolume, WrittenFile, stage_npz
 from monai_mriprep.errors import OutputError
+from monai_mriprep.formats.npz import NpzVolume, WrittenFile, stage_npz
 from monai_mriprep.run.cases import Result
 from monai_mriprep.run.commit import commit_files, forget, recover
 from monai_mriprep.run.manifest import Manifest

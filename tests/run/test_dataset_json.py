@@ -10,9 +10,9 @@ import pytest
 from monai.data.decathlon_datalist import load_decathlon_datalist
 
 from monai_mriprep import LoadNpzd, load_recipe, preprocess
-from monai_mriprep.dataset.write import write_metaimage
 from monai_mriprep.errors import RecordError
-from monai_mriprep.run.datalist import listed_cases
+from monai_mriprep.formats.write import write_metaimage
+from monai_mriprep.run.dataset_json import listed_cases
 from tests.runs import write_case, write_cases
 
 RECIPE = load_recipe(None, ["target_spacing=[3, 1, 1]"])

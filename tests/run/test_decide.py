@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import SimpleITK
 
-from monai_mriprep.dataset import placing
-from monai_mriprep.dataset.npz import stage_npz
 from monai_mriprep.errors import DatasetError, DiskFullError
+from monai_mriprep.formats import staging
+from monai_mriprep.formats.npz import stage_npz
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run import process
 from monai_mriprep.run.cases import Case
@@ -23,7 +23,7 @@ from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.preprocess import execute, preprocess
 from monai_mriprep.run.process import process_case
 from monai_mriprep.run.session import open_session
-from monai_mriprep.transforms.volumes import npz_volume
+from monai_mriprep.transforms.files import npz_volume
 from tests.runs import OUTPUT_FOLDERS, case_of, errors_of, events_of, job_of, outputs, write_case, write_cases
 
 
@@ -133,7 +133,7 @@ def test_a_case_that_fails_while_it_is_written_leaves_nothing_behind(tmp_path, m
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return stage_npz(final, partial, volume)
 
-    monkeypatch.setattr(placing, "stage_npz", stage)
+    monkeypatch.setattr(staging, "stage_npz", stage)
     assert process_case(job, case).stops_run
     assert list(job.partial.iterdir()) == []
 

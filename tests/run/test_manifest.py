@@ -9,12 +9,12 @@ import pytest
 
 from monai_mriprep.errors import DiskFullError
 from monai_mriprep.run import estimates
+from monai_mriprep.run.case_table import COLUMNS, write_table
 from monai_mriprep.run.cases import Case, Result
 from monai_mriprep.run.estimates import check_space, free_bytes, run_seconds
 from monai_mriprep.run.manifest import Manifest
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.session import open_session
-from monai_mriprep.run.table import COLUMNS, write_table
 
 GRID = {"shape": [4, 8, 9], "spacing": [3.0000000001, 1.0, 0.5]}
 DONE = {

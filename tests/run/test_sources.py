@@ -10,13 +10,13 @@ import pytest
 import SimpleITK
 
 from monai_mriprep import open_dataset, preprocess, restore
-from monai_mriprep.dataset.headers import read_header
-from monai_mriprep.dataset.unread import unread_files
-from monai_mriprep.dataset.volumes import DatasetFolders, list_volumes
+from monai_mriprep.dataset.folders import DatasetFolders, list_volumes
+from monai_mriprep.dataset.unread_files import unread_files
 from monai_mriprep.errors import MriprepWarning
+from monai_mriprep.formats.read import read_header
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.check import check_dataset
-from tests.dataset.dicom_series import ROTATION, SPACING, write_series
+from tests.formats.dicom_series import ROTATION, SPACING, write_series
 
 SHAPE = (5, 6, 7)
 RECIPE = Recipe(target_spacing=(2.0, 1.0, 1.0))

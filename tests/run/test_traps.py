@@ -9,8 +9,8 @@ import pytest
 import SimpleITK
 
 from monai_mriprep import Recipe, preprocess
-from monai_mriprep.dataset.npz import read_npz
 from monai_mriprep.errors import MriprepWarning, StatisticsError
+from monai_mriprep.formats.npz import read_npz
 from monai_mriprep.run.check import check_dataset
 from tests.oracles import itk_image, reference, relative_error
 

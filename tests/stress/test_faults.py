@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from monai_mriprep.run.verify import verify_output
+from monai_mriprep.verify.audit import verify_output
 from tests.runs import errors_of, events_of, outputs, write_case, write_cases
 from tests.stress.conftest import PROJECT, until
 

@@ -19,10 +19,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from isal import isal_zlib
 
-from monai_mriprep.dataset.npz import NpzVolume, read_npz, stage_npz
 from monai_mriprep.dataset.statistics import SpacingStatistics
 from monai_mriprep.dataset.target_rules import derive_target
 from monai_mriprep.errors import MriprepError, NpzError, RecipeError, StatisticsError
+from monai_mriprep.formats.npz import NpzVolume, read_npz, stage_npz
 from monai_mriprep.recipe import Recipe, load_recipe
 from monai_mriprep.run.memory import fits
 from monai_mriprep.run.plan import plan_run

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from monai_mriprep.run.verify import verify_output
+from monai_mriprep.verify.audit import verify_output
 from tests.runs import OUTPUT_FOLDERS, events_of, outputs, write_cases
 from tests.stress.conftest import Nursery, Run
 

@@ -1,0 +1,128 @@
+"""Do image and label lie on one grid, and is it one of a scanner? Answered from headers, before a voxel is read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from monai_mriprep.errors import GeometryError
+from monai_mriprep.formats.header import Header
+from monai_mriprep.types import (
+    DIRECTION_TOLERANCE,
+    ORIGIN_TOLERANCE,
+    SCANNER_SPACING_MM,
+    SPACING_TOLERANCE,
+    GeometryPolicy,
+)
+from monai_mriprep.volume.geometry import Grid, same_grid_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["check_grids", "check_pair", "doubtful_spacing", "doubtful_spacings"]
+
+EXTENT_TOLERANCE_VOXELS = 0.05
+"""Two grids whose corners differ less fill the same box."""
+
+
+def check_pair(image: Header, label: Header, policy: GeometryPolicy = "strict") -> None:
+    """Refuse a label that does not lie on its image's grid.
+
+    Parameters
+    ----------
+    image, label
+        Headers of the two files.
+    policy
+        ``strict``; or ``resample_label``, which puts the label on the image's grid later, whatever it is now.
+
+    Raises
+    ------
+    GeometryError
+        With both geometries, the tolerance that was exceeded, and what can be done.
+    """
+    if policy == "strict":
+        check_grids(image.path, image.grid, label.path, label.grid)
+
+
+def check_grids(image: Path | str, image_grid: Grid, label: Path | str, label_grid: Grid) -> None:
+    """Refuse two volumes that do not lie on one grid, within the tolerances of `monai_mriprep.types`.
+
+    Parameters
+    ----------
+    image, label
+        What to call the two in the message.
+    image_grid, label_grid
+        Where they lie.
+
+    Raises
+    ------
+    GeometryError
+        With both geometries, the tolerance that was exceeded, and what can be done.
+    """
+    problem = same_grid_problem(image_grid, label_grid)
+    if problem is not None:
+        msg = (
+            f"image and label differ in {problem} ({_allowed(problem, image_grid)})\n"
+            f"  image {image}: {image_grid}\n  label {label}: {label_grid}\n  {_advice(image_grid, label_grid)}"
+        )
+        raise GeometryError(msg)
+
+
+def doubtful_spacing(header: Header) -> str | None:
+    """Say so where a spacing is finer than any MR scanner makes; None where it is not."""
+    if min(header.grid.spacing) >= SCANNER_SPACING_MM:
+        return None
+    shown = ", ".join(f"{value:.4g}" for value in header.grid.spacing)
+    return (
+        f"{header.path}: its spacing ({shown}) mm (z y x) is under {SCANNER_SPACING_MM:g} mm, finer than any MR "
+        "scanner makes; its header is probably in metres: multiply its spacing and origin by 1000"
+    )
+
+
+def doubtful_spacings(headers: Iterable[Header | None]) -> tuple[str, ...]:
+    """One warning for all images of a dataset that `doubtful_spacing` is about, with the first of them; or none."""
+    known = [header for header in headers if header is not None]
+    doubts = [doubt for header in known if (doubt := doubtful_spacing(header)) is not None]
+    return (f"{len(doubts)} of {len(known)} images have a doubtful spacing: {doubts[0]}",) if doubts else ()
+
+
+def _allowed(problem: str, grid: Grid) -> str:
+    """Give the rule that was broken, and the number that it came to on this grid."""
+    spacings = ", ".join(f"{SPACING_TOLERANCE.at(s):.3g}" for s in grid.spacing)
+    origin = f"{ORIGIN_TOLERANCE.at(min(grid.spacing)):.3g}"
+    return {
+        "size": "sizes must be equal",
+        "spacing": f"tolerance {SPACING_TOLERANCE} the voxel's edge, the smaller; here ({spacings}) mm, z y x",
+        "direction": f"tolerance {DIRECTION_TOLERANCE:g} of the direction cosines",
+        "origin": f"tolerance {ORIGIN_TOLERANCE} the smallest edge, the smaller; here {origin} mm",
+    }[problem]
+
+
+def _advice(image: Grid, label: Grid) -> str:
+    remedy = "`geometry: resample_label` puts the label on the image's grid"
+    order, signs, same_box = _relation(image, label)
+    if not same_box:
+        return f"check that the label belongs to this image; if it does, {remedy}"
+    if order != (0, 1, 2):
+        return f"both fill the same box, but the label's axes are in another order; {remedy}"
+    reversed_axes = " and ".join(name for name, sign in zip("zyx", signs, strict=True) if sign < 0)
+    if reversed_axes:
+        return f"both fill the same box, but the label's {reversed_axes} runs the other way; {remedy}"
+    return f"both fill the same box; {remedy}"
+
+
+def _relation(image: Grid, label: Grid) -> tuple[tuple[int, ...], list[float], bool]:
+    """For each axis of the label: the image's axis along it, its sign; and whether both fill the same box."""
+    to_image: NDArray[Any] = np.linalg.solve(image.affine, label.affine)
+    cosines = image.direction.T @ label.direction
+    order = np.abs(cosines).argmax(axis=0)
+    signs = np.sign(cosines[order, np.arange(3)])
+    edges = np.array([[-0.5, n - 0.5] for n in label.shape])
+    corners = np.array(np.meshgrid(*edges)).reshape(3, -1)
+    inside = to_image[:3, :3] @ corners + to_image[:3, 3:]
+    box = np.array([inside.min(axis=1) + 0.5, inside.max(axis=1) + 0.5 - image.shape])
+    return tuple(order.tolist()), signs.tolist(), bool(np.abs(box).max() < EXTENT_TOLERANCE_VOXELS)

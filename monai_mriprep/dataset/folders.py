@@ -1,0 +1,137 @@
+"""The folders of a dataset, and which of their entries are volumes."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from monai_mriprep.errors import DatasetError
+from monai_mriprep.formats.names import holds_dicom, natural_key, stem, suffix_of
+
+__all__ = [
+    "IMAGE_FOLDERS",
+    "LABEL_FOLDERS",
+    "DatasetFolders",
+    "find_folders",
+    "list_others",
+    "list_volumes",
+]
+
+IMAGE_FOLDERS = ("ImagesTr", "imagesTr")
+LABEL_FOLDERS = ("LabelsTr", "labelsTr")
+
+
+@dataclass(frozen=True)
+class DatasetFolders:
+    """The two folders of a dataset."""
+
+    images: Path
+    labels: Path
+
+
+def list_volumes(folder: str | Path) -> tuple[Path, ...]:
+    """List the volumes of one folder, in natural order: files, and folders that hold DICOM slices.
+
+    Hidden entries are ignored, and so are directories named like volumes. A link is a volume whatever it points at:
+    reading its header says what is wrong with it, so one broken link does not stop the other cases.
+
+    Raises
+    ------
+    DatasetError
+        If the folder cannot be listed, or two of its files have one stem, or stems that differ only in case or in
+        unicode form (macOS and Windows would make one file of their outputs).
+    """
+    folder = Path(folder)
+    paths = sorted(map(Path, filter(_is_volume, _entries(folder))), key=lambda path: natural_key(path.name))
+    _refuse_shared_stems(folder, paths)
+    return tuple(paths)
+
+
+def list_others(folder: str | Path) -> tuple[Path, ...]:
+    """List what is no volume, in natural order; hidden entries are ignored.
+
+    Raises
+    ------
+    DatasetError
+        If the folder cannot be listed.
+    """
+    others = (Path(entry) for entry in _entries(Path(folder)) if not _is_volume(entry))
+    return tuple(sorted(others, key=lambda path: natural_key(path.name)))
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """Everything that is not hidden; what an entry is, the listing mostly says itself, without a look at it."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError as error:
+        msg = f"cannot list the folder {folder}: {error.strerror or error}"
+        raise DatasetError(msg) from error
+
+
+def _is_volume(entry: os.DirEntry[str]) -> bool:
+    is_folder = Path(entry).is_dir() if entry.is_symlink() else entry.is_dir()
+    if suffix_of(entry.name) is not None:
+        return not is_folder
+    return is_folder and holds_dicom(Path(entry))
+
+
+def find_folders(dataset_root: str | Path) -> DatasetFolders:
+    """``ImagesTr`` and ``LabelsTr`` of a dataset, or nnU-Net's ``imagesTr`` and ``labelsTr``.
+
+    Raises
+    ------
+    DatasetError
+        If the dataset or one of the two is not a folder, or both spellings exist.
+    """
+    root = Path(dataset_root)
+    if not _is_folder(root):
+        msg = f"{root} is not a folder; a dataset holds {IMAGE_FOLDERS[0]} and {LABEL_FOLDERS[0]}"
+        raise DatasetError(msg)
+    return DatasetFolders(_one_folder(root, IMAGE_FOLDERS), _one_folder(root, LABEL_FOLDERS))
+
+
+def _refuse_shared_stems(folder: Path, paths: list[Path]) -> None:
+    """Refuse files with one stem, also where only macOS and Windows take the stems for one."""
+    groups = defaultdict(list)
+    for path in paths:
+        groups[unicodedata.normalize("NFC", stem(path)).casefold()].append(path.name)
+    shared = [_told_apart(names) for names in groups.values() if len(names) > 1]
+    if shared:
+        msg = (
+            f"{folder}: {'; '.join(shared)} have the same stem, so it is unclear which one is meant; keep one of them, "
+            "or rename them (macOS and Windows take stems for one that differ only in case or unicode form)"
+        )
+        raise DatasetError(msg)
+
+
+def _told_apart(names: list[str]) -> str:
+    """Show names so that a difference can be seen: letters as codes where some are composed and some are not."""
+    composed = all(unicodedata.is_normalized("NFC", name) for name in names)
+    return " and ".join(map(repr if composed else ascii, names))
+
+
+def _is_folder(path: Path) -> bool:
+    """Follow links; a loop of links is an error of its own."""
+    try:
+        path.resolve(strict=True)
+    except FileNotFoundError:
+        return False
+    except (OSError, RuntimeError) as error:  # a loop: RuntimeError before Python 3.13
+        msg = f"{path} cannot be followed: {error}; is it a symbolic link to itself?"
+        raise DatasetError(msg) from error
+    return path.is_dir()
+
+
+def _one_folder(root: Path, names: tuple[str, ...]) -> Path:
+    found = [root / name for name in names if _is_folder(root / name)]
+    if len(found) > 1 and not found[0].samefile(found[1]):  # the same one where the file system ignores case
+        msg = f"{root} holds both {names[0]} and {names[1]}; keep one of them"
+        raise DatasetError(msg)
+    if not found:
+        msg = f"{root} has no folder {' or '.join(names)}; a dataset holds {IMAGE_FOLDERS[0]} and {LABEL_FOLDERS[0]}"
+        raise DatasetError(msg)
+    return found[0]

@@ -1,0 +1,162 @@
+"""What the voxels of a pair hold, without torch: so that a dataset can be judged before it is preprocessed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from monai_mriprep.formats.read import Header
+from monai_mriprep.formats.voxels import beyond_float32, read_voxels
+from monai_mriprep.types import IMAGE_MAX, LABEL_INTEGRALITY_TOLERANCE, LABEL_MAX, Shape
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["MANY_VALUES", "ImageContents", "LabelContents", "count_values", "image_contents", "label_contents"]
+
+MANY_VALUES = 255
+"""More different values than this look like intensities, not classes."""
+
+
+@dataclass(frozen=True)
+class ImageContents:
+    """Intensities of an image.
+
+    Parameters
+    ----------
+    minimum, maximum
+        Of all voxels.
+    foreground
+        Voxels that are not zero.
+    is_constant
+        Whether all of these have one value.
+    sha256
+        Of the voxels in native byte order: equal for equal scans, however they were compressed.
+    """
+
+    minimum: float
+    maximum: float
+    foreground: int
+    is_constant: bool
+    sha256: str
+
+    def problems(self) -> Iterator[str]:
+        """What would make the case fail."""
+        largest = max(self.minimum, self.maximum, key=abs)
+        if abs(largest) > IMAGE_MAX:
+            yield f"the image {beyond_float32(largest)}"
+
+    def warnings(self) -> Iterator[str]:
+        """What needs review."""
+        if not self.foreground:
+            yield "the image is 0 everywhere: it has no foreground, and is left as it is"
+        elif self.is_constant:
+            yield f"all {self.foreground} non-zero voxels of the image have one value: only their mean is subtracted"
+
+
+@dataclass(frozen=True)
+class LabelContents:
+    """Values of a label.
+
+    Parameters
+    ----------
+    minimum, maximum
+        Of all voxels.
+    fractional
+        Voxels that are not within `monai_mriprep.types.LABEL_INTEGRALITY_TOLERANCE` of an integer.
+    negative
+        Voxels below 0.
+    histogram
+        Voxels of each value, rounded; empty where the range is too wide for classes.
+    box
+        First and last index, z y x, of the voxels above 0; None where there are none.
+    """
+
+    minimum: float
+    maximum: float
+    fractional: int
+    negative: int
+    histogram: dict[int, int]
+    box: tuple[Shape, Shape] | None
+
+    def problems(self) -> Iterator[str]:
+        """What would make the case fail."""
+        if self.fractional:
+            yield f"{self.fractional} voxels of the label are no integers; a label must hold class numbers"
+        if self.maximum > LABEL_MAX:
+            yield (
+                f"the label's largest value is {self.maximum:g}, over {LABEL_MAX}; "
+                "renumber the labels, or check that this is one"
+            )
+
+    def warnings(self) -> Iterator[str]:
+        """What needs review."""
+        if self.negative:
+            yield f"{self.negative} voxels of the label are negative (down to {self.minimum:g}); they become 0"
+        if len(self.histogram) > MANY_VALUES:
+            yield f"the label has {len(self.histogram)} different values; that looks like intensities, not like classes"
+        if self.maximum <= 0:
+            yield "the label holds no class, only background"
+
+
+def image_contents(header: Header) -> ImageContents:
+    """Read an image.
+
+    Raises
+    ------
+    VoxelError
+        If it cannot be decoded, or holds values that are not finite.
+    """
+    voxels = read_voxels(header)
+    foreground = voxels[voxels != 0]
+    is_constant = foreground.size > 0 and foreground.min() == foreground.max()
+    digest = hashlib.sha256(voxels.data)
+    return ImageContents(
+        float(voxels.min()), float(voxels.max()), foreground.size, bool(is_constant), digest.hexdigest()
+    )
+
+
+def label_contents(header: Header) -> LabelContents:
+    """Read a label.
+
+    Raises
+    ------
+    VoxelError
+        If it cannot be decoded, or holds values that are not finite.
+    """
+    voxels = read_voxels(header)
+    low, high = float(voxels.min()), float(voxels.max())
+    fractional = sum(map(_fractional, voxels)) if voxels.dtype.kind == "f" else 0
+    negative = int(np.count_nonzero(voxels < -0.5))  # noise around 0 is 0
+    has_classes = max(high, -low) <= 2 * LABEL_MAX
+    return LabelContents(
+        low, high, fractional, negative, count_values(voxels) if has_classes else {}, _box(voxels > 0.5)
+    )
+
+
+def _box(mask: NDArray[np.bool_]) -> tuple[Shape, Shape] | None:
+    hits = [np.flatnonzero(mask.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
+    if not hits[0].size:
+        return None
+    first, last = ([int(hit[end]) for hit in hits] for end in (0, -1))
+    return (first[0], first[1], first[2]), (last[0], last[1], last[2])
+
+
+def _fractional(plane: NDArray[Any]) -> int:
+    return int(np.count_nonzero(np.abs(plane - np.rint(plane)) > LABEL_INTEGRALITY_TOLERANCE))
+
+
+def count_values(voxels: NDArray[Any]) -> dict[int, int]:
+    """Voxels of each value, rounded, of an array (z, y, x).
+
+    A slice at a time, because counting takes copies of 8 bytes a voxel; and 8 bytes for each value of the range.
+    """
+    low, high = round(float(voxels.min())), round(float(voxels.max()))
+    counts = np.zeros(high - low + 1, np.int64)
+    for plane in voxels:
+        counts += np.bincount(np.rint(plane).astype(np.int64).ravel() - low, minlength=len(counts))
+    return {int(i) + low: int(counts[i]) for i in np.flatnonzero(counts)}

@@ -1,0 +1,1 @@
+"""What other programs read: splits of a preprocessed dataset."""

@@ -1,0 +1,146 @@
+"""Folds for cross-validation, by patient: two scans of one person never lie on both sides."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from monai_mriprep.errors import DatasetError, RecipeError
+from monai_mriprep.formats.names import natural_key
+from monai_mriprep.run.dataset_json import listed_cases, write_json
+
+__all__ = ["SPLITS_NAME", "Fold", "patient_of", "split_by_patient", "write_splits"]
+
+SPLITS_NAME = "splits_final.json"
+
+NUMERIC_TOKEN = r"(?<![0-9A-Za-z])[0-9]+(?![0-9A-Za-z])"
+"""Digits that no letter touches: the 10000 of ``10000_0001_t2w``, not the 2 of ``t2w``."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Case names on both sides of one fold, in natural order."""
+
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+
+
+def patient_of(case: str, patient: str | None = None) -> str:
+    """Whose scan a case is.
+
+    Parameters
+    ----------
+    case
+        Its name.
+    patient
+        A regular expression, searched for in the name: its first group, or the whole match where it has none. By
+        default the first numeric token.
+
+    Raises
+    ------
+    RecipeError
+        If the expression is not valid.
+    DatasetError
+        If it does not match.
+
+    Examples
+    --------
+    >>> patient_of("10000_0001_t2w"), patient_of("P7_visit2", "P[0-9]+")
+    ('10000', 'P7')
+    """
+    try:
+        match = re.search(patient or NUMERIC_TOKEN, case)
+    except re.error as error:
+        msg = f"patient {patient!r} is not a regular expression: {error}"
+        raise RecipeError(msg) from error
+    found = match and (match[1] if match.re.groups else match[0])
+    if not found:
+        what = f"a match of {patient!r}" if patient else "a numeric token"
+        msg = f"{case}: the name holds no patient ({what} is looked for); give --patient a regular expression that fits"
+        raise DatasetError(msg)
+    return found
+
+
+def split_by_patient(
+    cases: Iterable[str], folds: int = 5, patient: str | None = None, seed: int = 0
+) -> tuple[Fold, ...]:
+    """Deal patients to folds, so that each fold validates on about as many cases.
+
+    The patients are put in an order that the seed decides (by SHA-256, so it is the same on every machine and in every
+    version), those with most cases first, and each goes to the fold that has the fewest cases.
+
+    Parameters
+    ----------
+    cases
+        Their names, in any order.
+    folds
+        At least 2.
+    patient
+        As in `patient_of`.
+    seed
+        Another one gives another split.
+
+    Raises
+    ------
+    DatasetError
+        If there are fewer patients than folds, or a name holds no patient.
+    RecipeError
+        If `folds` is under 2, or `patient` is not a regular expression.
+
+    Examples
+    --------
+    >>> for fold in split_by_patient(["1_a", "1_b", "2_a", "3_a"], folds=2):
+    ...     print(fold.val)
+    ('1_a', '1_b')
+    ('2_a', '3_a')
+    """
+    scans: dict[str, list[str]] = defaultdict(list)
+    for case in sorted(set(cases), key=natural_key):
+        scans[patient_of(case, patient)].append(case)
+    if folds < 2:
+        msg = f"{folds} folds; at least 2 are needed"
+        raise RecipeError(msg)
+    if len(scans) < folds:
+        shown = ", ".join(list(scans)[:5]) or "none"
+        msg = f"{len(scans)} patients ({shown}) cannot be split into {folds} folds; ask for fewer, or check --patient"
+        raise DatasetError(msg)
+    parts: list[list[str]] = [[] for _ in range(folds)]
+    for name in sorted(scans, key=lambda name: (-len(scans[name]), _shuffled(name, seed))):
+        min(parts, key=len).extend(scans[name])
+    return tuple(_fold(part, parts) for part in parts)
+
+
+def _shuffled(name: str, seed: int) -> str:
+    return hashlib.sha256(f"{seed}:{name}".encode(errors="surrogateescape")).hexdigest()  # a name need not be text
+
+
+def _fold(val: list[str], parts: list[list[str]]) -> Fold:
+    train = [case for part in parts if part is not val for case in part]
+    return Fold(tuple(sorted(train, key=natural_key)), tuple(sorted(val, key=natural_key)))
+
+
+def write_splits(
+    output_root: str | Path, folds: int = 5, patient: str | None = None, seed: int = 0
+) -> tuple[Fold, ...]:
+    """Split the cases of an output folder, and write ``splits_final.json`` there, in the form of nnU-Net's.
+
+    Parameters
+    ----------
+    output_root
+        Holds ``dataset.json``, which lists the cases.
+    folds, patient, seed
+        As in `split_by_patient`.
+
+    Raises
+    ------
+    MriprepError
+        If there is no list of cases, or they cannot be split.
+    """
+    root = Path(output_root)
+    split = split_by_patient(listed_cases(root), folds, patient, seed)
+    write_json(root / SPLITS_NAME, [asdict(fold) for fold in split])
+    return split

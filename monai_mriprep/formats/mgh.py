@@ -1,0 +1,73 @@
+"""FreeSurfer's volumes (``.mgz``, ``.mgh``), header and voxels by nibabel."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from monai_mriprep.errors import HeaderError, VoxelError
+from monai_mriprep.formats.deflate import DeflateError, first_bytes
+from monai_mriprep.formats.header import Body, Header, LibraryBody, build_header, three_sizes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["read", "read_voxels"]
+
+HEADER_BYTES = 90
+"""What of the header is used."""
+GEOMETRY_FLAG = 28
+"""Where it says whether its geometry is meant (``goodRASFlag``); else FreeSurfer's defaults would be a guess."""
+
+
+def read(path: Path, file_size: int) -> Header:
+    """Read the header of a regular file of `file_size` bytes.
+
+    Raises
+    ------
+    HeaderError
+        As `monai_mriprep.formats.read.read_header`.
+    """
+    from nibabel.freesurfer.mghformat import MGHHeader
+    from nibabel.wrapstruct import WrapStructError
+
+    compressed = path.name.lower().endswith(".mgz")
+    with path.open("rb") as file:
+        block = file.read(1 << 16)
+    try:
+        block = first_bytes(block, HEADER_BYTES) if compressed else block
+        fields: Any = MGHHeader(block[:HEADER_BYTES], check=False)
+        dtype = np.dtype(fields.get_data_dtype())
+    except (DeflateError, WrapStructError, KeyError) as error:
+        raise HeaderError(path, f"no FreeSurfer volume, or a damaged one: {error!r}") from error
+    if fields["version"] != 1 or not np.frombuffer(block, ">i2", 1, GEOMETRY_FLAG)[0]:
+        raise HeaderError(path, "it is not of version 1 of FreeSurfer's format, or it does not state where it lies")
+    sizes = three_sizes(path, [int(size) for size in fields["dims"]])
+    with np.errstate(all="ignore"):
+        affine = np.array(fields.get_affine(), dtype=np.float64)
+    streams = [Body(path, 0, file_size, "gzip")] if compressed else []
+    return build_header(path, sizes, affine, dtype, LibraryBody.of_files("nibabel", [path], streams=streams))
+
+
+def read_voxels(header: Header) -> NDArray[Any]:
+    """Let nibabel decode the voxels (z, y, x).
+
+    Raises
+    ------
+    VoxelError
+        If it cannot.
+    """
+    from nibabel.freesurfer.mghformat import MGHImage
+
+    opened = gzip.open if header.path.name.lower().endswith(".mgz") else open
+    try:
+        with opened(header.path, "rb") as stream:
+            stored: Any = np.asarray(MGHImage.from_stream(stream).dataobj)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise VoxelError(header.path, f"nibabel cannot read the voxels: {error}") from error
+    values: NDArray[Any] = np.array(stored.reshape(header.grid.shape[::-1]).T, header.value_dtype, order="C")
+    return values

@@ -1,0 +1,50 @@
+"""What the files of volumes are called, and how a folder of DICOM slices is told.
+
+Words: a *stem* is a file name without its volume suffix. Names are compared as they are written; only the
+suffix ignores case.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+__all__ = ["SUFFIXES", "holds_dicom", "natural_key", "stem", "suffix_of"]
+
+SUFFIXES = (".nii.gz", ".mha", ".mhd", ".nii", ".nrrd", ".nhdr", ".hdr", ".mgz", ".mgh")
+"""The formats that are read; the longest suffix first."""
+
+
+def stem(path: str | Path) -> str:
+    """File name without its volume suffix; the whole name if it has none.
+
+    >>> stem("ImagesTr/10000_0001_0000.nii.gz")
+    '10000_0001_0000'
+    """
+    name = Path(path).name
+    suffix = suffix_of(name)
+    return name.removesuffix(name[len(name) - len(suffix) :]) if suffix else name
+
+
+def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
+    """Key that sorts numbers inside names by value: ``case_2`` before ``case_10``."""
+    parts = re.split(r"([0-9]+)", name)
+    return tuple(int(part) if odd % 2 else part for odd, part in enumerate(parts)), name
+
+
+def suffix_of(name: str) -> str | None:
+    """The volume suffix that a file name ends in, in lower case; None if it has none."""
+    return next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), None)
+
+
+def holds_dicom(folder: Path) -> bool:
+    """Whether one of the folder's files is DICOM's: 128 bytes of anything, then a magic (PS3.10, section 7.1)."""
+    try:
+        return any(_is_dicom(path) for path in folder.iterdir() if not path.name.startswith(".") and path.is_file())
+    except OSError:
+        return False
+
+
+def _is_dicom(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"

@@ -1,0 +1,321 @@
+"""The output format: ``arr_0`` and ``spacing`` in a zip archive that any ``np.load`` reads.
+
+The affine travels as JSON in the archive's comment, which every reader ignores. Timestamps are fixed, so equal
+input gives equal bytes. Entries are deflated by ISA-L, an order of magnitude faster than zlib.
+
+Reference: the ZIP file format specification (APPNOTE), and numpy's NEP 1 for the entries.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import struct
+import tokenize
+import uuid
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from isal import isal_zlib
+
+from monai_mriprep.errors import NpzError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+
+__all__ = [
+    "OUTPUT_FOLDERS",
+    "PARTIAL",
+    "NpzVolume",
+    "WrittenFile",
+    "read_npz",
+    "stage_npz",
+    "stored_crc",
+]
+
+OUTPUT_FOLDERS = {"image": "imagesTr", "label": "labelsTr"}
+"""Where the files of an output folder lie; nothing else ever appears there."""
+PARTIAL = ".partial"
+"""Folder of temporary files beside them, on the same file system."""
+
+LEVEL = 1
+"""ISA-L's level: 0 is larger, 2 and 3 are slower and hardly smaller on float32 (measured)."""
+CHUNK = 1 << 18
+"""Bytes that go through the compressor and the checksum while they are in cache."""
+LARGE = 0xFFFF_0000
+"""Entries from here on need the ZIP64 fields."""
+DOS_DATE = (1 << 5) | 1
+"""1980-01-01, the earliest date a zip archive can hold."""
+
+
+@dataclass(frozen=True)
+class NpzVolume:
+    """What an output file holds.
+
+    Parameters
+    ----------
+    array
+        ``(C, D, H, W)``; float32, int8 or int16.
+    spacing
+        The target spacing, z y x, mm, shape (3,), float64.
+    affine
+        4 x 4, voxel index z y x to RAS+ mm; None in a file that does not carry it.
+    """
+
+    array: NDArray[Any]
+    spacing: NDArray[np.float64]
+    affine: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """A complete temporary file and where it belongs."""
+
+    temporary: Path
+    final: Path
+    size: int
+    sha256: str
+
+    def sync(self) -> None:
+        """Wait until its content outlasts a power cut."""
+        with self.temporary.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def stage_npz(final: Path, partial: Path, volume: NpzVolume) -> WrittenFile:
+    """Write a file under a temporary name in `partial`, on the same file system.
+
+    The disk is set to work at once; `WrittenFile.sync` waits for it, best after something else has been done.
+
+    Parameters
+    ----------
+    final
+        Where `monai_mriprep.formats.staging.place_files` will put it.
+    partial
+        Folder of temporary files; made if it is missing.
+    volume
+        What to write.
+    """
+    partial.mkdir(parents=True, exist_ok=True)
+    temporary = partial / f"{os.getpid()}-{uuid.uuid4().hex}.npz"
+    parts = list(_archive(volume))
+    try:
+        with temporary.open("wb") as file:  # buffered: an unbuffered write on a full disk may end early in silence
+            file.writelines(parts)
+            file.flush()
+            if hasattr(os, "posix_fadvise"):
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return WrittenFile(temporary, final, sum(map(len, parts)), digest.hexdigest())
+
+
+def _archive(volume: NpzVolume) -> Iterator[bytes]:
+    """The bytes of the archive, in order."""
+    arrays = {"arr_0.npy": volume.array, "spacing.npy": np.asarray(volume.spacing, dtype=np.float64)}
+    directory, offset = b"", 0
+    for name, array in arrays.items():
+        entry = _Entry.deflate(name, array)
+        directory += entry.directory_header(offset)
+        for part in (entry.local_header(), *entry.parts):
+            offset += len(part)
+            yield part
+    comment = b"" if volume.affine is None else json.dumps({"affine": volume.affine.tolist()}).encode()
+    yield directory + _end_of_directory(len(arrays), offset, len(directory)) + comment_field(comment)
+
+
+def comment_field(comment: bytes) -> bytes:
+    """The archive's comment with its length before it."""
+    return struct.pack("<H", len(comment)) + comment
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One deflated file of the archive."""
+
+    name: bytes
+    crc: int
+    n_raw: int
+    parts: Sequence[bytes]
+
+    @classmethod
+    def deflate(cls, name: str, array: NDArray[Any]) -> _Entry:
+        array = np.ascontiguousarray(array)
+        header = io.BytesIO()
+        np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
+        crc, n_raw, parts = 0, 0, []
+        deflater = isal_zlib.compressobj(LEVEL, zlib.DEFLATED, -15)
+        for raw in (header.getvalue(), *_chunks(array)):
+            crc = isal_zlib.crc32(raw, crc)
+            n_raw += len(raw)
+            parts.append(deflater.compress(raw))
+        parts.append(deflater.flush())
+        return cls(name.encode(), crc, n_raw, [part for part in parts if part])
+
+    @property
+    def n_deflated(self) -> int:
+        return sum(map(len, self.parts))
+
+    def _fields(self, *, offset: int | None) -> tuple[bytes, bytes]:
+        """The fields that both headers share, and the ZIP64 extra field where it is needed."""
+        is_large = max(self.n_raw, self.n_deflated, offset or 0) >= LARGE
+        sizes = (0xFFFF_FFFF, 0xFFFF_FFFF) if is_large else (self.n_deflated, self.n_raw)
+        extra = b""
+        if is_large:
+            wide = (self.n_raw, self.n_deflated) if offset is None else (self.n_raw, self.n_deflated, offset)
+            extra = struct.pack(f"<HH{len(wide)}Q", 1, 8 * len(wide), *wide)
+        version = 45 if is_large else 20
+        fields = struct.pack("<5H3I2H", version, 0, 8, 0, DOS_DATE, self.crc, *sizes, len(self.name), len(extra))
+        return fields, extra
+
+    def local_header(self) -> bytes:
+        fields, extra = self._fields(offset=None)
+        return b"PK\x03\x04" + fields + self.name + extra
+
+    def directory_header(self, offset: int) -> bytes:
+        fields, extra = self._fields(offset=offset)
+        place = 0xFFFF_FFFF if extra else offset
+        return b"PK\x01\x02" + fields[:2] + fields + struct.pack("<3H2I", 0, 0, 0, 0, place) + self.name + extra
+
+
+def _chunks(array: NDArray[Any]) -> Iterator[memoryview]:
+    raw = array.reshape(-1).view(np.uint8).data
+    return (raw[start : start + CHUNK] for start in range(0, len(raw), CHUNK))
+
+
+def _end_of_directory(n_entries: int, offset: int, size: int) -> bytes:
+    """The end record without the comment, led by its ZIP64 form where the offset needs it."""
+    wide = b""
+    if offset >= LARGE:
+        record = struct.pack("<QHHIIQQQQ", 44, 45, 45, 0, 0, n_entries, n_entries, size, offset)
+        locator = struct.pack("<IQI", 0, offset + size, 1)
+        wide = b"PK\x06\x06" + record + b"PK\x06\x07" + locator
+    place = 0xFFFF_FFFF if wide else offset
+    return wide + b"PK\x05\x06" + struct.pack("<4H2I", 0, 0, n_entries, n_entries, size, place)
+
+
+def stored_crc(path: Path) -> int:
+    """The checksum of ``arr_0`` as the archive's directory states it; the array is not read.
+
+    Raises
+    ------
+    OSError, zipfile.BadZipFile, KeyError
+        If there is none.
+    """
+    with zipfile.ZipFile(path) as archive:
+        return archive.getinfo("arr_0.npy").CRC
+
+
+def read_npz(path: str | Path) -> NpzVolume:
+    """Read a preprocessed volume; never unpickles, and never allocates more than the array that is declared.
+
+    Parameters
+    ----------
+    path
+        An ``.npz`` file with ``arr_0`` of shape ``(C, D, H, W)`` and ``spacing``.
+
+    Raises
+    ------
+    NpzError
+        If the file is damaged, or holds something else.
+    """
+    path = Path(path)
+    try:
+        raw = path.read_bytes()
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            array = _read_entry(archive, raw, "arr_0.npy")
+            spacing = _read_entry(archive, raw, "spacing.npy")
+            _require_whole_comment(raw, archive.comment)
+            affine = _affine(archive.comment)
+    except _UNREADABLE as error:
+        reason = f"no entry {error}" if isinstance(error, KeyError) else str(error)
+        raise NpzError(path, f"not a readable preprocessed volume ({reason}); preprocess the case again") from error
+    except MemoryError as error:
+        raise NpzError(path, "its arrays, as declared, do not fit into the memory; is it a file of a run?") from error
+    if array.ndim != 4 or spacing.shape != (3,) or spacing.dtype != np.float64:
+        found = f"arr_0 {array.shape} and spacing {spacing.shape} {spacing.dtype}"
+        raise NpzError(path, f"holds {found}; expected arr_0 of shape (C, D, H, W) and three float64 spacings")
+    if not (np.isfinite(spacing).all() and spacing.min() > 0):
+        raise NpzError(path, f"its spacing is {spacing.tolist()}; three positive numbers of mm (z y x) are expected")
+    return NpzVolume(array, spacing, affine)
+
+
+_UNREADABLE: tuple[type[Exception], ...] = (
+    OSError,
+    zipfile.BadZipFile,
+    cast("type[Exception]", isal_zlib.error),
+    struct.error,
+    KeyError,
+    TypeError,
+    ValueError,
+    OverflowError,
+    RuntimeError,
+    SyntaxError,
+    tokenize.TokenError,
+)
+"""What zipfile, isal, numpy and json raise for a damaged file (NotImplementedError, RecursionError: RuntimeError)."""
+
+
+def _require_whole_comment(raw: bytes, comment: bytes) -> None:
+    """Zipfile takes a comment that is cut off for a shorter one, and the affine would be lost without a word."""
+    if not raw.endswith(comment_field(comment)):
+        msg = "the end of the archive is truncated, or something follows it"
+        raise ValueError(msg)
+
+
+def _affine(comment: bytes) -> NDArray[np.float64] | None:
+    if not comment:
+        return None
+    affine = np.array(json.loads(comment)["affine"], dtype=np.float64)
+    if affine.shape != (4, 4) or not np.isfinite(affine).all():
+        msg = "the affine in the archive's comment is not a finite 4 x 4 matrix"
+        raise ValueError(msg)
+    return affine
+
+
+def _read_entry(archive: zipfile.ZipFile, raw: bytes, name: str) -> NDArray[Any]:
+    """Inflate one entry into exactly the bytes that its numpy header declares."""
+    info = archive.getinfo(name)
+    data = memoryview(raw)[info.header_offset :]
+    n_name, n_extra = struct.unpack("<HH", data[26:30])
+    deflated = data[30 + n_name + n_extra :][: info.compress_size]
+    if info.compress_type == zipfile.ZIP_STORED:
+        return _parse_npy(bytearray(deflated), info)
+    if info.compress_type != zipfile.ZIP_DEFLATED or info.file_size > 1032 * (info.compress_size + 64):
+        msg = f"{name} claims {info.file_size} bytes from {info.compress_size}, more than deflate can hold"
+        raise ValueError(msg)
+    inflater = isal_zlib.decompressobj(-15)
+    return _parse_npy(inflater.decompress(deflated, info.file_size + 1), info)
+
+
+def _parse_npy(content: bytes | bytearray, info: zipfile.ZipInfo) -> NDArray[Any]:
+    if len(content) != info.file_size or isal_zlib.crc32(content) != info.CRC:
+        msg = f"{info.filename} is truncated or fails its checksum"
+        raise ValueError(msg)
+    stream = io.BytesIO(content[:4096])
+    if np.lib.format.read_magic(stream) != (1, 0):
+        msg = f"{info.filename} is not in numpy's format 1.0"
+        raise ValueError(msg)
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    if fortran or dtype.kind not in "fiu" or dtype.itemsize > 8 or not dtype.isnative:
+        msg = f"{info.filename} is not a plain array of numbers (native, up to 64 bits) in C order, but {dtype}"
+        raise ValueError(msg)
+    count = int(np.prod(shape, dtype=np.int64))
+    if stream.tell() + count * dtype.itemsize != len(content):
+        msg = f"{info.filename} declares {shape} {dtype}, which is not what it holds"
+        raise ValueError(msg)
+    array = np.frombuffer(content, dtype, count, stream.tell()).reshape(shape)
+    return array if array.flags.writeable else array.copy()  # torch cannot hold what must not be written to

@@ -1,0 +1,70 @@
+"""Read a volume's header, without torch and without touching a voxel; without itk, too, where we know the format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from monai_mriprep.errors import HeaderError, VolumeError
+from monai_mriprep.formats import dicom, itk_reader, metaimage, mgh, nifti, nrrd
+from monai_mriprep.formats.header import Body, Header, beside, regular_file_size
+from monai_mriprep.formats.names import SUFFIXES
+
+__all__ = ["Body", "Header", "header_or_problem", "read_header"]
+
+
+def _read_pair(path: Path, size: int) -> Header:
+    """Header of a NIfTI pair, or of an Analyze volume; the voxels lie beside it, in a file of the same stem."""
+    data = beside(path, "its data file", path.stem + {".HDR": ".IMG"}.get(path.suffix, ".img"))
+    return nifti.read_pair(path, data) if nifti.is_pair(path) else itk_reader.read_analyze(path, data)
+
+
+_READERS = {
+    ".nii.gz": nifti.read,
+    ".nii": nifti.read,
+    ".mha": metaimage.read,
+    ".mhd": metaimage.read,
+    ".nrrd": nrrd.read,
+    ".nhdr": nrrd.read,
+    ".hdr": _read_pair,
+    ".mgz": mgh.read,
+    ".mgh": mgh.read,
+}
+
+
+def read_header(path: str | Path) -> Header:
+    """Read and check the header of a volume.
+
+    Geometry is that of ITK for MetaImage, NRRD, Analyze and DICOM; that of nibabel (hence MONAI) for NIfTI and
+    FreeSurfer: the sform if it is set, else the qform, else a centred grid; units of metres and micrometres become
+    millimetres.
+
+    Parameters
+    ----------
+    path
+        A MetaImage, NIfTI, NRRD, FreeSurfer or Analyze file; or a folder that holds one DICOM series.
+
+    Raises
+    ------
+    HeaderError
+        If the file is missing, empty, not a regular file, malformed, not one 3-D volume with one number a
+        voxel, or too short for what it claims.
+    """
+    path = Path(path)
+    name = path.name.lower()
+    reader = next((_READERS[suffix] for suffix in SUFFIXES if name.endswith(suffix)), None)
+    try:
+        if reader is not None:
+            return reader(path, regular_file_size(path))
+        if path.is_dir():
+            return dicom.read_series(path)
+    except OSError as error:
+        raise HeaderError(path, f"the file cannot be read: {error.strerror or error}") from error
+    raise HeaderError(path, f"not a volume; a folder of DICOM slices, or a name in {', '.join(SUFFIXES)} is expected")
+
+
+def header_or_problem(path: Path) -> Header | VolumeError:
+    """Read a header, or say what is wrong with it, so that one bad file does not stop the others."""
+    try:
+        return read_header(path)
+    except VolumeError as error:
+        return error

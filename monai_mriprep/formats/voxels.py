@@ -1,0 +1,155 @@
+"""Decode the voxels that a header describes, straight into an array of exactly their size.
+
+The header decides how much may be written; the file never does. isal inflates at several times zlib's speed.
+How a volume is stored decides who decodes it: this module, or a library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monai_mriprep.errors import VoxelError
+from monai_mriprep.formats import itk_reader, mgh
+from monai_mriprep.formats.deflate import DeflateError, pieces
+from monai_mriprep.formats.header import Body, Header, LibraryBody, Reader
+from monai_mriprep.types import IMAGE_MAX
+
+if TYPE_CHECKING:
+    from io import FileIO
+
+__all__ = ["beyond_float32", "read_voxels"]
+
+
+def read_voxels(header: Header) -> NDArray[Any]:
+    """Read the values of a volume.
+
+    Parameters
+    ----------
+    header
+        From `monai_mriprep.formats.read.read_header`.
+
+    Returns
+    -------
+    array of shape (z, y, x)
+        C-contiguous, writable, of type `Header.value_dtype`: as stored, in native byte order; float32 where
+        the header scales.
+
+    Raises
+    ------
+    VoxelError
+        If the data are truncated, corrupt, longer than claimed, or hold values that are not finite.
+    """
+    body = header.body
+    values = _decode(header, body) if isinstance(body, Body) else _decoded_by_library(header, body)
+    _require_finite(header, values)
+    return values
+
+
+_LIBRARIES: dict[Reader, Callable[[Header], NDArray[Any]]] = {"itk": itk_reader.read_voxels, "nibabel": mgh.read_voxels}
+
+
+def _decoded_by_library(header: Header, body: LibraryBody) -> NDArray[Any]:
+    for stream in body.streams:
+        _require_whole(header, stream)
+    return _LIBRARIES[body.reader](header)
+
+
+def _require_whole(header: Header, stream: Body) -> None:
+    """Inflate a stream to its checksum."""
+    try:
+        with stream.path.open("rb", buffering=0) as file:
+            file.seek(stream.offset)
+            for _ in pieces(stream, file):
+                pass
+    except (DeflateError, EOFError, OSError) as error:
+        problem = f"the compressed voxels in {stream.path.name!r} are damaged: {error}; copy or export it again"
+        raise VoxelError(header.path, problem) from error
+
+
+def _decode(header: Header, body: Body) -> NDArray[Any]:
+    stored = np.empty(header.grid.shape, header.dtype)
+    _fill(header, body, stored.reshape(-1).view(np.uint8).data)
+    return _scaled(header, _native(stored))
+
+
+def beyond_float32(value: float) -> str:
+    """Say that a value is too large to be computed with."""
+    return (
+        f"holds the value {value:g}; magnitudes up to {IMAGE_MAX:.2g} can be computed with in float32: repair the scan "
+        "(is it a mark for voxels that are missing?), or leave it out"
+    )
+
+
+def _fill(header: Header, body: Body, target: memoryview) -> None:
+    try:
+        with body.path.open("rb", buffering=0) as file:
+            file.seek(body.offset)
+            found = _copy(file, target) if body.encoding == "raw" else _inflate(header, body, file, target)
+    except OSError as error:
+        raise VoxelError(header.path, f"the voxels cannot be read: {error.strerror or error}") from error
+    if found != len(target):
+        count = f"only {found}" if found < len(target) else "more"
+        problem = f"the header claims {len(target)} bytes of voxels, {count} were found; copy or export the file again"
+        raise VoxelError(header.path, problem)
+
+
+def _copy(file: FileIO, target: memoryview) -> int:
+    """Fill `target` from the file; returns the bytes that there were."""
+    found = 0
+    while found < len(target) and (count := file.readinto(target[found:])):
+        found += count
+    return found
+
+
+def _inflate(header: Header, body: Body, file: FileIO, target: memoryview) -> int:
+    """Fill `target` from a deflate stream, to its end and checksum; returns the bytes that there were.
+
+    Stops at the first piece that exceeds `target`.
+    """
+    found = -body.skip
+    try:
+        for piece in pieces(body, file):
+            start, found = found, found + len(piece)
+            if found > len(target):
+                break
+            if found > 0:
+                target[max(start, 0) : found] = piece[max(-start, 0) :]
+    except (DeflateError, EOFError) as error:
+        problem = f"the compressed voxels are damaged after {max(found, 0)} of {len(target)} bytes: {error}"
+        raise VoxelError(header.path, problem) from error
+    return max(found, 0)
+
+
+def _native(array: NDArray[Any]) -> NDArray[Any]:
+    if array.dtype.isnative:
+        return array
+    return array.byteswap(inplace=True).view(array.dtype.newbyteorder("="))
+
+
+def _scaled(header: Header, stored: NDArray[Any]) -> NDArray[Any]:
+    """Slope and intercept in float64, slice by slice, rounded once to float32."""
+    if not header.scaled:
+        return stored
+    values = np.empty(stored.shape, np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for value, source in zip(values, stored, strict=True):
+            value[...] = source.astype(np.float64) * header.slope + header.intercept
+    return values
+
+
+def _require_finite(header: Header, values: NDArray[Any]) -> None:
+    if values.dtype.kind != "f":
+        return
+    finite = np.isfinite(values)
+    if not finite.all():
+        count = finite.size - np.count_nonzero(finite)
+        first = tuple(int(i) for i in np.unravel_index(np.argmin(finite), finite.shape))
+        problem = (
+            f"{count} of {finite.size} voxels are not finite (nan or infinite), the first at {first} (z, y, x); "
+            "finite values are expected: repair the scan or leave it out"
+        )
+        raise VoxelError(header.path, problem)

@@ -1,0 +1,195 @@
+"""Predictions go back onto the scanner's grid, by what the records say; the source files need not be there any more."""
+
+from __future__ import annotations
+
+import os
+import uuid
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from monai_mriprep.errors import MriprepError, MriprepWarning, OutputError, RecordError, package_logger, write_error
+from monai_mriprep.formats.npz import OUTPUT_FOLDERS, PARTIAL
+from monai_mriprep.formats.write import write_volume
+from monai_mriprep.restore.arrays import restore_array
+from monai_mriprep.restore.matching import Match, Way, match_predictions
+from monai_mriprep.restore.predictions import list_predictions, prediction_stem, read_prediction
+from monai_mriprep.run.manifest import Manifest
+
+__all__ = ["RestoreSummary", "Restorer", "restore", "restore_each"]
+
+LOGGER = package_logger()
+
+
+@dataclass(frozen=True)
+class RestoreSummary:
+    """What became of the predictions.
+
+    Parameters
+    ----------
+    folder
+        Where the restored files are.
+    restored
+        The files.
+    refused
+        One error for each prediction that was not restored, each with its name.
+    """
+
+    folder: Path
+    restored: tuple[Path, ...]
+    refused: tuple[MriprepError, ...]
+
+
+def restore(
+    output_root: str | Path, predictions: str | Path, restored: str | Path, probabilities: bool = False
+) -> RestoreSummary:
+    """Put predictions on the target grid back onto the grid of their source image.
+
+    Size, spacing, origin and direction become the source's own, to the last digit in a MetaImage. The file has the
+    source's format, or where that is not written another: MetaImage for a folder of DICOM slices. All of it comes from
+    ``manifest.jsonl``; the sources may be gone.
+
+    ======================================  ==============================================================
+    integers, booleans                      class numbers: nearest neighbour
+    floats of one channel, all whole        class numbers too, rounded: nearest neighbour
+    floats of several channels              linear, then the channel with the highest value
+    other floats, one channel, 0 to 1       probability of class 1: linear, then 1 where it is at least 0.5
+    other floats, one channel               refused, unless `probabilities`
+    ======================================  ==============================================================
+
+    Parameters
+    ----------
+    output_root
+        The preprocessed dataset, with its ``manifest.jsonl``.
+    predictions
+        Folder of ``.npz``, ``.npy``, NIfTI, MetaImage or NRRD files, or one such file, each named by the stem of the
+        image or the label. Arrays are z y x, with channels before that if there are any; volumes follow their headers.
+    restored
+        Folder for the result, named as the predictions; made if it is missing.
+    probabilities
+        Keep all floats as they are interpolated, linearly, all channels, as float32; in place of class numbers.
+
+    Returns
+    -------
+    RestoreSummary
+        What could not be restored stands there; it does not raise.
+
+    Raises
+    ------
+    MriprepError
+        If nothing can be done: no records, no predictions, or a folder for the result that holds the input.
+
+    Warns
+    -----
+    MriprepWarning
+        For each prediction that is refused. It is logged, too.
+    """
+    summary = restore_each(output_root, predictions, restored, probabilities)
+    for problem in summary.refused:
+        warnings.warn(f"not restored: {problem}", MriprepWarning, 2)
+    return summary
+
+
+def restore_each(
+    output_root: str | Path,
+    predictions: str | Path,
+    restored: str | Path,
+    probabilities: bool = False,
+) -> RestoreSummary:
+    """As `restore`, without warnings; each prediction is logged.
+
+    Raises
+    ------
+    MriprepError
+        As `restore`; also `DiskFullError` where no space is left.
+    """
+    root, folder = Path(output_root), Path(restored)
+    records = Manifest(root / "manifest.jsonl").done()
+    if not records:
+        msg = f"{root}: no finished case is recorded there; the output folder of a run is expected"
+        raise RecordError(msg)
+    paths = list_predictions(predictions)
+    _keep_apart(folder, root, paths[0].parent, records.values())
+    matches = match_predictions(paths, [Way.of(record) for record in records.values()])
+    _make_folder(folder)
+    restorer = Restorer(folder, probabilities)
+    outcomes: list[Path | MriprepError] = []
+    for match in matches:
+        outcomes.append(restorer(match))
+        _log(match.prediction, outcomes[-1])
+    done = tuple(outcome for outcome in outcomes if isinstance(outcome, Path))
+    return RestoreSummary(folder, done, tuple(outcome for outcome in outcomes if isinstance(outcome, MriprepError)))
+
+
+def _log(prediction: Path, outcome: Path | MriprepError) -> None:
+    if isinstance(outcome, MriprepError):
+        LOGGER.error("refused: %s", outcome)
+    else:
+        LOGGER.info("%s: %s", prediction.name, outcome)
+
+
+def _keep_apart(folder: Path, root: Path, predictions: Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """Restored files must not land on predictions, on preprocessed files or on sources."""
+    place = folder.resolve()
+    sources = {Path(file["path"]).parent for record in records for file in record.get("sources", {}).values()}
+    closed = {path.resolve() for path in (*(root / name for name in (*OUTPUT_FOLDERS.values(), PARTIAL)), *sources)}
+    if place == predictions.resolve() or place == root.resolve() or closed & {place, *place.parents}:
+        msg = f"{folder}: the restored files would lie among predictions, preprocessed files or sources; choose another"
+        raise OutputError(msg)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"{folder}: the folder for the restored files cannot be made ({error.strerror})"
+        raise OutputError(msg) from error
+
+
+@dataclass(frozen=True)
+class Restorer:
+    """Restores one prediction at a time; what is wrong with one is returned, so that the others can go on.
+
+    Parameters
+    ----------
+    folder
+        Where the files go.
+    probabilities
+        As in `restore`.
+    """
+
+    folder: Path
+    probabilities: bool = False
+
+    def __call__(self, match: Match) -> Path | MriprepError:
+        """The restored file, or the error that names the prediction."""
+        if match.way is None:
+            return RecordError(f"{match.prediction}: {match.problem}")
+        try:
+            prediction = read_prediction(match.prediction, match.way.target)
+            array = restore_array(prediction, match.way.target, match.way.source, self.probabilities)
+        except ValueError as error:
+            return RecordError(f"{match.prediction}: {error}")
+        except (MemoryError, OSError) as error:
+            return RecordError(f"{match.prediction}: cannot be read: {error!r}")
+        except MriprepError as error:
+            return error
+        final = self.folder / f"{prediction_stem(match.prediction)}{match.way.suffix}"
+        _write_atomically(final, array, match.way)
+        return final
+
+
+def _write_atomically(final: Path, array: NDArray[Any], way: Way) -> None:
+    temporary = final.with_name(f".{os.getpid()}-{uuid.uuid4().hex}{way.suffix}")
+    try:
+        write_volume(temporary, array, way.frame)
+        temporary.replace(final)
+    except OSError as error:
+        msg = f"{final}: cannot be written ({error.strerror or error})"
+        raise write_error(error, msg) from error
+    finally:
+        temporary.unlink(missing_ok=True)

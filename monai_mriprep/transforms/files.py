@@ -1,0 +1,297 @@
+"""Between files and tensors that know where they lie."""
+
+from __future__ import annotations
+
+import warnings
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data.meta_tensor import MetaTensor
+from monai.transforms.transform import MapTransform, Transform
+from monai.utils.enums import TransformBackends
+
+from monai_mriprep.dataset.checks import doubtful_spacing
+from monai_mriprep.dataset.pairing import Pairing, compile_pattern, pair_by_stem
+from monai_mriprep.errors import MriprepError, MriprepWarning, UnpairedError, VoxelError
+from monai_mriprep.formats.names import stem
+from monai_mriprep.formats.npz import OUTPUT_FOLDERS, PARTIAL, NpzVolume, read_npz
+from monai_mriprep.formats.read import read_header
+from monai_mriprep.formats.staging import place_files, removed_on_error, stage_files
+from monai_mriprep.formats.voxels import read_voxels
+from monai_mriprep.transforms.axes import check_array_axes, file_axes
+from monai_mriprep.transforms.tensors import as_tracked, file_of, grid_of, on_grid, spacing_marks
+from monai_mriprep.types import SAME_SPACING_TOLERANCE
+from monai_mriprep.volume.geometry import Grid
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+
+    from numpy.typing import NDArray
+
+    from monai_mriprep.types import ArrayAxes
+
+__all__ = ["LoadNpz", "LoadNpzd", "LoadVolume", "LoadVolumed", "SaveNpzd", "StemPaird"]
+
+UNSIGNED_TO_SIGNED = {"uint16": np.int32, "uint32": np.int64, "uint64": np.int64}
+"""torch computes little with wider unsigned types; these hold every value, of uint64 all up to 2^63 - 1."""
+
+
+@lru_cache(maxsize=16)
+def _pairing(images_dir: Path, labels_dir: Path, pattern: str | None, changed: tuple[int, int]) -> Pairing:
+    """Pair two folders once, and again only after `changed`, their modification times, has."""
+    return pair_by_stem(images_dir, labels_dir, pattern)
+
+
+def _modified(folder: Path) -> int:
+    """Time of its last change; 0 where it cannot be seen, of which the pairing says more."""
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+class StemPaird(MapTransform):
+    """Put the path of an image's label into the dictionary.
+
+    The partner is looked for among all images of the image's folder, by the passes of `pair_by_stem`, so that the
+    answer is the one that a run would give.
+
+    Parameters
+    ----------
+    labels_dir
+        Folder of the labels.
+    image_key
+        Where the path of the image stands.
+    label_key
+        Where the path of the label is put.
+    pattern
+        A regular expression with a group ``case``, in place of the passes.
+    allow_missing_keys
+        Pass over a case without the image, in place of an error.
+
+    Raises
+    ------
+    UnpairedError
+        If the image has no label. Filter with `pair_by_stem` first where that can happen.
+    PairingError
+        If two files claim one partner; when it is made, if the pattern is not one.
+    DatasetError
+        If a folder cannot be listed, or two of its files have one stem.
+    """
+
+    backend = (TransformBackends.TORCH, TransformBackends.NUMPY)
+
+    def __init__(
+        self,
+        labels_dir: str | Path,
+        image_key: str = "image",
+        label_key: str = "label",
+        pattern: str | None = None,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(image_key, allow_missing_keys)
+        self.labels_dir = str(labels_dir)
+        self.image_key = image_key
+        self.label_key = label_key
+        self.pattern = pattern
+        if pattern is not None:
+            compile_pattern(pattern)  # what is wrong is said here and not in a worker
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return a copy of `data` with the label's path."""
+        result = dict(data)
+        for key in self.key_iterator(data):
+            result[self.label_key] = self._label_of(Path(data[key]))
+        return result
+
+    def _label_of(self, image: Path) -> str:
+        labels_dir = Path(self.labels_dir)
+        changed = (_modified(image.parent), _modified(labels_dir))
+        pairing = _pairing(image.parent, labels_dir, self.pattern, changed)
+        for pair in pairing.pairs:
+            if pair.image.name == image.name:
+                return str(pair.label)
+        reasons = [orphan.reason for orphan in pairing.unpaired_images if orphan.path.name == image.name]
+        raise UnpairedError("; ".join(reasons) or f"{image}: not an image of {image.parent}")
+
+
+class LoadVolume(Transform):
+    """Read one volume: see `LoadVolumed`."""
+
+    backend = (TransformBackends.TORCH,)
+
+    def __call__(self, path: str | Path) -> MetaTensor:
+        """Return the volume, ``(1, D, H, W)``."""
+        header = read_header(Path(path))
+        if (doubt := doubtful_spacing(header)) is not None:
+            warnings.warn(doubt, MriprepWarning, 3)
+        voxels = read_voxels(header)
+        if voxels.dtype == np.uint64 and voxels.max() > np.iinfo(np.int64).max:
+            raise VoxelError(header.path, f"the value {voxels.max()} is over that of a 64-bit signed integer")
+        voxels = voxels.astype(UNSIGNED_TO_SIGNED.get(voxels.dtype.name, voxels.dtype), copy=False)
+        direction = torch.tensor(header.frame.direction, dtype=torch.float64)
+        return _loaded(path, voxels[None], header.grid.affine, file_direction=direction)
+
+
+class LoadVolumed(MapTransform):
+    """Read volumes: a path becomes a ``(1, D, H, W)`` MetaTensor on its own grid, in its own number type.
+
+    Unsigned integers wider than 8 bits become the next wider signed type, because torch computes little with them.
+    The affine takes an index in array axis order (z, y, x) to RAS+ mm; ``meta["array_axes"]`` is ``"zyx"``, and the
+    columns of ``meta["file_direction"]`` are the unit vectors of these axes, every digit that the file states. It is a
+    MetaTensor even after ``set_track_meta(False)``: nobody else knows where the volume lies.
+
+    Parameters
+    ----------
+    keys
+        Which entries to read: MetaImage, NIfTI, NRRD, FreeSurfer and Analyze files, folders of one DICOM series.
+    allow_missing_keys
+        Pass over entries that are not there, in place of an error.
+
+    Raises
+    ------
+    HeaderError, VoxelError
+        If a file is not a readable 3-D volume of one finite number a voxel.
+    """
+
+    backend = LoadVolume.backend
+
+    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.load = LoadVolume()
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return a copy of `data` with the volumes."""
+        return {**data, **{key: self.load(data[key]) for key in self.key_iterator(data)}}
+
+
+class LoadNpz(Transform):
+    """Read one preprocessed volume: see `LoadNpzd`."""
+
+    backend = (TransformBackends.TORCH,)
+
+    def __call__(self, path: str | Path) -> torch.Tensor:
+        """Return the volume, ``(1, D, H, W)``."""
+        volume = read_npz(path)
+        affine = np.diag([*volume.spacing, 1.0]) if volume.affine is None else volume.affine
+        source = "spacing" if volume.affine is None else "file"
+        loaded = _loaded(path, volume.array, affine, affine_source=source)
+        loaded.meta |= spacing_marks(volume.spacing, grid_of(loaded))
+        return as_tracked(loaded)
+
+
+class LoadNpzd(MapTransform):
+    """Read preprocessed volumes: a path becomes a ``(1, D, H, W)`` MetaTensor.
+
+    The affine comes from the archive's comment. Without one it is ``diag(spacing)``, and the metadata says so:
+    ``meta["affine_source"]`` is ``"file"`` or ``"spacing"``. ``meta["target_spacing"]`` is the stored triple (z y x).
+
+    Parameters
+    ----------
+    keys
+        Which entries to read.
+    allow_missing_keys
+        Pass over entries that are not there, in place of an error.
+
+    Raises
+    ------
+    NpzError
+        If a file is damaged or holds something else.
+    """
+
+    backend = LoadNpz.backend
+
+    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.load = LoadNpz()
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return a copy of `data` with the volumes."""
+        return {**data, **{key: self.load(data[key]) for key in self.key_iterator(data)}}
+
+
+def _loaded(path: str | Path, array: NDArray[Any], affine: NDArray[np.float64], **meta: Any) -> MetaTensor:
+    """``(1, D, H, W)`` from a file."""
+    z, y, x = array.shape[1:]
+    meta = {"filename_or_obj": str(path), "original_channel_dim": 0, "space": "RAS", **meta}
+    return on_grid(torch.from_numpy(array), Grid((z, y, x), affine), None, **meta)
+
+
+class SaveNpzd(MapTransform):
+    """Write volumes as ``imagesTr/{stem}.npz`` and ``labelsTr/{stem}.npz`` under the output folder.
+
+    By the writer of a run: each file is written under a temporary name in ``output_dir/.partial``, and only when all
+    are complete and synced they are moved into place, the first key last. Equal volumes give equal bytes. The stem is
+    that of the file named in the metadata (``filename_or_obj``).
+
+    Parameters
+    ----------
+    keys
+        ``image`` goes to ``imagesTr``, ``label`` to ``labelsTr``, any other key to a folder of its own name.
+    output_dir
+        The output folder; made if it is missing.
+    array_axes
+        The order of axes in which the loader handed the arrays out, where they are not marked.
+    allow_missing_keys
+        Pass over volumes that are not there, in place of an error.
+
+    Raises
+    ------
+    MriprepError
+        If a volume does not know its file name, or its array is not in z y x order, which these files promise.
+    """
+
+    backend = (TransformBackends.TORCH,)
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        output_dir: str | Path,
+        array_axes: ArrayAxes | None = None,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.output_dir = str(output_dir)
+        self.array_axes = check_array_axes(array_axes)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Write, and return `data` as it came."""
+        volumes = {}
+        for key in self.key_iterator(dict(data)):
+            final = self._final(str(key), data[key])
+            self._check_axes(data[key], file_of(data[key], str(key)))
+            volumes[final] = npz_volume(data[key])
+        files = stage_files(volumes, Path(self.output_dir, PARTIAL))
+        with removed_on_error(files):
+            place_files(files)
+        return dict(data)
+
+    def _check_axes(self, volume: MetaTensor, name: str) -> None:
+        order = file_axes(volume, name, self.array_axes).turn(volume).order
+        if order != (0, 1, 2):
+            msg = (
+                f"{name}: the file's z, y, x are axes {order} of the array, and .npz files promise z y x: load it with "
+                "LoadVolumed, and do not permute it (Orientationd) before it is saved"
+            )
+            raise MriprepError(msg)
+
+    def _final(self, key: str, volume: MetaTensor) -> Path:
+        source = file_of(volume, "")
+        if not source:
+            msg = f"{key!r} has no file name in its metadata; load it with LoadVolumed, or set meta['filename_or_obj']"
+            raise MriprepError(msg)
+        return Path(self.output_dir) / OUTPUT_FOLDERS.get(key, key) / f"{stem(source).removesuffix('.npz')}.npz"
+
+
+def npz_volume(volume: MetaTensor) -> NpzVolume:
+    """What is written for a tensor: the target spacing where it lies as it was resampled to one, else its own."""
+    grid = grid_of(volume)
+    target = volume.meta.get("target_spacing", grid.spacing)
+    then = volume.meta.get("grid_spacing", target)
+    is_true = np.allclose(then, grid.spacing, rtol=SAME_SPACING_TOLERANCE.share, atol=0)  # not resampled since
+    spacing = np.asarray(target if is_true else grid.spacing, dtype=np.float64)
+    return NpzVolume(volume.detach().cpu().numpy(), spacing, grid.affine)

@@ -1,0 +1,63 @@
+"""The flat names of the package, whatever was imported before: also `restore`, which a room is called as well."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import monai_mriprep
+
+RESTORE = """
+import sys, pytest
+from monai_mriprep.errors import RecordError
+with pytest.raises(RecordError, match="no finished case"):
+    restore(sys.argv[1], sys.argv[1], sys.argv[1])
+with pytest.raises(TypeError, match="argument"):
+    restore(sys.argv[1])
+"""
+
+
+def run_python(code: str, *arguments: object) -> None:
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "from monai_mriprep import restore",
+        "import monai_mriprep.restore\nfrom monai_mriprep import restore",
+        "from monai_mriprep.restore.command import restore_each\nfrom monai_mriprep import restore",
+        "from monai_mriprep import restore\nfrom monai_mriprep.restore.command import restore_each",
+        "import monai_mriprep, monai_mriprep.restore.matching\nrestore = monai_mriprep.restore",
+    ],
+)
+def test_restore_can_be_called_whatever_was_imported_before(tmp_path, imports):
+    run_python(imports + RESTORE, tmp_path)
+
+
+def test_restore_is_the_function_itself_and_is_looked_up_once():
+    run_python(
+        "import monai_mriprep, types\n"
+        "restore = monai_mriprep.restore\n"
+        "assert isinstance(restore, types.FunctionType) and 'probabilities' in restore.__annotations__\n"
+        "from monai_mriprep.restore import command\n"
+        "assert vars(monai_mriprep)['restore'] is restore is command.restore"
+    )
+
+
+def test_the_room_of_restore_costs_nothing():
+    run_python("import sys, monai_mriprep.restore; assert not {'torch', 'monai', 'numpy'} & set(sys.modules)")
+
+
+@pytest.mark.parametrize("name", monai_mriprep.__all__)
+def test_every_public_name_is_found(name):
+    assert getattr(monai_mriprep, name) is getattr(monai_mriprep, name)
+
+
+def test_another_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        monai_mriprep.nothing  # noqa: B018

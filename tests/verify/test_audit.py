@@ -1,0 +1,184 @@
+"""Nothing that happens to an output folder escapes `verify`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from monai_mriprep import preprocess
+from monai_mriprep.errors import LockedError, RecordError
+from monai_mriprep.formats.npz import read_npz, stage_npz
+from monai_mriprep.formats.staging import place_files
+from monai_mriprep.report.text import verify_text
+from monai_mriprep.run.cases import FileFacts, Result
+from monai_mriprep.run.commit import commit_files
+from monai_mriprep.run.manifest import Manifest
+from monai_mriprep.verify.audit import verify_output
+
+IMAGE, LABEL = "imagesTr/10001_0001_t2w.npz", "labelsTr/10001_0001_seg.npz"
+CASE = "10001_0001_t2w"
+
+
+@pytest.fixture(scope="module")
+def finished(synthetic, tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("verify") / "out"
+    with pytest.warns(UserWarning, match="10003_0001"):
+        preprocess(synthetic, root, workers=0)
+    return root
+
+
+@pytest.fixture
+def out(finished, tmp_path) -> Path:
+    return shutil.copytree(finished, tmp_path / "out")
+
+
+def latest(out: Path) -> dict:
+    return Manifest(out / "manifest.jsonl").latest()[CASE]
+
+
+def append(out: Path, record: dict) -> None:
+    Manifest(out / "manifest.jsonl").append(record)
+
+
+def test_a_finished_run_is_intact(finished):
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
+    report = verify_output(finished)
+    assert report.findings == ()
+    assert len(report.intact) == report.cases == 3
+    assert report.bytes_read == sum(path.stat().st_size for path in finished.glob("*Tr/*.npz"))
+    assert list(verify_text(report))[-1].endswith("; everything there is as recorded")
+    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
+
+
+def test_wherever_the_folder_is(finished, tmp_path, monkeypatch):
+    shutil.copytree(finished, tmp_path / "elsewhere")
+    monkeypatch.chdir(tmp_path)
+    assert verify_output("elsewhere").findings == ()
+
+
+def flip(path: Path, position: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[position] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGE = {
+    "a bit": (lambda out: flip(out / IMAGE, 5000), IMAGE, "its SHA-256 is not the recorded one"),
+    "the affine": (lambda out: flip(out / LABEL, -20), LABEL, "its SHA-256 is not the recorded one"),
+    "truncated": (lambda out: (out / IMAGE).write_bytes((out / IMAGE).read_bytes()[:99]), IMAGE, "has 99 bytes"),
+    "missing": (lambda out: (out / LABEL).unlink(), LABEL, "is missing"),
+    "a folder": (lambda out: ((out / LABEL).unlink(), (out / LABEL).mkdir()), LABEL, "is missing"),
+    "dangling": (lambda out: ((out / LABEL).unlink(), (out / LABEL).symlink_to("x")), LABEL, "is missing"),
+    "hidden file": (lambda out: (out / "imagesTr/.DS_Store").touch(), "imagesTr/.DS_Store", "no .npz file"),
+    "text": (lambda out: (out / "labelsTr/notes.txt").touch(), "labelsTr/notes.txt", "no .npz file"),
+    "unrecorded": (
+        lambda out: shutil.copy(out / IMAGE, out / "imagesTr/b.npz"),
+        "imagesTr/b.npz",
+        "was ever finished",
+    ),
+    "other recipe": (lambda out: append(out, {**latest(out), "fingerprint": "0"}), "run.json", CASE),
+    "poor record": (lambda out: append(out, {"event": "done", "case": "b"}), "b", "'outputs'"),
+    "strange record": (lambda out: append(out, {**latest(out), "outputs": 5}), CASE, "lacks or garbles"),
+    "no run.json": (lambda out: (out / "run.json").unlink(), "run.json", "cannot be read"),
+}
+
+
+@pytest.mark.parametrize(("damage", "subject", "problem"), DAMAGE.values(), ids=DAMAGE)
+def test_damage_is_named(out, damage, subject, problem):
+    damage(out)
+    report = verify_output(out)
+    assert (subject, True) in [(finding.subject, problem in finding.problem) for finding in report.problems]
+    assert any(line.startswith(f"problem: {subject}: ") for line in verify_text(report))
+
+
+WRONG = {
+    "shape": ({"array": np.zeros((1, 2, 2, 2), np.float32)}, "has the shape (1, 2, 2, 2)"),
+    "dtype": ({"dtype": np.float64}, "holds float64; float32 is expected"),
+    "spacing": ({"spacing": np.ones(3) * 9}, "has the spacing (9.0, 9.0, 9.0)"),
+    "affine": ({"affine": np.eye(4)}, "has an affine that is not the recorded one"),
+    "no affine": ({"affine": None}, "has an affine that is not the recorded one"),
+    "nan": ({"fill": np.nan}, "not finite"),
+}
+
+
+@pytest.mark.parametrize(("change", "problem"), WRONG.values(), ids=WRONG)
+def test_a_file_that_was_written_and_recorded_wrongly(out, change, problem):
+    rewrite(out, "image", IMAGE, **change)
+    assert problem in next(finding.problem for finding in verify_output(out).problems)
+
+
+def test_labels_are_counted(out):
+    rewrite(out, "label", LABEL, fill=1)
+    assert "holds the labels {1: " in verify_output(out).problems[0].problem
+
+
+def rewrite(out: Path, role: str, name: str, fill=None, dtype=None, **change) -> None:
+    """Replace an output, and the size and hash in its record."""
+    volume = read_npz(out / name)
+    array = np.full_like(volume.array, fill) if fill is not None else volume.array.astype(dtype or volume.array.dtype)
+    changed = type(volume)(**{"array": array, "spacing": volume.spacing, "affine": volume.affine, **change})
+    place_files([stage_npz(out / name, out / ".partial", changed)])
+    record = latest(out)
+    facts = FileFacts.of(out / name)
+    record["outputs"][role] |= {"size": facts.size, "sha256": facts.sha256}
+    append(out, record)
+
+
+def test_a_bomb_is_not_inflated(out):
+    (out / IMAGE).write_bytes(bytes(latest(out)["outputs"]["image"]["size"]))
+    assert "SHA-256" in verify_output(out).problems[0].problem
+
+
+def test_what_is_unfinished_is_no_damage(out):
+    case = {"failed": {"event": "failed", "case": "b", "error": "why"}, "started": {"event": "started", "case": "c"}}
+    for record in case.values():
+        append(out, record)
+    (out / ".partial/1-abc.npz").touch()
+    run = json.loads((out / "run.json").read_text())
+    (out / "run.json").write_text(json.dumps({**run, "cases": 9}))
+    report = verify_output(out)
+    assert report.problems == ()
+    assert [finding.subject for finding in report.unfinished] == ["b", "c", "run.json", ".partial"]
+
+
+def test_an_interrupted_redo_leaves_the_old_pair(out):
+    append(out, {"event": "started", "case": CASE})
+    report = verify_output(out)
+    assert report.problems == ()
+    assert report.unfinished[0].problem == "was interrupted; the files that are there are of a run before"
+    assert CASE not in report.intact
+    flip(out / IMAGE, 5000)
+    assert [finding.subject for finding in verify_output(out).problems] == [IMAGE]
+
+
+def test_a_case_that_was_committed_but_not_recorded(out):
+    record = latest(out)
+    append(out, {"event": "started", "case": CASE})
+    staged = [stage_npz(out / name, out / ".partial", read_npz(out / name)) for name in (LABEL, IMAGE)]
+    commit_files(out / ".partial", Result(CASE, "done", facts={"outputs": record["outputs"]}), staged)
+    assert verify_output(out).problems == ()
+
+
+def test_a_folder_without_records(tmp_path):
+    with pytest.raises(RecordError, match=r"no manifest\.jsonl"):
+        verify_output(tmp_path)
+
+
+def test_a_run_that_is_alive_is_waited_for(out):
+    hold = (
+        "import sys; from pathlib import Path; from monai_mriprep.run.lock import exclusive\n"
+        "with exclusive(Path(sys.argv[1])):\n    print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", hold, str(out / ".lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(LockedError, match=f"process {holder.pid}"):
+            verify_output(out)
+        holder.communicate()
+    assert verify_output(out).findings == ()
