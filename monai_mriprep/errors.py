@@ -30,6 +30,8 @@ import warnings
 from functools import cache
 from typing import TYPE_CHECKING
 
+from monai_mriprep.types import IMAGE_MAX
+
 if TYPE_CHECKING:
     import logging
     from collections.abc import Iterable
@@ -54,6 +56,7 @@ __all__ = [
     "UnpairedError",
     "VolumeError",
     "VoxelError",
+    "beyond_float32",
     "is_disk_full",
     "package_logger",
     "warn",
@@ -168,6 +171,14 @@ def warn(messages: Iterable[str], stacklevel: int = 1) -> None:
     for message in messages:
         package_logger().warning("%s", message)
         warnings.warn(message, MriprepWarning, stacklevel + 1)
+
+
+def beyond_float32(value: float) -> str:
+    """Say that a value is too large to be computed with."""
+    return (
+        f"holds the value {value:g}; magnitudes up to {IMAGE_MAX:.2g} can be computed with in float32: repair the scan "
+        "(is it a mark for voxels that are missing?), or leave it out"
+    )
 
 
 def is_disk_full(error: OSError) -> bool:

@@ -1,4 +1,4 @@
-"""The names of tuples and tolerances.
+"""The names of tuples, tolerances and roles.
 
 Unless a name says otherwise, every tuple is in array axis order: z, y, x.
 """
@@ -10,20 +10,28 @@ from typing import Literal, NamedTuple
 __all__ = [
     "DIRECTION_TOLERANCE",
     "FLOAT_HALF_TOLERANCE",
+    "FOREGROUND",
     "HALF_TOLERANCE",
+    "IMAGE",
     "IMAGE_MAX",
+    "LABEL",
     "LABEL_INTEGRALITY_TOLERANCE",
     "LABEL_MAX",
     "ORIGIN_TOLERANCE",
+    "PREDICTION",
+    "ROLES",
     "SAME_SPACING_TOLERANCE",
     "SCANNER_SPACING_MM",
     "SPACING_TOLERANCE",
     "TIE_TOLERANCE",
     "ArrayAxes",
     "Boundary",
+    "Crop",
     "Foreground",
     "GeometryPolicy",
     "GridRule",
+    "Kind",
+    "Role",
     "Shape",
     "Spacing",
     "TargetRule",
@@ -39,9 +47,45 @@ Spacing = tuple[float, float, float]
 ArrayAxes = Literal["xyz", "zyx"]
 """Which of the file's axes is the array's first, second and third, as a loader handed them out."""
 
+Kind = Literal["image", "label", "mask", "prediction"]
+"""What the voxels of a volume are, which decides how they are interpolated: intensities, class numbers, true or false,
+or what a network predicts."""
+
+
+class Role(NamedTuple):
+    """What a volume is to its case.
+
+    Parameters
+    ----------
+    name
+        The key in data dictionaries, records and tables.
+    folder
+        Of the output folder, for its preprocessed files; empty for what is never stored.
+    kind
+        What its voxels are.
+    required
+        Whether a training case must have it.
+    """
+
+    name: str
+    folder: str
+    kind: Kind
+    required: bool = False
+
+
+IMAGE = Role("image", "imagesTr", "image", required=True)
+LABEL = Role("label", "labelsTr", "label", required=True)
+FOREGROUND = Role("foreground", "", "mask")
+PREDICTION = Role("prediction", "", "prediction")
+
+ROLES = (IMAGE, LABEL)
+"""What a case is read from and stored as, in this order. The first fixes the grid; files are moved into place in the
+opposite order, so that an image never appears without the rest."""
+
 TargetRule = Literal["published", "nnunet"]
 GridRule = Literal["monai", "nnunet", "itk"]
 Boundary = Literal["nearest", "mirror"]
+Crop = Literal["none", "nonzero"]
 GeometryPolicy = Literal["strict", "resample_label"]
 Foreground = Literal["carried", "resampled", "native", "resampled_positive"]
 

@@ -21,7 +21,7 @@ from monai_mriprep.transforms.tensors import (
     with_values,
 )
 from monai_mriprep.volume.intensity import Moments, foreground_moments, standardize
-from monai_mriprep.volume.labels import cast_label
+from monai_mriprep.volume.labels import apply_cast, plan_cast
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -249,7 +249,8 @@ class CastLabel(Transform):
     def __call__(self, label: Any, name: str = "label") -> torch.Tensor:
         """Return the label as int8 or int16."""
         label = volume_of(label, name)
-        cast, n_negative = cast_label(tensor_of(label), file_of(label, name))
+        dtype, n_negative = plan_cast(tensor_of(label), file_of(label, name))
+        cast = apply_cast(tensor_of(label), dtype, n_negative)
         if n_negative:
             message = f"{file_of(label, name)}: {n_negative} negative label voxels became 0"
             warnings.warn(message, MriprepWarning, 3)

@@ -28,6 +28,8 @@ from monai_mriprep.types import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["Grid", "reverse_axes", "round_size", "same_grid_problem", "target_grid"]
@@ -94,6 +96,22 @@ class Grid:
     def origin(self) -> NDArray[np.float64]:
         """Centre of voxel (0, 0, 0), in RAS+ mm."""
         return self.affine[:3, 3]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values that make the same grid again, bit for bit; the spacing is for people."""
+        return {"shape": list(self.shape), "affine": self.affine.tolist(), "spacing": list(self.spacing)}
+
+    @classmethod
+    def from_json(cls, facts: Mapping[str, Any]) -> Grid:
+        """The grid that `to_json` wrote.
+
+        Raises
+        ------
+        GeometryError, KeyError, TypeError, ValueError
+            If somebody has edited it.
+        """
+        z, y, x = facts["shape"]
+        return cls((z, y, x), facts["affine"])
 
     def part(self, begin: ArrayLike, end: ArrayLike) -> Grid:
         """The voxels from `begin` to before `end`, along z, y, x; at least one of each."""

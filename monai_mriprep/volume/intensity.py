@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from monai_mriprep.errors import ResamplingError
+from monai_mriprep.errors import ResamplingError, VoxelError, beyond_float32
+from monai_mriprep.types import IMAGE_MAX
 from monai_mriprep.volume.buffers import empty_float32
 
-__all__ = ["Moments", "foreground_moments", "standardize"]
+__all__ = [
+    "Moments",
+    "foreground_moments",
+    "moment_problems",
+    "require_magnitudes",
+    "require_scores",
+    "standardize",
+    "unstandardize",
+]
 
 
 FLOAT32_NOISE = 4e-7
 """A deviation below this share of the mean is what resampling in float32 makes of a constant."""
+
+ORDINARY = 1e30
+"""Beside a mean below it no difference of two float32 values leaves float32."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +107,59 @@ def _slice_moments(value: np.ndarray, inside: np.ndarray, count: int, buffer: np
     return mean, float(buffer.sum())
 
 
+def require_magnitudes(image: torch.Tensor, name: str) -> tuple[float, float]:
+    """The lowest and the highest value, which float32 must be able to compute with; integers always can.
+
+    Parameters
+    ----------
+    image
+        Any shape, any real type.
+    name
+        What to call it in the error, such as its file.
+
+    Raises
+    ------
+    VoxelError
+        If a magnitude is over `IMAGE_MAX`, or is nan.
+    """
+    low, high = (float(value) for value in torch.aminmax(image.detach()))
+    largest = high if abs(high) >= abs(low) else low
+    if not abs(largest) <= IMAGE_MAX:
+        raise VoxelError(name, beyond_float32(largest))
+    return low, high
+
+
+def require_scores(image: torch.Tensor, moments: Sequence[Moments], epsilon: float, name: str) -> None:
+    """See to it that float32 holds the z-scores.
+
+    They can only leave it where the mean is huge or the deviation below 1: the voxels are looked at nowhere else.
+
+    Raises
+    ------
+    VoxelError
+        If it does not.
+    """
+    for channel, its_moments in zip(image, moments, strict=True):
+        divisor = its_moments.std + epsilon if its_moments.std else 1.0
+        if divisor >= 1 and abs(its_moments.mean) < ORDINARY:
+            continue
+        mean = its_moments.mean
+        farthest = max(require_magnitudes(channel, name), key=lambda value: abs(value - mean))
+        if not abs(farthest - mean) / divisor <= torch.finfo(torch.float32).max:
+            score = f"{farthest:g}, far from the foreground's mean {mean:g} and deviation {its_moments.std:g}"
+            raise VoxelError(name, f"holds the value {score}; float32 cannot hold its z-score: repair the scan")
+
+
+def moment_problems(moments: Sequence[Moments]) -> Iterator[str]:
+    """What makes the z-scores of a channel less than z-scores."""
+    for channel, its_moments in enumerate(moments):
+        if not its_moments.std:
+            done = "only its mean is subtracted" if its_moments.count else "the image is left as it is"
+            what = "constant" if its_moments.count else "empty"
+            where = f" of channel {channel}" if len(moments) > 1 else ""
+            yield f"the foreground{where} is {what}; {done}"
+
+
 def standardize(image: torch.Tensor, moments: Sequence[Moments], epsilon: float = 0.0) -> torch.Tensor:
     """``(image - mean) / (std + epsilon)`` on the whole image, as new float32; without deviation only the mean goes.
 
@@ -123,3 +188,25 @@ def _standardize_channel(values: torch.Tensor, scores: torch.Tensor, moments: Mo
             out.sub_(mean).sub_(rest)
         if moments.std:
             out.div_(moments.std + epsilon)
+
+
+def unstandardize(scores: torch.Tensor, moments: Sequence[Moments], epsilon: float = 0.0) -> torch.Tensor:
+    """The way back of `standardize`, computed in float64.
+
+    Parameters
+    ----------
+    scores
+        ``(C, D, H, W)``; not written to.
+    moments, epsilon
+        Those that made them.
+
+    Returns
+    -------
+    torch.Tensor
+        float32, in units of the image.
+    """
+    channels = [
+        scores_of.double() * (one.std + epsilon if one.std else 1.0) + (one.mean if one.count else 0.0)
+        for scores_of, one in zip(scores, moments, strict=True)
+    ]
+    return torch.stack(channels).float()

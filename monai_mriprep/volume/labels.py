@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from monai_mriprep.errors import LabelError
 from monai_mriprep.types import LABEL_INTEGRALITY_TOLERANCE, LABEL_MAX
 
-__all__ = ["cast_label", "label_histogram", "vanished_labels"]
+__all__ = ["apply_cast", "label_histogram", "plan_cast", "vanished_labels"]
 
 INT8_MAX = 127
 
@@ -54,20 +54,20 @@ def vanished_labels(before: dict[int, int], after: dict[int, int]) -> list[int]:
     return sorted(value for value in before if value > 0 and value not in after)
 
 
-def cast_label(label: torch.Tensor, name: str = "label") -> tuple[torch.Tensor, int]:
-    """Set negative values to 0 and cast to int8, or int16 where the maximum is over 127.
+def plan_cast(label: torch.Tensor, name: str = "label") -> tuple[str, int]:
+    """Find the smallest safe type of a label.
 
     Parameters
     ----------
     label
-        Any shape, any real type; not written to.
+        Any shape, any real type.
     name
         What to call it in an error, such as its file.
 
     Returns
     -------
     tuple
-        The new label, and how many voxels were negative.
+        ``"int8"``, or ``"int16"`` where the maximum is over 127; and how many voxels are negative.
 
     Raises
     ------
@@ -82,8 +82,13 @@ def cast_label(label: torch.Tensor, name: str = "label") -> tuple[torch.Tensor, 
         problem = f"label value {shown} is over {LABEL_MAX}; renumber the labels, or check that this is one"
         raise LabelError(name, problem)
     n_negative = int(torch.count_nonzero(label < 0)) if low < 0 else 0
-    dtype = torch.int8 if high <= INT8_MAX else torch.int16
-    return (label.clamp(min=0) if low < 0 else label).to(dtype, copy=True), n_negative
+    return "int8" if high <= INT8_MAX else "int16", n_negative
+
+
+def apply_cast(label: torch.Tensor, dtype: str, n_negative: int = 0) -> torch.Tensor:
+    """Set negative values to 0 and cast, by what `plan_cast` has found; `label` is not written to."""
+    whole = label.round() if label.is_floating_point() else label
+    return (whole.clamp(min=0) if n_negative else whole).to(getattr(torch, dtype), copy=True)
 
 
 def _integral(label: torch.Tensor, name: str) -> torch.Tensor:

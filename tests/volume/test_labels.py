@@ -9,13 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monai_mriprep.errors import LabelError
-from monai_mriprep.volume.labels import cast_label, label_histogram, vanished_labels
+from monai_mriprep.volume.labels import apply_cast, label_histogram, plan_cast, vanished_labels
 
 SIGNED = [torch.int8, torch.int16, torch.int32, torch.int64, torch.float16, torch.float32, torch.float64]
 
 
 def label_of(*values: float, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     return torch.tensor(values, dtype=dtype).reshape(1, 1, 1, -1)
+
+
+def cast_label(label: torch.Tensor, name: str = "label") -> tuple[torch.Tensor, int]:
+    dtype, n_negative = plan_cast(label, name)
+    return apply_cast(label, dtype, n_negative), n_negative
 
 
 @pytest.mark.parametrize("dtype", SIGNED)
