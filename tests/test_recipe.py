@@ -14,9 +14,11 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from monai_mriprep.errors import RecipeError
 from monai_mriprep.recipe import Normalization, Recipe, commented_yaml, load_recipe, model, presets
+from monai_mriprep.recipe.extensions import register
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -49,11 +51,15 @@ def test_defaults():
         "target_rule": "published",
         "target_spacing": None,
         "geometry": "strict",
+        "orientation": "keep",
+        "crop": "none",
+        "crop_margin": 0.0,
         "grid": "monai",
         "boundary": "nearest",
         "order": 3,
         "clip": False,
         "normalization": {"foreground": "carried", "epsilon": 0.0},
+        "steps": [],
     }
 
 
@@ -448,12 +454,25 @@ OTHER = {
     "target_rule": "nnunet",
     "target_spacing": (3.0, 1.0, 1.0),
     "geometry": "resample_label",
+    "orientation": "RAS",
+    "crop": "nonzero",
+    "crop_margin": 2.5,
     "grid": "nnunet",
     "boundary": "mirror",
     "order": (0, 3, 3),
     "clip": True,
     "normalization": {"foreground": "native"},
+    "steps": ({"step": "doubling", "times": 3},),
 }
+
+
+class Doubling(BaseModel, frozen=True, extra="forbid"):
+    """Stands for a step: a recipe only needs its name and its settings."""
+
+    times: int = 2
+
+
+register("doubling", Doubling)
 
 
 def test_round_trips():
@@ -473,12 +492,54 @@ def test_repr_states_order_and_unit():
 @pytest.mark.parametrize("key", Recipe.model_fields)
 def test_fingerprint_covers_what_decides_the_voxels(key):
     changed = Recipe(**{key: OTHER[key]}).fingerprint() != Recipe().fingerprint()
-    assert changed == (key in {"geometry", "grid", "boundary", "order", "clip", "normalization"})
+    about_files = {"preset", "pattern", "statistics", "statistics_row", "axis_order", "target_rule", "target_spacing"}
+    assert changed == (key not in about_files)
 
 
 def test_a_younger_key_enters_the_fingerprint_where_it_differs_from_its_default():
     assert Recipe(normalization={"epsilon": 0.0}).fingerprint() == Recipe().fingerprint()
     assert Recipe(normalization={"epsilon": 1e-6}).fingerprint() != Recipe().fingerprint()
+
+
+def test_a_step_is_a_name_or_a_mapping_of_its_settings():
+    by_name, in_full = Recipe(steps=["doubling"]), Recipe(steps=[{"step": "doubling", "times": 2}])
+    assert by_name == in_full == Recipe(steps=[Doubling()])
+    assert by_name.as_dict()["steps"] == [{"step": "doubling", "times": 2}]
+    assert by_name.fingerprint() != Recipe(steps=[Doubling(times=3)]).fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("steps", "reason"),
+    [
+        (["tripling"], "no step is registered as 'tripling'"),
+        ([{"step": "doubling", "times": "three"}], "times: Input should be a valid integer"),
+        ([{"step": "doubling", "tmies": 3}], "tmies"),
+        ([3], "3 is no step"),
+        ([{"times": 3}], "is no step"),
+    ],
+)
+def test_a_step_that_is_not_known_or_not_allowed_is_refused(steps, reason):
+    with pytest.raises(RecipeError, match=f"(?s)steps: .*{reason}"):
+        Recipe(steps=steps)
+
+
+def test_a_taken_name_is_refused():
+    class Other(BaseModel):
+        pass
+
+    with pytest.raises(RecipeError, match="'doubling' is registered already"):
+        register("doubling", Other)
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LPS", "SAR", "PIL"])
+def test_orientations(codes):
+    assert Recipe(orientation=codes).orientation == codes
+
+
+@pytest.mark.parametrize("codes", ["ras", "RAX", "RLS", "RA", "RASS", ""])
+def test_what_is_no_orientation_is_refused(codes):
+    with pytest.raises(RecipeError, match="is no orientation; it must be keep, or three letters"):
+        Recipe(orientation=codes)
 
 
 def test_a_default_recipe_has_the_fingerprint_of_version_0_1_0():

@@ -17,10 +17,11 @@ from pydantic import (
 )
 
 from monai_mriprep.errors import RecipeError
+from monai_mriprep.recipe.extensions import NamedModel
 from monai_mriprep.recipe.presets import PRESETS, under_users_keys
 from monai_mriprep.recipe.run_settings import RUN_KEYS
 from monai_mriprep.recipe.sections import Count, PathText, Section, Sections, explanation, facts_of, keys_of
-from monai_mriprep.types import Boundary, Foreground, GeometryPolicy, GridRule, TargetRule
+from monai_mriprep.types import Boundary, Crop, Foreground, GeometryPolicy, GridRule, TargetRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +48,9 @@ def _as_tuple(value: object) -> object:
 
 
 Millimetres = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+AXIS_ENDS = ({"R", "L"}, {"A", "P"}, {"S", "I"})
+"""The two ends of each world axis: right or left, anterior or posterior, superior or inferior."""
+
 SplineOrder = Annotated[int, Field(ge=0, le=3)]
 
 
@@ -158,6 +162,32 @@ class Recipe(Section):
         "strict or resample_label",
         voxels=True,
     )
+    orientation: str = _key(
+        "keep",
+        "Turn the axes of every case alike, before anything else; no value is computed. Spacings, the table of them "
+        "and the target are those of the turned axes. The codes name where the file's axes x, y, z run to: RAS is "
+        "right, anterior, superior [2], so the arrays, z y x, run to superior, anterior, right.\n"
+        "keep: as stored.",
+        "keep, or three letters, one each of R or L, A or P, S or I, such as RAS or LPS",
+        voxels=True,
+        since="0.3.0",
+    )
+    crop: Crop = _key(
+        "none",
+        "Cut away the border of the scan, before resampling; restored predictions are 0 there.\n"
+        "none:    keep all of it.\n"
+        "nonzero: keep the smallest box that holds every non-zero voxel of the image [1].",
+        "none or nonzero",
+        voxels=True,
+        since="0.3.0",
+    )
+    crop_margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] = _key(
+        0.0,
+        "What `crop` keeps around the box, in mm on each side, rounded up to whole voxels.",
+        "a number from 0",
+        voxels=True,
+        since="0.3.0",
+    )
     grid: GridRule = _key(
         "monai",
         "Where the new voxels lie, for N voxels of spacing s and the target t.\n"
@@ -196,6 +226,14 @@ class Recipe(Section):
         "a section with the keys foreground and epsilon",
         voxels=True,
     )
+    steps: Annotated[tuple[NamedModel, ...], BeforeValidator(_as_tuple)] = _key(
+        (),
+        "Steps of your own, which Python code or an installed package has registered (docs/architecture.md). Each "
+        "comes after the step of ours that it says it follows.",
+        "a list of names, or of mappings with the key step and the step's settings, such as [{step: NAME, axis: z}]",
+        voxels=True,
+        since="0.3.0",
+    )
 
     @field_validator("preset")
     @classmethod
@@ -204,6 +242,14 @@ class Recipe(Section):
             msg = "is not a preset"
             raise ValueError(msg)
         return preset
+
+    @field_validator("orientation")
+    @classmethod
+    def _is_orientation(cls, codes: str) -> str:
+        if codes != "keep" and not (len(codes) == 3 and all(len(ends & set(codes)) == 1 for ends in AXIS_ENDS)):
+            msg = "is no orientation"
+            raise ValueError(msg)
+        return codes
 
     @field_validator("pattern")
     @classmethod
@@ -253,10 +299,11 @@ class Recipe(Section):
     def fingerprint(self) -> str:
         """Hash of what decides the voxels of a case, once its files and its target spacing are given.
 
-        Covers the keys geometry, grid, boundary, order, clip and normalization; ``order: 3`` and ``order: [3, 3, 3]``
-        are the same. The keys that choose files and target (pattern, statistics, statistics_row, axis_order,
-        target_rule, target_spacing) are left out: what they led to is recorded by itself. So is the preset: only the
-        keys count, whoever set them. A default recipe has the fingerprint that version 0.1.0 gave it.
+        Covers the keys that change voxels, from ``geometry`` on; ``order: 3`` and ``order: [3, 3, 3]`` are the
+        same. The keys that choose files and target (pattern, statistics, statistics_row, axis_order, target_rule,
+        target_spacing) are left out: what they led to is recorded by itself. So is the preset: only the keys count,
+        whoever set them. A default recipe has the fingerprint that version
+        0.1.0 gave it.
 
         Returns
         -------

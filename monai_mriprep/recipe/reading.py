@@ -21,7 +21,7 @@ __all__ = ["load_config", "load_recipe"]
 _MAX_BYTES = 64 * 1024
 """A recipe is a few lines; a larger file is not one (and the parser takes seconds for a megabyte)."""
 _MAX_DEPTH = 8
-"""Deepest nesting that is read; the deepest that is allowed is 2."""
+"""Deepest nesting that is read; the deepest that is allowed is a setting of a step, 3."""
 _MAX_EVENTS = 1000
 """Most keys, values and brackets that are read; a full recipe has about 50. Bounds the time."""
 

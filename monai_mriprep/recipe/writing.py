@@ -22,6 +22,7 @@ HEADINGS = {
     "statistics": "Which spacing all cases get",
     "geometry": "Resampling",
     "normalization": "Intensities",
+    "steps": "Steps of your own",
 }
 """What stands above the first key of each group."""
 

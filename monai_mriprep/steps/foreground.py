@@ -1,0 +1,25 @@
+"""Take the mask of the foreground before anything blurs it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from monai_mriprep.steps.base import Params, Step, Volumes
+from monai_mriprep.types import FOREGROUND
+from monai_mriprep.volume.geometry import Grid
+
+__all__ = ["ForegroundMask"]
+
+
+class ForegroundMask(Step):
+    """Add the mask of the image's non-zero voxels, which later steps carry along by nearest neighbour.
+
+    A cubic spline smears exact zeros until hardly any is left, so a mask taken after it would be nearly everything.
+    """
+
+    name: ClassVar[str] = "foreground"
+
+    def carry_out(self, volumes: Volumes, grid: Grid, params: Params) -> Volumes:
+        """Add the mask, bool, with the channels of the image."""
+        image = next(iter(volumes.of_kind("image").values()))
+        return volumes.replaced({**volumes.by_role, FOREGROUND: image != 0})

@@ -1,0 +1,47 @@
+"""Store class numbers in the smallest safe integer type."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from monai_mriprep import volume as compute
+from monai_mriprep.steps.base import Params, Step, Volumes, warn_of
+from monai_mriprep.types import Role
+from monai_mriprep.volume.geometry import Grid
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["LabelCast"]
+
+
+class LabelCast(Step):
+    """Cast labels to int8, or to int16 where the maximum is over 127; negative values become 0.
+
+    There is no way back: the values are the same.
+    """
+
+    name: ClassVar[str] = "label_cast"
+
+    def plan(self, volumes: Volumes, grid: Grid) -> Params:
+        """Find ``dtype`` and ``negative``, the number of negative voxels, of each label.
+
+        Warns
+        -----
+        MriprepWarning
+            If voxels are negative.
+        """
+        found = {}
+        for role, label in volumes.of_kind("label").items():
+            dtype, n_negative = compute.labels.plan_cast(label, volumes.name(role))
+            if n_negative:
+                warn_of(volumes, role, f"{n_negative} negative label voxels became 0")
+            found[role.name] = {"dtype": dtype, "negative": n_negative}
+        return found
+
+    def apply(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
+        """Cast a label; leave anything else as it is."""
+        if role.kind != "label":
+            return volume
+        facts = params[role.name]
+        return compute.labels.apply_cast(volume, facts["dtype"], facts["negative"])

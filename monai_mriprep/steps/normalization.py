@@ -1,0 +1,92 @@
+"""Make z-scores of the image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from monai_mriprep import volume as compute
+from monai_mriprep.steps.base import Params, Step, Volumes, warn_of
+from monai_mriprep.types import FOREGROUND, Role
+from monai_mriprep.volume.geometry import Grid
+
+if TYPE_CHECKING:
+    import torch
+
+    from monai_mriprep.volume.intensity import Moments
+
+__all__ = ["Normalization"]
+
+
+Over = Literal["foreground", "nonzero", "positive"]
+
+
+class Normalization(Step):
+    """``(image - mean) / (std + epsilon)`` on the whole image, each channel by its own foreground.
+
+    Mean and population standard deviation are found in `plan`, so they stand in the trace. The way back undoes them
+    for an image alone.
+
+    Parameters
+    ----------
+    over
+        ``foreground``: the mask that a step before has added, which is dropped afterwards. ``nonzero``, ``positive``:
+        the image's own voxels at this stage.
+    epsilon
+        Added to the standard deviation; in units of the image.
+    """
+
+    name: ClassVar[str] = "normalization"
+    over: Over = "nonzero"
+    epsilon: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+
+    def plan(self, volumes: Volumes, grid: Grid) -> Params:
+        """Find ``mean``, ``std`` and ``voxels``, a list of one number a channel.
+
+        Warns
+        -----
+        MriprepWarning
+            If the foreground is empty (the image stays as it is) or constant (only its mean is subtracted).
+        """
+        role, image = next(iter(volumes.of_kind("image").items()))
+        name = volumes.name(role)
+        if image.dtype.itemsize == 8 and image.is_floating_point():
+            compute.intensity.require_magnitudes(image, name)
+        moments = compute.intensity.foreground_moments(image, self._mask(volumes, image))
+        compute.intensity.require_scores(image, moments, self.epsilon, name)
+        for problem in compute.intensity.moment_problems(moments):
+            warn_of(volumes, role, problem)
+        return {
+            "mean": [one.mean for one in moments],
+            "std": [one.std for one in moments],
+            "voxels": [one.count for one in moments],
+        }
+
+    def _mask(self, volumes: Volumes, image: torch.Tensor) -> torch.Tensor | None:
+        if self.over == "foreground":
+            return volumes.by_role[FOREGROUND]
+        return image > 0 if self.over == "positive" else None
+
+    def carry_out(self, volumes: Volumes, grid: Grid, params: Params) -> Volumes:
+        """Normalise the image, and drop the mask."""
+        normalised = super().carry_out(volumes, grid, params)
+        return normalised.replaced({role: volume for role, volume in normalised.by_role.items() if role != FOREGROUND})
+
+    def apply(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
+        """Make float32 z-scores of an image; leave anything else as it is."""
+        if role.kind != "image":
+            return volume
+        return compute.intensity.standardize(volume, moments_of(params), self.epsilon)
+
+    def invert(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
+        """Give an image its own units back."""
+        if role.kind != "image":
+            return volume
+        return compute.intensity.unstandardize(volume, moments_of(params), self.epsilon)
+
+
+def moments_of(params: Params) -> tuple[Moments, ...]:
+    """The moments of each channel that `Normalization.plan` has recorded."""
+    numbers = zip(params["voxels"], params["mean"], params["std"], strict=True)
+    return tuple(compute.intensity.Moments(*one) for one in numbers)

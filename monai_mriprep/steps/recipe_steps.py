@@ -1,0 +1,105 @@
+"""From a recipe to its list of steps: the one place that knows their order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
+
+from monai_mriprep.errors import RecipeError
+from monai_mriprep.recipe import Recipe
+from monai_mriprep.recipe.extensions import register
+from monai_mriprep.steps.base import Step
+from monai_mriprep.steps.crop import NonZeroCrop
+from monai_mriprep.steps.foreground import ForegroundMask
+from monai_mriprep.steps.label_cast import LabelCast
+from monai_mriprep.steps.normalization import Normalization, Over
+from monai_mriprep.steps.orientation import Orientation
+from monai_mriprep.steps.resampling import ItkResampling, Resampling
+from monai_mriprep.types import Foreground, Spacing
+
+__all__ = ["native_steps", "register_step", "steps_of"]
+
+PLACES = ("orientation", "crop", "resampling", "normalization", "label_cast")
+"""After which of ours a step from outside may come."""
+
+
+def register_step(step: type[Step]) -> type[Step]:
+    """Make a step known under its name, so that recipes, records and `restore` find it.
+
+    It serves as a decorator. For the commands, name the class in your package's entry points, in the group
+    ``monai_mriprep.steps``.
+
+    Raises
+    ------
+    RecipeError
+        If the class is no step, has no name or one that is taken, or follows a step that is not known.
+    """
+    if not (isinstance(step, type) and issubclass(step, Step)) or not isinstance(getattr(step, "name", None), str):
+        msg = f"{step!r} cannot be registered: a step is a subclass of Step with a `name`"
+        raise RecipeError(msg)
+    if step.follows not in PLACES:
+        msg = f"step {step.name!r} follows {step.follows!r}; it must be one of {', '.join(PLACES)}"
+        raise RecipeError(msg)
+    register(step.name, step)
+    return step
+
+
+for _step in (Orientation, NonZeroCrop, ForegroundMask, Resampling, ItkResampling, Normalization, LabelCast):
+    register_step(_step)
+
+
+def steps_of(recipe: Recipe, target: Spacing) -> tuple[Step, ...]:
+    """What a recipe does to every case, in order.
+
+    Parameters
+    ----------
+    recipe
+        Its keys decide the steps of ours; its ``steps`` are put where they say.
+    target
+        Spacing in mm, z y x, of the axes as ``orientation`` leaves them.
+    """
+    steps: list[Step] = []
+    for place, ours in (*_before_resampling(recipe), *_resampled_and_normalized(recipe, target)):
+        steps += ours
+        steps += [extra for extra in recipe.steps if isinstance(extra, Step) and extra.follows == place]
+    return tuple(steps)
+
+
+def native_steps(recipe: Recipe) -> tuple[Step, ...]:
+    """Those before the resampling: spacings, and all that is derived from them, are those of the grid they leave."""
+    return tuple(takewhile(lambda step: not isinstance(step, Resampling), steps_of(recipe, (1.0, 1.0, 1.0))))
+
+
+Placed = tuple[str, Sequence[Step]]
+"""A place of `PLACES`, or another, and the steps of ours there."""
+
+
+def _before_resampling(recipe: Recipe) -> Iterator[Placed]:
+    yield "orientation", [] if recipe.orientation == "keep" else [Orientation(codes=recipe.orientation)]
+    yield "crop", [] if recipe.crop == "none" else [NonZeroCrop(margin=recipe.crop_margin)]
+
+
+def _resampled_and_normalized(recipe: Recipe, target: Spacing) -> tuple[Placed, ...]:
+    """Where the foreground comes from decides what goes first, and what surrounds the resampling."""
+    resampling = Resampling(
+        target=target, rule=recipe.grid, order=recipe.order, boundary=recipe.boundary, clip=recipe.clip
+    )
+    overs: tuple[Over, ...] = ("foreground", "nonzero", "positive")
+    epsilon = recipe.normalization.epsilon
+    from_mask, from_nonzero, from_positive = (
+        ("normalization", [Normalization(over=over, epsilon=epsilon)]) for over in overs
+    )
+    as_itk = (("resampling", [ItkResampling(target=target)]), from_mask)
+    resampled: Placed = ("resampling", [resampling])
+    orders: dict[Foreground, tuple[Placed, ...]] = {
+        "carried": (("foreground", [ForegroundMask()]), resampled, from_mask),
+        "resampled": (resampled, from_nonzero),
+        "resampled_positive": as_itk if _is_itk(recipe) else (resampled, from_positive),
+        "native": (from_nonzero, resampled),
+    }
+    return (*orders[recipe.normalization.foreground], ("label_cast", [LabelCast()]))
+
+
+def _is_itk(recipe: Recipe) -> bool:
+    """Whether ITK's own rounding errors are to be had: where all else is as its B-spline does it."""
+    return (recipe.grid, recipe.boundary, recipe.order, recipe.clip) == ("itk", "mirror", 3, False)

@@ -1,0 +1,129 @@
+"""Put every volume of a case on one grid of the target spacing, and predictions back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import numpy as np
+from pydantic import BeforeValidator
+
+from monai_mriprep import volume as compute
+from monai_mriprep.steps.base import Params, Step, Volumes
+from monai_mriprep.types import FOREGROUND, Boundary, GridRule, Role, Spacing
+from monai_mriprep.volume.geometry import Grid, target_grid
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+    from monai_mriprep.volume.resample import ResamplingPlan
+
+__all__ = ["ItkResampling", "Resampling"]
+
+SAME_DIRECTION = 1e-9
+"""Direction cosines this near are those of the file, but for the last digits."""
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+class Resampling(Step):
+    """Resample to one spacing: images by spline, labels and masks by nearest neighbour in their own number type.
+
+    The way back: integers, labels and masks by nearest neighbour; predictions in floats linearly, each channel by
+    itself; beyond the outermost voxel centres the edge is repeated. Only an image goes back by its own order and
+    boundary.
+
+    Parameters
+    ----------
+    target
+        Spacing in mm, z y x.
+    rule
+        ``monai``, ``nnunet`` or ``itk``: see `monai_mriprep.volume.geometry.target_grid`. Under ``itk``, voxels whose
+        centre lies outside the volume become 0.
+    order
+        Spline order of the image, 0 to 3; one for all axes or one each for z, y, x.
+    boundary
+        ``nearest`` or ``mirror``.
+    clip
+        Limit each channel of the image to the range it had.
+    """
+
+    name: ClassVar[str] = "resampling"
+    target: Annotated[Spacing, BeforeValidator(_as_tuple)]
+    rule: GridRule = "monai"
+    order: Annotated[int | tuple[int, int, int], BeforeValidator(_as_tuple)] = 3
+    boundary: Boundary = "nearest"
+    clip: bool = False
+
+    def grid(self, grid: Grid, params: Params | None = None) -> Grid:
+        """The target grid; in the parameters it is recorded, bit for bit."""
+        return target_grid(grid, self.target, self.rule) if params is None else Grid.from_json(params["grid"])
+
+    def plan(self, volumes: Volumes, grid: Grid) -> Params:
+        """Fix the target grid; refuse an image of magnitudes that float32 cannot compute with."""
+        for role, image in volumes.of_kind("image").items():
+            if image.is_floating_point() and np.any(self.order):
+                compute.intensity.require_magnitudes(image, volumes.name(role))
+        return {"grid": self.grid(grid).to_json()}
+
+    def apply(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
+        """Resample one volume."""
+        return compute.resample.apply_plan(volume, self.resampling_plan(role, grid, params), clip=self.clip)
+
+    def resampling_plan(self, role: Role, grid: Grid, params: Params) -> ResamplingPlan:
+        """How `apply` resamples a volume on `grid`."""
+        order = self.order if role.kind == "image" else 0
+        target = self.grid(grid, params)
+        return compute.resample.plan_resampling(grid, target, order, self.boundary, zero_outside=self.rule == "itk")
+
+    def invert(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
+        """Resample onto the source grid."""
+        as_image = role.kind == "image"
+        linear = role.kind == "prediction" and volume.is_floating_point()
+        order = self.order if as_image else int(linear)
+        boundary = self.boundary if as_image else "nearest"
+        plan = compute.resample.plan_resampling(self.grid(grid, params), grid, order, boundary)
+        return compute.resample.apply_plan(volume, plan)
+
+
+class ItkResampling(Resampling):
+    """The same on the grid ``itk``, cubic and mirrored; and the mask of what ITK finds greater than zero.
+
+    Where only rounding errors tell, the mask has ITK's answer: see `monai_mriprep.volume.itk_spline`.
+    """
+
+    name: ClassVar[str] = "itk_resampling"
+    rule: GridRule = "itk"
+    boundary: Boundary = "mirror"
+
+    def carry_out(self, volumes: Volumes, grid: Grid, params: Params) -> Volumes:
+        """Resample all volumes, and add the mask of the image."""
+        resampled = super().carry_out(volumes, grid, params)
+        role, image = next(iter(volumes.of_kind("image").items()))
+        direction = _stated_direction(volumes.direction, grid)
+        channels = zip(_array(image), _array(resampled.by_role[role]), strict=True)
+        positive = compute.itk_spline.positive_as_itk
+        masks = [positive(channel, grid, direction, self.target, found) for channel, found in channels]
+        mask = image.new_tensor(np.stack(masks)) != 0
+        return resampled.replaced({**resampled.by_role, FOREGROUND: mask})
+
+    def working_bytes(self, grid: Grid) -> int:
+        """The spline of the input, in float64."""
+        return 8 * int(np.prod(grid.shape))
+
+
+def _array(volume: torch.Tensor) -> NDArray[np.generic]:
+    array: NDArray[np.generic] = volume.detach().cpu().numpy()
+    return array
+
+
+def _stated_direction(stated: NDArray[np.float64] | None, grid: Grid) -> NDArray[np.float64]:
+    """The columns of the grid's direction, with every digit of the file's where an axis is one of the file's."""
+    direction = grid.direction.copy()
+    for axis in range(3):
+        for column in () if stated is None else (*stated.T, *-stated.T):
+            if np.abs(column - direction[:, axis]).max() < SAME_DIRECTION:
+                direction[:, axis] = column
+    return direction

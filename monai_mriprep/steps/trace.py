@@ -1,0 +1,178 @@
+"""The way of one case through a list of steps, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from monai_mriprep import volume as compute
+from monai_mriprep.errors import GeometryError, MriprepError, RecordError
+from monai_mriprep.recipe.extensions import described, made
+from monai_mriprep.steps.base import Params, Step, Volumes
+from monai_mriprep.types import PREDICTION, Role
+from monai_mriprep.volume.geometry import Grid
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["AppliedStep", "Trace", "backward", "final_grid", "forward"]
+
+MASK = Role("present", "", "mask")
+
+
+@dataclass(frozen=True)
+class AppliedStep:
+    """A step, what it found in the voxels of a case, and the grid that the case was on before it."""
+
+    step: Step
+    params: Params
+    grid_in: Grid
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What was done to a case, in order; enough to undo it.
+
+    Parameters
+    ----------
+    source
+        The grid of the case before the first step.
+    steps
+        What was done.
+    """
+
+    source: Grid
+    steps: tuple[AppliedStep, ...] = ()
+
+    @property
+    def target(self) -> Grid:
+        """The grid of the case after the last step."""
+        if not self.steps:
+            return self.source
+        last = self.steps[-1]
+        return last.step.grid(last.grid_in, last.params)
+
+    def params(self, name: str) -> Params | None:
+        """What the step of this name has found, or None if there was none."""
+        return next((one.params for one in self.steps if one.step.name == name), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values that make the same trace again, bit for bit."""
+        steps = [{**described(one.step), "params": dict(one.params)} for one in self.steps]
+        return {"source": self.source.to_json(), "steps": steps}
+
+    @classmethod
+    def from_json(cls, facts: Mapping[str, Any]) -> Trace:
+        """The trace that `to_json` wrote.
+
+        Raises
+        ------
+        RecordError
+            If it is not whole, or names a step that nobody has registered here.
+        """
+        try:
+            source = Grid.from_json(facts["source"])
+            grid, applied = source, []
+            for one in facts["steps"]:
+                params = one["params"]
+                step = _step({key: value for key, value in one.items() if key != "params"})
+                applied.append(AppliedStep(step, params, grid))
+                grid = step.grid(grid, params)
+        except (KeyError, TypeError, ValueError, AttributeError, GeometryError) as error:
+            msg = f"what was done to the case cannot be read from its trace ({error!r}); preprocess it again"
+            raise RecordError(msg) from error
+        except MriprepError as error:
+            msg = f"what was done to the case cannot be undone: {error}"
+            raise RecordError(msg) from error
+        return cls(source, tuple(applied))
+
+
+def _step(facts: Mapping[str, Any]) -> Step:
+    model: BaseModel = made(facts)
+    if not isinstance(model, Step):
+        msg = f"{facts!r} is registered, but is no step"
+        raise TypeError(msg)
+    return model
+
+
+def final_grid(steps: Iterable[Step], grid: Grid) -> Grid:
+    """Where a case on `grid` will lie after the steps; an upper bound where one depends on the voxels."""
+    for step in steps:
+        grid = step.grid(grid)
+    return grid
+
+
+def forward(steps: Iterable[Step], volumes: Volumes, grid: Grid) -> tuple[Volumes, Trace]:
+    """Carry out steps on a case.
+
+    Parameters
+    ----------
+    steps
+        In order; `steps_of` makes them of a recipe.
+    volumes
+        All on `grid`; not written to.
+    grid
+        Of the arrays, z y x.
+
+    Returns
+    -------
+    tuple
+        The volumes, on ``trace.target``; and the trace, which `backward` takes.
+    """
+    source, applied = grid, []
+    for step in steps:
+        params = step.plan(volumes, grid)
+        applied.append(AppliedStep(step, params, grid))
+        volumes = step.carry_out(volumes, grid, params)
+        grid = step.grid(grid, params)
+    return volumes, Trace(source, tuple(applied))
+
+
+def backward(
+    trace: Trace, volume: torch.Tensor, role: Role = PREDICTION, grid: Grid | None = None
+) -> tuple[torch.Tensor, Grid]:
+    """Undo what was done to a case, for one volume: the one way back of all.
+
+    Integers go by nearest neighbour, and so do labels whatever their type; other floats are interpolated linearly,
+    each channel by itself, and keep their values. Outside a crop there are zeros. An image alone, ``role=IMAGE``, is
+    interpolated by its own spline, and its z-scores are undone.
+
+    Parameters
+    ----------
+    trace
+        From `forward`, a record or a MetaTensor.
+    volume
+        ``(C, D, H, W)``, on the grid that the case ended on; not written to.
+    role
+        What the volume is.
+    grid
+        Where the volume lies now, if it was padded, cropped, turned or resampled since: padding is left out, and where
+        nothing is left there are zeros.
+
+    Returns
+    -------
+    tuple
+        The volume on the source grid, and that grid.
+
+    Raises
+    ------
+    ResamplingError
+        If the volume does not fit.
+    """
+    present = None
+    if grid is not None:
+        order = int(role.kind in ("image", "prediction") and volume.is_floating_point())
+        volume, present = compute.fit.fit_onto(volume, grid, trace.target, order)
+    volume = _undone(trace.steps, volume, role)
+    if present is not None:
+        volume = volume.where(_undone(trace.steps, present, MASK), volume.new_zeros(()))
+    return volume, trace.source
+
+
+def _undone(steps: Sequence[AppliedStep], volume: torch.Tensor, role: Role) -> torch.Tensor:
+    for one in reversed(steps):
+        volume = one.step.invert(volume, role, one.grid_in, one.params)
+    return volume
