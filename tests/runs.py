@@ -14,7 +14,8 @@ from monai_mriprep.formats.write import write_metaimage
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.cases import Case, Job
 
-OUTPUT_FOLDERS = ("imagesTr", "labelsTr")
+ROLE_FOLDERS = {"image": "imagesTr", "label": "labelsTr"}
+OUTPUT_FOLDERS = tuple(ROLE_FOLDERS.values())
 
 
 def write_case(root: Path, name: str, shape=(4, 8, 9), spacing=(3.0, 1.0, 1.0), seed: int = 0) -> None:
@@ -46,7 +47,19 @@ def job_of(output: Path, target=(3.0, 1.0, 1.0)) -> Job:
 def case_of(root: Path, output: Path, name: str, bytes_needed: int = 0) -> Case:
     """A case of `write_case`."""
     sources = (root / folder / f"{name}.mha" for folder in ("ImagesTr", "LabelsTr"))
-    return Case(name, *sources, *(output / folder / f"{name}.npz" for folder in OUTPUT_FOLDERS), bytes_needed)
+    return case_from(name, *sources, output, bytes_needed)
+
+
+def case_from(name: str, image: Path, label: Path, output: Path, *costs: int) -> Case:
+    """A case of these two files; `costs` are its bytes and voxels."""
+    outputs = {role: output / folder / f"{name}.npz" for role, folder in ROLE_FOLDERS.items()}
+    return Case(name, {"image": (image,), "label": (label,)}, outputs, *costs)
+
+
+def image_of(case: Case) -> Path:
+    """The source of its image."""
+    (path,) = case.sources["image"]
+    return path
 
 
 def outputs(output: Path) -> dict[str, str]:

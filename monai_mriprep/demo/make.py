@@ -45,8 +45,8 @@ def make_demo(folder: Path, workers: int | None, observe: Observer) -> DemoRepor
     done = sorted(summary.done, key=lambda result: result.case)
     for result in done:
         case = cases[result.case]
-        before = _native(case.image, case.label)
-        after = _preprocessed(case.image_npz, case.label_npz)
+        before = _native(*(path for (path,) in case.sources.values()))
+        after = _preprocessed(*case.outputs.values())
         save_comparison(pictures / f"{result.case}.png", [before, after])
     lines = ["", plan.derivation, "", _HEADING, *(_line(result) for result in done), ""]
     lines += [f"dataset       {dataset}", f"results       {output}", f"pictures      {pictures}", "", _NEXT]

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "OUTPUT_FOLDERS",
     "PARTIAL",
     "NpzVolume",
     "WrittenFile",
@@ -42,10 +41,8 @@ __all__ = [
     "stored_crc",
 ]
 
-OUTPUT_FOLDERS = {"image": "imagesTr", "label": "labelsTr"}
-"""Where the files of an output folder lie; nothing else ever appears there."""
 PARTIAL = ".partial"
-"""Folder of temporary files beside them, on the same file system."""
+"""Folder of temporary files beside those of the roles, on the same file system."""
 
 LEVEL = 1
 """ISA-L's level: 0 is larger, 2 and 3 are slower and hardly smaller on float32 (measured)."""

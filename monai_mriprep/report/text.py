@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from monai_mriprep.dataset.second_reading import SecondReading
-from monai_mriprep.run.cases import grid_facts
 from monai_mriprep.run.dataset_report import CaseReport, DatasetReport, Needs
 from monai_mriprep.run.estimates import shown_bytes
 from monai_mriprep.verify.audit import VerifyReport
@@ -29,7 +28,7 @@ def check_json(report: DatasetReport) -> dict[str, Any]:
 def plain(value: Any) -> Any:
     """Frozen values as JSON can hold them."""
     if isinstance(value, Grid):
-        return grid_facts(value)
+        return value.to_json()
     if is_dataclass(value):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):

@@ -13,12 +13,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from monai_mriprep.errors import MriprepError, MriprepWarning, OutputError, RecordError, package_logger, write_error
-from monai_mriprep.formats.npz import OUTPUT_FOLDERS, PARTIAL
+from monai_mriprep.formats.npz import PARTIAL
 from monai_mriprep.formats.write import write_volume
 from monai_mriprep.restore.arrays import restore_array
 from monai_mriprep.restore.matching import Match, Way, match_predictions
 from monai_mriprep.restore.predictions import list_predictions, prediction_stem, read_prediction
 from monai_mriprep.run.manifest import Manifest
+from monai_mriprep.types import ROLES
 
 __all__ = ["RestoreSummary", "Restorer", "restore", "restore_each"]
 
@@ -136,7 +137,8 @@ def _keep_apart(folder: Path, root: Path, predictions: Path, records: Iterable[M
     """Restored files must not land on predictions, on preprocessed files or on sources."""
     place = folder.resolve()
     sources = {Path(file["path"]).parent for record in records for file in record.get("sources", {}).values()}
-    closed = {path.resolve() for path in (*(root / name for name in (*OUTPUT_FOLDERS.values(), PARTIAL)), *sources)}
+    ours = (root / name for name in (*(role.folder for role in ROLES), PARTIAL))
+    closed = {path.resolve() for path in (*ours, *sources)}
     if place == predictions.resolve() or place == root.resolve() or closed & {place, *place.parents}:
         msg = f"{folder}: the restored files would lie among predictions, preprocessed files or sources; choose another"
         raise OutputError(msg)

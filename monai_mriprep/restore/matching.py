@@ -13,7 +13,6 @@ from monai_mriprep.errors import RecordError
 from monai_mriprep.formats.header import Frame
 from monai_mriprep.formats.names import stem
 from monai_mriprep.restore.predictions import prediction_stem
-from monai_mriprep.run.cases import recorded_grid
 from monai_mriprep.volume.geometry import Grid
 
 __all__ = ["Match", "Way", "match_predictions"]
@@ -57,7 +56,7 @@ class Way:
             If something is missing there.
         """
         try:
-            source, target = recorded_grid(record["source_grid"]), recorded_grid(record["target_grid"])
+            source, target = Grid.from_json(record["source_grid"]), Grid.from_json(record["target_grid"])
             frame = Frame(**record["source_header"]) if "source_header" in record else Frame.of_grid(source)
             paths = [Path(record["sources"][role]["path"]) for role in ("image", "label")]
             suffix = paths[0].name[len(stem(paths[0])) :].lower()

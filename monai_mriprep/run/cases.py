@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +13,6 @@ from typing import Any, Literal
 from monai_mriprep.formats.npz import PARTIAL
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.types import Spacing
-from monai_mriprep.volume.geometry import Grid
 
 __all__ = [
     "ALGORITHM_VERSION",
@@ -21,8 +21,6 @@ __all__ = [
     "Job",
     "Result",
     "Status",
-    "grid_facts",
-    "recorded_grid",
     "sha256_of",
 ]
 
@@ -34,29 +32,30 @@ Status = Literal["done", "failed"]
 
 @dataclass(frozen=True)
 class Case:
-    """One pair, its place in the output, and what its headers say of its cost.
+    """One case: its files, their places in the output, and what its headers say of its cost.
 
     Parameters
     ----------
     name
         The image's stem.
-    image, label
-        The source files.
-    image_npz, label_npz
-        The output files.
+    sources
+        The files to read, by the name of their role, the image first; one a role.
+    outputs
+        The file to write for each role.
     bytes_needed
         Estimated peak memory of the case, in bytes; 0 where a header could not be read.
     output_voxels
         Voxels of the image on the target grid; 0 where a header could not be read.
+    is_upper_bound
+        Whether the voxels decide the grid, as for a crop, so that both figures say what it can be at most.
     """
 
     name: str
-    image: Path
-    label: Path
-    image_npz: Path
-    label_npz: Path
+    sources: Mapping[str, tuple[Path, ...]] = field(hash=False)
+    outputs: Mapping[str, Path] = field(hash=False)
     bytes_needed: int = 0
     output_voxels: int = 0
+    is_upper_bound: bool = False
 
 
 @dataclass(frozen=True)
@@ -147,14 +146,3 @@ class Result:
         facts = line.pop("facts")
         del line["status"]
         return {**line, **facts}
-
-
-def grid_facts(grid: Grid) -> dict[str, Any]:
-    """A grid as JSON can hold it: enough to make the same grid again, bit for bit."""
-    return {"shape": list(grid.shape), "affine": grid.affine.tolist(), "spacing": list(grid.spacing)}
-
-
-def recorded_grid(facts: dict[str, Any]) -> Grid:
-    """The grid that `grid_facts` described."""
-    z, y, x = facts["shape"]
-    return Grid((z, y, x), facts["affine"])

@@ -38,11 +38,11 @@ def decide(job: Job, case: Case, record: Mapping[str, Any] | None) -> Decision:
         return Decision("run", "failed before" if record.get("event") == "failed" else "interrupted before")
     if record.get("fingerprint") != job.fingerprint:
         return Decision("redo", "recipe, target spacing or version changed")
-    for role, path in (("image", case.image), ("label", case.label)):
+    for role, (path,) in case.sources.items():
         facts = _facts(record, "sources", role)
         if not (_is_unchanged(path, facts) and _has_its_data(path, facts.get("data"))):
             return Decision("redo", f"source {role} changed: {path}")
-    for role, path in (("image", case.image_npz), ("label", case.label_npz)):
+    for role, path in case.outputs.items():
         facts = _facts(record, "outputs", role)
         if not _is_unchanged(path, facts) or _crc(path) != facts.get("crc32"):
             return Decision("redo", f"output {role} is missing or changed: {path}")

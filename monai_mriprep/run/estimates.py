@@ -75,7 +75,7 @@ def check_space(cases: Iterable[Case], folder: Path) -> tuple[str, ...]:
     memory = available_memory()
     cases = [case for case in cases if fits(case, memory)]
     voxels = sum(case.output_voxels for case in cases)
-    free = free_bytes(folder) + sum(_size(path) for case in cases for path in (case.image_npz, case.label_npz))
+    free = free_bytes(folder) + sum(_size(path) for case in cases for path in case.outputs.values())
     need, least = output_bytes(voxels), round(voxels * LEAST_BYTES_PER_VOXEL)
     if need <= free:
         return ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monai_mriprep.dataset.folders import find_folders
@@ -13,10 +13,10 @@ from monai_mriprep.dataset.statistics import SpacingStatistics
 from monai_mriprep.dataset.survey import survey_dataset
 from monai_mriprep.errors import OutputError
 from monai_mriprep.formats.names import stem
-from monai_mriprep.formats.npz import OUTPUT_FOLDERS
 from monai_mriprep.formats.read import Header
 from monai_mriprep.recipe import Recipe, given_or_default
 from monai_mriprep.run.cases import Case, Job
+from monai_mriprep.types import ROLES
 from monai_mriprep.volume.geometry import target_grid
 
 __all__ = ["RunPlan", "keep_apart", "make_case", "plan_run"]
@@ -82,12 +82,16 @@ def plan_run(dataset_root: str | Path, output_root: str | Path, recipe: Recipe |
 
 def make_case(job: Job, pair: Pair, image: Header | None) -> Case:
     """Name a pair's outputs, and estimate its cost where the image's header could be read."""
-    outputs = (job.output_root / name for name in OUTPUT_FOLDERS.values())
-    image_npz, label_npz = (folder / f"{stem(path)}.npz" for folder, path in zip(outputs, pair, strict=True))
+    files = tuple(zip(ROLES, pair, strict=True))
+    case = Case(
+        pair.case,
+        {role.name: (path,) for role, path in files},
+        {role.name: job.output_root / role.folder / f"{stem(path)}.npz" for role, path in files},
+    )
     if image is None:
-        return Case(pair.case, *pair, image_npz, label_npz)
+        return case
     n_out = math.prod(target_grid(image.grid, job.target, job.recipe.grid).shape)
-    return Case(pair.case, *pair, image_npz, label_npz, _bytes_needed(image, n_out, job.recipe), n_out)
+    return replace(case, bytes_needed=_bytes_needed(image, n_out, job.recipe), output_voxels=n_out)
 
 
 def _bytes_needed(image: Header, n_out: int, recipe: Recipe) -> int:
@@ -109,7 +113,7 @@ def keep_apart(output: Path, folders: Iterable[Path]) -> None:
     OutputError
         If output would land among the input.
     """
-    places = [output.resolve(), *((output / name).resolve() for name in OUTPUT_FOLDERS.values())]
+    places = [output.resolve(), *((output / role.folder).resolve() for role in ROLES)]
     for folder in folders:
         among = any(place == folder.resolve() or folder.resolve() in place.parents for place in places)
         if among or places[0] == folder.parent.resolve():

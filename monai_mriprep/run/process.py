@@ -21,11 +21,12 @@ from monai_mriprep.formats.npz import WrittenFile, stored_crc
 from monai_mriprep.formats.read import Header, read_header
 from monai_mriprep.formats.staging import removed_on_error, stage_files
 from monai_mriprep.pipeline import build_transforms
-from monai_mriprep.run.cases import Case, FileFacts, Job, Result, grid_facts
+from monai_mriprep.run.cases import Case, FileFacts, Job, Result
 from monai_mriprep.run.commit import commit_files
 from monai_mriprep.run.manifest import Manifest
 from monai_mriprep.transforms.files import npz_volume
 from monai_mriprep.transforms.tensors import grid_of
+from monai_mriprep.types import IMAGE, LABEL
 from monai_mriprep.volume.labels import label_histogram, vanished_labels
 
 __all__ = ["process_case"]
@@ -44,7 +45,7 @@ def process_case(job: Job, case: Case) -> Result:
             result = Result(case.name, "done", None, _messages(caught), facts)
             commit_files(job.partial, result, files)
         except Exception as problem:  # noqa: BLE001 - the border: one bad case must not stop the others
-            return Result(case.name, "failed", _explain(problem, case), _messages(caught), _circumstances(problem))
+            return Result(case.name, "failed", _explain(problem, job, case), _messages(caught), _circumstances(problem))
     return result
 
 
@@ -52,13 +53,13 @@ def _messages(caught: Sequence[warnings.WarningMessage]) -> tuple[str, ...]:
     return tuple(str(warning.message) for warning in caught if issubclass(warning.category, MriprepWarning))
 
 
-def _explain(problem: Exception, case: Case) -> str:
+def _explain(problem: Exception, job: Job, case: Case) -> str:
     """What numpy, torch and the system say when memory or disk run out, in our words; else the error as it is."""
     text = f"{type(problem).__name__}: {problem}"
     if isinstance(problem, MriprepError):
         return str(problem)
     if isinstance(problem, OSError) and is_disk_full(problem):
-        return f"no space left on the disk of {case.image_npz.parent}; free some, then run the same command again"
+        return f"no space left on the disk of {job.output_root}; free some, then run the same command again"
     if isinstance(problem, MemoryError) or "can't allocate memory" in text:
         return f"out of memory (the case needs about {case.bytes_needed / 2**20:.0f} MiB): {text}"
     return f"unexpected {text}"
@@ -87,25 +88,25 @@ class _Stopwatch:
 def _carry_out(job: Job, case: Case) -> tuple[dict[str, Any], tuple[WrittenFile, ...]]:
     """The facts for the record, and the files, complete but not yet in place; in the order to move them."""
     watch = _Stopwatch()
-    headers = {"image": read_header(case.image), "label": read_header(case.label)}
-    check_pair(headers["image"], headers["label"], job.recipe.geometry)  # before a voxel is read
+    headers = {role: read_header(path) for role, (path,) in case.sources.items()}
+    image = headers[IMAGE.name]
+    check_pair(image, headers[LABEL.name], job.recipe.geometry)  # before a voxel is read
     stamps = {role: _stamps(header) for role, header in headers.items()}
     volumes, labels = _transform(job, case, watch)
-    places = {"image": case.image_npz, "label": case.label_npz}
     with watch.stage("write"):
-        files = stage_files({place: npz_volume(volumes[role]) for role, place in places.items()}, job.partial)
+        files = stage_files({place: npz_volume(volumes[role]) for role, place in case.outputs.items()}, job.partial)
     with removed_on_error(files):
         with watch.stage("hash"):
             sources = {role: _source(headers[role], stamped) for role, stamped in stamps.items()}
-        outputs = {role: _output(file) for role, file in zip(places, reversed(files), strict=True)}
-    meta = volumes["image"].meta
+        outputs = {role: _output(file) for role, file in zip(case.outputs, reversed(files), strict=True)}
+    meta = volumes[IMAGE.name].meta
     facts = {
         "fingerprint": job.fingerprint,
         "sources": sources,
         "outputs": outputs,
-        "source_grid": grid_facts(headers["image"].grid),
-        "source_header": asdict(headers["image"].frame),
-        "target_grid": grid_facts(grid_of(volumes["image"])),
+        "source_grid": image.grid.to_json(),
+        "source_header": asdict(image.frame),
+        "target_grid": grid_of(volumes[IMAGE.name]).to_json(),
         "spacing": list(job.target),
         "foreground": {name: meta[f"foreground_{name}"] for name in ("mean", "std", "voxels")},
         "labels": labels,
@@ -118,16 +119,16 @@ def _carry_out(job: Job, case: Case) -> tuple[dict[str, Any], tuple[WrittenFile,
 def _transform(job: Job, case: Case, watch: _Stopwatch) -> tuple[dict[str, Any], dict[str, dict[str, int]]]:
     """The preprocessed volumes, and the voxels of each label before and after."""
     load, *steps = build_transforms(job.recipe, job.target).transforms
-    data: dict[str, Any] = {"image": str(case.image), "label": str(case.label)}
+    data: dict[str, Any] = {role: str(path) for role, (path,) in case.sources.items()}
     with watch.stage("load"):
         data = load(data)
     with watch.stage("count"):
-        before = label_histogram(data["label"].as_tensor())
+        before = label_histogram(data[LABEL.name].as_tensor())
     for step in steps:
         with watch.stage(type(step).__name__):
             data = step(data)
     with watch.stage("count"):
-        after = label_histogram(data["label"].as_tensor())
+        after = label_histogram(data[LABEL.name].as_tensor())
     _warn_of_labels(case, before, after)
     return data, {"before": _for_json(before), "after": _for_json(after)}
 
@@ -157,12 +158,13 @@ def _output(file: WrittenFile) -> dict[str, Any]:
 
 
 def _warn_of_labels(case: Case, before: dict[int, int], after: dict[int, int]) -> None:
+    (label,) = case.sources[LABEL.name]
     gone = vanished_labels(before, after)
     if gone:
         counts = ", ".join(f"{value} ({before[value]} voxels)" for value in gone)
-        warnings.warn(f"{case.label}: vanished by resampling: label {counts}", MriprepWarning, 2)
+        warnings.warn(f"{label}: vanished by resampling: label {counts}", MriprepWarning, 2)
     if len(before) > MANY_VALUES:
-        message = f"{case.label}: {len(before)} different values look like intensities, not like a label"
+        message = f"{label}: {len(before)} different values look like intensities, not like a label"
         warnings.warn(message, MriprepWarning, 2)
 
 

@@ -17,7 +17,6 @@ from typing import Any
 from monai_mriprep._version import __version__
 from monai_mriprep.dataset.survey import STATISTICS_NAME
 from monai_mriprep.errors import OutputError, package_logger
-from monai_mriprep.formats.npz import OUTPUT_FOLDERS
 from monai_mriprep.run.case_table import write_table
 from monai_mriprep.run.cases import ALGORITHM_VERSION, Case, Result
 from monai_mriprep.run.commit import forget, recover
@@ -27,6 +26,7 @@ from monai_mriprep.run.estimates import check_space
 from monai_mriprep.run.lock import exclusive
 from monai_mriprep.run.manifest import Manifest
 from monai_mriprep.run.plan import RunPlan
+from monai_mriprep.types import ROLES
 
 __all__ = ["RunSummary", "Session", "open_session"]
 
@@ -143,7 +143,7 @@ def open_session(plan: RunPlan, overwrite: bool = False) -> Iterator[Session]:
         If the folder cannot be made or written to.
     """
     job, root = plan.job, plan.job.output_root
-    _make_folders(root, *(root / name for name in OUTPUT_FOLDERS.values()), job.partial)
+    _make_folders(root, *(root / role.folder for role in ROLES), job.partial)
     with exclusive(root / ".lock"):
         session = _prepare(plan, overwrite)
         _log(session)

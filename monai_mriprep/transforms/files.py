@@ -18,13 +18,13 @@ from monai_mriprep.dataset.checks import doubtful_spacing
 from monai_mriprep.dataset.pairing import Pairing, compile_pattern, pair_by_stem
 from monai_mriprep.errors import MriprepError, MriprepWarning, UnpairedError, VoxelError
 from monai_mriprep.formats.names import stem
-from monai_mriprep.formats.npz import OUTPUT_FOLDERS, PARTIAL, NpzVolume, read_npz
+from monai_mriprep.formats.npz import PARTIAL, NpzVolume, read_npz
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.formats.staging import place_files, removed_on_error, stage_files
 from monai_mriprep.formats.voxels import read_voxels
 from monai_mriprep.transforms.axes import check_array_axes, file_axes
 from monai_mriprep.transforms.tensors import as_tracked, file_of, grid_of, on_grid, spacing_marks
-from monai_mriprep.types import SAME_SPACING_TOLERANCE
+from monai_mriprep.types import ROLES, SAME_SPACING_TOLERANCE
 from monai_mriprep.volume.geometry import Grid
 
 if TYPE_CHECKING:
@@ -284,7 +284,8 @@ class SaveNpzd(MapTransform):
         if not source:
             msg = f"{key!r} has no file name in its metadata; load it with LoadVolumed, or set meta['filename_or_obj']"
             raise MriprepError(msg)
-        return Path(self.output_dir) / OUTPUT_FOLDERS.get(key, key) / f"{stem(source).removesuffix('.npz')}.npz"
+        folder = next((role.folder for role in ROLES if role.name == key), key)
+        return Path(self.output_dir) / folder / f"{stem(source).removesuffix('.npz')}.npz"
 
 
 def npz_volume(volume: MetaTensor) -> NpzVolume:

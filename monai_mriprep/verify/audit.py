@@ -15,12 +15,13 @@ import numpy as np
 from monai_mriprep.dataset.voxel_summary import count_values
 from monai_mriprep.errors import MriprepError, NpzError, RecordError
 from monai_mriprep.formats.names import natural_key
-from monai_mriprep.formats.npz import OUTPUT_FOLDERS, PARTIAL, NpzVolume, read_npz
-from monai_mriprep.run.cases import recorded_grid, sha256_of
+from monai_mriprep.formats.npz import PARTIAL, NpzVolume, read_npz
+from monai_mriprep.run.cases import sha256_of
 from monai_mriprep.run.commit import decided
 from monai_mriprep.run.lock import shared
 from monai_mriprep.run.manifest import Manifest
 from monai_mriprep.run.memory import default_workers
+from monai_mriprep.types import IMAGE, LABEL
 from monai_mriprep.volume.geometry import Grid
 
 __all__ = ["Finding", "VerifyReport", "verify_output"]
@@ -28,7 +29,7 @@ __all__ = ["Finding", "VerifyReport", "verify_output"]
 Role = Literal["image", "label"]
 Record = Mapping[str, Any]
 
-FOLDERS: Mapping[Role, str] = {"image": OUTPUT_FOLDERS["image"], "label": OUTPUT_FOLDERS["label"]}
+FOLDERS: Mapping[Role, str] = {"image": IMAGE.folder, "label": LABEL.folder}
 DTYPES: Mapping[Role, tuple[str, ...]] = {"image": ("float32",), "label": ("int8", "int16")}
 
 
@@ -144,7 +145,7 @@ class _Expected:
             f"{FOLDERS[role]}/{name}",
             output["size"],
             output["sha256"],
-            recorded_grid(record["target_grid"]),
+            Grid.from_json(record["target_grid"]),
             tuple(record["spacing"]),
             {int(value): count for value, count in record["labels"]["after"].items()},
         )

@@ -17,14 +17,13 @@ from monai_mriprep.formats import staging
 from monai_mriprep.formats.npz import stage_npz
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run import process
-from monai_mriprep.run.cases import Case
 from monai_mriprep.run.decide import decide
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.preprocess import execute, preprocess
 from monai_mriprep.run.process import process_case
 from monai_mriprep.run.session import open_session
 from monai_mriprep.transforms.files import npz_volume
-from tests.runs import OUTPUT_FOLDERS, case_of, errors_of, events_of, job_of, outputs, write_case, write_cases
+from tests.runs import case_from, case_of, errors_of, events_of, image_of, job_of, outputs, write_case, write_cases
 
 
 @pytest.fixture
@@ -58,11 +57,19 @@ def test_without_a_finished_record_it_is_run(done):
     assert (failed.action, failed.reason) == ("run", "failed before")
 
 
-@pytest.mark.parametrize("role", ["image", "label", "image_npz", "label_npz"])
+FILES = {
+    "image": lambda case: image_of(case),
+    "label": lambda case: case.sources["label"][0],
+    "image_npz": lambda case: case.outputs["image"],
+    "label_npz": lambda case: case.outputs["label"],
+}
+
+
+@pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("change", ["touched", "longer", "gone"])
-def test_a_changed_file_is_redone_and_named(done, role, change):
+def test_a_changed_file_is_redone_and_named(done, file, change):
     job, case, record = done
-    path = getattr(case, role)
+    path = FILES[file](case)
     if change == "touched":
         os.utime(path, ns=(1, 1))
     elif change == "longer":
@@ -76,11 +83,12 @@ def test_a_changed_file_is_redone_and_named(done, role, change):
     assert str(path) in decision.reason
 
 
-@pytest.mark.parametrize("role", ["image_npz", "label_npz"])
+@pytest.mark.parametrize("role", ["image", "label"])
 def test_other_voxels_of_the_same_size_and_time_are_redone(done, role):
     """The checksum that the archive states is the third witness."""
     job, case, record = done
-    path, status = getattr(case, role), getattr(case, role).stat()
+    path = case.outputs[role]
+    status = path.stat()
     with zipfile.ZipFile(path) as archive:
         stated = archive.getinfo("arr_0.npy").CRC.to_bytes(4, "little")
     content = path.read_bytes()
@@ -103,12 +111,12 @@ def test_changed_voxels_beside_an_unchanged_header_are_redone(tmp_path, linked):
         if linked:
             (dataset / folder / "a.mhd").symlink_to(store / folder / "a.mhd")
     sources = (dataset / folder / "a.mhd" for folder in ("ImagesTr", "LabelsTr"))
-    case = Case("a", *sources, *(output / folder / "a.npz" for folder in OUTPUT_FOLDERS))
+    case = case_from("a", *sources, output)
     record = process_case(job_of(output), case).record()
     assert decide(job_of(output), case, record).action == "skip"
     os.utime((store if linked else dataset) / "ImagesTr" / "a.raw", ns=(1, 1))
     decision = decide(job_of(output), case, record)
-    assert (decision.action, decision.reason) == ("redo", f"source image changed: {case.image}")
+    assert (decision.action, decision.reason) == ("redo", f"source image changed: {image_of(case)}")
 
 
 def test_a_source_that_changes_while_it_is_read_is_redone(tmp_path, monkeypatch):
@@ -116,12 +124,12 @@ def test_a_source_that_changes_while_it_is_read_is_redone(tmp_path, monkeypatch)
     job, case = job_of(tmp_path / "out"), case_of(tmp_path / "dataset", tmp_path / "out", "a")
 
     def changed(image):
-        os.utime(case.image, ns=(1, 1))
+        os.utime(image_of(case), ns=(1, 1))
         return npz_volume(image)
 
     monkeypatch.setattr(process, "npz_volume", changed)
     record = process_case(job, case).record()
-    assert decide(job, case, record).reason == f"source image changed: {case.image}"
+    assert decide(job, case, record).reason == f"source image changed: {image_of(case)}"
 
 
 def test_a_case_that_fails_while_it_is_written_leaves_nothing_behind(tmp_path, monkeypatch):
@@ -129,7 +137,7 @@ def test_a_case_that_fails_while_it_is_written_leaves_nothing_behind(tmp_path, m
     job, case = job_of(tmp_path / "out"), case_of(tmp_path / "dataset", tmp_path / "out", "a")
 
     def stage(final, partial, volume):
-        if final == case.label_npz:
+        if final == case.outputs["label"]:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return stage_npz(final, partial, volume)
 

@@ -103,11 +103,12 @@ def test_a_session_writes_the_table_however_it_ends(synthetic, tmp_path, ending)
 
 
 def test_cases_with_free_space(tmp_path, monkeypatch):
-    cases = [Case(str(i), *[tmp_path / "a"] * 4, output_voxels=1000) for i in range(10)]
+    outputs = {"image": tmp_path / "a", "label": tmp_path / "a"}
+    cases = [Case(str(i), {}, outputs, output_voxels=1000) for i in range(10)]
     free = 40_000
     monkeypatch.setattr(estimates, "free_bytes", lambda folder: free)
     assert check_space(cases, tmp_path) == ()
-    assert check_space([*cases, Case("huge", *[tmp_path / "a"] * 4, 10**15, 10**14)], tmp_path) == ()
+    assert check_space([*cases, Case("huge", {}, outputs, 10**15, 10**14)], tmp_path) == ()
     free = 30_000
     (warning,) = check_space(cases, tmp_path)
     assert f"{tmp_path}: 10 cases need about 0.0 MiB of disk" in warning

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.timeout(180), pytest.mark.filterwarnings("ignore:This 
 
 
 def cases(count: int) -> list[Case]:
-    return [Case(str(index), *map(Path, "abcd"), 7 * 2**20) for index in range(count)]
+    return [Case(str(index), {}, {}, 7 * 2**20) for index in range(count)]
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,7 @@ def preprocess_one(root: Path, output: Path) -> str:
     assert result.status == "done" or not result.error.startswith("unexpected"), result.facts["traceback"]
     assert "traceback" not in result.facts
     if result.status == "done":
-        assert all(read_npz(path).array.size for path in (case.image_npz, case.label_npz))
+        assert all(read_npz(path).array.size for path in case.outputs.values())
     return result.status
 
 
