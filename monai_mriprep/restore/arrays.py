@@ -1,4 +1,4 @@
-"""The values of a prediction, resampled onto the grid of its source image."""
+"""What the values of a prediction mean, and how each kind of them goes back to the grid of the source image."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from monai_mriprep.steps import Trace, backward
 from monai_mriprep.types import LABEL_INTEGRALITY_TOLERANCE
-from monai_mriprep.volume.geometry import Grid
-from monai_mriprep.volume.resample import ResamplingPlan, apply_plan, plan_resampling
 
 __all__ = ["restore_array"]
 
@@ -20,37 +19,34 @@ LABEL_TYPES = (np.uint8, np.int16, np.int32)
 WRITABLE = frozenset({"int8", "uint8", "int16", "uint16", "int32", "uint32"})
 
 
-def restore_array(prediction: NDArray[Any], target: Grid, source: Grid, probabilities: bool = False) -> NDArray[Any]:
-    """Resample one prediction, by the table of `restore`.
+def restore_array(prediction: NDArray[Any], trace: Trace, probabilities: bool = False) -> NDArray[Any]:
+    """Take one prediction back to the grid of its source, by the table of `restore`.
 
     Parameters
     ----------
     prediction
-        ``(C, D, H, W)`` on `target`.
-    target, source
-        The grid it is on, and the one it goes to.
+        ``(C, D, H, W)``, z y x, on ``trace.target``; not written to.
+    trace
+        What was done to the case, and is undone here: see `monai_mriprep.steps.backward`.
     probabilities
         Keep floats.
 
     Returns
     -------
     array
-        ``(D, H, W)`` class numbers; or float32, ``(C, D, H, W)`` of several channels.
+        ``(D, H, W)`` class numbers on ``trace.source``; or float32, ``(C, D, H, W)`` of several channels.
 
     Raises
     ------
     ValueError
         If the values can be neither class numbers nor probabilities.
     """
-    is_float = prediction.dtype.kind == "f"
-    if not is_float or (not probabilities and len(prediction) == 1 and _all_whole(prediction)):
-        return _restore_classes(prediction, plan_resampling(target, source, order=0))
-    plan = plan_resampling(target, source, order=1)
+    if prediction.dtype.kind != "f" or (not probabilities and len(prediction) == 1 and _all_whole(prediction)):
+        return _undone(_class_numbers(prediction), trace)
     if probabilities:
-        channels = [_linear(channel, plan) for channel in prediction]
-        return channels[0] if len(channels) == 1 else np.stack(channels)
+        return _every_channel(prediction, trace)
     if len(prediction) > 1:
-        return _highest_channel(prediction, plan)
+        return _highest_channel(prediction, trace)
     low, high = float(prediction.min()), float(prediction.max())
     if low < 0 or high > 1:
         msg = (
@@ -58,45 +54,57 @@ def restore_array(prediction: NDArray[Any], target: Grid, source: Grid, probabil
             "channels, or ask for the values themselves with --probabilities"
         )
         raise ValueError(msg)
-    return (_linear(prediction[0], plan) >= 0.5).astype(np.uint8)
+    return (_undone_float(prediction[0], trace) >= 0.5).astype(np.uint8)
 
 
 def _all_whole(prediction: NDArray[Any]) -> bool:
     return bool((np.abs(prediction - np.rint(prediction)) <= LABEL_INTEGRALITY_TOLERANCE).all())
 
 
-def _restore_classes(prediction: NDArray[Any], plan: ResamplingPlan) -> NDArray[Any]:
+def _class_numbers(prediction: NDArray[Any]) -> NDArray[Any]:
+    """The one channel, in an integer type that every format has."""
     if len(prediction) > 1:
         msg = f"{len(prediction)} channels of {prediction.dtype}; class numbers in one channel are expected, or floats"
         raise ValueError(msg)
-    labels = _class_numbers(prediction)
-    return apply_plan(torch.from_numpy(labels), plan)[0].numpy()
-
-
-def _class_numbers(prediction: NDArray[Any]) -> NDArray[Any]:
-    """In a type that every format has."""
-    if prediction.dtype.name in WRITABLE:
-        return prediction
-    low, high = int(prediction.min().round()), int(prediction.max().round())
+    channel: NDArray[Any] = prediction[0]
+    if channel.dtype.name in WRITABLE:
+        return channel
+    low, high = int(channel.min().round()), int(channel.max().round())
     for dtype in LABEL_TYPES:
         if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
-            whole = np.rint(prediction) if prediction.dtype.kind == "f" else prediction
-            return whole.astype(dtype)
+            return (np.rint(channel) if channel.dtype.kind == "f" else channel).astype(dtype)
     msg = f"class numbers from {low} to {high}; 32 bits are the most"
     raise ValueError(msg)
 
 
-def _linear(channel: NDArray[Any], plan: ResamplingPlan) -> NDArray[np.float32]:
-    volume = torch.from_numpy(np.array(channel, np.float32)[None])
-    return apply_plan(volume, plan)[0].numpy()
+def _undone(channel: NDArray[Any], trace: Trace) -> NDArray[Any]:
+    """One channel, ``(D, H, W)``, on the grid of the source."""
+    volume, _ = backward(trace, torch.from_numpy(channel[None]))
+    restored: NDArray[Any] = volume[0].numpy()
+    return restored
 
 
-def _highest_channel(prediction: NDArray[Any], plan: ResamplingPlan) -> NDArray[Any]:
-    """Argmax, one channel at a time, so that memory does not grow with their number; of equals the first."""
-    highest = _linear(prediction[0], plan)
+def _undone_float(channel: NDArray[Any], trace: Trace) -> NDArray[np.float32]:
+    return _undone(np.array(channel, np.float32), trace)  # a copy: with nothing to undo, the result is its argument
+
+
+def _every_channel(prediction: NDArray[Any], trace: Trace) -> NDArray[np.float32]:
+    """``(C, D, H, W)``; or ``(D, H, W)`` of one channel."""
+    channels = np.empty((len(prediction), *trace.source.shape), np.float32)
+    for result, channel in zip(channels, prediction, strict=True):
+        result[...] = _undone_float(channel, trace)
+    return channels[0] if len(channels) == 1 else channels
+
+
+def _highest_channel(prediction: NDArray[Any], trace: Trace) -> NDArray[Any]:
+    """The number of the highest channel, of equals the first.
+
+    One channel is taken back at a time, so that memory does not grow with their number.
+    """
+    highest = _undone_float(prediction[0], trace)
     classes = np.zeros(highest.shape, np.uint8 if len(prediction) <= 256 else np.int16)
     for number, channel in enumerate(prediction[1:], 1):
-        values = _linear(channel, plan)
+        values = _undone_float(channel, trace)
         classes[values > highest] = number
         np.maximum(highest, values, out=highest)
     return classes

@@ -12,12 +12,23 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from monai_mriprep.errors import MriprepError, MriprepWarning, OutputError, RecordError, package_logger, write_error
+from monai_mriprep.errors import (
+    MriprepError,
+    MriprepWarning,
+    OutputError,
+    RecordError,
+    VolumeError,
+    package_logger,
+    write_error,
+)
+from monai_mriprep.formats.header import Frame
+from monai_mriprep.formats.names import stem
 from monai_mriprep.formats.npz import PARTIAL
 from monai_mriprep.formats.write import write_volume
 from monai_mriprep.restore.arrays import restore_array
-from monai_mriprep.restore.matching import Match, Way, match_predictions
+from monai_mriprep.restore.matching import match_predictions
 from monai_mriprep.restore.predictions import list_predictions, prediction_stem, read_prediction
+from monai_mriprep.restore.source_space import SourceSpace
 from monai_mriprep.run.manifest import Manifest
 from monai_mriprep.types import ROLES
 
@@ -114,14 +125,13 @@ def restore_each(
         msg = f"{root}: no finished case is recorded there; the output folder of a run is expected"
         raise RecordError(msg)
     paths = list_predictions(predictions)
-    _keep_apart(folder, root, paths[0].parent, records.values())
-    matches = match_predictions(paths, [Way.of(record) for record in records.values()])
+    _refuse_folder_of_inputs(folder, root, paths[0].parent, records.values())
     _make_folder(folder)
     restorer = Restorer(folder, probabilities)
     outcomes: list[Path | MriprepError] = []
-    for match in matches:
-        outcomes.append(restorer(match))
-        _log(match.prediction, outcomes[-1])
+    for path, match in match_predictions(paths, records.values()):
+        outcomes.append(match if isinstance(match, RecordError) else restorer(path, match))
+        _log(path, outcomes[-1])
     done = tuple(outcome for outcome in outcomes if isinstance(outcome, Path))
     return RestoreSummary(folder, done, tuple(outcome for outcome in outcomes if isinstance(outcome, MriprepError)))
 
@@ -133,7 +143,7 @@ def _log(prediction: Path, outcome: Path | MriprepError) -> None:
         LOGGER.info("%s: %s", prediction.name, outcome)
 
 
-def _keep_apart(folder: Path, root: Path, predictions: Path, records: Iterable[Mapping[str, Any]]) -> None:
+def _refuse_folder_of_inputs(folder: Path, root: Path, predictions: Path, records: Iterable[Mapping[str, Any]]) -> None:
     """Restored files must not land on predictions, on preprocessed files or on sources."""
     place = folder.resolve()
     sources = {Path(file["path"]).parent for record in records for file in record.get("sources", {}).values()}
@@ -167,28 +177,26 @@ class Restorer:
     folder: Path
     probabilities: bool = False
 
-    def __call__(self, match: Match) -> Path | MriprepError:
+    def __call__(self, path: Path, space: SourceSpace) -> Path | MriprepError:
         """The restored file, or the error that names the prediction."""
-        if match.way is None:
-            return RecordError(f"{match.prediction}: {match.problem}")
         try:
-            prediction = read_prediction(match.prediction, match.way.target)
-            array = restore_array(prediction, match.way.target, match.way.source, self.probabilities)
-        except ValueError as error:
-            return RecordError(f"{match.prediction}: {error}")
-        except (MemoryError, OSError) as error:
-            return RecordError(f"{match.prediction}: cannot be read: {error!r}")
-        except MriprepError as error:
+            prediction = read_prediction(path, space.trace.target)
+            array = restore_array(prediction, space.trace, self.probabilities)
+        except VolumeError as error:  # names the file itself
             return error
-        final = self.folder / f"{prediction_stem(match.prediction)}{match.way.suffix}"
-        _write_atomically(final, array, match.way)
+        except (ValueError, MriprepError) as error:
+            return RecordError(f"{path}: {error}")
+        except Exception as error:  # noqa: BLE001 - the border: a step from outside may raise anything
+            return RecordError(f"{path}: cannot be restored: {error!r}")
+        final = self.folder / f"{prediction_stem(path)}{space.suffix}"
+        _write_atomically(final, array, space.frame)
         return final
 
 
-def _write_atomically(final: Path, array: NDArray[Any], way: Way) -> None:
-    temporary = final.with_name(f".{os.getpid()}-{uuid.uuid4().hex}{way.suffix}")
+def _write_atomically(final: Path, array: NDArray[Any], frame: Frame) -> None:
+    temporary = final.with_name(f".{os.getpid()}-{uuid.uuid4().hex}{final.name[len(stem(final)) :]}")
     try:
-        write_volume(temporary, array, way.frame)
+        write_volume(temporary, array, frame)
         temporary.replace(final)
     except OSError as error:
         msg = f"{final}: cannot be written ({error.strerror or error})"

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monai_mriprep.errors import DatasetError, RecordError
+from monai_mriprep.errors import DatasetError, RecordError, ResamplingError
 from monai_mriprep.formats import metaimage
 from monai_mriprep.formats.header import regular_file_size
 from monai_mriprep.formats.names import SUFFIXES, natural_key, stem
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.formats.voxels import read_voxels
+from monai_mriprep.volume.axes import Turn, turn_onto
 from monai_mriprep.volume.geometry import Grid, reverse_axes, same_grid_problem
 
 __all__ = ["list_predictions", "prediction_stem", "read_prediction"]
@@ -26,7 +27,7 @@ ARRAYS = (".npz", ".npy")
 ARRAY_NAMES = ("arr_0", "probabilities")
 """What an ``.npz`` calls its array: numpy and this package, nnU-Net; any other name where there is only one."""
 
-_UNREADABLE = (
+_DAMAGED = (
     *(OSError, ValueError, KeyError, EOFError, MemoryError, SyntaxError),
     *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
 )
@@ -88,18 +89,18 @@ def read_prediction(path: Path, target: Grid) -> NDArray[Any]:
     Raises
     ------
     RecordError
-        If it does not fit the grid, or is not a readable array of real numbers.
+        If it does not fit the grid, or is not a readable array of real numbers; the caller adds the name of the file.
     VolumeError
         If a MetaImage or NRRD cannot be read.
     """
-    name, lower = str(path), path.name.lower()
-    if lower.endswith(ARRAYS):
+    name = path.name.lower()
+    if name.endswith(ARRAYS):
         array = _read_array(path)
-    elif lower.endswith((".nii", ".nii.gz")):
-        array = _turned(name, *_read_nifti(path), target)
+    elif name.endswith((".nii", ".nii.gz")):
+        array = _with_axes_of(target, *_read_nifti(path))
     else:
-        array = _turned(name, *_read_volume(path), target)
-    _check(name, array, target)
+        array = _with_axes_of(target, *_read_volume(path))
+    _check(array, target)
     array = array[None] if array.ndim == 3 else array
     return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
 
@@ -110,8 +111,8 @@ def _read_array(path: Path) -> NDArray[Any]:
             content: Any = np.load(file, allow_pickle=False)
             array: NDArray[Any] = content if isinstance(content, np.ndarray) else content[_array_name(content.files)]
             return array
-    except _UNREADABLE as error:
-        msg = f"{path}: not a readable array: {error}"
+    except _DAMAGED as error:
+        msg = f"not a readable array: {error}"
         raise RecordError(msg) from error
 
 
@@ -139,8 +140,8 @@ def _read_nifti(path: Path) -> tuple[NDArray[Any], Grid]:
             raise ValueError(msg)
         z, y, x = array.shape[-3:]
         return array, Grid((z, y, x), reverse_axes(image.affine))
-    except (*_UNREADABLE, ImageFileError, HeaderDataError) as error:
-        msg = f"{path}: not a readable NIfTI volume: {error}"
+    except (*_DAMAGED, ImageFileError, HeaderDataError) as error:
+        msg = f"not a readable NIfTI volume: {error}"
         raise RecordError(msg) from error
 
 
@@ -151,41 +152,28 @@ def _read_volume(path: Path) -> tuple[NDArray[Any], Grid]:
     return np.moveaxis(voxels, -1, 0) if voxels.ndim == 4 else voxels, header.grid
 
 
-def _turned(name: str, array: NDArray[Any], grid: Grid, target: Grid) -> NDArray[Any]:
-    """Reorder and flip the last three axes so that they run as those of `target`; the voxels must then coincide."""
-    cosines = grid.direction.T @ target.direction
-    order = [int(axis) for axis in np.abs(cosines).argmax(axis=0)]
-    if len(set(order)) == 3:
-        flipped = [axis for axis, source in enumerate(order) if cosines[source, axis] < 0]
-        channels = array.ndim - 3
-        array = array.transpose(*range(channels), *(channels + axis for axis in order))
-        array = np.flip(array, tuple(channels + axis for axis in flipped))
-        grid = _turned_grid(grid, order, flipped)
-    if (problem := same_grid_problem(target, grid)) is not None:
-        msg = f"{name}: its {problem} is not the recorded one:\n  prediction {grid}\n  target     {target}"
+def _with_axes_of(target: Grid, array: NDArray[Any], grid: Grid) -> NDArray[Any]:
+    """Turn the last three axes so that they run as those of `target`; the voxels must then coincide."""
+    try:
+        turn = turn_onto(grid.affine, target.affine)
+    except ResamplingError:
+        turn = Turn()  # no turn helps, and the comparison says why
+    turned = turn.grid(grid)
+    if (problem := same_grid_problem(target, turned)) is not None:
+        msg = f"its {problem} is not the recorded one:\n  prediction {turned}\n  target     {target}"
         raise RecordError(msg)
-    return array
+    array = np.moveaxis(array, [axis - 3 for axis in turn.order], (-3, -2, -1))
+    return np.flip(array, tuple(axis - 3 for axis in range(3) if turn.reverse[axis]))
 
 
-def _turned_grid(grid: Grid, order: list[int], flipped: list[int]) -> Grid:
-    affine = grid.affine[:, [*order, 3]]
-    z, y, x = (grid.shape[axis] for axis in order)
-    for axis in flipped:
-        affine[:3, 3] += affine[:3, axis] * ((z, y, x)[axis] - 1)
-        affine[:3, axis] *= -1
-    return Grid((z, y, x), affine)
-
-
-def _check(name: str, array: NDArray[Any], target: Grid) -> None:
+def _check(array: NDArray[Any], target: Grid) -> None:
     if array.ndim not in (3, 4) or array.shape[-3:] != target.shape or not len(array):
         hint = " (it seems to be x y z)" if array.shape[-3:] == target.shape[::-1] else ""
-        msg = (
-            f"{name}: its shape is {array.shape}{hint}; the record says {target.shape}, z y x, with channels before it"
-        )
+        msg = f"its shape is {array.shape}{hint}; the record says {target.shape}, z y x, with channels before it"
         raise RecordError(msg)
     if array.dtype.kind not in "biuf":
-        msg = f"{name}: holds {array.dtype}; integers, booleans or real numbers are expected"
+        msg = f"holds {array.dtype}; integers, booleans or real numbers are expected"
         raise RecordError(msg)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        msg = f"{name}: holds values that are not finite (nan or infinite)"
+        msg = "holds values that are not finite (nan or infinite)"
         raise RecordError(msg)

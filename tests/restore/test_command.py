@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -12,93 +11,30 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK
-import torch
-from monai.transforms.io.dictionary import SaveImaged
 
-from monai_mriprep import LoadNpzd, load_recipe, preprocess, restore
+from monai_mriprep import preprocess, restore
 from monai_mriprep.errors import DatasetError, DiskFullError, HeaderError, MriprepWarning, OutputError, RecordError
 from monai_mriprep.formats.header import Frame
 from monai_mriprep.formats.write import write_volume
 from monai_mriprep.restore import command
-from monai_mriprep.restore.arrays import restore_array
 from monai_mriprep.restore.command import restore_each
-from monai_mriprep.restore.matching import Way, match_predictions
 from monai_mriprep.run.manifest import Manifest
 from monai_mriprep.volume.geometry import Grid
-from monai_mriprep.volume.resample import apply_plan, plan_resampling
-from tests.oracles import SCANS, affine_of, itk_image, phantom
-
-FORMATS = {"10_mha": ".mha", "11_nifti": ".nii.gz", "12_nii": ".nii", "13_nrrd": ".nrrd", "14_mhd": ".mhd"}
-SHAPE, SPACING = (9, 17, 15), (3.3333333333333335, 1.1, 0.7)
-
-
-def geometry(image: SimpleITK.Image) -> tuple:
-    return image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection()
-
-
-def assert_geometry(found: Path, expected: tuple, tolerance: float) -> None:
-    size, *numbers = geometry(SimpleITK.ReadImage(str(found)))
-    assert size == expected[0]
-    for values, wanted in zip(numbers, expected[1:], strict=True):
-        np.testing.assert_allclose(values, wanted, rtol=0, atol=tolerance)
-
-
-def dice(found: SimpleITK.Image, label: SimpleITK.Image) -> float:
-    """Of the foregrounds, in the world: the label's grid, whatever its axes, asks the other at its own points."""
-    moved = SimpleITK.Resample(found, label, SimpleITK.Transform(), SimpleITK.sitkNearestNeighbor)
-    a, b = (SimpleITK.GetArrayFromImage(image) > 0 for image in (moved, label))
-    return 2 * (a & b).sum() / (a.sum() + b.sum())
-
-
-def lesion(image: SimpleITK.Image) -> SimpleITK.Image:
-    """A label on an image's grid: an ellipsoid away from the centre."""
-    axes = [np.linspace(-1, 1, n) for n in image.GetSize()[::-1]]
-    radius = sum((a - 0.2) ** 2 for a in np.meshgrid(*axes, indexing="ij"))
-    label = SimpleITK.GetImageFromArray((radius < 0.3).astype(np.int16))
-    label.CopyInformation(image)
-    return label
-
-
-def write_pair(root: Path, name: str, suffix: str, image: SimpleITK.Image, label: SimpleITK.Image) -> None:
-    for folder, volume in (("ImagesTr", image), ("LabelsTr", label)):
-        (root / folder).mkdir(parents=True, exist_ok=True)
-        SimpleITK.WriteImage(volume, str(root / folder / f"{name}_{folder[:3]}{suffix}"))
-
-
-def recipe_of(target: tuple[float, ...], order: int = 0, **more: object):
-    settings = {"target_spacing": list(target), "order": order, **more}
-    return load_recipe(None, [f"{key}={json.dumps(value)}" for key, value in settings.items()])
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory) -> tuple[Path, dict[str, tuple]]:
-    """One oblique scan in each format, with digits that a float32 cannot hold, preprocessed; the sources are gone."""
-    root = tmp_path_factory.mktemp("made")
-    facts = {}
-    for seed, (name, suffix) in enumerate(FORMATS.items()):
-        image = itk_image(phantom(SHAPE, seed)[0], affine_of(SPACING, 17.0 + seed, (-11.1, 1 / 3, 70.7)))
-        write_pair(root / "dataset", name, suffix, image, lesion(image))
-        (path,) = (root / "dataset/ImagesTr").glob(f"{name}*[!w]")
-        facts[name] = geometry(SimpleITK.ReadImage(str(path)))
-    assert len(preprocess(root / "dataset", root / "out", recipe_of((2.5, 0.9, 0.7)), workers=0).done) == len(FORMATS)
-    shutil.move(root / "dataset", root / "elsewhere")
-    return root / "out", facts
-
-
-@pytest.fixture
-def predictions(tmp_path) -> Path:
-    (tmp_path / "predictions").mkdir()
-    return tmp_path / "predictions"
-
-
-def label_of(out: Path, name: str) -> np.ndarray:
-    with np.load(out / "labelsTr" / f"{name}_Lab.npz") as content:
-        return content["arr_0"]
-
-
-def voxels(path: Path) -> np.ndarray:
-    return SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path)))
-
+from tests.oracles import SCANS, affine_of, itk_image
+from tests.restore.files import (
+    FORMATS,
+    SHAPE,
+    assert_geometry,
+    dice,
+    geometry,
+    label_of,
+    lesion,
+    one_hot,
+    recipe_of,
+    target_image,
+    voxels,
+    write_pair,
+)
 
 # --- Geometry ---------------------------------------------------------------------------------------------------------
 
@@ -173,16 +109,6 @@ def test_a_label_whose_axes_ran_the_other_way_lies_where_it_lay(scans, tmp_path)
     assert dice(back, label) >= 0.97
 
 
-def test_a_record_from_before_the_header_was_kept(made, predictions, tmp_path):
-    out, facts = made
-    shutil.copytree(out, tmp_path / "old")
-    lines = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
-    kept = [{key: value for key, value in line.items() if key != "source_header"} for line in lines]
-    (tmp_path / "old/manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in kept))
-    summary = restore(tmp_path / "old", out / "labelsTr/10_mha_Lab.npz", tmp_path / "back")
-    assert_geometry(summary.restored[0], facts["10_mha"], 1e-12)
-
-
 def test_the_last_finished_record_counts_whatever_came_after(made, predictions, tmp_path):
     out, facts = made
     shutil.copytree(out, tmp_path / "out")
@@ -194,91 +120,6 @@ def test_the_last_finished_record_counts_whatever_came_after(made, predictions, 
 
 
 # --- Forms of a prediction --------------------------------------------------------------------------------------------
-
-
-def target_image(out: Path, array: np.ndarray) -> SimpleITK.Image:
-    """An array of the first case's target grid, as SimpleITK holds it; channels last."""
-    record = Manifest(out / "manifest.jsonl").done()["10_mha_Ima"]
-    image = itk_image(np.zeros(array.shape[:3], np.uint8), np.array(record["target_grid"]["affine"]))
-    result = SimpleITK.GetImageFromArray(array, isVector=array.ndim == 4)
-    result.CopyInformation(image)
-    return result
-
-
-def one_hot(label: np.ndarray) -> np.ndarray:
-    return np.stack([label != 1, label == 1]).astype(np.float32)
-
-
-def save_by_monai(out: Path, folder: Path, suffix: str) -> None:
-    data = LoadNpzd(["label"])({"label": str(out / "labelsTr/10_mha_Lab.npz")})
-    saver = SaveImaged(
-        "label",
-        output_dir=folder,
-        output_postfix="",
-        output_ext=suffix,
-        separate_folder=False,
-        resample=False,
-        print_log=False,
-    )
-    saver(data)
-
-
-WRITERS = {
-    "npz": lambda out, folder, label: np.savez_compressed(folder / "10_mha_Lab.npz", label),
-    "nnunet npz": lambda out, folder, label: np.savez(folder / "10_mha_Ima.npz", probabilities=one_hot(label)),
-    "npy": lambda out, folder, label: np.save(folder / "10_mha_Ima.npy", label.astype(np.int64)),
-    "big-endian npy with channel": lambda out, folder, label: np.save(
-        folder / "10_mha_Lab.npy", label[None].astype(">i4")
-    ),
-    "bool npy": lambda out, folder, label: np.save(folder / "10_mha_Lab.npy", label == 1),
-    "float npy": lambda out, folder, label: np.save(folder / "10_mha_Lab.npy", label.astype(np.float16)),
-    "one-hot npy": lambda out, folder, label: np.save(folder / "10_mha_Lab.npy", one_hot(label)),
-    **{
-        f"SimpleITK {suffix}": lambda out, folder, label, suffix=suffix: SimpleITK.WriteImage(
-            target_image(out, label), str(folder / f"10_mha_Lab{suffix}")
-        )
-        for suffix in (".mha", ".mhd", ".nrrd", ".nii.gz")
-    },
-    "SimpleITK vector .mha": lambda out, folder, label: SimpleITK.WriteImage(
-        target_image(out, np.moveaxis(one_hot(label), 0, -1)), str(folder / "10_mha_Lab.mha")
-    ),
-    "SimpleITK flipped": lambda out, folder, label: SimpleITK.WriteImage(
-        SimpleITK.Flip(target_image(out, label), [True, False, True]), str(folder / "10_mha_Lab.mha")
-    ),
-    "SimpleITK permuted": lambda out, folder, label: SimpleITK.WriteImage(
-        SimpleITK.PermuteAxes(target_image(out, label), [2, 0, 1]), str(folder / "10_mha_Lab.mha")
-    ),
-    "SimpleITK reoriented": lambda out, folder, label: SimpleITK.WriteImage(
-        SimpleITK.DICOMOrient(target_image(out, label), "SLA"), str(folder / "10_mha_Lab.nii")
-    ),
-    "MONAI .nii.gz": lambda out, folder, label: save_by_monai(out, folder, ".nii.gz"),
-    "MONAI .mha": lambda out, folder, label: save_by_monai(out, folder, ".mha"),
-}
-
-
-@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS.keys())
-def test_every_form_of_a_prediction_gives_the_same_label(made, predictions, tmp_path, write):
-    out, facts = made
-    write(out, predictions, label_of(out, "10_mha")[0])
-    summary = restore(out, predictions, tmp_path / "back")
-    assert_geometry(summary.restored[0], facts["10_mha"], 0)
-    assert summary.restored[0].suffix == ".mha"
-    np.testing.assert_array_equal(voxels(summary.restored[0]), voxels(out.parent / "elsewhere/LabelsTr/10_mha_Lab.mha"))
-
-
-def test_channels_are_interpolated_then_compared(made, predictions, tmp_path):
-    out, facts = made
-    record = Manifest(out / "manifest.jsonl").done()["10_mha_Ima"]
-    way = Way.of(record)
-    floats = np.random.default_rng(0).random((3, *way.target.shape), np.float32)
-    np.save(predictions / "10_mha_Ima.npy", floats)
-    expected = apply_plan(torch.from_numpy(floats), plan_resampling(way.target, way.source, 1))
-    (path,) = restore(out, predictions, tmp_path / "classes").restored
-    np.testing.assert_array_equal(voxels(path), expected.argmax(0))
-    assert voxels(path).dtype == np.uint8
-    (path,) = restore(out, predictions, tmp_path / "floats", probabilities=True).restored
-    np.testing.assert_array_equal(np.moveaxis(voxels(path), -1, 0), expected)
-    assert_geometry(path, facts["10_mha"], 0)
 
 
 @pytest.mark.parametrize("name", ["11_nifti", "13_nrrd"])
@@ -293,52 +134,6 @@ def test_kept_probabilities_in_other_formats(made, predictions, tmp_path, name):
     else:
         assert_geometry(path, facts[name], 1e-12)
         np.testing.assert_allclose(voxels(path).sum(-1), 1, atol=1e-6)
-
-
-GRIDS = Grid((4, 5, 6), np.diag([1.0, 1.0, 1.0, 1.0])), Grid((2, 5, 6), np.diag([2.0, 1.0, 1.0, 1.0]))
-
-
-def test_one_channel_of_floats_is_a_probability_of_the_foreground():
-    chance = np.linspace(0, 1, 120, dtype=np.float32).reshape(1, 4, 5, 6)
-    np.testing.assert_array_equal(restore_array(chance, *GRIDS), (chance[0, ::2] >= 0.5).astype(np.uint8))
-    np.testing.assert_array_equal(restore_array(chance, *GRIDS, probabilities=True), chance[0, ::2])
-    certain = restore_array(np.round(chance), *GRIDS, probabilities=True)
-    assert certain.dtype == np.float32, "what is asked for does not depend on the values"
-
-
-def test_exactly_one_half_is_the_foreground():
-    halves = np.resize(np.array([0.5, np.nextafter(np.float32(0.5), np.float32(0))], np.float32), (1, 4, 5, 6))
-    np.testing.assert_array_equal(restore_array(halves, *GRIDS), halves[0, ::2] == 0.5)
-
-
-def test_of_equal_channels_the_first_wins():
-    channels = np.zeros((4, 4, 5, 6), np.float32)
-    channels[1:3, :, 1:] = 1
-    channels[3, :, 2:] = 1
-    found = restore_array(channels, *GRIDS)
-    np.testing.assert_array_equal(found, channels[:, ::2].argmax(0))  # numpy's argmax is the first, too
-    assert np.unique(found).tolist() == [0, 1]
-
-
-@pytest.mark.parametrize(("count", "dtype"), [(2, "uint8"), (256, "uint8"), (257, "int16"), (400, "int16")])
-def test_the_type_of_an_argmax_holds_its_last_class(count, dtype):
-    channels = np.zeros((count, 2, 1, 1), np.float32)
-    channels[-1] = 1
-    found = restore_array(channels, *[Grid((2, 1, 1), np.eye(4))] * 2)
-    assert found.dtype == dtype
-    assert np.unique(found).tolist() == [count - 1]
-
-
-@pytest.mark.parametrize(
-    ("values", "dtype"),
-    [([0, 3], "uint8"), ([0, 300], "int16"), ([-1, 3], "int16"), ([0, 70000], "int32")],
-)
-@pytest.mark.parametrize("stored", ["int64", "float64"])
-def test_class_numbers_keep_their_values(values, dtype, stored):
-    array = np.resize(np.array(values, stored), (1, 4, 5, 6))
-    found = restore_array(array, *GRIDS)
-    assert found.dtype == dtype
-    np.testing.assert_array_equal(found, array[0, ::2])
 
 
 # --- Refusals ---------------------------------------------------------------------------------------------------------
@@ -420,23 +215,6 @@ def test_a_damaged_volume_is_refused_as_such(made, predictions, tmp_path):
     assert "11_nifti_Lab.nii.gz" in str(nifti)
 
 
-def test_a_stem_of_two_records_is_not_guessed():
-    grid = GRIDS[0]
-    ways = [
-        Way(case, grid, grid, Frame.of_grid(grid), ".mha", frozenset(stems))
-        for case, stems in (("a_0", ("a_0", "a")), ("a", ("a", "b")), ("c", ("c", "c")))
-    ]
-    found = match_predictions([Path("a.npz"), Path("a_0.npz"), Path("c.npy")], ways)
-    assert [match.way and match.way.case for match in found] == [None, "a_0", "c"]
-    assert "two cases, a_0 and a" in found[0].problem
-
-
-@pytest.mark.parametrize("array", [np.full((1, 4, 5, 6), 2.5), np.full((1, 4, 5, 6), -0.5), np.ones((2, 4, 5, 6), int)])
-def test_values_that_could_be_anything_are_refused(array):
-    with pytest.raises(ValueError, match="class numbers"):
-        restore_array(array, *GRIDS)
-
-
 def test_nothing_to_do_is_an_error(made, predictions, tmp_path):
     out, _ = made
     with pytest.raises(DatasetError, match="holds no prediction"):
@@ -446,11 +224,6 @@ def test_nothing_to_do_is_an_error(made, predictions, tmp_path):
     with pytest.raises(RecordError, match="no finished case"):
         restore(tmp_path, predictions, tmp_path / "back")
     assert not (tmp_path / "back").exists()
-
-
-def test_a_record_that_is_not_whole_is_named():
-    with pytest.raises(RecordError, match="case 10_x"):
-        Way.of({"case": "10_x", "source_grid": {}})
 
 
 # --- Files ------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,63 @@
+"""Which case a prediction belongs to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from monai_mriprep.errors import RecordError
+from monai_mriprep.restore.matching import match_predictions
+from monai_mriprep.restore.source_space import SourceSpace
+from monai_mriprep.volume.geometry import Grid
+
+GRID = Grid((4, 5, 6), np.eye(4)).to_json()
+
+
+def record(case: str, *stems: str) -> dict:
+    """Of a case whose image and label have these stems."""
+    sources = {role: {"path": f"/data/{name}.nii.gz"} for role, name in zip(("image", "label"), stems, strict=True)}
+    return {"case": case, "sources": sources, "spacing": [1.0] * 3, "source_grid": GRID, "target_grid": GRID}
+
+
+def problem_of(name: str, *records: dict, others: tuple[str, ...] = ()) -> str:
+    """What is said of a prediction that is refused."""
+    found = dict(match_predictions([Path(name), *map(Path, others)], records))[Path(name)]
+    assert isinstance(found, RecordError)
+    assert str(found).startswith(f"{name}: ")
+    return str(found)
+
+
+@pytest.mark.parametrize("name", ["a.npz", "b.npy", "b.nii.gz", "a.mha"])
+def test_the_stem_of_the_image_or_of_the_label(name):
+    ((path, space),) = match_predictions([Path(name)], [record("c", "c", "d"), record("a", "a", "b")])
+    assert path == Path(name)
+    assert isinstance(space, SourceSpace)
+
+
+def test_one_stem_for_image_and_label():
+    ((_, space),) = match_predictions([Path("c.npy")], [record("c", "c", "c")])
+    assert isinstance(space, SourceSpace)
+
+
+def test_a_stem_of_two_records_is_not_guessed():
+    assert "two cases, a_0 and a" in problem_of("a.npz", record("a_0", "a_0", "a"), record("a", "a", "b"))
+
+
+def test_a_stem_that_is_nearly_right_is_suggested():
+    assert "did you mean 10_0001?" in problem_of("10_001.npz", record("10_0001", "10_0001", "10_0001_seg"))
+
+
+def test_two_predictions_that_would_become_one_file():
+    assert "a.npy and a.nii would become one file" in problem_of("a.nii", record("a", "a", "b"), others=("a.npy",)) or (
+        "a.nii and a.npy would become one file" in problem_of("a.nii", record("a", "a", "b"), others=("a.npy",))
+    )
+
+
+def test_a_record_that_cannot_be_used_stands_in_the_way_of_its_own_predictions_alone():
+    damaged = {**record("a", "a", "b"), "target_grid": {}}
+    damaged.pop("source_grid")
+    found = dict(match_predictions([Path("b.npz"), Path("c.npz")], [damaged, record("c", "c", "d")]))
+    assert isinstance(found[Path("c.npz")], SourceSpace)
+    assert "b.npz: the record of case a is not whole" in str(found[Path("b.npz")])

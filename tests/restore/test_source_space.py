@@ -1,0 +1,140 @@
+"""What a record says of the source image, and of what was done to the case."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from monai_mriprep import restore
+from monai_mriprep.errors import RecordError
+from monai_mriprep.formats.header import Frame
+from monai_mriprep.restore.command import restore_each
+from monai_mriprep.restore.source_space import SourceSpace
+from monai_mriprep.run.manifest import Manifest
+from monai_mriprep.steps import AppliedStep, Trace
+from monai_mriprep.steps.crop import NonZeroCrop
+from monai_mriprep.steps.orientation import Orientation
+from monai_mriprep.steps.resampling import Resampling
+from monai_mriprep.volume.geometry import Grid, target_grid
+from tests.oracles import affine_of
+from tests.restore.files import assert_geometry
+
+SOURCE = Grid((9, 8, 7), affine_of((3.0, 1.0, 0.7), 12.0, (1.0, 1 / 3, -5.0)))
+TARGET = target_grid(SOURCE, (2.0, 1.5, 0.5))
+OLD = {
+    "case": "10_x",
+    "sources": {"image": {"path": "/data/10_x.nii.gz"}, "label": {"path": "/data/10_y.mha"}},
+    "source_grid": SOURCE.to_json(),
+    "target_grid": TARGET.to_json(),
+    "spacing": [2.0, 1.5, 0.5],
+}
+"""As version 0.1.0 wrote it, reduced to what is read."""
+
+
+def test_of_a_record_from_before_the_trace_the_resampling_is_undone():
+    space = SourceSpace.of(OLD)
+    assert (space.trace.source, space.trace.target) == (SOURCE, TARGET)
+    assert space.suffix == ".nii.gz"
+    assert asdict(space.frame) == asdict(Frame.of_grid(SOURCE))
+
+
+def test_the_trace_of_a_record_comes_before_its_grids():
+    turned = Orientation(codes="LPS")
+    trace = Trace(SOURCE, (AppliedStep(turned, {}, SOURCE),))
+    space = SourceSpace.of({**OLD, "trace": json.loads(json.dumps(trace.to_json()))})
+    assert space.trace == trace
+    assert space.trace.target == turned.grid(SOURCE)
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix"),
+    [
+        ("s.MHA", ".mha"),
+        ("s.mhd", ".mha"),
+        ("series", ".mha"),
+        ("s.nhdr", ".nrrd"),
+        ("s.hdr", ".nii"),
+        ("s.mgz", ".nii.gz"),
+    ],
+)
+def test_the_format_of_the_source_or_the_one_that_is_written_in_its_place(name, suffix):
+    assert SourceSpace.of({**OLD, "sources": {"image": {"path": f"/data/{name}"}}}).suffix == suffix
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"source_grid": {}},
+        {"source_grid": {**SOURCE.to_json(), "affine": np.zeros((4, 4)).tolist()}},
+        {"target_grid": {"shape": [1, 2]}},
+        {"spacing": ["2"] * 3},
+        {"trace": []},
+        {"sources": {"label": {"path": "x"}}},
+        {"source_header": {"spaces": 1}},
+    ],
+    ids=str,
+)
+def test_a_record_that_somebody_has_edited_is_an_error_with_the_remedy(changes):
+    with pytest.raises(RecordError, match=r"preprocess it again|cannot be undone"):
+        SourceSpace.of({**OLD, **changes})
+
+
+@pytest.mark.parametrize("key", ["source_grid", "target_grid", "spacing", "sources"])
+def test_a_record_that_lacks_something_is_named(key):
+    with pytest.raises(RecordError, match=f"case 10_x is not whole .*{key}"):
+        SourceSpace.of({name: value for name, value in OLD.items() if name != key})
+
+
+def test_a_record_from_before_the_header_was_kept(made, predictions, tmp_path):
+    out, facts = made
+    shutil.copytree(out, tmp_path / "old")
+    lines = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
+    kept = [{key: value for key, value in line.items() if key != "source_header"} for line in lines]
+    (tmp_path / "old/manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in kept))
+    summary = restore(tmp_path / "old", out / "labelsTr/10_mha_Lab.npz", tmp_path / "back")
+    assert_geometry(summary.restored[0], facts["10_mha"], 1e-12)
+
+
+def test_a_step_that_nobody_has_registered_is_refused_by_name_and_the_rest_is_restored(made, tmp_path):
+    out, facts = made
+    shutil.copytree(out, tmp_path / "out")
+    manifest = Manifest(tmp_path / "out/manifest.jsonl")
+    record = manifest.done()["11_nifti_Ima"]
+    unknown = {"source": record["source_grid"], "steps": [{"step": "bias_field", "params": {}}]}
+    manifest.append({**record, "trace": unknown})
+    summary = restore_each(tmp_path / "out", out / "labelsTr", tmp_path / "back")
+    assert len(summary.restored) == len(facts) - 1
+    (problem,) = map(str, summary.refused)
+    assert problem.startswith(str(out / "labelsTr/11_nifti_Lab.npz"))
+    assert "no step is registered as 'bias_field'" in problem
+    assert "register_step" in problem
+
+
+def test_a_step_that_fails_on_the_way_back_is_refused_by_name_and_the_rest_is_restored(made, tmp_path, monkeypatch):
+    out, facts = made
+    shutil.copytree(out, tmp_path / "out")
+    manifest = Manifest(tmp_path / "out/manifest.jsonl")
+    record = manifest.done()["11_nifti_Ima"]
+    grid = Grid.from_json(record["target_grid"])
+    crop = AppliedStep(NonZeroCrop(), {"begin": [0, 0, 0], "end": list(grid.shape)}, grid)
+    resampling = AppliedStep(
+        Resampling(target=tuple(record["spacing"])),
+        {"grid": record["target_grid"]},
+        Grid.from_json(record["source_grid"]),
+    )
+    manifest.append({**record, "trace": Trace(resampling.grid_in, (resampling, crop)).to_json()})
+
+    def broken(*_: object) -> None:
+        msg = "no luck"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(NonZeroCrop, "invert", broken)
+    summary = restore_each(tmp_path / "out", out / "labelsTr", tmp_path / "back")
+    assert len(summary.restored) == len(facts) - 1
+    (problem,) = map(str, summary.refused)
+    assert problem.startswith(str(out / "labelsTr/11_nifti_Lab.npz"))
+    assert "no luck" in problem
