@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from monai_mriprep.recipe import Recipe, load_recipe
     from monai_mriprep.restore.command import restore
     from monai_mriprep.run.preprocess import preprocess
+    from monai_mriprep.steps import Step, register_step
     from monai_mriprep.transforms import (
         AnisotropyAwareSpacingd,
         CastLabeld,
@@ -46,12 +47,14 @@ __all__ = [
     "SaveNpzd",
     "SpacingStatistics",
     "StemPaird",
+    "Step",
     "__version__",
     "build_transforms",
     "load_recipe",
     "open_dataset",
     "pair_by_stem",
     "preprocess",
+    "register_step",
     "restore",
     "target_spacing",
 ]
@@ -61,12 +64,14 @@ _HOMES = {
     "OpenedDataset": "pipeline",
     "Recipe": "recipe",
     "SpacingStatistics": "dataset.statistics",
+    "Step": "steps",
     "__version__": "_version",
     "build_transforms": "pipeline",
     "load_recipe": "recipe",
     "open_dataset": "pipeline",
     "pair_by_stem": "dataset.pairing",
     "preprocess": "run.preprocess",
+    "register_step": "steps",
     "restore": "restore.command",
     "target_spacing": "dataset.target_rules",
 }

@@ -1,103 +1,159 @@
-"""Steps from outside: a recipe names them, and whoever defines one registers it under that name."""
+"""Steps by name: a recipe and a record name them, and whoever defines one registers it under that name."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from importlib.metadata import entry_points
-from typing import Annotated, Any
+from importlib.metadata import EntryPoint, entry_points
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, PlainSerializer, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
 from monai_mriprep.errors import RecipeError
 
-__all__ = ["ENTRY_POINTS", "NamedModel", "described", "made", "register", "registered"]
+__all__ = ["ENTRY_POINTS", "PLACES", "NamedSettings", "StepOfRecipe", "register"]
 
 ENTRY_POINTS = "monai_mriprep.steps"
 """Group of entry points in which an installed package names its steps, so that the commands find them."""
 
+PLACES = ("orientation", "crop", "resampling", "normalization", "label_cast")
+"""The steps of ours after which one from outside may come, by name. Each is a place even in a recipe without it."""
+
 NAME = "step"
-"""The key that names the model; the others are its settings."""
+"""The key that holds the name; the others are settings."""
 
-_MODELS: dict[str, type[BaseModel]] = {}
+RESERVED = (NAME, "params")
+"""What no setting may be called: in a record these stand beside the settings."""
+
+_REGISTERED: dict[str, type[NamedSettings]] = {}
+
+Named = TypeVar("Named", bound="NamedSettings")
 
 
-def register(name: str, model: type[BaseModel]) -> None:
-    """Make a model known under a name; the same one may be registered again.
+class NamedSettings(BaseModel):
+    """A registered name with its settings, frozen and strict: what a recipe and a record hold of a step."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: ClassVar[str]
+    """In recipes and records."""
+    follows: ClassVar[str] = "crop"
+    """The place in a recipe that it comes after, one of `PLACES`; by default it is the last before the resampling."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Name and settings, as plain values that `from_json` takes back."""
+        return {NAME: self.name, **self.model_dump(mode="json")}
+
+    @classmethod
+    def from_json(cls: type[Named], facts: object) -> Named:
+        """What a name, or a mapping of name and settings, stands for.
+
+        Parameters
+        ----------
+        facts
+            ``"flip"``, or ``{"step": "flip", "axis": "z"}``. Settings may be what JSON can hold, and triples.
+
+        Raises
+        ------
+        RecipeError
+            If it is neither, nobody has registered the name, or a setting is not allowed.
+        """
+        facts = {NAME: facts} if isinstance(facts, str) else facts
+        if not isinstance(facts, Mapping) or not isinstance(facts.get(NAME), str):
+            msg = f"{facts!r} is no step; give the name of one, or a mapping such as {{step: NAME, setting: value}}"
+            raise RecipeError(msg)
+        model = _registered(facts[NAME])
+        if not issubclass(model, cls):
+            msg = f"{facts[NAME]!r} is registered, but is no {cls.__name__}: {_place_of(model)}"
+            raise RecipeError(msg)
+        settings = {key: value for key, value in facts.items() if key != NAME}
+        try:
+            return model.model_validate_json(json.dumps(settings))
+        except ValidationError as error:
+            raise RecipeError(_explained(facts[NAME], error)) from None
+        except (TypeError, ValueError) as error:
+            msg = f"the settings of step {facts[NAME]!r} are not plain values ({error}): {settings!r}"
+            raise RecipeError(msg) from None
+
+
+def register(model: type[Named]) -> type[Named]:
+    """Make a step known under its name; the same one may be registered again.
 
     Raises
     ------
     RecipeError
-        If another model has the name.
+        If it has no name or one that is taken, follows what is no place, or has a setting whose name is reserved.
     """
-    known = _MODELS.setdefault(name, model)
-    if (known.__module__, known.__qualname__) != (model.__module__, model.__qualname__):
-        msg = (
-            f"a step named {name!r} is registered already, {known.__module__}.{known.__qualname__}; choose another name"
-        )
+    name = getattr(model, "name", None)
+    if not isinstance(name, str) or not name:
+        msg = f'{_place_of(model)} has no name: write `name = "..."` in the class, without a type'
         raise RecipeError(msg)
-    _MODELS[name] = model
+    if model.follows not in PLACES:
+        msg = f"step {name!r} follows {model.follows!r}; it must be one of {', '.join(PLACES)}"
+        raise RecipeError(msg)
+    if taken := [key for key in RESERVED if key in model.model_fields]:
+        msg = f"step {name!r} has a setting called {taken[0]!r}, a key that records need; give it another name"
+        raise RecipeError(msg)
+    known = _REGISTERED.get(name, model)
+    if _place_of(known) != _place_of(model):
+        msg = f"a step named {name!r} is registered already, {_place_of(known)}; choose another name"
+        raise RecipeError(msg)
+    _REGISTERED[name] = model
+    return model
 
 
-def registered(name: str) -> type[BaseModel]:
-    """Look up a model, among the entry points of installed packages too.
+def _place_of(model: type) -> str:
+    return f"{model.__module__}.{model.__qualname__}"
 
-    Raises
-    ------
-    RecipeError
-        If nobody has registered it.
-    """
-    if name not in _MODELS:
+
+def _registered(name: str) -> type[NamedSettings]:
+    """Look up a step, among the entry points of installed packages too."""
+    if name not in _REGISTERED:
         for entry in entry_points(group=ENTRY_POINTS, name=name):
-            register(name, entry.load())
-    if name not in _MODELS:
+            _load(entry)
+    if name not in _REGISTERED:
         msg = (
-            f"no step is registered as {name!r}; known are {', '.join(sorted(_MODELS))}. Import the module that calls "
-            f"register_step, or install the package that names it as an entry point of {ENTRY_POINTS}"
+            f"no step is registered as {name!r}; known are {', '.join(sorted(_REGISTERED))}. Import the module that "
+            f"calls register_step, or install the package that names it as an entry point of {ENTRY_POINTS}"
         )
         raise RecipeError(msg)
-    return _MODELS[name]
+    return _REGISTERED[name]
 
 
-def made(described: object) -> BaseModel:
-    """The model that a name, or a mapping of its name and settings, describes.
-
-    Raises
-    ------
-    RecipeError
-        If it is neither, nobody has registered the name, or a setting is not allowed.
-    """
-    if isinstance(described, BaseModel) and _MODELS.get(_name_of(described)) is type(described):
-        return described
-    facts = {NAME: described} if isinstance(described, str) else described
-    if not isinstance(facts, Mapping) or not isinstance(facts.get(NAME), str):
-        msg = f"{described!r} is no step; give the name of one, or a mapping such as {{step: NAME, setting: value}}"
+def _load(entry: EntryPoint) -> None:
+    """Import a step of an installed package, and register it."""
+    where = f"the entry point {entry.name!r} = {entry.value!r} of {ENTRY_POINTS}"
+    try:
+        model = entry.load()
+    except Exception as error:  # the import of another package may raise anything
+        msg = f"{where} cannot be imported ({error!r}); mend or remove the package that has it"
+        raise RecipeError(msg) from error
+    if not (isinstance(model, type) and issubclass(model, NamedSettings)) or getattr(model, "name", "") != entry.name:
+        msg = f"{where} is no step of this name, but {model!r}"
         raise RecipeError(msg)
-    settings = {key: value for key, value in facts.items() if key != NAME}
+    register(model)
+
+
+def _explained(name: str, error: ValidationError) -> str:
+    """The settings that are wrong, in a message."""
+    problems = (
+        f"{'.'.join(map(str, one['loc'])) or 'all'}: {one['msg']}, found {one['input']!r}" for one in error.errors()
+    )
+    return f"the settings of step {name!r} are not allowed: {'; '.join(problems)}"
+
+
+def _in_recipe(value: object) -> NamedSettings:
     try:
-        return registered(facts[NAME]).model_validate(settings)
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, one['loc']))}: {one['msg']}, found {one['input']!r}" for one in error.errors()
-        )
-        msg = f"the settings of step {facts[NAME]!r} are not allowed: {problems}"
-        raise RecipeError(msg) from None
-
-
-def described(model: BaseModel) -> dict[str, Any]:
-    """Name and settings as JSON can hold them; `made` takes them back."""
-    return {NAME: _name_of(model), **model.model_dump(mode="json")}
-
-
-def _name_of(model: BaseModel) -> str:
-    return next((name for name, known in _MODELS.items() if known is type(model)), "")
-
-
-def _made_in_recipe(value: object) -> BaseModel:
-    try:
-        return made(value)
+        if not isinstance(value, NamedSettings):
+            return NamedSettings.from_json(value)
+        if _registered(value.name) is type(value):
+            return value
     except RecipeError as error:
-        raise ValueError(str(error)) from None
+        msg = f"cannot be used: {error}"
+        raise ValueError(msg) from None
+    msg = f"has a step {value!r} of a class that is not, or no longer, the one registered as {value.name!r}"
+    raise ValueError(msg)
 
 
-NamedModel = Annotated[BaseModel, BeforeValidator(_made_in_recipe), PlainSerializer(described)]
-"""A registered model in a recipe."""
+StepOfRecipe = Annotated[NamedSettings, BeforeValidator(_in_recipe), PlainSerializer(NamedSettings.to_json)]
+"""A step in a recipe, by its name and settings; only their names are known here, not what they do."""

@@ -8,7 +8,6 @@ import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
-    BeforeValidator,
     Field,
     ValidationError,
     ValidationInfo,
@@ -17,10 +16,19 @@ from pydantic import (
 )
 
 from monai_mriprep.errors import RecipeError
-from monai_mriprep.recipe.extensions import NamedModel
+from monai_mriprep.recipe.extensions import StepOfRecipe
 from monai_mriprep.recipe.presets import PRESETS, under_users_keys
 from monai_mriprep.recipe.run_settings import RUN_KEYS
-from monai_mriprep.recipe.sections import Count, PathText, Section, Sections, explanation, facts_of, keys_of
+from monai_mriprep.recipe.sections import Section, Sections, explanation, facts_of, keys_of
+from monai_mriprep.recipe.values import (
+    FROM_LIST,
+    Amount,
+    Count,
+    PathText,
+    SpacingTriple,
+    SplineOrders,
+    orientation_codes,
+)
 from monai_mriprep.types import Boundary, Crop, Foreground, GeometryPolicy, GridRule, TargetRule
 
 if TYPE_CHECKING:
@@ -43,17 +51,6 @@ def _key(default: Any, what: str, allowed: str, *, voxels: bool, since: str = "0
     return Field(default, description=f"{what}\nAllowed: {allowed}.", json_schema_extra=facts)
 
 
-def _as_tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
-Millimetres = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-AXIS_ENDS = ({"R", "L"}, {"A", "P"}, {"S", "I"})
-"""The two ends of each world axis: right or left, anterior or posterior, superior or inferior."""
-
-SplineOrder = Annotated[int, Field(ge=0, le=3)]
-
-
 class Normalization(Section):
     """How intensities are normalised; see the keys' descriptions."""
 
@@ -68,7 +65,7 @@ class Normalization(Section):
         "carried, resampled, resampled_positive or native",
         voxels=True,
     )
-    epsilon: Annotated[float, Field(ge=0, allow_inf_nan=False)] = _key(
+    epsilon: Amount = _key(
         0.0,
         "Added to the std that is divided by, in units of the image.",
         "a number from 0",
@@ -148,7 +145,7 @@ class Recipe(Section):
         voxels=False,
         since="0.2.0",
     )
-    target_spacing: Annotated[tuple[Millimetres, Millimetres, Millimetres] | None, BeforeValidator(_as_tuple)] = _key(
+    target_spacing: SpacingTriple | None = _key(
         None,
         "The spacing itself, [z, y, x] in mm; replaces the table and the rule on it.\nnull: by the rule above.",
         "three positive numbers [z, y, x] in mm, such as [3.0, 0.8, 0.8]; or null",
@@ -181,7 +178,7 @@ class Recipe(Section):
         voxels=True,
         since="0.3.0",
     )
-    crop_margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] = _key(
+    crop_margin: Amount = _key(
         0.0,
         "What `crop` keeps around the box, in mm on each side, rounded up to whole voxels.",
         "a number from 0",
@@ -206,7 +203,7 @@ class Recipe(Section):
         "nearest or mirror",
         voxels=True,
     )
-    order: Annotated[SplineOrder | tuple[SplineOrder, SplineOrder, SplineOrder], BeforeValidator(_as_tuple)] = _key(
+    order: SplineOrders = _key(
         3,
         "Order of the spline that interpolates the image; 0 nearest, 1 linear, 2 quadratic, 3 cubic [1]. Labels are "
         "always nearest. nnU-Net uses order 0 along z for anisotropic scans: [0, 3, 3].",
@@ -226,7 +223,7 @@ class Recipe(Section):
         "a section with the keys foreground and epsilon",
         voxels=True,
     )
-    steps: Annotated[tuple[NamedModel, ...], BeforeValidator(_as_tuple)] = _key(
+    steps: Annotated[tuple[StepOfRecipe, ...], FROM_LIST] = _key(
         (),
         "Steps of your own, which Python code or an installed package has registered (docs/architecture.md). Each "
         "comes after the step of ours that it says it follows.",
@@ -246,10 +243,7 @@ class Recipe(Section):
     @field_validator("orientation")
     @classmethod
     def _is_orientation(cls, codes: str) -> str:
-        if codes != "keep" and not (len(codes) == 3 and all(len(ends & set(codes)) == 1 for ends in AXIS_ENDS)):
-            msg = "is no orientation"
-            raise ValueError(msg)
-        return codes
+        return codes if codes == "keep" else orientation_codes(codes)
 
     @field_validator("pattern")
     @classmethod

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, model_validator
 
 from monai_mriprep.errors import RecipeError
-from monai_mriprep.recipe.sections import Count, PathText, Section, Sections, explanation, keys_of
+from monai_mriprep.recipe.sections import Section, Sections, explanation, keys_of
+from monai_mriprep.recipe.values import Count, PathText
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,41 +3,22 @@
 from __future__ import annotations
 
 import difflib
-import os
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["PLAIN_NUMBER", "Count", "PathText", "Section", "Sections", "explanation", "facts_of", "keys_of", "shown"]
+__all__ = ["PLAIN_NUMBER", "Section", "Sections", "explanation", "facts_of", "keys_of", "shown"]
 
 PLAIN_NUMBER = re.compile(r"[-+]?(0|[1-9]\d{0,17}|(\d+\.\d*|\.\d+)([eE][-+]\d+)?|\.inf|\.nan)", re.IGNORECASE)
 """Numbers that mean the same to a person and to YAML 1.1, which also has octal, base 60 and underscores."""
 _BARE_EXPONENT = re.compile(r"([-+]?\d+)(\.\d*)?[eE]([-+]?)(\d+)")
 """Numbers that a person writes and YAML 1.1 takes for text: it wants a point and a signed exponent."""
 
-
-def _path(text: str) -> str:
-    if not text.strip() or "\0" in text:
-        msg = "is no path"
-        raise ValueError(msg)
-    return os.path.expanduser(text)  # noqa: PTH111 - Path's own raises where there is no such user
-
-
-def _not_negative(number: int) -> int:
-    if number < 0:
-        msg = "is negative"
-        raise ValueError(msg)
-    return number
-
-
-PathText = Annotated[str, AfterValidator(_path)]
-"""A path; ``~`` is the home, which no shell puts in for what stands in a file."""
-Count = Annotated[int, AfterValidator(_not_negative)]
 
 Path = tuple[str, ...]
 """A key under the sections that it is in; () is the whole."""

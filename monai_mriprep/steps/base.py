@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
-
-from monai_mriprep.errors import MriprepWarning
+from monai_mriprep.errors import MriprepWarning, ResamplingError
+from monai_mriprep.recipe.extensions import NamedSettings
 from monai_mriprep.types import Role
 from monai_mriprep.volume.geometry import Grid
 
@@ -18,10 +17,10 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-__all__ = ["Params", "Step", "Volumes", "warn_of"]
+__all__ = ["Params", "Step", "Volumes"]
 
 Params = Mapping[str, Any]
-"""What a step has found in the voxels of one case: plain values that JSON can hold."""
+"""What a step has found in the voxels of one case: numbers, text, and lists and dictionaries of them, as JSON has."""
 
 
 @dataclass(frozen=True)
@@ -47,28 +46,41 @@ class Volumes:
         """Those whose voxels are of one of these kinds."""
         return {role: volume for role, volume in self.by_role.items() if role.kind in kinds}
 
+    @property
+    def image(self) -> tuple[Role, torch.Tensor]:
+        """The first image, ``(C, D, H, W)``, after its role.
+
+        Raises
+        ------
+        ResamplingError
+            If there is none.
+        """
+        for role, volume in self.of_kind("image").items():
+            return role, volume
+        msg = f"there is no image among {', '.join(role.name for role in self.by_role) or 'no volumes'}"
+        raise ResamplingError(msg)
+
     def name(self, role: Role) -> str:
         """What to call a volume in a message."""
         return self.files.get(role, role.name)
+
+    def warn(self, role: Role, problem: str) -> None:
+        """Warn of what needs review in a volume, by its name."""
+        warnings.warn(f"{self.name(role)}: {problem}", MriprepWarning, 3)
 
     def replaced(self, by_role: Mapping[Role, torch.Tensor]) -> Volumes:
         """The same case with other volumes."""
         return replace(self, by_role=dict(by_role))
 
 
-class Step(BaseModel):
+class Step(NamedSettings):
     """One stage of preprocessing; its settings are its fields, frozen and strict.
 
-    A subclass overrides what it changes: a step that only changes values leaves `grid` alone. No method writes into a
-    volume. Arrays are ``(C, D, H, W)``, grids z y x.
+    A subclass has a `name`, and overrides what it changes: a step that only changes values leaves `grid` alone. No
+    method writes into a volume. Arrays are ``(C, D, H, W)``, grids z y x. `apply` and `invert` meet every role that a
+    case has, the bool mask of the foreground among them; ``role.kind`` says what the voxels are.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    name: ClassVar[str]
-    """In recipes and records."""
-    follows: ClassVar[str] = "crop"
-    """The step of ours after which one from outside comes: orientation, crop, resampling, normalization, label_cast."""
     depends_on_voxels: ClassVar[bool] = False
     """Whether the grid depends on what is in the voxels, so that `grid` gives planning an upper bound."""
 
@@ -109,8 +121,3 @@ class Step(BaseModel):
     def working_bytes(self, grid: Grid) -> int:
         """Memory that the step takes on `grid`, beside the volumes before and after it."""
         return 0
-
-
-def warn_of(volumes: Volumes, role: Role, problem: str) -> None:
-    """Warn of what needs review in one volume, by the name of its file."""
-    warnings.warn(f"{volumes.name(role)}: {problem}", MriprepWarning, 3)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from monai_mriprep.steps.base import Params, Step, Volumes
 from monai_mriprep.types import FOREGROUND
 from monai_mriprep.volume.geometry import Grid
@@ -17,9 +15,9 @@ class ForegroundMask(Step):
     A cubic spline smears exact zeros until hardly any is left, so a mask taken after it would be nearly everything.
     """
 
-    name: ClassVar[str] = "foreground"
+    name = "foreground"
 
     def carry_out(self, volumes: Volumes, grid: Grid, params: Params) -> Volumes:
         """Add the mask, bool, with the channels of the image."""
-        image = next(iter(volumes.of_kind("image").values()))
+        _, image = volumes.image
         return volumes.replaced({**volumes.by_role, FOREGROUND: image != 0})

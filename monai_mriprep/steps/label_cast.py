@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from monai_mriprep import volume as compute
-from monai_mriprep.steps.base import Params, Step, Volumes, warn_of
+from monai_mriprep.steps.base import Params, Step, Volumes
 from monai_mriprep.types import Role
 from monai_mriprep.volume.geometry import Grid
 
@@ -21,7 +21,7 @@ class LabelCast(Step):
     There is no way back: the values are the same.
     """
 
-    name: ClassVar[str] = "label_cast"
+    name = "label_cast"
 
     def plan(self, volumes: Volumes, grid: Grid) -> Params:
         """Find ``dtype`` and ``negative``, the number of negative voxels, of each label.
@@ -35,7 +35,7 @@ class LabelCast(Step):
         for role, label in volumes.of_kind("label").items():
             dtype, n_negative = compute.labels.plan_cast(label, volumes.name(role))
             if n_negative:
-                warn_of(volumes, role, f"{n_negative} negative label voxels became 0")
+                volumes.warn(role, f"{n_negative} negative label voxels became 0")
             found[role.name] = {"dtype": dtype, "negative": n_negative}
         return found
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Literal
 
 from monai_mriprep import volume as compute
-from monai_mriprep.steps.base import Params, Step, Volumes, warn_of
+from monai_mriprep.recipe.values import Amount
+from monai_mriprep.steps.base import Params, Step, Volumes
 from monai_mriprep.types import FOREGROUND, Role
 from monai_mriprep.volume.geometry import Grid
 
@@ -37,9 +36,9 @@ class Normalization(Step):
         Added to the standard deviation; in units of the image.
     """
 
-    name: ClassVar[str] = "normalization"
+    name = "normalization"
     over: Over = "nonzero"
-    epsilon: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    epsilon: Amount = 0.0
 
     def plan(self, volumes: Volumes, grid: Grid) -> Params:
         """Find ``mean``, ``std`` and ``voxels``, a list of one number a channel.
@@ -49,14 +48,14 @@ class Normalization(Step):
         MriprepWarning
             If the foreground is empty (the image stays as it is) or constant (only its mean is subtracted).
         """
-        role, image = next(iter(volumes.of_kind("image").items()))
+        role, image = volumes.image
         name = volumes.name(role)
         if image.dtype.itemsize == 8 and image.is_floating_point():
             compute.intensity.require_magnitudes(image, name)
         moments = compute.intensity.foreground_moments(image, self._mask(volumes, image))
         compute.intensity.require_scores(image, moments, self.epsilon, name)
         for problem in compute.intensity.moment_problems(moments):
-            warn_of(volumes, role, problem)
+            volumes.warn(role, problem)
         return {
             "mean": [one.mean for one in moments],
             "std": [one.std for one in moments],

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
+from monai_mriprep.recipe.values import Codes
 from monai_mriprep.steps.base import Params, Step
 from monai_mriprep.types import Role
 from monai_mriprep.volume.axes import Turn, turn_to_codes
@@ -25,8 +26,8 @@ class Orientation(Step):
         MONAI's `Orientationd` and nibabel; see `monai_mriprep.volume.axes.turn_to_codes`.
     """
 
-    name: ClassVar[str] = "orientation"
-    codes: str
+    name = "orientation"
+    codes: Codes
 
     def _turn(self, grid: Grid) -> Turn:
         return turn_to_codes(grid, self.codes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
+from typing import TypeVar
 
 from monai_mriprep.errors import RecipeError
 from monai_mriprep.recipe import Recipe
@@ -19,29 +20,26 @@ from monai_mriprep.types import Foreground, Spacing
 
 __all__ = ["native_steps", "register_step", "steps_of"]
 
-PLACES = ("orientation", "crop", "resampling", "normalization", "label_cast")
-"""After which of ours a step from outside may come."""
+
+OneStep = TypeVar("OneStep", bound=Step)
 
 
-def register_step(step: type[Step]) -> type[Step]:
+def register_step(step: type[OneStep]) -> type[OneStep]:
     """Make a step known under its name, so that recipes, records and `restore` find it.
 
-    It serves as a decorator. For the commands, name the class in your package's entry points, in the group
-    ``monai_mriprep.steps``.
+    It serves as a decorator. The same class may be registered again, as when a module is loaded anew. For the commands,
+    name the class in your package's entry points, in the group ``monai_mriprep.steps``, under the same name.
 
     Raises
     ------
     RecipeError
-        If the class is no step, has no name or one that is taken, or follows a step that is not known.
+        If the class is no step, has no name or one that is taken, follows a step that is not known, or has a setting
+        called ``step`` or ``params``.
     """
-    if not (isinstance(step, type) and issubclass(step, Step)) or not isinstance(getattr(step, "name", None), str):
-        msg = f"{step!r} cannot be registered: a step is a subclass of Step with a `name`"
+    if not (isinstance(step, type) and issubclass(step, Step)):
+        msg = f"{step!r} cannot be registered as a step: it is no subclass of Step"
         raise RecipeError(msg)
-    if step.follows not in PLACES:
-        msg = f"step {step.name!r} follows {step.follows!r}; it must be one of {', '.join(PLACES)}"
-        raise RecipeError(msg)
-    register(step.name, step)
-    return step
+    return register(step)
 
 
 for _step in (Orientation, NonZeroCrop, ForegroundMask, Resampling, ItkResampling, Normalization, LabelCast):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import BeforeValidator
 
 from monai_mriprep import volume as compute
+from monai_mriprep.recipe.values import SpacingTriple, SplineOrders
 from monai_mriprep.steps.base import Params, Step, Volumes
-from monai_mriprep.types import FOREGROUND, Boundary, GridRule, Role, Spacing
+from monai_mriprep.types import FOREGROUND, Boundary, GridRule, Role
 from monai_mriprep.volume.geometry import Grid, target_grid
 
 if TYPE_CHECKING:
@@ -22,10 +22,6 @@ __all__ = ["ItkResampling", "Resampling"]
 
 SAME_DIRECTION = 1e-9
 """Direction cosines this near are those of the file, but for the last digits."""
-
-
-def _as_tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
 
 
 class Resampling(Step):
@@ -50,10 +46,10 @@ class Resampling(Step):
         Limit each channel of the image to the range it had.
     """
 
-    name: ClassVar[str] = "resampling"
-    target: Annotated[Spacing, BeforeValidator(_as_tuple)]
+    name = "resampling"
+    target: SpacingTriple
     rule: GridRule = "monai"
-    order: Annotated[int | tuple[int, int, int], BeforeValidator(_as_tuple)] = 3
+    order: SplineOrders = 3
     boundary: Boundary = "nearest"
     clip: bool = False
 
@@ -94,14 +90,14 @@ class ItkResampling(Resampling):
     Where only rounding errors tell, the mask has ITK's answer: see `monai_mriprep.volume.itk_spline`.
     """
 
-    name: ClassVar[str] = "itk_resampling"
+    name = "itk_resampling"
     rule: GridRule = "itk"
     boundary: Boundary = "mirror"
 
     def carry_out(self, volumes: Volumes, grid: Grid, params: Params) -> Volumes:
         """Resample all volumes, and add the mask of the image."""
         resampled = super().carry_out(volumes, grid, params)
-        role, image = next(iter(volumes.of_kind("image").items()))
+        role, image = volumes.image
         direction = _stated_direction(volumes.direction, grid)
         channels = zip(_array(image), _array(resampled.by_role[role]), strict=True)
         positive = compute.itk_spline.positive_as_itk

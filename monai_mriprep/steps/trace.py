@@ -6,11 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-
 from monai_mriprep import volume as compute
-from monai_mriprep.errors import GeometryError, MriprepError, RecordError
-from monai_mriprep.recipe.extensions import described, made
+from monai_mriprep.errors import GeometryError, MriprepError, RecordError, ResamplingError
 from monai_mriprep.steps.base import Params, Step, Volumes
 from monai_mriprep.types import PREDICTION, Role
 from monai_mriprep.volume.geometry import Grid
@@ -61,7 +58,7 @@ class Trace:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values that make the same trace again, bit for bit."""
-        steps = [{**described(one.step), "params": dict(one.params)} for one in self.steps]
+        steps = [{**one.step.to_json(), "params": dict(one.params)} for one in self.steps]
         return {"source": self.source.to_json(), "steps": steps}
 
     @classmethod
@@ -76,26 +73,21 @@ class Trace:
         try:
             source = Grid.from_json(facts["source"])
             grid, applied = source, []
+            if not isinstance(facts["steps"], list):
+                msg = f"its steps are no list, but {facts['steps']!r}"
+                raise TypeError(msg)
             for one in facts["steps"]:
-                params = one["params"]
-                step = _step({key: value for key, value in one.items() if key != "params"})
+                step = Step.from_json({key: value for key, value in one.items() if key != "params"})
+                params = dict(one["params"])
                 applied.append(AppliedStep(step, params, grid))
                 grid = step.grid(grid, params)
-        except (KeyError, TypeError, ValueError, AttributeError, GeometryError) as error:
+        except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, GeometryError) as error:
             msg = f"what was done to the case cannot be read from its trace ({error!r}); preprocess it again"
             raise RecordError(msg) from error
         except MriprepError as error:
             msg = f"what was done to the case cannot be undone: {error}"
             raise RecordError(msg) from error
         return cls(source, tuple(applied))
-
-
-def _step(facts: Mapping[str, Any]) -> Step:
-    model: BaseModel = made(facts)
-    if not isinstance(model, Step):
-        msg = f"{facts!r} is registered, but is no step"
-        raise TypeError(msg)
-    return model
 
 
 def final_grid(steps: Iterable[Step], grid: Grid) -> Grid:
@@ -121,6 +113,13 @@ def forward(steps: Iterable[Step], volumes: Volumes, grid: Grid) -> tuple[Volume
     -------
     tuple
         The volumes, on ``trace.target``; and the trace, which `backward` takes.
+
+    Raises
+    ------
+    ResamplingError
+        If a step does not leave the volumes on the grid that it says.
+    MriprepError
+        What a step refuses.
     """
     source, applied = grid, []
     for step in steps:
@@ -128,6 +127,8 @@ def forward(steps: Iterable[Step], volumes: Volumes, grid: Grid) -> tuple[Volume
         applied.append(AppliedStep(step, params, grid))
         volumes = step.carry_out(volumes, grid, params)
         grid = step.grid(grid, params)
+        for role, volume in volumes.by_role.items():
+            _require_shape(volume, grid, f"the {role.name} after the step {step.name!r}")
     return volumes, Trace(source, tuple(applied))
 
 
@@ -163,7 +164,9 @@ def backward(
         If the volume does not fit.
     """
     present = None
-    if grid is not None:
+    if grid is None:
+        _require_shape(volume, trace.target, f"the {role.name}")
+    else:
         order = int(role.kind in ("image", "prediction") and volume.is_floating_point())
         volume, present = compute.fit.fit_onto(volume, grid, trace.target, order)
     volume = _undone(trace.steps, volume, role)
@@ -175,4 +178,11 @@ def backward(
 def _undone(steps: Sequence[AppliedStep], volume: torch.Tensor, role: Role) -> torch.Tensor:
     for one in reversed(steps):
         volume = one.step.invert(volume, role, one.grid_in, one.params)
+        _require_shape(volume, one.grid_in, f"the {role.name} on the way back of the step {one.step.name!r}")
     return volume
+
+
+def _require_shape(volume: torch.Tensor, grid: Grid, what: str) -> None:
+    if volume.shape[1:] != grid.shape:
+        msg = f"{what} has {tuple(volume.shape[1:])} voxels, z y x, where its grid has {grid.shape}"
+        raise ResamplingError(msg)

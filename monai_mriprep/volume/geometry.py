@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from operator import index
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -28,7 +29,7 @@ from monai_mriprep.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -110,12 +111,21 @@ class Grid:
         GeometryError, KeyError, TypeError, ValueError
             If somebody has edited it.
         """
-        z, y, x = facts["shape"]
+        z, y, x = map(index, facts["shape"])
         return cls((z, y, x), facts["affine"])
 
-    def part(self, begin: ArrayLike, end: ArrayLike) -> Grid:
-        """The voxels from `begin` to before `end`, along z, y, x; at least one of each."""
-        z, y, x = (int(n) for n in np.subtract(end, begin))
+    def part(self, begin: Sequence[int] | NDArray[np.int64], end: Sequence[int] | NDArray[np.int64]) -> Grid:
+        """The voxels from `begin` to before `end`, along z, y, x.
+
+        Raises
+        ------
+        GeometryError
+            If that is no voxel, or the box reaches beyond the grid.
+        """
+        if not all(0 <= first < last <= n for first, last, n in zip(begin, end, self.shape, strict=True)):
+            msg = f"the box from {begin} to {end} (z y x) is no part of a grid of {self.shape} voxels"
+            raise GeometryError(msg)
+        z, y, x = (index(last) - index(first) for first, last in zip(begin, end, strict=True))
         affine = self.affine.copy()
         affine[:3, 3] = self.affine[:3, :3] @ np.asarray(begin) + self.origin
         return self if (z, y, x) == self.shape and not np.any(begin) else Grid((z, y, x), affine)
