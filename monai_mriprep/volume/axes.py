@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Turn", "turn_onto", "turn_to_codes"]
 
+SAME_SIZE = {"torch.uint16": "int16", "torch.uint32": "int32", "torch.uint64": "int64"}
+"""Types that torch does not flip, and those that it takes for them."""
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -48,6 +51,10 @@ class Turn:
         """A ``(C, D, H, W)`` volume with its axes turned; where nothing is to be done, the volume itself."""
         if self.is_identity:
             return volume
+        if (signed := SAME_SIZE.get(str(volume.dtype))) is not None:
+            import torch  # the volume is torch's, so this costs nothing
+
+            return self.array(volume.view(getattr(torch, signed))).view(volume.dtype)
         turned = volume.permute(0, *(axis + 1 for axis in self.order))
         return turned.flip([axis + 1 for axis in range(3) if self.reverse[axis]])
 

@@ -34,6 +34,14 @@ def test_every_voxel_stays_where_it_was(turn):
     np.testing.assert_allclose(turn.back.grid(turned).affine, GRID.affine, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint16", "uint32", "uint64", "float16", "float64"])
+def test_volumes_of_every_type(dtype):
+    volume = np.arange(48).reshape(2, *GRID.shape).astype(dtype)
+    turned = Turn((2, 0, 1), (True, False, True)).array(torch.from_numpy(volume))
+    np.testing.assert_array_equal(turned.numpy(), volume.transpose(0, 3, 1, 2)[:, ::-1, :, ::-1])
+    assert turned.numpy().dtype == dtype
+
+
 def test_nothing_to_do_copies_nothing():
     volume = torch.zeros(1, *GRID.shape)
     assert Turn().array(volume) is volume
