@@ -1,4 +1,4 @@
-"""Checks of headers, before a voxel is read: one grid for image and label, and a plausible spacing."""
+"""Do image and label lie on one grid, and is it one of a scanner? Answered from headers, before a voxel is read."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 __all__ = ["check_grids", "check_pair", "doubtful_spacing", "doubtful_spacings"]
 
 EXTENT_TOLERANCE_VOXELS = 0.05
-"""Two grids whose corners differ by less fill the same box."""
+"""Two grids whose corners differ less fill the same box."""
 
 
 def check_pair(image: Header, label: Header, policy: GeometryPolicy = "strict") -> None:
-    """Refuse a label that is not on its image's grid.
+    """Refuse a label that does not lie on its image's grid.
 
     Parameters
     ----------
     image, label
         Headers of the two files.
     policy
-        ``strict``; or ``resample_label``, under which any grid is accepted, and the label is resampled later.
+        ``strict``; or ``resample_label``, which puts the label on the image's grid later, whatever it is now.
 
     Raises
     ------
@@ -49,14 +49,14 @@ def check_pair(image: Header, label: Header, policy: GeometryPolicy = "strict") 
 
 
 def check_grids(image: Path | str, image_grid: Grid, label: Path | str, label_grid: Grid) -> None:
-    """Refuse two volumes that are not on one grid, within the tolerances of `monai_mriprep.types`.
+    """Refuse two volumes that do not lie on one grid, within the tolerances of `monai_mriprep.types`.
 
     Parameters
     ----------
     image, label
         What to call the two in the message.
     image_grid, label_grid
-        Their grids.
+        Where they lie.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def check_grids(image: Path | str, image_grid: Grid, label: Path | str, label_gr
 
 
 def doubtful_spacing(header: Header) -> str | None:
-    """A sentence about a spacing that is finer than any MR scanner makes; None if it is not."""
+    """Say so where a spacing is finer than any MR scanner makes; None where it is not."""
     if min(header.grid.spacing) >= SCANNER_SPACING_MM:
         return None
     shown = ", ".join(f"{value:.4g}" for value in header.grid.spacing)
@@ -84,14 +84,14 @@ def doubtful_spacing(header: Header) -> str | None:
 
 
 def doubtful_spacings(headers: Iterable[Header | None]) -> tuple[str, ...]:
-    """One warning for all images of a dataset with a doubtful spacing, about the first of them; or none."""
+    """One warning for all images of a dataset that `doubtful_spacing` is about, with the first of them; or none."""
     known = [header for header in headers if header is not None]
     doubts = [doubt for header in known if (doubt := doubtful_spacing(header)) is not None]
     return (f"{len(doubts)} of {len(known)} images have a doubtful spacing: {doubts[0]}",) if doubts else ()
 
 
 def _allowed(problem: str, grid: Grid) -> str:
-    """The rule that is broken, and the tolerance on this grid."""
+    """Give the rule that was broken, and the number that it came to on this grid."""
     spacings = ", ".join(f"{SPACING_TOLERANCE.at(s):.3g}" for s in grid.spacing)
     origin = f"{ORIGIN_TOLERANCE.at(min(grid.spacing)):.3g}"
     return {
@@ -104,7 +104,7 @@ def _allowed(problem: str, grid: Grid) -> str:
 
 def _advice(image: Grid, label: Grid) -> str:
     remedy = "`geometry: resample_label` puts the label on the image's grid"
-    order, signs, same_box = _axis_relation(image, label)
+    order, signs, same_box = _relation(image, label)
     if not same_box:
         return f"check that the label belongs to this image; if it does, {remedy}"
     if order != (0, 1, 2):
@@ -115,8 +115,8 @@ def _advice(image: Grid, label: Grid) -> str:
     return f"both fill the same box; {remedy}"
 
 
-def _axis_relation(image: Grid, label: Grid) -> tuple[tuple[int, ...], list[float], bool]:
-    """For each axis of the label the parallel axis of the image, and its sign; and whether both fill the same box."""
+def _relation(image: Grid, label: Grid) -> tuple[tuple[int, ...], list[float], bool]:
+    """For each axis of the label: the image's axis along it, its sign; and whether both fill the same box."""
     to_image: NDArray[Any] = np.linalg.solve(image.affine, label.affine)
     cosines = image.direction.T @ label.direction
     order = np.abs(cosines).argmax(axis=0)

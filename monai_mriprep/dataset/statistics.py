@@ -1,4 +1,4 @@
-"""Statistics of the spacings of a dataset, and the table that holds them.
+"""The spacings of a dataset, as a table.
 
 Spacings are in mm and z, y, x. The file has the columns ``median_spacing`` and ``10th_percentile_spacing``
 with three numbers in each cell, for example ``[3.3 0.6 0.6]``.
@@ -42,15 +42,15 @@ MILLIMETRES = "in mm, such as [3.3 0.6 0.6]"
 VOXELS = "of voxels, such as [25 320 320]"
 
 RATIO_TOLERANCE = 1e-6
-"""Tolerance for rounding errors of a ratio: 3.3 / 1.1 is 2.9999999999999996, and counts as 3."""
+"""Float noise of a ratio: 3.3 / 1.1 is 2.9999999999999996 and has reached 3."""
 
 SPACING_DECIMALS = 9
-"""Statistics are rounded to this many decimals of a mm: an oblique scan of 6.5 mm has 6.499999999999998 mm."""
+"""Spacings are lengths of affine columns: 6.499999999999998 mm in an oblique scan are 6.5 mm."""
 
 CONTRADICTION = 0.2
-"""A |log ratio| between table and headers of up to this (22 %) is taken for a difference of samples."""
+"""Largest |log ratio| between table and headers that is still taken for a difference of samples (22 %)."""
 REVERSED_FITS = 1 / 3
-"""The reversed table must have less than this share of the misfit for the axis order to be blamed."""
+"""The reversed table must fit this much better before the axis order is blamed."""
 
 
 @dataclass(frozen=True)
@@ -89,13 +89,13 @@ class SpacingStatistics:
         row
             Which row, from 0; needed if there are several.
         axis_order
-            Order of the numbers in the file, ``zyx`` or ``xyz``. By default z y x.
+            Order of the numbers in the file, ``zyx`` or ``xyz``; z y x if it is not given.
 
         Raises
         ------
         StatisticsError
             If the file, a column or the row is missing, a cell is not three positive finite numbers, a 10th percentile
-            is above its median, or the axis order is another.
+            is above its median, or the order is not known.
         """
         if axis_order not in (None, "zyx", "xyz"):
             msg = f"the axis order of a table must be zyx or xyz, not {axis_order!r}"
@@ -127,7 +127,7 @@ class SpacingStatistics:
         return cls(_triple(median.tolist()), _triple(p10.tolist()))
 
     def as_csv(self) -> str:
-        """The table as text. Reading it gives exactly these numbers."""
+        """Text of a table that reads back to exactly these numbers."""
         return table_text({MEDIAN_COLUMN: [_cell(self.median)], P10_COLUMN: [_cell(self.p10)]})
 
     def to_csv(self, path: str | Path) -> None:
@@ -184,7 +184,7 @@ def median_size_in(
 
 
 def median_size_of(headers: Iterable[Header]) -> tuple[float, float, float]:
-    """Median number of voxels (z y x) of one or more images, as stored."""
+    """Median number of voxels (z y x) of images as stored; there must be one at least."""
     return _triple(np.median([header.grid.shape for header in headers], axis=0).tolist())
 
 
@@ -198,7 +198,7 @@ def check_axis_order(table: SpacingStatistics, header_median: Sequence[float], s
     header_median
         Median spacing of the images' headers, z y x.
     source
-        What to call the table in the message, such as its path.
+        What the table is called in the message, its path for instance.
 
     Raises
     ------

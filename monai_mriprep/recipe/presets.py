@@ -1,4 +1,4 @@
-"""Presets: names for sets of keys. Keys that the user sets override those of the preset."""
+"""Presets: names for sets of keys. A preset only sets keys, and what the user sets himself wins over it."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ SimpleITK, then z-scores over the voxels that are greater than zero.
 
 
 def under_users_keys(values: object) -> object:
-    """Merge the user's keys into those of his preset; sections are merged key by key.
+    """Lay what the user has set over his preset, sections key by key.
 
     Parameters
     ----------
     values
-        The keys and values of a recipe before validation. Anything but a mapping, or one with an invalid preset, is
-        returned unchanged, and the validation refuses it.
+        What a recipe is made of, not validated yet. What is no mapping, or names no preset, comes back as it is, for
+        the validation to refuse it.
     """
     preset = values.get("preset", "default") if isinstance(values, Mapping) else None
     if not isinstance(values, Mapping) or not isinstance(preset, str):
         return values
-    return _merged(PRESETS.get(preset, {}), values)
+    return _laid_over(PRESETS.get(preset, {}), values)
 
 
-def _merged(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    merged = {**base, **values}
+def _laid_over(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    laid = {**base, **values}
     for key, section in base.items():
         given = values.get(key, {})
-        if isinstance(given, BaseModel):  # made in Python: only the keys that were given
+        if isinstance(given, BaseModel):  # made in Python; only what was given to it counts
             given = given.model_dump(exclude_unset=True)
         if isinstance(section, Mapping) and isinstance(given, Mapping):
-            merged[key] = _merged(section, given)
-    return merged
+            laid[key] = _laid_over(section, given)
+    return laid
