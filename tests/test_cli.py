@@ -214,6 +214,19 @@ def test_stats_reads_back_to_the_same_target(dataset: Path, tmp_path: Path) -> N
     assert "nnU-Net's rule: z is 3 times" in cli("stats", dataset, "--set", "target_rule=nnunet").stderr
 
 
+def test_stats_are_of_the_turned_axes(dataset: Path) -> None:
+    """The files' axes x y z run to L, P, S; PSL has the same ends in another order, so that z y x become x z y."""
+    turned = cli("stats", dataset, "--set", "orientation=PSL")
+    assert turned.stdout.splitlines()[1] == "[1.0 3.0 1.0],[1.0 3.0 1.0]"
+
+
+def test_stats_of_some_of_the_images_are_none(dataset: Path) -> None:
+    (dataset / "ImagesTr/10001_0001_0000.mha").write_bytes(b"")
+    result = cli("stats", dataset)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "10001_0001_0000.mha: the file is empty" in result.stderr
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["stats", "--help"]])
 def test_help_loads_neither_torch_nor_monai(arguments: list[str]) -> None:
     code = (

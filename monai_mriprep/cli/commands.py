@@ -131,22 +131,18 @@ def stats(
     settings: Settings = None,
 ) -> int:
     """Compute the table of spacing statistics from the headers of the paired images."""
-    from monai_mriprep.dataset.checks import doubtful_spacings
-    from monai_mriprep.dataset.folders import find_folders
-    from monai_mriprep.dataset.pairing import pair_by_stem
-    from monai_mriprep.dataset.statistics import SpacingStatistics, median_size_of
+    from monai_mriprep.dataset.survey import survey_dataset
     from monai_mriprep.dataset.target_rules import derive_target
-    from monai_mriprep.formats.read import read_header
 
     recipe, job = configured(config, settings, dataset=dataset_root)
-    folders = find_folders(required(job.dataset, "DATASET_ROOT", "dataset"))
-    pairing = pair_by_stem(folders.images, folders.labels, recipe.pattern)
-    warn(orphan.reason for orphan in (*pairing.unpaired_images, *pairing.unpaired_labels))
-    headers = [read_header(pair.image) for pair in pairing]
-    statistics = SpacingStatistics.from_spacings(header.grid.spacing for header in headers)
-    derived = derive_target(statistics, recipe.target_rule, median_size_of(headers))
-    log(f"{len(pairing)} paired images; {derived.text}")
-    warn((*doubtful_spacings(headers), *derived.warnings))
+    survey = survey_dataset(required(job.dataset, "DATASET_ROOT", "dataset"), recipe)
+    warn(orphan.reason for orphan in survey.orphans)
+    if survey.unreadable:  # a table of the rest would pass for one of all
+        raise survey.unreadable[0]
+    statistics = survey.statistics
+    derived = derive_target(statistics, recipe.target_rule, survey.median_size)
+    log(f"{len(survey.pairing)} paired images; {derived.text}")
+    warn((*survey.doubts, *derived.warnings))
     if output is None:
         typer.echo(statistics.as_csv(), nl=False)
     else:

@@ -18,7 +18,7 @@ from monai_mriprep.types import (
 from monai_mriprep.volume.geometry import Grid, same_grid_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -72,22 +72,21 @@ def check_grids(image: Path | str, image_grid: Grid, label: Path | str, label_gr
         raise GeometryError(msg)
 
 
-def doubtful_spacing(header: Header) -> str | None:
-    """Say so where a spacing is finer than any MR scanner makes; None where it is not."""
-    if min(header.grid.spacing) >= SCANNER_SPACING_MM:
+def doubtful_spacing(path: Path | str, grid: Grid) -> str | None:
+    """Say so where a file's spacing is finer than any MR scanner makes; None where it is not."""
+    if min(grid.spacing) >= SCANNER_SPACING_MM:
         return None
-    shown = ", ".join(f"{value:.4g}" for value in header.grid.spacing)
+    shown = ", ".join(f"{value:.4g}" for value in grid.spacing)
     return (
-        f"{header.path}: its spacing ({shown}) mm (z y x) is under {SCANNER_SPACING_MM:g} mm, finer than any MR "
+        f"{path}: its spacing ({shown}) mm (z y x) is under {SCANNER_SPACING_MM:g} mm, finer than any MR "
         "scanner makes; its header is probably in metres: multiply its spacing and origin by 1000"
     )
 
 
-def doubtful_spacings(headers: Iterable[Header | None]) -> tuple[str, ...]:
+def doubtful_spacings(grids: Mapping[Path, Grid]) -> tuple[str, ...]:
     """One warning for all images of a dataset that `doubtful_spacing` is about, with the first of them; or none."""
-    known = [header for header in headers if header is not None]
-    doubts = [doubt for header in known if (doubt := doubtful_spacing(header)) is not None]
-    return (f"{len(doubts)} of {len(known)} images have a doubtful spacing: {doubts[0]}",) if doubts else ()
+    doubts = [doubt for path, grid in grids.items() if (doubt := doubtful_spacing(path, grid)) is not None]
+    return (f"{len(doubts)} of {len(grids)} images have a doubtful spacing: {doubts[0]}",) if doubts else ()
 
 
 def _allowed(problem: str, grid: Grid) -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import os
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -19,15 +20,14 @@ import numpy as np
 from monai_mriprep.dataset.pairing import Pairing
 from monai_mriprep.dataset.statistics_table import choose_row, numbers_in, read_rows, table_text
 from monai_mriprep.errors import OutputError, StatisticsError
-from monai_mriprep.formats.read import Header, read_header
+from monai_mriprep.formats.read import read_header
 from monai_mriprep.types import Spacing
 
 __all__ = [
     "AxisOrder",
     "SpacingStatistics",
+    "SpacingTable",
     "check_axis_order",
-    "median_size_in",
-    "median_size_of",
     "shown_spacing",
     "statistics_of",
 ]
@@ -97,18 +97,7 @@ class SpacingStatistics:
             If the file, a column or the row is missing, a cell is not three positive finite numbers, a 10th percentile
             is above its median, or the order is not known.
         """
-        if axis_order not in (None, "zyx", "xyz"):
-            msg = f"the axis order of a table must be zyx or xyz, not {axis_order!r}"
-            raise StatisticsError(msg)
-        path = Path(path)
-        cells = choose_row(path, read_rows(path, (MEDIAN_COLUMN, P10_COLUMN)), row)
-        step = -1 if axis_order == "xyz" else 1
-        median, p10 = (_parse(path, column, cells[column])[::step] for column in (MEDIAN_COLUMN, P10_COLUMN))
-        try:
-            return cls(_triple(median), _triple(p10))
-        except StatisticsError as error:
-            msg = f"{path}: {error}"
-            raise StatisticsError(msg) from error
+        return SpacingTable.read(path, row, axis_order).statistics
 
     @classmethod
     def from_spacings(cls, spacings: Iterable[Sequence[float]]) -> SpacingStatistics:
@@ -149,6 +138,73 @@ class SpacingStatistics:
             raise OutputError(msg) from error
 
 
+@dataclass(frozen=True)
+class SpacingTable:
+    """One row of a table of spacings; what a cell says is judged where it is asked for.
+
+    Parameters
+    ----------
+    path
+        The file.
+    cells
+        The row, by the names of the columns.
+    axis_order
+        Order of the numbers in a cell; z y x if it is not given.
+    """
+
+    path: Path
+    cells: Mapping[str, str]
+    axis_order: AxisOrder | None = None
+
+    @classmethod
+    def read(cls, path: str | Path, row: int | None = None, axis_order: AxisOrder | None = None) -> SpacingTable:
+        """Read a table; parameters as in `SpacingStatistics.from_csv`.
+
+        Raises
+        ------
+        StatisticsError
+            If the file, a column or the row is missing, or the order is not known.
+        """
+        if axis_order not in (None, "zyx", "xyz"):
+            msg = f"the axis order of a table must be zyx or xyz, not {axis_order!r}"
+            raise StatisticsError(msg)
+        path = Path(path)
+        rows = read_rows(path, (MEDIAN_COLUMN, P10_COLUMN), (SIZE_COLUMN,))
+        return cls(path, choose_row(path, rows, row), axis_order)
+
+    @cached_property
+    def statistics(self) -> SpacingStatistics:
+        """Its median and 10th percentile, z y x.
+
+        Raises
+        ------
+        StatisticsError
+            If a cell is not three positive finite numbers, or a 10th percentile is above its median.
+        """
+        median, p10 = self._numbers(MEDIAN_COLUMN), self._numbers(P10_COLUMN)
+        try:
+            return SpacingStatistics(median, p10)
+        except StatisticsError as error:
+            msg = f"{self.path}: {error}"
+            raise StatisticsError(msg) from error
+
+    @property
+    def median_size(self) -> tuple[float, float, float] | None:
+        """Median number of voxels, z y x, of its column ``median_size``; None if it has none.
+
+        Raises
+        ------
+        StatisticsError
+            If the cell is not three positive finite numbers.
+        """
+        return self._numbers(SIZE_COLUMN, VOXELS) if SIZE_COLUMN in self.cells else None
+
+    def _numbers(self, column: str, unit: str = MILLIMETRES) -> tuple[float, float, float]:
+        cell = self.cells[column]
+        values = _spacing(numbers_in(cell), f"{self.path}: column {column!r} holds {cell[:200]!r}; it", unit)
+        return _triple(values[::-1]) if self.axis_order == "xyz" else values
+
+
 def statistics_of(images: Pairing | Iterable[str | Path]) -> SpacingStatistics:
     """Statistics of the images' headers; no voxel is read.
 
@@ -166,26 +222,6 @@ def statistics_of(images: Pairing | Iterable[str | Path]) -> SpacingStatistics:
     """
     paths = [pair.image for pair in images] if isinstance(images, Pairing) else images
     return SpacingStatistics.from_spacings(read_header(path).grid.spacing for path in paths)
-
-
-def median_size_in(
-    path: str | Path, row: int | None = None, axis_order: AxisOrder | None = None
-) -> tuple[float, float, float] | None:
-    """Median number of voxels (z y x) that a table gives in its column ``median_size``; None if it has none.
-
-    Parameters and errors as in `SpacingStatistics.from_csv`.
-    """
-    path = Path(path)
-    cells = choose_row(path, read_rows(path, (), (SIZE_COLUMN,)), row)
-    if SIZE_COLUMN not in cells:
-        return None
-    size = _parse(path, SIZE_COLUMN, cells[SIZE_COLUMN], VOXELS)
-    return _triple(size[::-1]) if axis_order == "xyz" else size
-
-
-def median_size_of(headers: Iterable[Header]) -> tuple[float, float, float]:
-    """Median number of voxels (z y x) of images as stored; there must be one at least."""
-    return _triple(np.median([header.grid.shape for header in headers], axis=0).tolist())
 
 
 def check_axis_order(table: SpacingStatistics, header_median: Sequence[float], source: str) -> None:
@@ -217,10 +253,6 @@ def check_axis_order(table: SpacingStatistics, header_median: Sequence[float], s
 
 def _misfit(one: Sequence[float], other: Sequence[float]) -> float:
     return max(abs(math.log(a) - math.log(b)) for a, b in zip(one, other, strict=True))
-
-
-def _parse(path: Path, column: str, cell: str, unit: str = MILLIMETRES) -> tuple[float, float, float]:
-    return _spacing(numbers_in(cell), f"{path}: column {column!r} holds {cell[:200]!r}; it", unit)
 
 
 def _spacing(values: Sequence[float], name: str, unit: str = MILLIMETRES) -> tuple[float, float, float]:

@@ -1,105 +1,193 @@
-"""What a run and a training loop need of a dataset before its first voxel is read: pairs, headers, target spacing.
+"""What a run, `check` and a training loop need of a dataset before its first voxel is read: pairs, headers, target.
 
 Names, headers and the table of spacings decide it; nothing is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+
+import numpy as np
 
 from monai_mriprep.dataset.checks import doubtful_spacings
 from monai_mriprep.dataset.folders import DatasetFolders, find_folders
-from monai_mriprep.dataset.pairing import Pair, Pairing, pair_by_stem
+from monai_mriprep.dataset.pairing import Orphan, Pair, Pairing, pair_by_stem
 from monai_mriprep.dataset.statistics import (
     AxisOrder,
     SpacingStatistics,
+    SpacingTable,
     check_axis_order,
-    median_size_in,
-    median_size_of,
     statistics_of,
 )
 from monai_mriprep.dataset.target_rules import derive_target
 from monai_mriprep.dataset.unread_files import unread_files
-from monai_mriprep.errors import DatasetError, StatisticsError, VolumeError
+from monai_mriprep.errors import DatasetError, MriprepError, StatisticsError, VolumeError
 from monai_mriprep.formats.header import SPACING_RANGE_MM
 from monai_mriprep.formats.names import SUFFIXES, stem
 from monai_mriprep.formats.read import Header, header_or_problem
 from monai_mriprep.recipe import Recipe
+from monai_mriprep.steps import Step, final_grid, native_steps
 from monai_mriprep.types import Spacing
+from monai_mriprep.volume.geometry import Grid
 
 __all__ = [
     "STATISTICS_NAME",
-    "Headers",
     "Survey",
     "TargetChoice",
-    "choose_target",
-    "no_pairs",
     "read_table",
-    "sorted_apart",
-    "statistics_of_headers",
     "survey_dataset",
 ]
 
 STATISTICS_NAME = "mri_statistics.csv"
-
-Headers = Mapping[Path, Header | None]
-"""The header of each paired file; None where it could not be read."""
 
 
 @dataclass(frozen=True)
 class Survey:
     """What names, headers and the table say of a dataset.
 
+    What one case has wrong stands here in place of its header; what stops a whole run is raised where it is asked for.
+
     Parameters
     ----------
+    root
+        The dataset.
+    recipe
+        What is to be done with it.
+    folders
+        Where its volumes are.
     pairing
-        One pair at least, and the files left over.
+        The pairs, and the files left over.
     headers
-        Of the paired images; None where one cannot be read, so that its case fails later, by its own name.
-    choice
-        The target spacing, and where it comes from.
-    unreadable
-        What is wrong with the headers that cannot be read, a sentence each.
+        Of the paired images, and of their labels where those were asked for; or what is wrong with one.
     unread
         What stands beside the volumes and nobody reads, a sentence for each folder.
     """
 
+    root: Path
+    recipe: Recipe
+    folders: DatasetFolders
     pairing: Pairing
-    headers: Headers
-    choice: TargetChoice
-    unreadable: tuple[str, ...] = ()
+    headers: Mapping[Path, Header | VolumeError]
     unread: tuple[str, ...] = ()
+
+    @cached_property
+    def grids(self) -> Mapping[Path, Grid | MriprepError]:
+        """Where each paired image lies once it is to be resampled, or why that cannot be told.
+
+        Spacings and sizes of the dataset are those of these grids. They are upper bounds where a step before the
+        resampling depends on the voxels.
+        """
+        steps = native_steps(self.recipe)
+        return {pair.image: _grid_or_problem(steps, self.headers[pair.image]) for pair in self.pairing}
+
+    @property
+    def unreadable(self) -> tuple[MriprepError, ...]:
+        """What is wrong with the images that `grids` has no grid of: their cases fail later, by their own names."""
+        return tuple(grid for grid in self.grids.values() if isinstance(grid, MriprepError))
+
+    @cached_property
+    def statistics(self) -> SpacingStatistics:
+        """Spacings of the images that can be read.
+
+        Raises
+        ------
+        DatasetError, StatisticsError
+            If there is not one.
+        """
+        return SpacingStatistics.from_spacings(grid.spacing for grid in self._known_grids())
+
+    @cached_property
+    def median_size(self) -> tuple[float, float, float]:
+        """Median number of their voxels, z y x; errors as of `statistics`."""
+        z, y, x = np.median([grid.shape for grid in self._known_grids()], axis=0).tolist()
+        return z, y, x
+
+    @cached_property
+    def choice(self) -> TargetChoice:
+        """The target spacing, and where it comes from.
+
+        Raises
+        ------
+        DatasetError
+            If there is no pair, or the target is not one of a scan.
+        StatisticsError
+            If the table is malformed or contradicts the scans, or there is none and not one header can be read.
+        """
+        self._require_pairs()
+        return _choose_target(self)
+
+    @property
+    def orphans(self) -> tuple[Orphan, ...]:
+        """The files without a partner."""
+        return (*self.pairing.unpaired_images, *self.pairing.unpaired_labels)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """A warning of spacings that no scanner makes, or none."""
+        return doubtful_spacings({path: grid for path, grid in self.grids.items() if isinstance(grid, Grid)})
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What needs review whatever the target, orphans apart."""
+        return (*self.unread, *_sorted_apart(self.pairing), *self.doubts)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What needs review in the dataset as a whole."""
-        orphans = (orphan.reason for orphan in (*self.pairing.unpaired_images, *self.pairing.unpaired_labels))
-        doubts = doubtful_spacings(self.headers.values())
-        apart = sorted_apart(self.pairing)
-        return (*self.unread, *orphans, *apart, *doubts, *self.choice.notes, *self.choice.warnings)
+        """What needs review in the dataset as a whole; errors as of `choice`."""
+        orphans = (orphan.reason for orphan in self.orphans)
+        return (*orphans, *self.findings, *self.choice.notes, *self.choice.warnings)
+
+    def _known_grids(self) -> list[Grid]:
+        self._require_pairs()
+        known = [grid for grid in self.grids.values() if isinstance(grid, Grid)]
+        if not known:
+            n, first = len(self.pairing), self.unreadable[0]
+            msg = f"not one header of {n} paired images can be read, so no target spacing; the first: {first}"
+            raise StatisticsError(msg)
+        return known
+
+    def _require_pairs(self) -> None:
+        if not self.pairing.pairs:
+            raise DatasetError(_no_pairs(self.folders, self.pairing))
 
 
-def survey_dataset(root: Path, recipe: Recipe) -> Survey:
-    """Pair the files, read the images' headers, and choose the target spacing.
+def survey_dataset(root: Path, recipe: Recipe, with_labels: bool = False) -> Survey:
+    """Pair the files of a dataset and read their headers.
+
+    Parameters
+    ----------
+    root
+        Holds ``ImagesTr`` and ``LabelsTr``.
+    recipe
+        Its pattern pairs the files.
+    with_labels
+        Read the labels' headers, too.
 
     Raises
     ------
-    DatasetError, StatisticsError, PairingError
-        If the dataset cannot be processed as a whole.
+    DatasetError, PairingError
+        If there are no such folders, or two files claim one partner.
     """
     folders = find_folders(root)
     pairing = pair_by_stem(folders.images, folders.labels, recipe.pattern)
-    if not pairing.pairs:
-        raise DatasetError(no_pairs(folders, pairing))
-    read = {pair.image: header_or_problem(pair.image) for pair in pairing}
-    headers = {path: header if isinstance(header, Header) else None for path, header in read.items()}
-    unreadable = tuple(str(problem) for problem in read.values() if isinstance(problem, VolumeError))
-    return Survey(pairing, headers, choose_target(root, recipe, pairing, headers), unreadable, unread_files(folders))
+    paths = (path for pair in pairing for path in (pair if with_labels else (pair.image,)))
+    headers = {path: header_or_problem(path) for path in paths}
+    return Survey(root, recipe, folders, pairing, headers, unread_files(folders))
 
 
-def no_pairs(folders: DatasetFolders, pairing: Pairing) -> str:
+def _grid_or_problem(steps: Sequence[Step], header: Header | VolumeError) -> Grid | MriprepError:
+    if isinstance(header, VolumeError):
+        return header
+    try:
+        return final_grid(steps, header.grid)
+    except MriprepError as error:
+        return error
+
+
+def _no_pairs(folders: DatasetFolders, pairing: Pairing) -> str:
     """Say why there is not one pair, and what to do."""
     sides = {folders.images: pairing.unpaired_images, folders.labels: pairing.unpaired_labels}
     empty = [str(folder) for folder, orphans in sides.items() if not orphans]
@@ -112,7 +200,7 @@ def no_pairs(folders: DatasetFolders, pairing: Pairing) -> str:
     )
 
 
-def sorted_apart(pairing: Iterable[Pair]) -> Iterator[str]:
+def _sorted_apart(pairing: Iterable[Pair]) -> Iterator[str]:
     """Say so where outputs that are sorted by name do not stand side by side: many loaders pair them by position."""
     pairs = list(pairing)
     by_image = sorted(pairs, key=lambda pair: f"{stem(pair.image)}.npz")
@@ -160,29 +248,28 @@ class TargetChoice:
             raise DatasetError(msg)
 
 
-def choose_target(root: Path, recipe: Recipe, pairing: Pairing, headers: Headers) -> TargetChoice:
-    """Choose the recipe's own target, else the table's, else that of the headers.
-
-    Raises
-    ------
-    StatisticsError
-        If the table is malformed or contradicts the scans, or there is none and not one header can be read.
-    """
+def _choose_target(survey: Survey) -> TargetChoice:
+    """Choose the recipe's own target, else the table's, else that of the headers."""
+    recipe = survey.recipe
     if recipe.target_spacing is not None:
         shown = ", ".join(f"{value:g}" for value in recipe.target_spacing)
         return TargetChoice(recipe.target_spacing, f"target spacing ({shown}) mm (z y x): set by the recipe")
-    path = root / STATISTICS_NAME if recipe.statistics is None else Path(recipe.statistics)
+    path = survey.root / STATISTICS_NAME if recipe.statistics is None else Path(recipe.statistics)
     if recipe.statistics is None and not path.exists():
-        computed = statistics_of_headers(pairing, headers)
-        derived = derive_target(computed, recipe.target_rule, median_size_of(_readable(pairing, headers)))
-        note = f"{root}: no {STATISTICS_NAME}; computed from the headers of {len(pairing)} paired images"
-        text = f"{derived.text} (computed from headers)"
-        return TargetChoice(derived.spacing, text, None, computed, (note,), derived.warnings)
-    table = SpacingStatistics.from_csv(path, recipe.statistics_row, recipe.axis_order)
-    if recipe.axis_order is None:
-        check_axis_order(table, statistics_of_headers(pairing, headers).median, str(path))
-    derived = derive_target(table, recipe.target_rule, _median_size(path, recipe, pairing, headers))
-    return TargetChoice(derived.spacing, f"{derived.text} (from {path})", table, warnings=derived.warnings)
+        return _computed_target(survey)
+    table = _checked_table(path, recipe.statistics_row, recipe.axis_order, lambda: survey.statistics)
+    size = None if recipe.target_rule == "published" else table.median_size or survey.median_size
+    derived = derive_target(table.statistics, recipe.target_rule, size)
+    return TargetChoice(derived.spacing, f"{derived.text} (from {path})", table.statistics, warnings=derived.warnings)
+
+
+def _computed_target(survey: Survey) -> TargetChoice:
+    computed = survey.statistics
+    derived = derive_target(computed, survey.recipe.target_rule, survey.median_size)
+    note = f"{survey.root}: no {STATISTICS_NAME}; computed from the headers of {len(survey.pairing)} paired images"
+    return TargetChoice(
+        derived.spacing, f"{derived.text} (computed from headers)", None, computed, (note,), derived.warnings
+    )
 
 
 def read_table(
@@ -206,31 +293,14 @@ def read_table(
     HeaderError
         If the header of an image is not valid.
     """
-    table = SpacingStatistics.from_csv(path, row, axis_order)
+    return _checked_table(path, row, axis_order, lambda: statistics_of(images)).statistics
+
+
+def _checked_table(
+    path: str | Path, row: int | None, axis_order: AxisOrder | None, measure: Callable[[], SpacingStatistics]
+) -> SpacingTable:
+    """Read a table; where nobody says its axis order, compare it with what is measured in the scans."""
+    table = SpacingTable.read(path, row, axis_order)
     if axis_order is None:
-        check_axis_order(table, statistics_of(images).median, str(path))
+        check_axis_order(table.statistics, measure().median, str(path))
     return table
-
-
-def statistics_of_headers(pairing: Pairing, headers: Headers) -> SpacingStatistics:
-    """Statistics of the paired images whose headers can be read; the others fail later, each by its own name."""
-    return SpacingStatistics.from_spacings(header.grid.spacing for header in _readable(pairing, headers))
-
-
-def _median_size(path: Path, recipe: Recipe, pairing: Pairing, headers: Headers) -> Sequence[float] | None:
-    """Median size that the rule needs: of the table, if it gives one, else of the images as stored."""
-    if recipe.target_rule == "published":
-        return None
-    size = median_size_in(path, recipe.statistics_row, recipe.axis_order)
-    return size or median_size_of(_readable(pairing, headers))
-
-
-def _readable(pairing: Pairing, headers: Headers) -> list[Header]:
-    """Headers of the paired images that can be read; one at least."""
-    readable = [header for pair in pairing if (header := headers[pair.image]) is not None]
-    if not readable:
-        first = pairing[0].image
-        problem = header_or_problem(first)
-        msg = f"not one header of {len(pairing)} paired images can be read, so no target spacing; the first: {problem}"
-        raise StatisticsError(msg)
-    return readable

@@ -81,9 +81,11 @@ def _outcome(report: DatasetReport) -> str:
 def _check_rows(cases: Sequence[CaseReport]) -> Iterator[list[str]]:
     with_voxels = any(case.image_contents or case.label_contents for case in cases)
     extra = ["intensities", "non-zero", "labels"] if with_voxels else []
-    yield ["case", "verdict", "size z y x", "spacing mm", "type", *extra, "output z y x", "memory", "disk"]
+    at_most = ", at most" if any(case.is_upper_bound for case in cases) else ""
+    costs = [f"{name}{at_most}" for name in ("output z y x", "memory", "disk")]
+    yield ["case", "verdict", "size z y x", "spacing mm", "type", *extra, *costs]
     for case in cases:
-        grid = case.grid
+        grid = case.native_grid
         yield [
             shown(case.case),
             "problem" if case.problems else "warning" if case.warnings else "ok",
@@ -122,8 +124,9 @@ def _classes(values: Sequence[int]) -> str:
 
 
 def _needs_lines(needs: Needs) -> Iterator[str]:
+    at_most = ", at most" if needs.is_upper_bound else ""
     yield (
-        f"estimates: {shown_bytes(needs.output_bytes)} of disk ({shown_bytes(needs.free_bytes)} free in "
+        f"estimates{at_most}: {shown_bytes(needs.output_bytes)} of disk ({shown_bytes(needs.free_bytes)} free in "
         f"{needs.output_root}); {shown_bytes(needs.memory_bytes)} of memory for the largest case "
         f"(of {shown_bytes(needs.available_bytes)}); {_duration(needs.seconds)} with {needs.workers} "
         f"worker{'s' * (needs.workers != 1)}"

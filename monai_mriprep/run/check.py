@@ -12,29 +12,29 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from monai_mriprep.dataset.checks import check_pair, doubtful_spacings
-from monai_mriprep.dataset.folders import DatasetFolders, find_folders
-from monai_mriprep.dataset.pairing import Pair, Pairing, pair_by_stem
+from monai_mriprep.dataset.checks import check_pair
+from monai_mriprep.dataset.folders import DatasetFolders
+from monai_mriprep.dataset.pairing import Pair
 from monai_mriprep.dataset.second_reading import SecondReading, read_again
 from monai_mriprep.dataset.statistics import CONTRADICTION, SpacingStatistics
-from monai_mriprep.dataset.survey import TargetChoice, choose_target, no_pairs, sorted_apart, statistics_of_headers
-from monai_mriprep.dataset.unread_files import unread_files
+from monai_mriprep.dataset.survey import Survey, TargetChoice, survey_dataset
 from monai_mriprep.dataset.voxel_summary import MANY_VALUES, LabelContents, image_contents, label_contents
 from monai_mriprep.errors import MriprepError, VolumeError
-from monai_mriprep.formats.read import Header, header_or_problem
+from monai_mriprep.formats.read import Header
 from monai_mriprep.recipe import Recipe, given_or_default
-from monai_mriprep.run.cases import Case, Job
+from monai_mriprep.run.cases import Job
 from monai_mriprep.run.dataset_report import CaseReport, ClassCount, DatasetReport, Needs
-from monai_mriprep.run.estimates import free_bytes, output_bytes, run_seconds, shown_bytes
+from monai_mriprep.run.estimates import free_bytes, output_bytes, predicted, run_seconds, shown_bytes
 from monai_mriprep.run.memory import available_memory, default_workers, fits, too_large
 from monai_mriprep.run.plan import keep_apart, make_case
-from monai_mriprep.volume.geometry import Grid, target_grid
+from monai_mriprep.steps import Step, steps_of
+from monai_mriprep.volume.geometry import Grid
 
 __all__ = ["check_dataset"]
 
@@ -74,52 +74,38 @@ def check_dataset(
     """
     root, recipe = Path(root), given_or_default(recipe)
     try:
-        folders = find_folders(root)
-        pairing = pair_by_stem(folders.images, folders.labels, recipe.pattern)
+        survey = survey_dataset(root, recipe, with_labels=True)
     except MriprepError as error:
         return DatasetReport(root, fatal=(str(error),))
-    survey = _Survey(
-        root,
-        recipe,
-        pairing,
-        {path: header_or_problem(path) for pair in pairing for path in pair},
-        available_memory(),
-        unread_files(folders),
+    output = Path(output_root or ".")
+    report = _Check(survey, available_memory()).report(
+        default_workers() if workers is None else workers, voxels, output
     )
-    report = survey.report(default_workers() if workers is None else workers, voxels, Path(output_root or "."))
-    misplaced = _misplaced(output_root, folders)
+    misplaced = () if output_root is None else tuple(_misplaced(output, survey.folders))
     return replace(report, fatal=(*report.fatal, *misplaced))
 
 
 @dataclass(frozen=True)
-class _Survey:
-    """A dataset's pairs, the header of each file or what is wrong with it, the memory there is, what nobody reads."""
+class _Check:
+    """Judges what a survey has found, given the memory there is."""
 
-    root: Path
-    recipe: Recipe
-    pairing: Pairing
-    read: Mapping[Path, Header | VolumeError]
+    survey: Survey
     memory: int
-    unread: tuple[str, ...] = ()
-
-    @cached_property
-    def headers(self) -> dict[Path, Header | None]:
-        return {path: header if isinstance(header, Header) else None for path, header in self.read.items()}
 
     def report(self, workers: int, voxels: bool, output_root: Path) -> DatasetReport:
         """Judge everything."""
-        choice, fatal = self.choose()
-        job = None if choice is None else Job(self.recipe, choice.spacing, output_root)
-        cases = tuple(self.check_case(pair, job) for pair in self.pairing)
+        survey, (choice, fatal) = self.survey, self.choose()
+        job = None if choice is None else Job(survey.recipe, choice.spacing, output_root)
+        cases = self.check_headers(job)
         cases = self.check_voxels(cases, workers) if voxels else cases
-        again = read_again(filter(None, self.headers.values()), self.memory // COPIES) if voxels else None
+        again = read_again(self.readable(), self.memory // COPIES) if voxels else None
         cases = cases if again is None else tuple(_with_second_reading(case, again) for case in cases)
         needs = None if job is None else self.needs(job, cases, workers)
         return DatasetReport(
-            self.root,
+            survey.root,
             fatal,
-            (*self.warnings(choice), *sorted_apart(self.pairing), *_duplicates(cases), *_lack_of_space(needs)),
-            (*self.pairing.unpaired_images, *self.pairing.unpaired_labels),
+            (*survey.findings, *self.warnings(choice), *_duplicates(cases), *_lack_of_space(needs)),
+            survey.orphans,
             None if choice is None else choice.spacing,
             None if choice is None else choice.text,
             cases,
@@ -130,50 +116,66 @@ class _Survey:
 
     def choose(self) -> tuple[TargetChoice | None, tuple[str, ...]]:
         """Choose the target spacing, or say what prevents it."""
-        if not self.pairing.pairs:
-            return None, (no_pairs(find_folders(self.root), self.pairing),)
         try:
-            return choose_target(self.root, self.recipe, self.pairing, self.headers), ()
+            return self.survey.choice, ()
         except MriprepError as error:
             return None, (str(error),)
 
+    def readable(self) -> list[Header]:
+        return [header for header in self.survey.headers.values() if isinstance(header, Header)]
+
     def warnings(self, choice: TargetChoice | None) -> Iterator[str]:
-        yield from self.unread
-        yield from doubtful_spacings(self.headers[pair.image] for pair in self.pairing)
+        """What needs review in the target."""
         if choice is None:
             return
         yield from choice.warnings
-        if choice.table is not None and self.recipe.axis_order is None:
-            yield from _contradiction(choice.table, statistics_of_headers(self.pairing, self.headers))
+        if choice.table is not None and self.survey.recipe.axis_order is None:
+            yield from _contradiction(choice.table, self.survey.statistics)
 
-    def check_case(self, pair: Pair, job: Job | None) -> CaseReport:
-        """Judge a pair by its headers."""
-        image, label = self.read[pair.image], self.read[pair.label]
-        problems = [str(header) for header in (image, label) if isinstance(header, VolumeError)]
+    def check_headers(self, job: Job | None) -> tuple[CaseReport, ...]:
+        """Judge each pair by its headers; its costs, too, where there is a target."""
+        reports = (self.check_pair(pair) for pair in self.survey.pairing)
+        if job is None:
+            return tuple(reports)
+        steps = steps_of(job.recipe, job.target)
+        return tuple(
+            self.with_costs(report, job, pair, steps) for report, pair in zip(reports, self.survey.pairing, strict=True)
+        )
+
+    def check_pair(self, pair: Pair) -> CaseReport:
+        image, label = (self.survey.headers[path] for path in pair)
+        grid = self.survey.grids[pair.image]
+        problems = [str(problem) for problem in (grid, label) if isinstance(problem, MriprepError)]
         if isinstance(image, VolumeError):
             return CaseReport(pair.case, *pair, problems=tuple(problems))
         if isinstance(label, Header):
-            problems += _geometry_problem(image, label, self.recipe)
-        report = CaseReport(pair.case, *pair, image.grid, image.dtype.name, problems=tuple(problems))
-        return report if job is None else self.with_costs(report, job, make_case(job, pair, image))
+            problems += _geometry_problem(image, label, self.survey.recipe)
+        native = grid if isinstance(grid, Grid) else None
+        return CaseReport(pair.case, *pair, image.grid, image.dtype.name, native, problems=tuple(problems))
 
-    def with_costs(self, report: CaseReport, job: Job, case: Case) -> CaseReport:
-        """Add the predicted size and what it takes."""
-        problems = () if fits(case, self.memory) else (too_large(case, self.memory),)
+    def with_costs(self, report: CaseReport, job: Job, pair: Pair, steps: Sequence[Step]) -> CaseReport:
+        """Add the predicted size and what it takes; or, once, why a step refuses the case."""
+        prediction = predicted(self.survey.headers[pair.image], steps)
+        if isinstance(prediction, MriprepError):
+            return replace(report, problems=tuple(dict.fromkeys((*report.problems, str(prediction)))))
+        case = make_case(job, pair, prediction)
+        lack = () if fits(case, self.memory) else (too_large(case, self.memory),)
         return replace(
             report,
-            target_shape=None if report.grid is None else target_grid(report.grid, job.target, job.recipe.grid).shape,
+            target_shape=prediction.grid.shape,
             memory_bytes=case.bytes_needed,
             output_bytes=output_bytes(case.output_voxels),
-            problems=(*report.problems, *problems),
+            is_upper_bound=case.is_upper_bound,
+            problems=(*report.problems, *(() if case.is_upper_bound else lack)),
+            warnings=(*report.warnings, *(lack if case.is_upper_bound else ())),
         )
 
     def check_voxels(self, cases: Sequence[CaseReport], workers: int) -> tuple[CaseReport, ...]:
         """Judge the cases by their voxels, too; as many at once as the memory allows."""
         room = self.memory // COPIES
-        sizes = [header.nbytes for header in self.headers.values() if header is not None and header.nbytes <= room]
+        sizes = [header.nbytes for header in self.readable() if header.nbytes <= room]
         fitting = room // max(sizes, default=1)
-        return _mapped(partial(_check_contents, self.headers, room), cases, min(workers, fitting))
+        return _mapped(partial(_check_contents, self.survey.headers, room), cases, min(workers, fitting))
 
     def needs(self, job: Job, cases: Iterable[CaseReport], workers: int) -> Needs:
         cases = [case for case in cases if not case.problems]
@@ -186,15 +188,13 @@ class _Survey:
             self.memory,
             workers,
             run_seconds(work, min(workers, len(cases))),
+            any(case.is_upper_bound for case in cases),
         )
 
 
-def _misplaced(output_root: str | Path | None, folders: DatasetFolders) -> Iterator[str]:
-    if output_root is None:
-        return
-    output = Path(output_root)
+def _misplaced(output: Path, folders: DatasetFolders) -> Iterator[str]:
     try:
-        keep_apart(output, (folders.images, folders.labels))
+        keep_apart(output, folders)
     except MriprepError as error:
         yield str(error)
     places = (output.absolute(), *output.absolute().parents)
@@ -223,7 +223,7 @@ def _geometry_problem(image: Header, label: Header, recipe: Recipe) -> list[str]
     return []
 
 
-def _check_contents(headers: Mapping[Path, Header | None], room: int, report: CaseReport) -> CaseReport:
+def _check_contents(headers: Mapping[Path, Header | VolumeError], room: int, report: CaseReport) -> CaseReport:
     """Read image and label, each as far as it can be read."""
     image, image_problems = _attempt(image_contents, headers[report.image], room)
     label, label_problems = _attempt(label_contents, headers[report.label], room)
@@ -240,9 +240,11 @@ def _check_contents(headers: Mapping[Path, Header | None], room: int, report: Ca
     )
 
 
-def _attempt(read: Callable[[Header], Outcome], header: Header | None, room: int) -> tuple[Outcome | None, list[str]]:
+def _attempt(
+    read: Callable[[Header], Outcome], header: Header | VolumeError, room: int
+) -> tuple[Outcome | None, list[str]]:
     """Read contents, or say why not; a header that could not be read is a problem already."""
-    if header is None:
+    if isinstance(header, VolumeError):
         return None, []
     too_large = f"{header.path}: not read: {shown_bytes(header.nbytes)} of voxels do not fit into the memory"
     try:
@@ -261,9 +263,9 @@ def _with_second_reading(report: CaseReport, again: SecondReading) -> CaseReport
     return replace(report, problems=(*report.problems, *problems), warnings=(*report.warnings, *warnings))
 
 
-def _outside(image: Grid | None, header: Header | None, label: LabelContents | None) -> Iterator[str]:
+def _outside(image: Grid | None, header: Header | VolumeError, label: LabelContents | None) -> Iterator[str]:
     """Say so where classes lie outside the image: `resample_label` would cut them off."""
-    if image is None or header is None or label is None or label.box is None:
+    if image is None or isinstance(header, VolumeError) or label is None or label.box is None:
         return
     to_image = np.linalg.solve(image.affine, header.grid.affine)
     corners = np.array(np.meshgrid(*zip(*label.box, strict=True))).reshape(3, -1)
@@ -308,4 +310,5 @@ def _classes(cases: Iterable[CaseReport]) -> tuple[ClassCount, ...]:
 def _lack_of_space(needs: Needs | None) -> Iterator[str]:
     if needs is not None and needs.output_bytes > needs.free_bytes:
         need, free = shown_bytes(needs.output_bytes), shown_bytes(needs.free_bytes)
-        yield f"the output needs about {need} of disk, and {free} are free in {needs.output_root}"
+        about = "at most" if needs.is_upper_bound else "about"
+        yield f"the output needs {about} {need} of disk, and {free} are free in {needs.output_root}"

@@ -29,10 +29,14 @@ class CaseReport:
         The source files.
     grid, dtype
         Of the image as stored; None where its header could not be read.
+    native_grid
+        Of the image when it is to be resampled, such as turned to the recipe's orientation.
     target_shape
         Predicted size of the output, z y x.
     memory_bytes, output_bytes
         Estimates of the peak memory of the case, and of its two files on disk.
+    is_upper_bound
+        Whether the voxels decide the grid, as for a crop, so that sizes and estimates say what they can be at most.
     problems
         Why the case would fail; none if it would not.
     warnings
@@ -46,9 +50,11 @@ class CaseReport:
     label: Path
     grid: Grid | None = None
     dtype: str | None = None
+    native_grid: Grid | None = None
     target_shape: Shape | None = None
     memory_bytes: int = 0
     output_bytes: int = 0
+    is_upper_bound: bool = False
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     image_contents: ImageContents | None = None
@@ -76,6 +82,8 @@ class Needs:
         Estimated memory of the largest case, beside that of the program; and what this machine may use.
     seconds
         Estimated wall time with that many workers.
+    is_upper_bound
+        Whether the estimates say what it can be at most.
     """
 
     output_root: Path
@@ -85,6 +93,7 @@ class Needs:
     available_bytes: int
     workers: int
     seconds: float
+    is_upper_bound: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,27 @@
-"""What a run will cost, from the sizes in the headers: disk and time. Memory has a module of its own."""
+"""What a run will cost, from the grids in the headers: memory, disk and time."""
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from monai_mriprep.errors import DiskFullError
+from monai_mriprep.errors import DiskFullError, MriprepError
+from monai_mriprep.formats.read import Header
 from monai_mriprep.run.cases import Case
 from monai_mriprep.run.memory import available_memory, fits
+from monai_mriprep.steps import Step
+from monai_mriprep.volume.geometry import Grid
 
-__all__ = ["check_space", "free_bytes", "output_bytes", "run_seconds", "shown_bytes"]
+__all__ = ["Prediction", "check_space", "free_bytes", "output_bytes", "predicted", "run_seconds", "shown_bytes"]
+
+HELD_BYTES = 4 + 1 + 4
+"""Memory for a voxel of a case between two steps: image as float32, mask, label."""
+WRITTEN_BYTES = 4 + 4
+"""Memory for a voxel of the output on top of that: z-scores beside the image that they are made of, compressed file."""
 
 BYTES_PER_VOXEL = 3.7
 """Disk for a voxel of image and label (measured on eleven scans: 1.9 where nothing is resampled, else 3.4 to 3.7)."""
@@ -23,6 +33,58 @@ START_SECONDS = 5.0
 SECONDS_PER_CASE = 0.01
 SECONDS_PER_VOXEL = 45e-9
 """One core, a voxel read or written, one of many (measured on the same scans: 40 to 65 ns; 2-core cloud machine)."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What becomes of a case, as its header and the list of steps say it.
+
+    Parameters
+    ----------
+    grid
+        Of the output.
+    memory_bytes
+        Estimated peak memory, beside that of the program.
+    is_upper_bound
+        Whether the voxels decide the grid, so that all of this says what it can be at most.
+    """
+
+    grid: Grid
+    memory_bytes: int
+    is_upper_bound: bool
+
+    @property
+    def voxels(self) -> int:
+        """Of the output, for each of its files."""
+        return math.prod(self.grid.shape)
+
+
+def predicted(image: Header | MriprepError, steps: Sequence[Step]) -> Prediction | MriprepError:
+    """Walk a list of steps from the grid of a header, or say why that cannot be done.
+
+    A step that moves voxels has them twice, before and after; one that hands its grid back works in place of them.
+
+    Parameters
+    ----------
+    image
+        The header, or what is wrong with it.
+    steps
+        Of `monai_mriprep.steps.steps_of`; one that refuses a grid raises an error of this package.
+    """
+    if isinstance(image, MriprepError):
+        return image
+    grid, peak = image.grid, 0
+    try:
+        for step in steps:
+            after = step.grid(grid)
+            moves = after is not grid or step.depends_on_voxels
+            held = math.prod(grid.shape) + (math.prod(after.shape) if moves else 0)
+            peak = max(peak, HELD_BYTES * held + step.working_bytes(grid))
+            grid = after
+    except MriprepError as error:
+        return error
+    memory = image.nbytes + peak + WRITTEN_BYTES * math.prod(grid.shape)
+    return Prediction(grid, memory, any(step.depends_on_voxels for step in steps))
 
 
 def output_bytes(voxels: int) -> int:
@@ -57,7 +119,7 @@ def check_space(cases: Iterable[Case], folder: Path) -> tuple[str, ...]:
     Parameters
     ----------
     cases
-        Those still to be done; files of theirs that are there already will be replaced. One that does not fit into the
+        Those still to be done; files of theirs that are there already will be replaced. One that cannot fit into the
         memory of this machine will not be attempted, and does not count.
     folder
         The output folder.
@@ -70,17 +132,19 @@ def check_space(cases: Iterable[Case], folder: Path) -> tuple[str, ...]:
     Raises
     ------
     DiskFullError
-        If even the most compressible scans would not fit.
+        If even the most compressible scans would not fit, and the estimates are no upper bounds.
     """
     memory = available_memory()
-    cases = [case for case in cases if fits(case, memory)]
+    cases = [case for case in cases if case.is_upper_bound or fits(case, memory)]
     voxels = sum(case.output_voxels for case in cases)
     free = free_bytes(folder) + sum(_size(path) for case in cases for path in case.outputs.values())
     need, least = output_bytes(voxels), round(voxels * LEAST_BYTES_PER_VOXEL)
     if need <= free:
         return ()
-    facts = f"{folder}: {len(cases)} cases need about {shown_bytes(need)} of disk"
-    if least > free:
+    is_upper_bound = any(case.is_upper_bound for case in cases)
+    about = "at most" if is_upper_bound else "about"
+    facts = f"{folder}: {len(cases)} cases need {about} {shown_bytes(need)} of disk"
+    if least > free and not is_upper_bound:
         msg = f"{facts} ({shown_bytes(least)} at the very least), {shown_bytes(free)} are free; free some space first"
         raise DiskFullError(msg)
     return (f"{facts}, {shown_bytes(free)} are free; a run that fills the disk stops, and can be resumed",)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from monai_mriprep.dataset.folders import find_folders
+from monai_mriprep.dataset.folders import DatasetFolders
 from monai_mriprep.dataset.pairing import Pair
 from monai_mriprep.dataset.statistics import SpacingStatistics
 from monai_mriprep.dataset.survey import survey_dataset
-from monai_mriprep.errors import OutputError
+from monai_mriprep.errors import MriprepError, OutputError
 from monai_mriprep.formats.names import stem
-from monai_mriprep.formats.read import Header
 from monai_mriprep.recipe import Recipe, given_or_default
 from monai_mriprep.run.cases import Case, Job
+from monai_mriprep.run.estimates import Prediction, predicted
+from monai_mriprep.steps import steps_of
 from monai_mriprep.types import ROLES
-from monai_mriprep.volume.geometry import target_grid
 
 __all__ = ["RunPlan", "keep_apart", "make_case", "plan_run"]
 
@@ -70,40 +68,35 @@ def plan_run(dataset_root: str | Path, output_root: str | Path, recipe: Recipe |
         If the output would mix with the input.
     """
     root, output, recipe = Path(dataset_root), Path(output_root), given_or_default(recipe)
-    folders = find_folders(root)
-    keep_apart(output, (folders.images, folders.labels))
     survey = survey_dataset(root, recipe)
+    keep_apart(output, survey.folders)
     choice = survey.choice
     job = Job(recipe, choice.spacing, output)
-    cases = (make_case(job, pair, survey.headers[pair.image]) for pair in survey.pairing)
+    steps = steps_of(recipe, choice.spacing)
+    cases = (make_case(job, pair, predicted(survey.headers[pair.image], steps)) for pair in survey.pairing)
     largest_first = tuple(sorted(cases, key=lambda case: -case.bytes_needed))
     return RunPlan(root, job, largest_first, choice.text, choice.computed, survey.warnings)
 
 
-def make_case(job: Job, pair: Pair, image: Header | None) -> Case:
-    """Name a pair's outputs, and estimate its cost where the image's header could be read."""
+def make_case(job: Job, pair: Pair, prediction: Prediction | MriprepError) -> Case:
+    """Name a pair's outputs, and note what it will take where that can be told."""
     files = tuple(zip(ROLES, pair, strict=True))
     case = Case(
         pair.case,
         {role.name: (path,) for role, path in files},
         {role.name: job.output_root / role.folder / f"{stem(path)}.npz" for role, path in files},
     )
-    if image is None:
+    if isinstance(prediction, MriprepError):
         return case
-    n_out = math.prod(target_grid(image.grid, job.target, job.recipe.grid).shape)
-    return replace(case, bytes_needed=_bytes_needed(image, n_out, job.recipe), output_voxels=n_out)
+    return replace(
+        case,
+        bytes_needed=prediction.memory_bytes,
+        output_voxels=prediction.voxels,
+        is_upper_bound=prediction.is_upper_bound,
+    )
 
 
-def _bytes_needed(image: Header, n_out: int, recipe: Recipe) -> int:
-    """Peak memory of a case: input as stored, as float32, mask and label; output twice, mask, label, compressed.
-
-    What ITK finds greater than zero takes the input's spline in float64, too.
-    """
-    spline = 8 if recipe.normalization.foreground == "resampled_positive" else 0
-    return image.voxels * (image.dtype.itemsize + 4 + 1 + 4 + spline) + n_out * (4 + 4 + 1 + 4 + 4)
-
-
-def keep_apart(output: Path, folders: Iterable[Path]) -> None:
+def keep_apart(output: Path, dataset: DatasetFolders) -> None:
     """Refuse an output folder that would mix with the input: the dataset itself, or in one of its folders.
 
     On file systems that ignore case, ``imagesTr`` is ``ImagesTr``.
@@ -114,7 +107,7 @@ def keep_apart(output: Path, folders: Iterable[Path]) -> None:
         If output would land among the input.
     """
     places = [output.resolve(), *((output / role.folder).resolve() for role in ROLES)]
-    for folder in folders:
+    for folder in (dataset.images, dataset.labels):
         among = any(place == folder.resolve() or folder.resolve() in place.parents for place in places)
         if among or places[0] == folder.parent.resolve():
             msg = f"{output}: the output would mix with the dataset's {folder}; choose another output folder"

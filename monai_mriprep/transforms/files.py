@@ -127,7 +127,7 @@ class LoadVolume(Transform):
     def __call__(self, path: str | Path) -> MetaTensor:
         """Return the volume, ``(1, D, H, W)``."""
         header = read_header(Path(path))
-        if (doubt := doubtful_spacing(header)) is not None:
+        if (doubt := doubtful_spacing(header.path, header.grid)) is not None:
             warnings.warn(doubt, MriprepWarning, 3)
         voxels = read_voxels(header)
         if voxels.dtype == np.uint64 and voxels.max() > np.iinfo(np.int64).max:

@@ -1,13 +1,21 @@
-"""The choice of a dataset's target spacing."""
+"""What names and headers say of a dataset: its target spacing, and the axes that it is of."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
+import SimpleITK
 
-from monai_mriprep.dataset.survey import survey_dataset
-from monai_mriprep.errors import StatisticsError
+from monai_mriprep.dataset import statistics
+from monai_mriprep.dataset.survey import read_table, survey_dataset
+from monai_mriprep.errors import DatasetError, HeaderError, ResamplingError, StatisticsError
 from monai_mriprep.pipeline import open_dataset
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.check import check_dataset
 from monai_mriprep.run.plan import plan_run
+from monai_mriprep.steps import Step, register_step
+from monai_mriprep.volume.geometry import Grid
+from tests.oracles import SCANS, affine_of_itk
 from tests.runs import write_case
 
 NNUNET = Recipe(target_rule="nnunet")
@@ -59,8 +67,190 @@ def test_a_malformed_size_is_an_error_where_it_is_needed(dataset, size):
 
     assert survey_dataset(dataset, Recipe()).choice.spacing == (3.2, 1, 1)
     with pytest.raises(StatisticsError, match=r"mri_statistics.csv: column 'median_size' holds .*three positive"):
-        survey_dataset(dataset, NNUNET)
+        survey_dataset(dataset, NNUNET).choice  # noqa: B018, it is asked for
 
 
 def test_the_rule_chooses_the_target_and_leaves_the_fingerprint():
     assert NNUNET.fingerprint() == Recipe().fingerprint()
+
+
+# --- What is read, and how often --------------------------------------------------------------------------------------
+
+
+def test_a_table_is_read_once(dataset, monkeypatch):
+    (dataset / "mri_statistics.csv").write_text(TABLES["sizes of the table"][0], encoding="utf-8")
+    read, times = statistics.read_rows, []
+    monkeypatch.setattr(statistics, "read_rows", lambda *given: times.append(given) or read(*given))
+
+    assert survey_dataset(dataset, NNUNET).choice.spacing == (3.2, 1, 1)
+    assert len(times) == 1
+
+
+def test_a_table_is_compared_with_scans_unless_its_order_is_given(dataset):
+    images, table = sorted((dataset / "ImagesTr").iterdir()), dataset / "table.csv"
+    table.write_text("median_spacing,10th_percentile_spacing\n[1 1 4],[1 1 3.2]\n", encoding="utf-8")
+
+    assert read_table(table, images, axis_order="xyz").median == (4, 1, 1)
+    assert read_table(table, (), axis_order="zyx").median == (1, 1, 4)
+    with pytest.raises(StatisticsError, match="in x y z order"):
+        read_table(table, images)
+
+
+def test_headers_of_labels_are_read_where_they_are_asked_for(dataset):
+    label = dataset / "LabelsTr/b.mha"
+    label.write_bytes(b"")
+
+    assert label not in survey_dataset(dataset, Recipe()).headers
+    assert isinstance(survey_dataset(dataset, Recipe(), with_labels=True).headers[label], HeaderError)
+
+
+def test_what_one_image_has_wrong_stands_in_place_of_its_grid(dataset):
+    (dataset / "ImagesTr/b.mha").write_bytes(b"")
+    survey = survey_dataset(dataset, Recipe())
+
+    (problem,) = survey.unreadable
+    assert problem is survey.grids[dataset / "ImagesTr/b.mha"]
+    assert survey.statistics.median == (3.5, 1, 1), "of the other two"
+
+
+def test_a_dataset_without_a_pair_is_refused_where_a_target_is_asked_for(dataset):
+    for path in (dataset / "LabelsTr").iterdir():
+        path.unlink()
+    survey = survey_dataset(dataset, Recipe(target_spacing=(1, 1, 1)))
+
+    assert len(survey.orphans) == 3
+    for ask in (lambda: survey.choice, lambda: survey.statistics, lambda: survey.median_size):
+        with pytest.raises(DatasetError, match="no image has a label"):
+            ask()
+
+
+@register_step
+class ThickSlicesOnly(Step):
+    """Refuses a scan by its grid."""
+
+    name = "survey_thick_slices_only"
+
+    def grid(self, grid, params=None):
+        if grid.spacing[0] < 3.5:
+            msg = "slices are thin"
+            raise ResamplingError(msg)
+        return grid
+
+
+def test_a_step_that_refuses_one_scan_does_not_stop_the_others(dataset, tmp_path):
+    recipe = Recipe(steps=["survey_thick_slices_only"])
+
+    assert [str(problem) for problem in survey_dataset(dataset, recipe).unreadable] == ["slices are thin"]
+    assert [bool(case.bytes_needed) for case in plan_run(dataset, tmp_path / "out", recipe).cases] == [
+        True,
+        True,
+        False,
+    ]
+    report = check_dataset(dataset, recipe)
+    assert [case.problems for case in report.cases] == [(), (), ("slices are thin",)]
+    assert report.target_spacing == (4, 1, 1)
+
+
+# --- Orientation: everything is of the turned axes --------------------------------------------------------------------
+
+STRAIGHT = [name for name in SCANS if name.startswith("mixed") and "20008" not in name]
+TURNED = [name for name in SCANS if name.startswith("traps") and "stale" not in name]
+
+
+def turned(image: SimpleITK.Image) -> SimpleITK.Image:
+    """As `orientation: RAS` has it, by ITK, whose codes name the same ends as ours."""
+    return SimpleITK.DICOMOrient(image, "RAS")
+
+
+@pytest.fixture(scope="module")
+def datasets(scans, tmp_path_factory) -> tuple[Path, Path]:
+    """Scans in many orders of axes, oblique ones among them, as they are and turned by ITK; each its own label."""
+    roots = tmp_path_factory.mktemp("stored"), tmp_path_factory.mktemp("turned")
+    for number, name in enumerate([*STRAIGHT, *TURNED]):
+        image = SimpleITK.ReadImage(str(scans / name))
+        for root, one in zip(roots, (image, turned(image)), strict=True):
+            for folder in ("ImagesTr", "LabelsTr"):
+                (root / folder).mkdir(exist_ok=True)
+                SimpleITK.WriteImage(SimpleITK.Cast(one, SimpleITK.sitkUInt8), str(root / folder / f"{number:02}.mha"))
+    return roots
+
+
+RAS = Recipe(orientation="RAS")
+
+
+def test_grids_are_those_of_files_that_itk_has_turned(datasets):
+    stored, turned_before = (
+        survey_dataset(root, recipe) for root, recipe in zip(datasets, (RAS, Recipe()), strict=True)
+    )
+    moved = 0
+    for grid, path in zip(stored.grids.values(), turned_before.grids, strict=True):
+        image = SimpleITK.ReadImage(str(path))
+        assert grid.shape == image.GetSize()[::-1]
+        np.testing.assert_allclose(grid.affine, affine_of_itk(image), atol=1e-4)
+        moved += grid.shape != survey_dataset(datasets[0], Recipe()).grids[datasets[0] / "ImagesTr" / path.name].shape
+    assert moved > 3
+
+
+@pytest.mark.parametrize("rule", ["published", "nnunet"])
+def test_statistics_sizes_and_target_are_those_of_files_that_itk_has_turned(datasets, rule):
+    recipe, plain = Recipe(orientation="RAS", target_rule=rule), Recipe(target_rule=rule)
+    ours, theirs = (survey_dataset(root, one) for root, one in zip(datasets, (recipe, plain), strict=True))
+
+    assert ours.statistics.median == pytest.approx(theirs.statistics.median, abs=1e-6)
+    assert ours.statistics.p10 == pytest.approx(theirs.statistics.p10, abs=1e-6)
+    assert ours.median_size == theirs.median_size
+    assert ours.choice.spacing == pytest.approx(theirs.choice.spacing, abs=1e-6)
+    assert ours.statistics.p10 != survey_dataset(datasets[0], plain).statistics.p10
+
+
+def test_check_and_plan_say_the_same_of_files_that_itk_has_turned(datasets, tmp_path):
+    target = (3.0, 1.0, 1.0)
+    recipes = Recipe(orientation="RAS", target_spacing=target), Recipe(target_spacing=target)
+    ours, theirs = (check_dataset(root, recipe) for root, recipe in zip(datasets, recipes, strict=True))
+    for one, other in zip(ours.cases, theirs.cases, strict=True):
+        assert one.native_grid.shape == other.native_grid.shape
+        assert one.native_grid.spacing == pytest.approx(other.native_grid.spacing, abs=1e-6)
+        assert (one.target_shape, one.output_bytes) == (other.target_shape, other.output_bytes)
+    plans = (plan_run(root, tmp_path, recipe) for root, recipe in zip(datasets, recipes, strict=True))
+    ours, theirs = ({case.name: case.output_voxels for case in plan.cases} for plan in plans)
+    assert ours == theirs
+
+
+@pytest.fixture
+def sagittal(tmp_path) -> Path:
+    """Scans whose slices, 4 mm apart, run to the right: x is the coarse axis once they are turned to RAS."""
+    direction = np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]])
+    for name in ("a", "b"):
+        for folder in ("ImagesTr", "LabelsTr"):
+            (tmp_path / "data" / folder).mkdir(parents=True, exist_ok=True)
+            image = SimpleITK.Image(9, 8, 4, SimpleITK.sitkInt16)
+            image.SetSpacing((1.0, 1.0, 4.0))
+            image.SetDirection(direction.ravel().tolist())
+            SimpleITK.WriteImage(image, str(tmp_path / "data" / folder / f"{name}.mha"))
+    return tmp_path / "data"
+
+
+def test_a_table_is_of_the_turned_axes(sagittal):
+    table = sagittal / "mri_statistics.csv"
+    for row, fits in (("[1 1 4],[1 1 4]", RAS), ("[4 1 1],[4 1 1]", Recipe())):
+        table.write_text(f"median_spacing,10th_percentile_spacing\n{row}\n", encoding="utf-8")
+        refusing = Recipe() if fits is RAS else RAS
+        assert survey_dataset(sagittal, fits).choice.table is not None
+        with pytest.raises(StatisticsError, match="contradicts the images' headers"):
+            survey_dataset(sagittal, refusing).choice  # noqa: B018
+
+
+def test_a_doubtful_spacing_is_told_in_the_turned_axes(sagittal):
+    for path in (sagittal / "ImagesTr").iterdir():
+        image = SimpleITK.ReadImage(str(path))
+        image.SetSpacing((0.001, 0.001, 0.004))
+        SimpleITK.WriteImage(image, str(path))
+
+    assert "spacing (0.001, 0.001, 0.004) mm (z y x)" in survey_dataset(sagittal, RAS).doubts[0]
+    assert "spacing (0.004, 0.001, 0.001) mm (z y x)" in survey_dataset(sagittal, Recipe()).doubts[0]
+
+
+def test_keeping_the_orientation_is_reading_the_headers(datasets):
+    survey = survey_dataset(datasets[0], Recipe())
+    assert all(survey.headers[path].grid is grid for path, grid in survey.grids.items())
+    assert all(isinstance(grid, Grid) for grid in survey.grids.values())

@@ -1,4 +1,4 @@
-"""The records of a run, for machines and for people; and the space that is looked for before one."""
+"""The records of a run, for machines and for people."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from monai_mriprep.errors import DiskFullError
-from monai_mriprep.run import estimates
 from monai_mriprep.run.case_table import COLUMNS, write_table
-from monai_mriprep.run.cases import Case, Result
-from monai_mriprep.run.estimates import check_space, free_bytes, run_seconds
+from monai_mriprep.run.cases import Result
 from monai_mriprep.run.manifest import Manifest
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.session import open_session
@@ -100,38 +97,3 @@ def test_a_session_writes_the_table_however_it_ends(synthetic, tmp_path, ending)
     rows = table(tmp_path / "out")
     assert tuple(rows.reset_index().columns) == COLUMNS
     assert sorted(rows["status"]) == ["failed", "interrupted"]
-
-
-def test_cases_with_free_space(tmp_path, monkeypatch):
-    outputs = {"image": tmp_path / "a", "label": tmp_path / "a"}
-    cases = [Case(str(i), {}, outputs, output_voxels=1000) for i in range(10)]
-    free = 40_000
-    monkeypatch.setattr(estimates, "free_bytes", lambda folder: free)
-    assert check_space(cases, tmp_path) == ()
-    assert check_space([*cases, Case("huge", {}, outputs, 10**15, 10**14)], tmp_path) == ()
-    free = 30_000
-    (warning,) = check_space(cases, tmp_path)
-    assert f"{tmp_path}: 10 cases need about 0.0 MiB of disk" in warning
-    free = 2_000
-    with pytest.raises(DiskFullError, match="at the very least"):
-        check_space(cases, tmp_path)
-    (tmp_path / "a").write_bytes(bytes(2_000))  # will be replaced, for each of the twenty
-    assert check_space(cases, tmp_path) == ()
-
-
-def test_a_disk_that_is_too_small_stops_the_run_before_it_starts(synthetic, tmp_path, monkeypatch):
-    monkeypatch.setattr(estimates, "free_bytes", lambda folder: 10)
-    with pytest.raises(DiskFullError, match="3 cases need about"), open_session(plan_run(synthetic, tmp_path / "out")):
-        pytest.fail("the session was opened")
-
-
-def test_free_space_where_a_folder_would_be_made(tmp_path):
-    assert free_bytes(tmp_path / "not" / "yet") == pytest.approx(free_bytes(tmp_path), rel=0.1)
-
-
-def test_time_is_that_of_the_largest_case_at_least():
-    large, small = (0, 10**9), (0, 10**6)
-    alone = run_seconds([large], 8)
-    assert run_seconds([large, small], 8) == alone
-    assert run_seconds([large, large], 2) == alone
-    assert run_seconds([large, large], 0) > 1.8 * alone

@@ -1,0 +1,55 @@
+"""What `check` found, as text for people and as JSON for scripts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from monai_mriprep.formats.write import write_metaimage
+from monai_mriprep.recipe import Recipe
+from monai_mriprep.report.text import check_json, check_text
+from monai_mriprep.run.check import check_dataset
+from tests.runs import write_case
+
+SHAPE = (4, 8, 9)
+TARGET = Recipe(target_spacing=(1.5, 1.0, 1.0))
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """Two pairs, and one whose label has another spacing."""
+    root = tmp_path / "dataset"
+    for seed, case in enumerate("abc"):
+        write_case(root, case, SHAPE, seed=seed)
+    write_metaimage(root / "LabelsTr/c.mha", np.ones(SHAPE, np.int16), (3.0, 1.0, 2.0))
+    return root
+
+
+def test_text_and_json_tell_the_same(dataset):
+    report = check_dataset(dataset, TARGET, voxels=True)
+    lines = list(check_text(report))
+    assert lines[0].split()[:2] == ["case", "verdict"]
+    assert [line.split()[1] for line in lines[1:4]] == ["ok", "ok", "problem"]
+    assert any(line.startswith("problem: c: image and label differ in spacing") for line in lines)
+    assert lines[-1].endswith("2 of 3 pairs can be preprocessed; 1 thing to look at")
+    facts = json.loads(json.dumps(check_json(report)))
+    assert (facts["status"], facts["ready"], len(facts["cases"])) == ("attention", 2, 3)
+    assert facts["cases"][0]["grid"]["shape"] == list(SHAPE)
+    assert facts["cases"][0]["label_contents"]["histogram"]["0"] > 0
+
+
+def test_a_name_cannot_break_the_table(tmp_path):
+    write_case(tmp_path, "1000\n\x1b[31m_0001", SHAPE)
+    lines = list(check_text(check_dataset(tmp_path, TARGET)))
+    assert lines[1].startswith(r"'1000\n\x1b[31m_0001'")
+    assert all(line.isprintable() for line in lines)
+
+
+def test_sizes_and_spacings_are_those_of_the_turned_axes(dataset):
+    """The files' axes x y z run to L, P, S; PSL has the same ends in another order, so that z y x become x z y."""
+    turned = Recipe(orientation="PSL", target_spacing=(1.5, 1.0, 1.0))
+    row = list(check_text(check_dataset(dataset, turned)))[1]
+    assert row.split()[2:6] == ["9x4x8", "1", "3", "1"]

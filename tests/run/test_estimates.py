@@ -1,0 +1,130 @@
+"""What a run will cost: memory, disk and time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from monai_mriprep.errors import DiskFullError, MriprepError, ResamplingError
+from monai_mriprep.formats.read import read_header
+from monai_mriprep.recipe import Recipe
+from monai_mriprep.run import estimates
+from monai_mriprep.run.cases import Case
+from monai_mriprep.run.estimates import check_space, free_bytes, predicted, run_seconds
+from monai_mriprep.run.plan import plan_run
+from monai_mriprep.run.session import open_session
+from monai_mriprep.steps import Step, register_step, steps_of
+
+# --- Memory and size: what the list of steps says ---------------------------------------------------------------------
+
+RELEASED = {
+    "20001_0001_t2w": (179004800, 9072000),
+    "20001_0002_t2w": (179004800, 9072000),
+    "20005_0001_t1w": (124782400, 6280000),
+    "20007_0001_mr": (95597234, 5485582),
+    "20004_0001_t2star": (44339200, 1945600),
+    "20002_0001_t1w": (6881952, 245784),
+    "20003_0001_t2w": (4804800, 171600),
+    "20006_0001_dce": (3001800, 103200),
+}
+"""Bytes of memory and voxels of the output that version 0.1.0 estimated for `mixed`, the largest first."""
+
+
+def test_the_default_recipe_is_estimated_as_by_version_0_1_0(scans, tmp_path):
+    cases = plan_run(scans / "mixed", tmp_path / "out").cases
+    assert [(case.name, (case.bytes_needed, case.output_voxels)) for case in cases] == list(RELEASED.items())
+    assert not any(case.is_upper_bound for case in cases)
+
+
+@register_step
+class EveryOtherSlice(Step):
+    """Keeps every other slice, z: half the voxels, twice the spacing."""
+
+    name = "estimates_every_other_slice"
+
+    def grid(self, grid, params=None):
+        affine = grid.affine.copy()
+        affine[:3, 0] *= 2
+        return type(grid)(((grid.shape[0] + 1) // 2, *grid.shape[1:]), affine)
+
+    def working_bytes(self, grid):
+        return 10**9
+
+
+@register_step
+class Refusing(Step):
+    """Refuses every grid."""
+
+    name = "estimates_refusing"
+    follows = "label_cast"
+
+    def grid(self, grid, params=None):
+        msg = "not this one"
+        raise ResamplingError(msg)
+
+
+@pytest.fixture
+def header(write_mha):
+    """4 x 3 x 2 voxels of int16; spacing z y x 3 0.75 0.5 mm."""
+    return read_header(write_mha())
+
+
+def test_a_step_before_the_resampling_is_in_the_estimate(header):
+    steps = steps_of(Recipe(steps=["estimates_every_other_slice"]), (3.0, 0.75, 0.5))
+    prediction = predicted(header, steps)
+    assert prediction.grid.shape == (1, 3, 4)
+    assert prediction.voxels == 12
+    np.testing.assert_allclose(prediction.grid.spacing, (3, 0.75, 0.5))
+    stored, before_and_after, written = 24 * 2, 9 * (24 + 12), 12 * 8
+    assert prediction.memory_bytes == stored + before_and_after + 10**9 + written
+
+
+@pytest.mark.parametrize(("crop", "is_upper_bound"), [("none", False), ("nonzero", True)])
+def test_a_step_that_depends_on_voxels_makes_an_upper_bound(header, crop, is_upper_bound):
+    prediction = predicted(header, steps_of(Recipe(crop=crop), (3.0, 0.75, 0.5)))
+    assert prediction.is_upper_bound == is_upper_bound
+    assert prediction.grid.shape == (2, 3, 4)
+
+
+def test_what_a_header_has_wrong_or_a_step_refuses_is_handed_on(header):
+    problem = MriprepError("no header")
+    assert predicted(problem, ()) is problem
+    assert str(predicted(header, steps_of(Recipe(steps=["estimates_refusing"]), (1.0, 1.0, 1.0)))) == "not this one"
+
+
+# --- Disk and time ----------------------------------------------------------------------------------------------------
+
+
+def test_cases_with_free_space(tmp_path, monkeypatch):
+    outputs = {"image": tmp_path / "a", "label": tmp_path / "a"}
+    cases = [Case(str(i), {}, outputs, output_voxels=1000) for i in range(10)]
+    free = 40_000
+    monkeypatch.setattr(estimates, "free_bytes", lambda folder: free)
+    assert check_space(cases, tmp_path) == ()
+    assert check_space([*cases, Case("huge", {}, outputs, 10**15, 10**14)], tmp_path) == ()
+    free = 30_000
+    (warning,) = check_space(cases, tmp_path)
+    assert f"{tmp_path}: 10 cases need about 0.0 MiB of disk" in warning
+    free = 2_000
+    with pytest.raises(DiskFullError, match="at the very least"):
+        check_space(cases, tmp_path)
+    (tmp_path / "a").write_bytes(bytes(2_000))  # will be replaced, for each of the twenty
+    assert check_space(cases, tmp_path) == ()
+
+
+def test_a_disk_that_is_too_small_stops_the_run_before_it_starts(synthetic, tmp_path, monkeypatch):
+    monkeypatch.setattr(estimates, "free_bytes", lambda folder: 10)
+    with pytest.raises(DiskFullError, match="3 cases need about"), open_session(plan_run(synthetic, tmp_path / "out")):
+        pytest.fail("the session was opened")
+
+
+def test_free_space_where_a_folder_would_be_made(tmp_path):
+    assert free_bytes(tmp_path / "not" / "yet") == pytest.approx(free_bytes(tmp_path), rel=0.1)
+
+
+def test_time_is_that_of_the_largest_case_at_least():
+    large, small = (0, 10**9), (0, 10**6)
+    alone = run_seconds([large], 8)
+    assert run_seconds([large, small], 8) == alone
+    assert run_seconds([large, large], 2) == alone
+    assert run_seconds([large, large], 0) > 1.8 * alone

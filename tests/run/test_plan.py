@@ -1,0 +1,85 @@
+"""What a run is going to do, from names and headers alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from monai_mriprep.dataset.folders import DatasetFolders
+from monai_mriprep.errors import DatasetError, OutputError, PairingError
+from monai_mriprep.formats.write import write_metaimage
+from monai_mriprep.recipe import Recipe
+from monai_mriprep.run.plan import keep_apart, plan_run
+from tests.runs import write_case, write_cases
+
+TARGET = Recipe(target_spacing=(1.5, 1.0, 1.0))
+
+
+def test_the_largest_case_comes_first(tmp_path):
+    root = write_cases(tmp_path / "data", 2)
+    write_case(root, "large", (8, 8, 9))
+
+    cases = plan_run(root, tmp_path / "out", TARGET).cases
+    assert [case.name for case in cases] == ["large", "case_0", "case_1"]
+    assert [case.output_voxels for case in cases] == [15 * 72, 7 * 72, 7 * 72]
+    assert not (tmp_path / "out").exists()
+
+
+def test_files_are_named_by_the_stems_of_their_sources(tmp_path):
+    for folder, name in (("ImagesTr", "1_2_0000"), ("LabelsTr", "1_2")):
+        (tmp_path / "data" / folder).mkdir(parents=True)
+        write_metaimage(tmp_path / "data" / folder / f"{name}.mha", np.ones((4, 8, 9), np.int16), (3.0, 1.0, 1.0))
+
+    (case,) = plan_run(tmp_path / "data", tmp_path / "out", TARGET).cases
+    assert {role: path.relative_to(tmp_path).as_posix() for role, (path,) in case.sources.items()} == {
+        "image": "data/ImagesTr/1_2_0000.mha",
+        "label": "data/LabelsTr/1_2.mha",
+    }
+    assert {role: path.relative_to(tmp_path).as_posix() for role, path in case.outputs.items()} == {
+        "image": "out/imagesTr/1_2_0000.npz",
+        "label": "out/labelsTr/1_2.npz",
+    }
+
+
+def test_a_case_whose_header_cannot_be_read_has_no_estimate(tmp_path):
+    root = write_cases(tmp_path / "data", 2)
+    (root / "ImagesTr/case_1.mha").write_bytes(b"")
+
+    cases = plan_run(root, tmp_path / "out", TARGET).cases
+    assert [(case.name, case.bytes_needed > 0, case.output_voxels > 0) for case in cases] == [
+        ("case_0", True, True),
+        ("case_1", False, False),
+    ]
+
+
+def test_statistics_are_kept_where_the_run_has_computed_them(tmp_path):
+    root = write_cases(tmp_path / "data", 2)
+    assert plan_run(root, tmp_path / "out").computed_statistics.median == (3, 1, 1)
+    assert plan_run(root, tmp_path / "out", TARGET).computed_statistics is None
+    (root / "mri_statistics.csv").write_text("median_spacing,10th_percentile_spacing\n[3 1 1],[2 1 1]\n")
+    plan = plan_run(root, tmp_path / "out")
+    assert (plan.computed_statistics, plan.job.target) == (None, (2, 1, 1))
+
+
+@pytest.mark.parametrize("place", ["", "ImagesTr", "LabelsTr/deeper"])
+def test_an_output_among_the_input_is_refused(tmp_path, place):
+    root = write_cases(tmp_path / "data", 1)
+    with pytest.raises(OutputError, match="choose another output folder"):
+        plan_run(root, root / place, TARGET)
+
+
+def test_an_output_beside_the_input_is_allowed(tmp_path):
+    folders = DatasetFolders(tmp_path / "data/ImagesTr", tmp_path / "data/LabelsTr")
+    keep_apart(tmp_path / "out", folders)
+    keep_apart(tmp_path / "data/out", folders)
+
+
+def test_what_stops_a_run(tmp_path):
+    root = write_cases(tmp_path / "data", 1)
+    (root / "LabelsTr/case_0.mha").rename(root / "LabelsTr/other.mha")
+    with pytest.raises(DatasetError, match="no image has a label"):
+        plan_run(root, tmp_path / "out", TARGET)
+    (root / "LabelsTr/other.mha").rename(root / "LabelsTr/case_0_seg.mha")
+    write_metaimage(root / "LabelsTr/case_0_gt.mha", np.ones((4, 8, 9), np.int16), (3.0, 1.0, 1.0))
+    with pytest.raises(PairingError):
+        plan_run(root, tmp_path / "out", TARGET)
