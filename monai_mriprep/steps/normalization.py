@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from monai_mriprep import volume as compute
+from monai_mriprep.errors import RecordError
 from monai_mriprep.recipe.values import Amount
 from monai_mriprep.steps.base import Params, Step, Volumes
 from monai_mriprep.types import FOREGROUND, Role
@@ -76,16 +77,26 @@ class Normalization(Step):
         """Make float32 z-scores of an image; leave anything else as it is."""
         if role.kind != "image":
             return volume
-        return compute.intensity.standardize(volume, moments_of(params), self.epsilon)
+        return compute.intensity.standardize(volume, moments_of(params, len(volume)), self.epsilon)
 
     def invert(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
         """Give an image its own units back."""
         if role.kind != "image":
             return volume
-        return compute.intensity.unstandardize(volume, moments_of(params), self.epsilon)
+        return compute.intensity.unstandardize(volume, moments_of(params, len(volume)), self.epsilon)
 
 
-def moments_of(params: Params) -> tuple[Moments, ...]:
-    """The moments of each channel that `Normalization.plan` has recorded."""
-    numbers = zip(params["voxels"], params["mean"], params["std"], strict=True)
-    return tuple(compute.intensity.Moments(*one) for one in numbers)
+def moments_of(params: Params, channels: int) -> tuple[Moments, ...]:
+    """The moments of each channel that `Normalization.plan` has found.
+
+    Raises
+    ------
+    RecordError
+        If they are not those of so many channels, as where somebody has edited a record.
+    """
+    try:
+        found = zip(range(channels), params["voxels"], params["mean"], params["std"], strict=True)
+        return tuple(compute.intensity.Moments(int(count), float(mean), float(std)) for _, count, mean, std in found)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        msg = f"the z-scores of {channels} channels cannot be undone by {dict(params)!r}: preprocess the case again"
+        raise RecordError(msg) from error
