@@ -44,7 +44,7 @@ from monai_mriprep.types import Spacing
 from monai_mriprep.volume.geometry import Grid, same_grid_problem, target_grid
 from monai_mriprep.volume.intensity import foreground_moments, standardize
 from monai_mriprep.volume.itk_spline import positive_as_itk
-from monai_mriprep.volume.labels import cast_label
+from monai_mriprep.volume.labels import apply_cast, plan_cast
 from monai_mriprep.volume.resample import apply_plan, plan_resampling
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -490,7 +490,8 @@ def casting() -> Iterator[Row]:
     for value, kind in ((-1, np.uint8), (-1, np.int8), (200, np.int8), (40000, np.int16)):
         plain = int(np.array([value]).astype(kind)[0])
         try:
-            cast = cast_label(torch.tensor([value]))[0]
+            label = torch.tensor([value])
+            cast = apply_cast(label, *plan_cast(label))
             ours = f"{int(cast[0])} ({str(cast.dtype).removeprefix('torch.')})"
         except MriprepError:
             ours = "an error"

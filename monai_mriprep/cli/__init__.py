@@ -23,7 +23,7 @@ RESUMES = "interrupted; the same command resumes"
 
 
 class _Terminated(BaseException):
-    """SIGTERM, raised so that workers are ended and the lock is freed on the way out."""
+    """Raised on SIGTERM, so that the workers are ended and the lock is freed."""
 
 
 def _terminate(signum: int, frame: object) -> None:
@@ -31,17 +31,17 @@ def _terminate(signum: int, frame: object) -> None:
 
 
 def main() -> None:
-    """Run the command line; every error that we raise on purpose becomes one message."""
+    """Run the command line. Every `MriprepError` becomes one message and an exit status."""
     signal.signal(signal.SIGTERM, _terminate)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file name need not be text
     try:
         status = app(standalone_mode=False)
-        if status == INTERRUPTED:  # typer makes it of Ctrl-C, without a word
+        if status == INTERRUPTED:  # typer returns it after Ctrl-C, without a message
             status = fail(RESUMES, INTERRUPTED)
     except MriprepError as error:
         status = fail(str(error))
-    except (KeyboardInterrupt, typer.Abort):  # older versions of it make the one of the other
+    except (KeyboardInterrupt, typer.Abort):  # older versions of typer turn the first into the second
         status = fail(RESUMES, INTERRUPTED)
     except _Terminated:
         status = fail("terminated; the same command resumes", TERMINATED)
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def _usage(error: Any) -> int:
-    """Show what click found wrong with the command line."""
+    """Show click's message about a wrong command line."""
     if hasattr(error, "show"):
         error.show()
     return int(error.exit_code)

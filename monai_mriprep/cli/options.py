@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share, and what is made of their text."""
+"""Arguments and options that several commands share, and how they are parsed."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ MaxMemory = Annotated[
 def configured(
     config: Path | None, settings: list[str] | None, **given: str | int | Path | None
 ) -> tuple[Recipe, RunSettings]:
-    """The recipe, and what the file says of the run; what is given on the command line wins."""
+    """The recipe and the run settings of the file; arguments of the command line override the settings."""
     from monai_mriprep.recipe import load_config
 
     recipe, run = load_config(config, settings or ())
@@ -55,7 +55,7 @@ def configured(
 
 
 def required(place: str | Path | None, argument: str, key: str) -> Path:
-    """A folder that the command line or the file must name."""
+    """A folder that must be given on the command line or in the file."""
     if place is None:
         msg = f"Missing argument {argument}: give it, or set run.{key} in the file of --config"
         raise RecipeError(msg)

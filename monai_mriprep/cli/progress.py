@@ -1,4 +1,4 @@
-"""What is seen of a run while it runs: the package's log as lines on stderr, and a bar on a terminal."""
+"""Progress of a run: the package's log as lines on stderr, and on a terminal a bar."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ __all__ = ["log_lines", "progress"]
 LOGGER = package_logger()
 
 
-class _Lines(logging.Handler):
-    """A line for each record; `show` writes it, which a bar replaces while it stands there."""
+class _LineHandler(logging.Handler):
+    """Writes a line for each record, by its function `show`, which a progress bar replaces while it is visible."""
 
     def __init__(self) -> None:
         super().__init__()
         self.show: Callable[[str], None] = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write it; a stderr that is closed must not stop a run."""
+        """Write a record. A closed stderr must not stop a run."""
         try:
             self.show(("warning: " if record.levelno == logging.WARNING else "") + record.getMessage())
         except Exception:  # noqa: BLE001 - as all handlers of the standard library
@@ -36,9 +36,9 @@ class _Lines(logging.Handler):
 
 
 @contextmanager
-def log_lines() -> Iterator[_Lines]:
-    """Show what the package logs as lines on stderr, and leave its logger as it was."""
-    handler, level = _Lines(), LOGGER.level
+def log_lines() -> Iterator[_LineHandler]:
+    """Show what the package logs as lines on stderr; afterwards its logger is as before."""
+    handler, level = _LineHandler(), LOGGER.level
     LOGGER.addHandler(handler)
     LOGGER.setLevel(logging.INFO)
     try:
@@ -49,8 +49,8 @@ def log_lines() -> Iterator[_Lines]:
 
 
 @contextmanager
-def progress(lines: _Lines) -> Iterator[Callable[[Result, int, int], None]]:
-    """On a terminal a bar, and lines for warnings and failures alone; elsewhere the lines of the log say enough."""
+def progress(lines: _LineHandler) -> Iterator[Callable[[Result, int, int], None]]:
+    """On a terminal show a bar, and lines only for warnings and failures; elsewhere only the lines of the log."""
     if not sys.stderr.isatty():
         yield lambda result, finished, total: None
         return

@@ -1,4 +1,4 @@
-"""What a person reads: lines on stderr, the summary of a run; and the exit status that goes with it."""
+"""Output of the commands: lines on stderr, the summary of a run, and the exit status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do image and label lie on one grid, and is it one of a scanner? Answered from headers, before a voxel is read."""
+"""Checks of headers, before a voxel is read: one grid for image and label, and a plausible spacing."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 __all__ = ["check_grids", "check_pair", "doubtful_spacing", "doubtful_spacings"]
 
 EXTENT_TOLERANCE_VOXELS = 0.05
-"""Two grids whose corners differ less fill the same box."""
+"""Two grids whose corners differ by less fill the same box."""
 
 
 def check_pair(image: Header, label: Header, policy: GeometryPolicy = "strict") -> None:
-    """Refuse a label that does not lie on its image's grid.
+    """Refuse a label that is not on its image's grid.
 
     Parameters
     ----------
     image, label
         Headers of the two files.
     policy
-        ``strict``; or ``resample_label``, which puts the label on the image's grid later, whatever it is now.
+        ``strict``; or ``resample_label``, under which any grid is accepted, and the label is resampled later.
 
     Raises
     ------
@@ -49,14 +49,14 @@ def check_pair(image: Header, label: Header, policy: GeometryPolicy = "strict") 
 
 
 def check_grids(image: Path | str, image_grid: Grid, label: Path | str, label_grid: Grid) -> None:
-    """Refuse two volumes that do not lie on one grid, within the tolerances of `monai_mriprep.types`.
+    """Refuse two volumes that are not on one grid, within the tolerances of `monai_mriprep.types`.
 
     Parameters
     ----------
     image, label
         What to call the two in the message.
     image_grid, label_grid
-        Where they lie.
+        Their grids.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def check_grids(image: Path | str, image_grid: Grid, label: Path | str, label_gr
 
 
 def doubtful_spacing(path: Path | str, grid: Grid) -> str | None:
-    """Say so where a file's spacing is finer than any MR scanner makes; None where it is not."""
+    """A sentence about a file's spacing that is finer than any MR scanner makes; None if it is not."""
     if min(grid.spacing) >= SCANNER_SPACING_MM:
         return None
     shown = ", ".join(f"{value:.4g}" for value in grid.spacing)
@@ -84,13 +84,13 @@ def doubtful_spacing(path: Path | str, grid: Grid) -> str | None:
 
 
 def doubtful_spacings(grids: Mapping[Path, Grid]) -> tuple[str, ...]:
-    """One warning for all images of a dataset that `doubtful_spacing` is about, with the first of them; or none."""
+    """One warning for all images of a dataset with a doubtful spacing, about the first of them; or none."""
     doubts = [doubt for path, grid in grids.items() if (doubt := doubtful_spacing(path, grid)) is not None]
     return (f"{len(doubts)} of {len(grids)} images have a doubtful spacing: {doubts[0]}",) if doubts else ()
 
 
 def _allowed(problem: str, grid: Grid) -> str:
-    """Give the rule that was broken, and the number that it came to on this grid."""
+    """The rule that is broken, and the tolerance on this grid."""
     spacings = ", ".join(f"{SPACING_TOLERANCE.at(s):.3g}" for s in grid.spacing)
     origin = f"{ORIGIN_TOLERANCE.at(min(grid.spacing)):.3g}"
     return {
@@ -103,7 +103,7 @@ def _allowed(problem: str, grid: Grid) -> str:
 
 def _advice(image: Grid, label: Grid) -> str:
     remedy = "`geometry: resample_label` puts the label on the image's grid"
-    order, signs, same_box = _relation(image, label)
+    order, signs, same_box = _axis_relation(image, label)
     if not same_box:
         return f"check that the label belongs to this image; if it does, {remedy}"
     if order != (0, 1, 2):
@@ -114,8 +114,8 @@ def _advice(image: Grid, label: Grid) -> str:
     return f"both fill the same box; {remedy}"
 
 
-def _relation(image: Grid, label: Grid) -> tuple[tuple[int, ...], list[float], bool]:
-    """For each axis of the label: the image's axis along it, its sign; and whether both fill the same box."""
+def _axis_relation(image: Grid, label: Grid) -> tuple[tuple[int, ...], list[float], bool]:
+    """For each axis of the label the parallel axis of the image, and its sign; and whether both fill the same box."""
     to_image: NDArray[Any] = np.linalg.solve(image.affine, label.affine)
     cosines = image.direction.T @ label.direction
     order = np.abs(cosines).argmax(axis=0)

@@ -35,8 +35,8 @@ class DatasetFolders:
 def list_volumes(folder: str | Path) -> tuple[Path, ...]:
     """List the volumes of one folder, in natural order: files, and folders that hold DICOM slices.
 
-    Hidden entries are ignored, and so are directories named like volumes. A link is a volume whatever it points at:
-    reading its header says what is wrong with it, so one broken link does not stop the other cases.
+    Hidden entries and directories named like volumes are ignored. A broken link is listed: reading its header gives
+    the error, so it does not stop the other cases.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def list_volumes(folder: str | Path) -> tuple[Path, ...]:
 
 
 def list_others(folder: str | Path) -> tuple[Path, ...]:
-    """List what is no volume, in natural order; hidden entries are ignored.
+    """List the entries that are not volumes, in natural order; hidden ones are ignored.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def list_others(folder: str | Path) -> tuple[Path, ...]:
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """Everything that is not hidden; what an entry is, the listing mostly says itself, without a look at it."""
+    """All entries that are not hidden. Their types mostly come with the listing, without a system call for each."""
     try:
         with os.scandir(folder) as entries:
             return [entry for entry in entries if not entry.name.startswith(".")]
@@ -91,15 +91,15 @@ def find_folders(dataset_root: str | Path) -> DatasetFolders:
     if not _is_folder(root):
         msg = f"{root} is not a folder; a dataset holds {IMAGE_FOLDERS[0]} and {LABEL_FOLDERS[0]}"
         raise DatasetError(msg)
-    return DatasetFolders(_one_folder(root, IMAGE_FOLDERS), _one_folder(root, LABEL_FOLDERS))
+    return DatasetFolders(_find_folder(root, IMAGE_FOLDERS), _find_folder(root, LABEL_FOLDERS))
 
 
 def _refuse_shared_stems(folder: Path, paths: list[Path]) -> None:
-    """Refuse files with one stem, also where only macOS and Windows take the stems for one."""
+    """Refuse files with equal stems, and stems that only macOS and Windows take for equal."""
     groups = defaultdict(list)
     for path in paths:
         groups[unicodedata.normalize("NFC", stem(path)).casefold()].append(path.name)
-    shared = [_told_apart(names) for names in groups.values() if len(names) > 1]
+    shared = [_shown_names(names) for names in groups.values() if len(names) > 1]
     if shared:
         msg = (
             f"{folder}: {'; '.join(shared)} have the same stem, so it is unclear which one is meant; keep one of them, "
@@ -108,27 +108,27 @@ def _refuse_shared_stems(folder: Path, paths: list[Path]) -> None:
         raise DatasetError(msg)
 
 
-def _told_apart(names: list[str]) -> str:
-    """Show names so that a difference can be seen: letters as codes where some are composed and some are not."""
+def _shown_names(names: list[str]) -> str:
+    """Names for a message. Letters are shown as codes if the names differ only in unicode form."""
     composed = all(unicodedata.is_normalized("NFC", name) for name in names)
     return " and ".join(map(repr if composed else ascii, names))
 
 
 def _is_folder(path: Path) -> bool:
-    """Follow links; a loop of links is an error of its own."""
+    """Whether a path is a folder or a link to one; a loop of links raises."""
     try:
         path.resolve(strict=True)
     except FileNotFoundError:
         return False
-    except (OSError, RuntimeError) as error:  # a loop: RuntimeError before Python 3.13
+    except (OSError, RuntimeError) as error:  # a loop of links; RuntimeError before Python 3.13
         msg = f"{path} cannot be followed: {error}; is it a symbolic link to itself?"
         raise DatasetError(msg) from error
     return path.is_dir()
 
 
-def _one_folder(root: Path, names: tuple[str, ...]) -> Path:
+def _find_folder(root: Path, names: tuple[str, ...]) -> Path:
     found = [root / name for name in names if _is_folder(root / name)]
-    if len(found) > 1 and not found[0].samefile(found[1]):  # the same one where the file system ignores case
+    if len(found) > 1 and not found[0].samefile(found[1]):  # they are the same folder if the file system ignores case
         msg = f"{root} holds both {names[0]} and {names[1]}; keep one of them"
         raise DatasetError(msg)
     if not found:

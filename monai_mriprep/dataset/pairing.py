@@ -1,6 +1,6 @@
-"""Which label belongs to which image: decided from names alone, before any work starts.
+"""Which label belongs to which image, by their names alone.
 
-Five passes over the whole set; what a pass has matched leaves the pool.
+Five passes over all names. What one pass has paired is out of the next.
 
 =====  =======================================================  ================================================
 pass   image and label belong together if                       example
@@ -19,12 +19,11 @@ Two rules keep (c) and (d) from joining two patients:
 
 - The label's stem without its last token begins the image's: ``2019_01_patientB_seg`` is not the label of
   ``2019_01_patientA_t2``.
-- What follows the tokens that both share does not hold different digits: ``hospital_P001`` is not ``hospital_P002``.
+- After the tokens that both share, no different digits follow: ``hospital_P001`` is not ``hospital_P002``.
 
 A user's pattern, a regular expression with a group ``case``, replaces all of this. Two files that claim one
-partner in the same pass are an error; the last one never wins silently. Names are compared in unicode's composed
-form (NFC): a file copied from macOS may spell ``ü`` with two characters. What each pass is for stands in
-docs/recipe.md.
+partner in the same pass are an error. Names are compared in unicode's composed form (NFC), because a file copied from
+macOS may spell ``ü`` with two characters. docs/recipe.md explains what each pass is for.
 """
 
 from __future__ import annotations
@@ -45,10 +44,10 @@ from monai_mriprep.formats.names import stem
 __all__ = ["NamePairing", "Orphan", "Pair", "Pairing", "pair_by_stem", "pair_names"]
 
 LABEL_SUFFIXES = ("_seg", "_gt", "_label", "_mask", ".seg")
-"""What the names of labels commonly end in."""
+"""Common endings of the names of labels."""
 
 Key = Callable[[str], "str | None"]
-"""What a pass compares: the key of a stem, or None where the pass does not apply to it."""
+"""Gives the key of a stem, which a pass compares; None if the pass does not apply to the stem."""
 
 
 class Pair(NamedTuple):
@@ -63,7 +62,7 @@ class Pair(NamedTuple):
         return stem(self.image)
 
     def as_dict(self) -> dict[str, str]:
-        """The pair as MONAI's datasets take it."""
+        """The pair as an item of MONAI's datasets."""
         return {"image": str(self.image), "label": str(self.label)}
 
 
@@ -76,9 +75,9 @@ class Orphan:
     path
         The file.
     key
-        The least specific key that was looked for, without success.
+        The least specific key that was looked for.
     reason
-        A sentence with the file's name and the keys, to be logged as a warning.
+        A sentence with the file's name and the keys, for a warning.
     """
 
     path: Path
@@ -106,7 +105,10 @@ class Pairing:
 
 @dataclass(frozen=True)
 class NamePairing:
-    """Pairs of stems, and for each stem left over the keys that were looked for (none: the pattern did not match)."""
+    """Pairs of stems, and for each unpaired stem the keys that were looked for.
+
+    A stem that the pattern does not match has no keys.
+    """
 
     pairs: tuple[tuple[str, str], ...]
     images: Mapping[str, tuple[str, ...]]
@@ -121,14 +123,14 @@ def pair_by_stem(images_dir: str | Path, labels_dir: str | Path, pattern: str | 
     images_dir, labels_dir
         Folders, for example ``ImagesTr`` and ``LabelsTr``.
     pattern
-        Regular expression with a group ``case``, searched in the stems of both; replaces the five passes.
+        Regular expression with a group ``case``, which is searched for in all stems; it replaces the five passes.
 
     Raises
     ------
     PairingError
         If files claim one partner, or the pattern is not valid.
     DatasetError
-        If a folder cannot be listed, or the stems of two of its files are not told apart everywhere.
+        If a folder cannot be listed, or two of its files have stems that some systems take for equal.
     """
     images = {stem(path): path for path in list_volumes(images_dir)}
     labels = {stem(path): path for path in list_volumes(labels_dir)}
@@ -146,14 +148,14 @@ def pair_names(images: Iterable[str], labels: Iterable[str], pattern: str | None
     Parameters
     ----------
     images, labels
-        Stems, each unique among its kind. Their order is kept.
+        Stems, each list without duplicates. Their order is kept.
     pattern
         As in `pair_by_stem`.
 
     Raises
     ------
     PairingError
-        If files claim one partner in the same pass, naming all of them; or the pattern is not valid.
+        If files claim one partner in the same pass, with the names of all of them; or the pattern is not valid.
     """
     passes = _PASSES if pattern is None else (_pattern_pass(pattern),)
     images, labels = list(images), list(labels)
@@ -170,27 +172,27 @@ def pair_names(images: Iterable[str], labels: Iterable[str], pattern: str | None
 
 
 def _match(rule: _Pass, images: Sequence[str], labels: Sequence[str]) -> dict[str, str]:
-    """Image to label for one pass over what is left in the pool."""
+    """Label of each image that one pass pairs, among the names that earlier passes left."""
     by_key = defaultdict(list)
     for label in labels:
         by_key[rule.label_key(_composed(label))].append(label)
-    claims = {
-        image: [label for label in by_key.get(key, ()) if rule.may_meet(_composed(image), _composed(label))]
+    candidates = {
+        image: [label for label in by_key.get(key, ()) if rule.is_plausible(_composed(image), _composed(label))]
         for image in images
         if (key := rule.image_key(_composed(image))) is not None
     }
-    claims = {image: claimed for image, claimed in claims.items() if claimed}
-    _refuse_shared_partners(rule, claims)
-    return {image: claimed[0] for image, claimed in claims.items()}
+    candidates = {image: claimed for image, claimed in candidates.items() if claimed}
+    _refuse_shared_partners(rule, candidates)
+    return {image: claimed[0] for image, claimed in candidates.items()}
 
 
-def _refuse_shared_partners(rule: _Pass, claims: Mapping[str, Sequence[str]]) -> None:
-    claimants = defaultdict(list)
-    for image, labels in claims.items():
+def _refuse_shared_partners(rule: _Pass, candidates: Mapping[str, Sequence[str]]) -> None:
+    rivals = defaultdict(list)
+    for image, labels in candidates.items():
         for label in labels:
-            claimants[label].append(image)
-    problems = [_claim("image", image, "labels", labels) for image, labels in claims.items() if len(labels) > 1]
-    problems += [_claim("label", label, "images", images) for label, images in claimants.items() if len(images) > 1]
+            rivals[label].append(image)
+    problems = [_conflict("image", image, "labels", labels) for image, labels in candidates.items() if len(labels) > 1]
+    problems += [_conflict("label", label, "images", images) for label, images in rivals.items() if len(images) > 1]
     if problems:
         msg = (
             f"{'; '.join(problems)} ({rule.rule}). One partner is allowed: move the others away, rename them, "
@@ -199,8 +201,8 @@ def _refuse_shared_partners(rule: _Pass, claims: Mapping[str, Sequence[str]]) ->
         raise PairingError(msg)
 
 
-def _claim(one: str, name: str, many: str, claimants: Sequence[str]) -> str:
-    return f"the {one} {name!r} is claimed by {len(claimants)} {many}: {', '.join(map(repr, claimants))}"
+def _conflict(one: str, name: str, many: str, rivals: Sequence[str]) -> str:
+    return f"the {one} {name!r} is claimed by {len(rivals)} {many}: {', '.join(map(repr, rivals))}"
 
 
 def _orphan(path: Path, keys: Sequence[str], partner: str, pattern: str | None) -> Orphan:
@@ -220,7 +222,7 @@ def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _whole(name: str) -> str:
+def _stem_itself(name: str) -> str:
     return name
 
 
@@ -247,8 +249,8 @@ def _is_number(token: str) -> bool:
     return re.fullmatch(r"[0-9]+", token) is not None
 
 
-def _one_case(image: str, label: str) -> bool:
-    """Whether nothing in two names speaks against one case: the two rules at the top."""
+def _may_be_one_case(image: str, label: str) -> bool:
+    """Whether two names may belong to one case, by the two rules in the module's docstring."""
     names = image.split("_"), label.split("_")
     shared = sum(1 for _ in takewhile(lambda tokens: tokens[0] == tokens[1], zip(*names, strict=False)))
     digits, others = (re.findall(r"\d+", "_".join(tokens[shared:])) for tokens in names)
@@ -261,18 +263,18 @@ def _always(_image: str, _label: str) -> bool:
 
 @dataclass(frozen=True)
 class _Pass:
-    """One rule: how it reads, the key it gives to images and to labels, and whether equal keys are enough."""
+    """One pass: its rule in words, the keys of images and of labels, and a test of pairs whose keys are equal."""
 
     rule: str
     image_key: Key
     label_key: Key
-    may_meet: Callable[[str, str], bool] = _one_case
+    is_plausible: Callable[[str, str], bool] = _may_be_one_case
 
 
 _PASSES = (
-    _Pass("equal stems", _whole, _whole),
-    _Pass("the image's stem without its channel is the label's", _without_channel, _whole),
-    _Pass("the label's stem without its suffix is the image's", _whole, _without_label_suffix),
+    _Pass("equal stems", _stem_itself, _stem_itself),
+    _Pass("the image's stem without its channel is the label's", _without_channel, _stem_itself),
+    _Pass("the label's stem without its suffix is the image's", _stem_itself, _without_label_suffix),
     _Pass("equal without the last _token", _without_last_token, _without_last_token),
     _Pass("equal leading numbers", _leading_numbers, _leading_numbers),
 )
@@ -284,7 +286,7 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     Raises
     ------
     PairingError
-        If it is none, or has no group ``case``.
+        If it is not a regular expression, or has no group ``case``.
     """
     try:
         compiled = re.compile(pattern)

@@ -1,4 +1,4 @@
-"""One file of each kind read a second time, by ITK, so that our own readers are never alone."""
+"""One file of each kind is read a second time, by ITK, as a check of this package's own readers."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ if TYPE_CHECKING:
 __all__ = ["SecondReading", "read_again"]
 
 AXIS_TOLERANCE = 1e-3
-"""Direction cosines this near to 0 and 1 are those of a straight axis."""
+"""An axis is straight if its direction cosines are this close to 0 and 1."""
 SCALED_TOLERANCE = 1e-6
-"""Of the largest value: scaled values are rounded by both, once, from other sums."""
+"""Share of the largest value: both readers round scaled values once, but from different sums."""
 
 
 @dataclass(frozen=True)
 class SecondReading:
-    """What came of it.
+    """The result of the comparison.
 
     Parameters
     ----------
     kinds
-        How many kinds of file there are: format, number type, byte order, compression, scaling, orientation.
+        Number of kinds of file: of format, number type, byte order, compression, scaling and orientation.
     compared
-        Of how many of them a file was read twice.
+        Number of kinds of which a file was read twice.
     unread
-        What ITK cannot read, and why, a sentence for each other kind.
+        A sentence for each other kind: what ITK cannot read, and why.
     problems
-        By file: in what ITK's reading is another.
+        By file, how ITK's reading differs.
     warnings
-        By file: where ITK places a NIfTI volume elsewhere, because it chooses otherwise among sform, qform and pixdim.
+        By NIfTI file, if ITK places it elsewhere because it prefers another of sform, qform and pixdim.
     """
 
     kinds: int
@@ -53,19 +53,19 @@ class SecondReading:
     warnings: Mapping[Path, str] = field(default_factory=dict)
 
 
-def read_again(headers: Iterable[Header], room: int) -> SecondReading:
+def read_again(headers: Iterable[Header], max_bytes: int) -> SecondReading:
     """Read the smallest file of each kind twice.
 
     Parameters
     ----------
     headers
-        Of all files; those that a library reads anyhow are left out.
-    room
-        Bytes of voxels that a file may have.
+        Of all files. Those that a library decodes anyway are left out.
+    max_bytes
+        Larger files (in bytes of voxels) are left out.
     """
     by_kind: dict[tuple[object, ...], list[Header]] = defaultdict(list)
     for header in headers:
-        if isinstance(header.body, Body) and header.nbytes <= room:
+        if isinstance(header.body, Body) and header.nbytes <= max_bytes:
             by_kind[_kind(header, header.body)].append(header)
     unread: list[str] = []
     problems: dict[Path, str] = {}
@@ -91,7 +91,7 @@ def _kind(header: Header, body: Body) -> tuple[object, ...]:
 
 
 def _orientation(grid: Grid) -> tuple[object, ...]:
-    """The signed world axis along each array axis, and whether it is oblique."""
+    """The nearest world axis of each array axis, its sign, and whether the volume is oblique."""
     cosines = grid.direction
     nearest = np.abs(cosines).argmax(axis=0)
     signs = np.sign(cosines[nearest, range(3)])

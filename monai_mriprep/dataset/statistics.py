@@ -1,4 +1,4 @@
-"""The spacings of a dataset, as a table.
+"""Statistics of the spacings of a dataset, and the table that holds them.
 
 Spacings are in mm and z, y, x. The file has the columns ``median_spacing`` and ``10th_percentile_spacing``
 with three numbers in each cell, for example ``[3.3 0.6 0.6]``.
@@ -42,15 +42,15 @@ MILLIMETRES = "in mm, such as [3.3 0.6 0.6]"
 VOXELS = "of voxels, such as [25 320 320]"
 
 RATIO_TOLERANCE = 1e-6
-"""Float noise of a ratio: 3.3 / 1.1 is 2.9999999999999996 and has reached 3."""
+"""Tolerance for rounding errors of a ratio: 3.3 / 1.1 is 2.9999999999999996, and counts as 3."""
 
 SPACING_DECIMALS = 9
-"""Spacings are lengths of affine columns: 6.499999999999998 mm in an oblique scan are 6.5 mm."""
+"""Statistics are rounded to this many decimals of a mm: an oblique scan of 6.5 mm has 6.499999999999998 mm."""
 
 CONTRADICTION = 0.2
-"""Largest |log ratio| between table and headers that is still taken for a difference of samples (22 %)."""
+"""A |log ratio| between table and headers of up to this (22 %) is taken for a difference of samples."""
 REVERSED_FITS = 1 / 3
-"""The reversed table must fit this much better before the axis order is blamed."""
+"""The reversed table must have less than this share of the misfit for the axis order to be blamed."""
 
 
 @dataclass(frozen=True)
@@ -89,13 +89,13 @@ class SpacingStatistics:
         row
             Which row, from 0; needed if there are several.
         axis_order
-            Order of the numbers in the file, ``zyx`` or ``xyz``; z y x if it is not given.
+            Order of the numbers in the file, ``zyx`` or ``xyz``. By default z y x.
 
         Raises
         ------
         StatisticsError
             If the file, a column or the row is missing, a cell is not three positive finite numbers, a 10th percentile
-            is above its median, or the order is not known.
+            is above its median, or the axis order is another.
         """
         return SpacingTable.read(path, row, axis_order).statistics
 
@@ -116,7 +116,7 @@ class SpacingStatistics:
         return cls(_triple(median.tolist()), _triple(p10.tolist()))
 
     def as_csv(self) -> str:
-        """Text of a table that reads back to exactly these numbers."""
+        """The table as text. Reading it gives exactly these numbers."""
         return table_text({MEDIAN_COLUMN: [_cell(self.median)], P10_COLUMN: [_cell(self.p10)]})
 
     def to_csv(self, path: str | Path) -> None:
@@ -234,7 +234,7 @@ def check_axis_order(table: SpacingStatistics, header_median: Sequence[float], s
     header_median
         Median spacing of the images' headers, z y x.
     source
-        What the table is called in the message, its path for instance.
+        What to call the table in the message, such as its path.
 
     Raises
     ------

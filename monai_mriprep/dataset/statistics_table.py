@@ -1,6 +1,6 @@
-"""Tables of a few lines, whose cells hold a few numbers each.
+"""Reading and writing the CSV table of statistics, whose cells hold several numbers each.
 
-pandas reads and writes them. It is imported where that happens and nowhere else, for it takes 0.3 s.
+pandas is imported inside the functions that use it, because the import takes 0.3 s.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ __all__ = ["choose_row", "numbers_in", "read_rows", "table_text"]
 MAX_TABLE_BYTES = 1 << 20
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
-"""Between cells; spreadsheets write all three."""
+"""Separators of cells; spreadsheets write all three."""
 
 NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
 
 def read_rows(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> list[dict[str, str]]:
-    """List the rows of a table, each complete.
+    """Read the rows of a table, each as a dictionary of column to cell.
 
     Parameters
     ----------
     path
-        A small file whose first line names the columns; between cells stand commas, semicolons or tabs.
+        A small file whose first line names the columns. Cells are separated by commas, semicolons or tabs.
     columns
-        Those that it must have, each once.
+        Columns that it must have, each once.
     optional
-        Those that it may have, not more than once.
+        Columns that it may have, each at most once.
 
     Raises
     ------
@@ -56,12 +56,12 @@ def table_text(columns: Mapping[str, Sequence[str]]) -> str:
 
 
 def choose_row(path: Path, rows: Sequence[dict[str, str]], row: int | None) -> dict[str, str]:
-    """Take the one row, or the chosen one.
+    """The row with the index `row`, or the only row.
 
     Raises
     ------
     StatisticsError
-        If there is none, or there are several and none is chosen.
+        If the table has no row, no such row, or several of which none is chosen.
     """
     if not rows:
         msg = f"{path}: the table has no row; write one with `stats`"
@@ -77,9 +77,9 @@ def choose_row(path: Path, rows: Sequence[dict[str, str]], row: int | None) -> d
 
 
 def numbers_in(cell: str) -> list[float]:
-    """Numbers of a cell; blanks or commas between, brackets, ``np.float64(...)`` and ``array(...)`` around optional.
+    """The numbers of a cell, separated by blanks or commas; an empty list if it holds anything else.
 
-    An empty list where it holds anything else. Python itself would take ``1_0`` for ten.
+    Brackets, ``np.float64(...)`` and ``array(...)`` around them are allowed. Python's ``1_0`` for ten is not.
     """
     text = re.sub(r"(?:np|numpy)\.float\d+\s*\(([^()]*)\)", r"\1", cell.strip())
     text = re.sub(r"^(?:(?:np|numpy)\.)?array\s*\((.*?)(?:,\s*dtype\s*=[^()]*)?\)$", r"\1", text, flags=re.DOTALL)
@@ -89,7 +89,7 @@ def numbers_in(cell: str) -> list[float]:
 
 
 def _cells(path: Path) -> list[list[str]]:
-    """Cells of each line that is not empty, without the blanks and quotes around them."""
+    """The cells of each line that is not empty, without surrounding blanks and quotes."""
     import pandas as pd
 
     text = _text(path)
@@ -109,7 +109,7 @@ def _cells(path: Path) -> list[list[str]]:
 
 
 def _separator(text: str) -> str:
-    """The one that the first line, the names of the columns, holds most of; a comma if it holds none."""
+    """The separator that is most frequent in the first line; a comma if there is none."""
     names = text.strip().partition("\n")[0]
     return max(SEPARATORS, key=names.count)
 

@@ -13,27 +13,27 @@ from monai_mriprep.types import Spacing, TargetRule
 __all__ = ["TargetDerivation", "derive_target", "target_spacing"]
 
 ANISOTROPY_RATIO = 3.0
-"""From this ratio of median z to median x on, z is the 10th percentile; after nnU-Net, whose rule asks for more."""
+"""If median z / median x is at least this, z is the 10th percentile. From nnU-Net, whose rule has more conditions."""
 
 NNUNET_FLOOR_MM = 1e-5
-"""What nnU-Net adds to the coarser of the other axes, where the 10th percentile is finer than that."""
+"""nnU-Net adds this to the coarser of the other axes, if the 10th percentile is finer than that."""
 
 COSTLY = 2.0
-"""A target with more than this many times the voxels of the median is a warning."""
+"""Warn if a target makes more than this many times the voxels of the median spacing."""
 
 
 @dataclass(frozen=True)
 class TargetDerivation:
-    """The target spacing, how it came about, and what needs review.
+    """The target spacing, the reason for it, and what needs review.
 
     Parameters
     ----------
     spacing
         In mm, z y x.
     text
-        One line that explains it.
+        The reason, in one line.
     warnings
-        Not empty where z ends finer than in-plane, or the rule makes more than twice the voxels of the median.
+        A sentence if z is finer than in-plane, or the target makes more than twice the voxels of the median.
     """
 
     spacing: Spacing
@@ -121,7 +121,7 @@ def _nnunet(statistics: SpacingStatistics, median_size: Sequence[float]) -> tupl
 
 
 def _warnings(target: Spacing, median: Spacing) -> Iterator[str]:
-    """Say so where a target is not what the rule is for, and what it costs."""
+    """Warn of a target that the rule is not meant to give, or that makes many voxels."""
     times = math.prod(median) / math.prod(target)
     cost = f"takes {times:.1f} times the voxels that the median {shown_spacing(median)} mm would"
     if target[0] < max(target[1:]) * (1 - RATIO_TOLERANCE):  # nnU-Net's bound; a reversed table falls below it

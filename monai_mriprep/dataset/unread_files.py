@@ -1,4 +1,4 @@
-"""What stands in a dataset's folders and is read by nobody: named, not passed over."""
+"""Files in a dataset's folders that are not read. They are named in a warning."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from monai_mriprep.formats.read import read_header
 __all__ = ["unread_files"]
 
 DETACHED = (".mhd", ".nhdr", ".hdr")
-"""Volumes whose voxels lie in files of their own."""
+"""Suffixes of headers whose voxels are in separate files."""
 SHOWN = 5
-"""Names in a message."""
+"""The largest number of names in a message."""
 
 
 def unread_files(folders: DatasetFolders) -> tuple[str, ...]:
-    """One sentence for each of the two folders that holds files which are neither volumes nor named by one.
+    """A sentence for each of the two folders with files that are neither volumes nor named by a header.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def _unread(folder: Path) -> Iterator[str]:
 
 
 def _named_by(detached: Iterable[Path]) -> Iterator[str]:
-    """Names of the files that these headers name; a header that cannot be read names none."""
+    """Names of the files that these headers refer to; a header that cannot be read refers to none."""
     for path in detached:
         try:
             yield from (file.name for file in read_header(path).files)

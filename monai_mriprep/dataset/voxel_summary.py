@@ -1,4 +1,4 @@
-"""What the voxels of a pair hold, without torch: so that a dataset can be judged before it is preprocessed."""
+"""A summary of the voxels of an image and of a label, without torch, for checks before a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["MANY_VALUES", "ImageContents", "LabelContents", "count_values", "image_contents", "label_contents"]
 
 MANY_VALUES = 255
-"""More different values than this look like intensities, not classes."""
+"""A label with more different values than this seems to hold intensities, not classes."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class ImageContents:
     foreground
         Voxels that are not zero.
     is_constant
-        Whether all of these have one value.
+        Whether all voxels of the foreground have one value.
     sha256
-        Of the voxels in native byte order: equal for equal scans, however they were compressed.
+        Of the voxels in native byte order, so that equal scans have equal hashes, however they are compressed.
     """
 
     minimum: float
@@ -71,9 +71,9 @@ class LabelContents:
     negative
         Voxels below 0.
     histogram
-        Voxels of each value, rounded; empty where the range is too wide for classes.
+        Number of voxels of each rounded value; empty if the range is too wide for classes.
     box
-        First and last index, z y x, of the voxels above 0; None where there are none.
+        Bounding box of the voxels above 0: first and last index, z y x. None if there are none.
     """
 
     minimum: float
@@ -151,9 +151,9 @@ def _fractional(plane: NDArray[Any]) -> int:
 
 
 def count_values(voxels: NDArray[Any]) -> dict[int, int]:
-    """Voxels of each value, rounded, of an array (z, y, x).
+    """Number of voxels of each rounded value of an array (z, y, x).
 
-    A slice at a time, because counting takes copies of 8 bytes a voxel; and 8 bytes for each value of the range.
+    Counted slice by slice, because the copy takes 8 bytes a voxel. The counts take 8 bytes for each value of the range.
     """
     low, high = round(float(voxels.min())), round(float(voxels.max()))
     counts = np.zeros(high - low + 1, np.int64)

@@ -1,4 +1,4 @@
-"""Folds for cross-validation, by patient: two scans of one person never lie on both sides."""
+"""Folds for cross-validation, split by patient: all scans of a person are on the same side."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ __all__ = ["SPLITS_NAME", "Fold", "patient_of", "split_by_patient", "write_split
 SPLITS_NAME = "splits_final.json"
 
 NUMERIC_TOKEN = r"(?<![0-9A-Za-z])[0-9]+(?![0-9A-Za-z])"
-"""Digits that no letter touches: the 10000 of ``10000_0001_t2w``, not the 2 of ``t2w``."""
+"""Digits without a letter next to them: the 10000 of ``10000_0001_t2w``, not the 2 of ``t2w``."""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Case names on both sides of one fold, in natural order."""
+    """The case names of one fold for training and for validation, in natural order."""
 
     train: tuple[str, ...]
     val: tuple[str, ...]
 
 
 def patient_of(case: str, patient: str | None = None) -> str:
-    """Whose scan a case is.
+    """The patient that a case belongs to, from its name.
 
     Parameters
     ----------
@@ -68,10 +68,10 @@ def patient_of(case: str, patient: str | None = None) -> str:
 def split_by_patient(
     cases: Iterable[str], folds: int = 5, patient: str | None = None, seed: int = 0
 ) -> tuple[Fold, ...]:
-    """Deal patients to folds, so that each fold validates on about as many cases.
+    """Distribute patients over folds, so that every fold validates on about the same number of cases.
 
-    The patients are put in an order that the seed decides (by SHA-256, so it is the same on every machine and in every
-    version), those with most cases first, and each goes to the fold that has the fewest cases.
+    Patients with the most cases come first; the seed decides the order of those with equally many. Each goes to the
+    fold with the fewest cases so far. The order is by SHA-256, so it is the same on every machine and in every version.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def split_by_patient(
     patient
         As in `patient_of`.
     seed
-        Another one gives another split.
+        Another seed gives another split.
 
     Raises
     ------
@@ -111,14 +111,14 @@ def split_by_patient(
     parts: list[list[str]] = [[] for _ in range(folds)]
     for name in sorted(scans, key=lambda name: (-len(scans[name]), _shuffled(name, seed))):
         min(parts, key=len).extend(scans[name])
-    return tuple(_fold(part, parts) for part in parts)
+    return tuple(_make_fold(part, parts) for part in parts)
 
 
 def _shuffled(name: str, seed: int) -> str:
     return hashlib.sha256(f"{seed}:{name}".encode(errors="surrogateescape")).hexdigest()  # a name need not be text
 
 
-def _fold(val: list[str], parts: list[list[str]]) -> Fold:
+def _make_fold(val: list[str], parts: list[list[str]]) -> Fold:
     train = [case for part in parts if part is not val for case in part]
     return Fold(tuple(sorted(train, key=natural_key)), tuple(sorted(val, key=natural_key)))
 
@@ -126,7 +126,7 @@ def _fold(val: list[str], parts: list[list[str]]) -> Fold:
 def write_splits(
     output_root: str | Path, folds: int = 5, patient: str | None = None, seed: int = 0
 ) -> tuple[Fold, ...]:
-    """Split the cases of an output folder, and write ``splits_final.json`` there, in the form of nnU-Net's.
+    """Split the cases of an output folder, and write ``splits_final.json`` there, in nnU-Net's format.
 
     Parameters
     ----------

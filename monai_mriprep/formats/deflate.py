@@ -1,4 +1,4 @@
-"""Inflate a stored body piece by piece, so that no file decides how much memory it takes."""
+"""Inflate compressed voxels chunk by chunk, so that a hostile file cannot exhaust the memory."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 
     from monai_mriprep.formats.header import Body
 
-__all__ = ["CHUNK", "DeflateError", "first_bytes", "pieces"]
+__all__ = ["CHUNK", "DeflateError", "inflate", "inflate_first"]
 
 CHUNK = 1 << 18
-"""Bytes read and inflated at a time: small enough to stay in the cache, and to bound what a bomb can do."""
+"""Bytes that are read and inflated at a time: few enough to stay in the cache, and to bound a zip bomb."""
 
 GZIP_MAGIC = b"\x1f\x8b"
 CONTAINERS = {"zlib": igzip_lib.DECOMP_ZLIB, "gzip": igzip_lib.DECOMP_GZIP}
 
 DeflateError = cast("type[Exception]", igzip_lib.IsalError)
-"""What isal raises for a stream that is not valid, or fails its checksum."""
+"""The error of isal for a stream that is not valid or fails its checksum."""
 
 
-def first_bytes(stored: bytes, count: int) -> bytes:
+def inflate_first(stored: bytes, count: int) -> bytes:
     """Inflate at most `count` bytes of a gzip stream that starts with `stored`.
 
     Raises
@@ -36,15 +36,15 @@ def first_bytes(stored: bytes, count: int) -> bytes:
     return decoded
 
 
-def pieces(body: Body, file: FileIO) -> Iterator[bytes]:
-    """Inflate a body in pieces of at most `CHUNK` bytes, to its end and checksum.
+def inflate(body: Body, file: FileIO) -> Iterator[bytes]:
+    """Inflate a body in chunks of at most `CHUNK` bytes, up to its end, and compare its checksum.
 
     Parameters
     ----------
     body
-        A compressed one; a gzip body may have several members.
+        Of encoding ``zlib`` or ``gzip``; a gzip stream may have several members.
     file
-        Unbuffered, at the body's first byte.
+        Unbuffered, positioned at the first byte of the body.
 
     Raises
     ------
@@ -53,15 +53,15 @@ def pieces(body: Body, file: FileIO) -> Iterator[bytes]:
     EOFError
         If it ends too early.
     """
-    source = _Stored(file, body.size)
+    source = _StoredBytes(file, body.size)
     data = source.read()
     while data:
-        rest = yield from _member(source, data, CONTAINERS[body.encoding])
+        rest = yield from _inflate_member(source, data, CONTAINERS[body.encoding])
         data = rest if body.encoding == "gzip" and rest.startswith(GZIP_MAGIC) else b""
 
 
-class _Stored:
-    """The stored bytes of a body, a chunk at a time, and not one byte more."""
+class _StoredBytes:
+    """Reads the stored bytes of a body, a chunk at a time, and nothing after them."""
 
     def __init__(self, file: FileIO, size: int) -> None:
         self._file = file
@@ -73,8 +73,8 @@ class _Stored:
         return data
 
 
-def _member(source: _Stored, data: bytes, container: int) -> Generator[bytes, None, bytes]:
-    """Inflate one stream that starts with `data`; returns the first bytes behind it."""
+def _inflate_member(source: _StoredBytes, data: bytes, container: int) -> Generator[bytes, None, bytes]:
+    """Inflate one member that starts with `data`; returns the first bytes after it."""
     engine = igzip_lib.IgzipDecompressor(flag=container)
     while not engine.eof:
         piece = engine.decompress(data, CHUNK)

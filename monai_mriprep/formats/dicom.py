@@ -1,8 +1,8 @@
-"""A folder that holds one DICOM series: read by ITK (GDCM), under checks that ITK does not make.
+"""A folder that holds one DICOM series: ITK (GDCM) reads it, and the positions of its slices are checked here.
 
-ITK takes the distance of the first and the last slice, divided by their number, for the spacing, whatever lies between
-them; so a series that lost a slice becomes a volume that is wrong without a word. Here every slice has to stand where
-the volume's grid says.
+ITK divides the distance of the first and the last slice by their number, and takes the result for the spacing. So a
+series that lost a slice becomes a wrong volume without a warning. Here every slice must lie where the grid of the
+volume says.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monai_mriprep.errors import HeaderError
-from monai_mriprep.formats.header import Frame, Header, LibraryBody, build_header, world_affine
-from monai_mriprep.formats.itk_reader import Information, information, itk_or
+from monai_mriprep.formats.header import Frame, Header, LibraryBody, checked_header, compose_affine
+from monai_mriprep.formats.itk_reader import ItkInformation, itk_raising, read_information
 from monai_mriprep.volume.geometry import LPS_TO_RAS
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["read_series"]
 
 GAP_TOLERANCE = 0.01
-"""Slices of a series may be this much of their distance nearer or farther: their positions are decimal text."""
+"""Largest deviation of a slice distance, as a share of it. Positions are decimal text, so they are rounded."""
 SHEAR_TOLERANCE_MM = 0.01
-"""Slices may be moved this far within their planes."""
+"""Largest shift of a slice within its plane."""
 
 
 def read_series(folder: Path) -> Header:
@@ -35,15 +35,15 @@ def read_series(folder: Path) -> Header:
     Raises
     ------
     HeaderError
-        If it holds no series, several, or anything else; if a slice is missing, stands at the place of another, or is
-        moved or turned against the others: ITK would take each for a volume.
+        If the folder holds no series, several, or other files. If a slice is missing, doubled, shifted or rotated: ITK
+        itself would accept each of these.
     """
-    with itk_or(HeaderError, folder) as itk:
-        slices = [information(itk.GDCMImageIO.New(), path) for path in _one_series(itk, folder)]
-    return _stacked(folder, slices)
+    with itk_raising(HeaderError, folder) as itk:
+        slices = [read_information(itk.GDCMImageIO.New(), path) for path in _files_of_only_series(itk, folder)]
+    return _stack_slices(folder, slices)
 
 
-def _one_series(itk: Any, folder: Path) -> Sequence[Path]:
+def _files_of_only_series(itk: Any, folder: Path) -> Sequence[Path]:
     """The files of the folder's only series."""
     finder = itk.GDCMSeriesFileNames.New(UseSeriesDetails=False, Recursive=False)
     finder.SetDirectory(str(folder))
@@ -61,27 +61,27 @@ def _one_series(itk: Any, folder: Path) -> Sequence[Path]:
     return files
 
 
-def _stacked(folder: Path, slices: Sequence[Information]) -> Header:
-    """One volume of the slices, by their positions."""
+def _stack_slices(folder: Path, slices: Sequence[ItkInformation]) -> Header:
+    """Sort the slices by position, check them, and describe the volume that they form."""
     normal = np.cross(np.array(slices[0].axes[0]), np.array(slices[0].axes[1]))
     slices = sorted(slices, key=lambda part: float(normal @ part.origin))
     first = slices[0]
-    _require_alike(folder, first, slices)
+    _require_equal_slices(folder, first, slices)
     step = _slice_distance(folder, slices, normal)
     axes, spacing = (*first.axes[:2], tuple(normal.tolist())), (*first.spacing[:2], step)
     body = LibraryBody.of_files("itk", [part.path for part in slices])
-    return build_header(
+    return checked_header(
         folder,
         (*first.sizes[:2], len(slices)),
-        LPS_TO_RAS @ world_affine(folder, axes, spacing, first.origin),
+        LPS_TO_RAS @ compose_affine(folder, axes, spacing, first.origin),
         np.result_type(*(part.dtype for part in slices)),
         body,
         frame=Frame.of_lps(axes, spacing, first.origin),
     )
 
 
-def _require_alike(folder: Path, first: Information, slices: Sequence[Information]) -> None:
-    """One file a slice, two at least, all of one size, spacing and direction."""
+def _require_equal_slices(folder: Path, first: ItkInformation, slices: Sequence[ItkInformation]) -> None:
+    """Refuse fewer than two slices, several in a file, or different sizes, spacings or directions."""
     if len(slices) < 2 or first.sizes[2] != 1:
         raise HeaderError(folder, f"{len(slices)} file of {first.sizes[2]} slices; a file for each slice is expected")
     for part in slices:
@@ -91,8 +91,8 @@ def _require_alike(folder: Path, first: Information, slices: Sequence[Informatio
             raise HeaderError(folder, f"{part.path.name} is turned against {first.path.name}; are these several scans?")
 
 
-def _slice_distance(folder: Path, slices: Sequence[Information], normal: NDArray[np.float64]) -> float:
-    """Distance of neighbouring slices, mm; that of all of them, or an error that names two."""
+def _slice_distance(folder: Path, slices: Sequence[ItkInformation], normal: NDArray[np.float64]) -> float:
+    """The distance of neighbouring slices in mm, which must be the same for all; the error names the odd pair."""
     origins = np.array([part.origin for part in slices])
     depths = (origins - origins[0]) @ normal
     distances = np.diff(depths)

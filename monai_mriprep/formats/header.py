@@ -1,7 +1,7 @@
-"""What a header claims, and whether the file can keep the promise.
+"""What a header says of its volume, and the checks that every header must pass.
 
-A header is text from a stranger: every number in it is checked here, once for all formats, before a byte
-is allocated. Nothing in this module reads a voxel.
+A header is untrusted input. Every number in it is checked here, once for all formats, before memory is allocated for
+the voxels. Nothing in this module reads a voxel.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ __all__ = [
     "Header",
     "LibraryBody",
     "Reader",
-    "beside",
-    "build_header",
-    "numbered_names",
-    "numbers",
+    "checked_header",
+    "compose_affine",
+    "parse_numbers",
     "regular_file_size",
-    "three_sizes",
-    "world_affine",
+    "sibling_file",
+    "slice_file_names",
+    "volume_sizes",
 ]
 
 Encoding = Literal["raw", "zlib", "gzip"]
@@ -44,32 +44,34 @@ Reader = Literal["built-in", "itk", "nibabel"]
 """Who decodes the voxels."""
 
 DEFLATE_MAX_RATIO = 1032
-"""Deflate cannot expand more: 258 bytes for 2 bits (zlib's technical details)."""
+"""The largest expansion of a deflate stream: 258 bytes for 2 bits (zlib's technical details)."""
 DEFLATE_SLACK = 4096
+"""Bytes added to that bound, so that it is never too tight for a short stream."""
 
 SPACING_RANGE_MM = (1e-6, 1e4)
-"""Voxels outside are no voxels of a scan; sizes derived from them would be absurd."""
+"""A spacing outside this range is not that of a scan, and a target size computed from it would be absurd."""
 WORLD_LIMIT_MM = 1e7
+"""No scan lies farther from the origin of its world (10 km)."""
 UNIT_LENGTH_TOLERANCE = 1e-2
-"""A direction vector this far from unit length leaves open what the spacing is."""
+"""Largest deviation of a direction vector from length 1; beyond it the spacing is ambiguous."""
 
 
 @dataclass(frozen=True)
 class Body:
-    """Where the voxels are stored, for our own decoder.
+    """Where the voxels are stored, for the decoder of this package.
 
     Parameters
     ----------
     path
-        The file that holds them; not always the header's.
+        The file that holds them, which may be another than the header's.
     offset
-        Bytes of that file before them.
+        Where they begin in that file, in bytes.
     size
-        Bytes stored from there on, compressed if they are.
+        Number of bytes stored from there on; of compressed data, the compressed bytes.
     encoding
         ``raw``, or the container of the deflate stream.
     skip
-        Bytes of the decoded stream before the first voxel.
+        Bytes to skip at the start of the decoded stream (a compressed NIfTI's header).
     """
 
     path: Path
@@ -85,61 +87,63 @@ class Body:
         return (self.path,)
 
     @property
-    def room(self) -> int:
-        """The most bytes of voxels that it can hold."""
+    def capacity(self) -> int:
+        """The largest number of bytes of voxels that it can hold."""
         decoded = self.size if self.encoding == "raw" else DEFLATE_MAX_RATIO * self.size + DEFLATE_SLACK
         return decoded - self.skip
 
     @property
-    def stored(self) -> str:
-        """What is there, for messages."""
+    def shown_size(self) -> str:
+        """How many bytes are stored, in words, for messages."""
         compressed = "" if self.encoding == "raw" else "compressed "
         return f"{max(self.size, 0)} {compressed}bytes that are stored in {self.path.name!r}"
 
 
 @dataclass(frozen=True)
 class LibraryBody:
-    """Voxels that a library decodes, because our own decoder does not know how they are stored.
+    """Voxels in an encoding that a library decodes, not this package.
 
     Parameters
     ----------
     reader
         The library.
     files
-        Every file that holds voxels, each found to be a regular one.
-    room
-        The most bytes of voxels that they can hold.
-    text_at
-        Where the first file's numbers begin, if they are written as text.
+        Every file that holds voxels; each is a regular file.
+    capacity
+        The largest number of bytes of voxels that they can hold.
+    text_offset
+        Byte of the first file where the numbers begin, if they are written as text.
     streams
-        The gzip streams among them, whose checksums no library looks at.
+        The gzip streams among them. Their checksums are compared here, because the libraries do not.
     """
 
     reader: Reader
     files: tuple[Path, ...]
-    room: int
-    text_at: int | None = None
+    capacity: int
+    text_offset: int | None = None
     streams: tuple[Body, ...] = ()
 
     @classmethod
     def of_files(
-        cls, reader: Reader, files: Iterable[Path], text_at: int | None = None, streams: Iterable[Body] = ()
+        cls, reader: Reader, files: Iterable[Path], text_offset: int | None = None, streams: Iterable[Body] = ()
     ) -> LibraryBody:
-        """Bound by the sizes of the files, however the library decodes them: nothing expands more than deflate."""
+        """Bound the capacity by the sizes of the files; no encoding expands more than deflate."""
         paths = tuple(files)
-        room = sum(DEFLATE_MAX_RATIO * regular_file_size(path) + DEFLATE_SLACK for path in paths)
-        return cls(reader, paths, room, text_at, tuple(streams))
+        capacity = sum(DEFLATE_MAX_RATIO * regular_file_size(path) + DEFLATE_SLACK for path in paths)
+        return cls(reader, paths, capacity, text_offset, tuple(streams))
 
     @property
-    def stored(self) -> str:
-        """What is there, for messages."""
-        total = min(self.room, sum(path.stat().st_size for path in self.files))
+    def shown_size(self) -> str:
+        """How many bytes are stored, in words, for messages."""
+        total = min(self.capacity, sum(path.stat().st_size for path in self.files))
         return f"{total} bytes that are stored in {len(self.files)} file(s), the first {self.files[0].name!r},"
 
 
 @dataclass(frozen=True)
 class Frame:
-    """Spacing, origin and direction as a file states them, every digit; their product, the affine, may lose the last.
+    """Spacing, origin and direction with every digit that a file states.
+
+    An affine is their product and may lose the last digit.
 
     Parameters
     ----------
@@ -157,12 +161,12 @@ class Frame:
 
     @classmethod
     def of_grid(cls, grid: Grid) -> Frame:
-        """What the affine says, where a file states nothing else."""
+        """Spacing, origin and direction of an affine, for files that state only that."""
         return cls(grid.spacing, tuple(grid.origin.tolist()), tuple(map(tuple, grid.direction.tolist())))
 
     @classmethod
     def of_lps(cls, axes: Iterable[Sequence[float]], spacing: Sequence[float], origin: Sequence[float]) -> Frame:
-        """ITK's terms, axes x y z and world LPS, to ours; signs and order change, no digit does."""
+        """Convert from ITK's convention (axes x y z, world LPS). Signs and order change, digits do not."""
         to_ras = np.diag(LPS_TO_RAS)[:3]
         columns = np.asarray(list(axes), dtype=np.float64)[::-1].T * to_ras[:, None]
         return cls(
@@ -172,7 +176,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Header:
-    """Everything known about a volume without decoding a voxel.
+    """Everything that is known of a volume before its voxels are read.
 
     Parameters
     ----------
@@ -187,7 +191,7 @@ class Header:
     slope, intercept
         A value is ``slope * stored + intercept`` (NIfTI only).
     stated_frame
-        Spacing, origin and direction, where the file states them apart from each other (MetaImage only).
+        Spacing, origin and direction, where the file states them separately (MetaImage, DICOM, Analyze).
     """
 
     path: Path
@@ -200,7 +204,7 @@ class Header:
 
     @property
     def frame(self) -> Frame:
-        """Spacing, origin and direction, as the file states them if it does."""
+        """Spacing, origin and direction: as the file states them, else those of the affine."""
         return self.stated_frame or Frame.of_grid(self.grid)
 
     @property
@@ -210,7 +214,7 @@ class Header:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """What the volume is made of: the file or folder that was asked for, then the others that hold voxels."""
+        """The file or folder that was asked for, then the other files that hold its voxels."""
         return tuple(dict.fromkeys((self.path, *self.body.files)))
 
     @property
@@ -225,7 +229,7 @@ class Header:
 
     @property
     def scaled(self) -> bool:
-        """Whether stored values have to be scaled."""
+        """Whether a value differs from the stored number: there is a slope or an intercept."""
         return (self.slope, self.intercept) != (1.0, 0.0)
 
     @property
@@ -235,7 +239,7 @@ class Header:
 
 
 def regular_file_size(path: Path) -> int:
-    """Bytes of a regular, non-empty file; it is not opened, so a pipe or device cannot block or feed us.
+    """Size in bytes of a regular, non-empty file. The file is not opened, so that a pipe or device cannot block.
 
     Raises
     ------
@@ -253,16 +257,16 @@ def regular_file_size(path: Path) -> int:
     return status.st_size
 
 
-def beside(header: Path, key: str, name: str) -> Path:
-    """Find a file that a header names, in the header's own folder: a header never steers a read elsewhere.
+def sibling_file(header: Path, key: str, name: str) -> Path:
+    """Find a file that a header names. Only files of the header's own folder are accepted.
 
-    Where header and file are both links into another folder, that folder is the header's own, too. The name may hold
-    blanks, and start with ``./``: programs write both every day.
+    If the header is a link, the folder that it points into counts as its own, too. The name may hold blanks and start
+    with ``./``; programs write both.
 
     Raises
     ------
     HeaderError
-        If the name is that of another folder's file, or cannot be followed. Whether the file exists is not asked.
+        If the name leads to another folder, or is a link that cannot be followed. A missing file is no error here.
     """
     name = name.removeprefix("./")
     if {"/", "\\", "\0"} & set(name) or name in {"", ".", ".."}:
@@ -278,13 +282,13 @@ def beside(header: Path, key: str, name: str) -> Path:
     return path
 
 
-def numbered_names(header: Path, key: str, pattern: str) -> list[str]:
-    """Names of the slices' files by a pattern of MetaImage and NRRD, ``slice%03d.raw first last step``.
+def slice_file_names(header: Path, key: str, pattern: str) -> list[str]:
+    """Expand a pattern of file names, one file a slice, of MetaImage and NRRD: ``slice%03d.raw first last step``.
 
     Raises
     ------
     HeaderError
-        If it is another pattern, or one of no names.
+        If the pattern is malformed, or matches no name.
     """
     found = re.fullmatch(r"([^%\s]*)%(0?[1-9]?)d([^%\s]*) (\d{1,6}) (\d{1,6}) ([1-9]\d{0,5})( 2)?", pattern)
     if found is None or int(found[4]) > int(found[5]):
@@ -293,8 +297,8 @@ def numbered_names(header: Path, key: str, pattern: str) -> list[str]:
     return [f"{before}{number:{width}d}{after}" for number in range(int(first), int(last) + 1, int(step))]
 
 
-def three_sizes(path: Path, sizes: Sequence[int]) -> tuple[int, int, int]:
-    """Sizes x y z of a 3-D volume; further dimensions of size 1 are dropped.
+def volume_sizes(path: Path, sizes: Sequence[int]) -> tuple[int, int, int]:
+    """Sizes x y z of a 3-D volume. Further dimensions must have size 1, and are dropped.
 
     Raises
     ------
@@ -310,7 +314,7 @@ def three_sizes(path: Path, sizes: Sequence[int]) -> tuple[int, int, int]:
     return sizes[0], sizes[1], sizes[2]
 
 
-def numbers(path: Path, key: str, text: str, count: int) -> list[float]:
+def parse_numbers(path: Path, key: str, text: str, count: int) -> list[float]:
     """Parse the `count` finite numbers of a header field.
 
     Raises
@@ -327,15 +331,15 @@ def numbers(path: Path, key: str, text: str, count: int) -> list[float]:
     return values
 
 
-def world_affine(
+def compose_affine(
     path: Path, axes: Iterable[Sequence[float]], spacing: Sequence[float], origin: Sequence[float]
 ) -> NDArray[np.float64]:
-    """Build the 4 x 4 affine, x y z, of unit vectors along each axis, spacing and origin, all x y z.
+    """Compose a 4 x 4 affine from unit vectors along the axes, spacing and origin, all in the order x y z.
 
     Raises
     ------
     HeaderError
-        If a spacing is not positive, or a vector has not the length 1.
+        If a spacing is not positive, or a vector does not have length 1.
     """
     if min(spacing) <= 0:
         shown = " ".join(f"{value:g}" for value in spacing)
@@ -349,7 +353,7 @@ def world_affine(
     return affine
 
 
-def build_header(
+def checked_header(
     path: Path,
     sizes: tuple[int, int, int],
     affine: NDArray[np.float64],
@@ -358,7 +362,7 @@ def build_header(
     scaling: tuple[float, float] = (1.0, 0.0),
     frame: Frame | None = None,
 ) -> Header:
-    """Check what a format's reader found, and freeze it.
+    """Check what the reader of a format found, and return it as a `Header`.
 
     Parameters
     ----------
@@ -376,18 +380,18 @@ def build_header(
     HeaderError
         If the geometry is not that of a scan, or the file cannot hold that many voxels.
     """
-    header = Header(path, _grid(path, sizes, affine), dtype, body, *scaling, frame)
+    header = Header(path, _checked_grid(path, sizes, affine), dtype, body, *scaling, frame)
     claimed, shown = header.nbytes, " x ".join(map(str, sizes))
-    if claimed > body.room:
+    if claimed > body.capacity:
         problem = (
-            f"the header claims {shown} voxels of {dtype.name}, {claimed} bytes, which the {body.stored} cannot hold; "
-            "the file is truncated or its header is wrong"
+            f"the header claims {shown} voxels of {dtype.name}, {claimed} bytes, which the {body.shown_size} "
+            "cannot hold; the file is truncated or its header is wrong"
         )
         raise HeaderError(path, problem)
     return header
 
 
-def _grid(path: Path, sizes: tuple[int, int, int], affine: NDArray[np.float64]) -> Grid:
+def _checked_grid(path: Path, sizes: tuple[int, int, int], affine: NDArray[np.float64]) -> Grid:
     if not np.isfinite(affine).all() or np.abs(affine).max() > WORLD_LIMIT_MM:
         raise HeaderError(path, f"the affine is not finite, or not in millimetres: {affine.tolist()}")
     low, high = SPACING_RANGE_MM

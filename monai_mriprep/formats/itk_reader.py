@@ -1,8 +1,8 @@
-"""What ITK reads in our place, and a second time beside us.
+"""Volumes that ITK reads: formats that this package does not decode, and a second reading to compare with.
 
-ITK is imported here alone, and only where a file needs it: the import and its first image cost three seconds. Its
-answer is held against the header, because ITK itself takes a missing slice for a wider gap, and a short list of files
-for whatever lies in memory.
+ITK is imported only here, and only when a file needs it: the import and the first image take three seconds. What ITK
+reads is compared with the header. On its own it takes a missing slice for a wider gap, and fills missing files with
+arbitrary memory.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from monai_mriprep.formats.header import (
     Frame,
     Header,
     LibraryBody,
-    build_header,
+    checked_header,
+    compose_affine,
     regular_file_size,
-    three_sizes,
-    world_affine,
+    volume_sizes,
 )
 from monai_mriprep.volume.geometry import LPS_TO_RAS, Grid, reverse_axes, same_grid_problem
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Information", "information", "itk_or", "read_analyze", "read_image", "read_voxels"]
+__all__ = ["ItkInformation", "itk_raising", "read_analyze", "read_image", "read_information", "read_voxels"]
 
 PIXELS = {"i1": "SS", "u1": "UC", "i2": "SS", "u2": "US", "i4": "SI", "u4": "UI", "f4": "F", "f8": "D"} | dict.fromkeys(
     ("i8", "u8"), "ULL"
 )
-"""The ITK type to read a number type as. Python's ITK lacks two: signed bytes fit into shorts, and signed 64-bit
-numbers go through the unsigned ones and back, bit for bit."""
+"""The ITK pixel type to read a number type as. Python's ITK lacks two of them: signed bytes are read as shorts, and
+signed 64-bit numbers as unsigned ones, which keep every bit."""
 
 
 COMPONENTS = {
@@ -57,12 +57,12 @@ COMPONENTS = {
 
 
 TEXT_TOLERANCE = 1e-6
-"""Relative, between a number as text and as float32."""
+"""Relative difference between a number as text and as float32."""
 
 
 @dataclass(frozen=True)
-class Information:
-    """What ITK says of a file without its voxels: sizes, spacing and origin x y z, and the axes' directions, in LPS."""
+class ItkInformation:
+    """What ITK says of a file without reading its voxels: sizes, spacing, origin and axes, all x y z, in LPS."""
 
     path: Path
     sizes: tuple[int, int, int]
@@ -72,13 +72,13 @@ class Information:
     dtype: np.dtype[np.generic]
 
 
-def information(io: Any, path: Path) -> Information:
-    """Ask one of ITK's readers, without its voxels.
+def read_information(io: Any, path: Path) -> ItkInformation:
+    """Ask one of ITK's readers about a file; no voxel is read.
 
     Raises
     ------
     HeaderError
-        If the file is not one volume of one number a voxel.
+        If the file is not one 3-D volume with one number a voxel.
     """
     io.SetFileName(str(path))
     io.ReadImageInformation()
@@ -89,9 +89,9 @@ def information(io: Any, path: Path) -> Information:
     kind = io.GetComponentTypeAsString(io.GetComponentType())
     if kind not in COMPONENTS:
         raise HeaderError(path, f"ITK reads voxels of type {kind}; integers or real numbers are expected")
-    return Information(
+    return ItkInformation(
         path,
-        three_sizes(path, [io.GetDimensions(axis) for axis in range(count)]),
+        volume_sizes(path, [io.GetDimensions(axis) for axis in range(count)]),
         tuple(io.GetSpacing(axis) for axis in range(3)),
         tuple(io.GetOrigin(axis) for axis in range(3)),
         tuple(tuple(io.GetDirection(axis)[:3]) for axis in range(3)),
@@ -100,9 +100,9 @@ def information(io: Any, path: Path) -> Information:
 
 
 def read_analyze(path: Path, data: Path) -> Header:
-    """Read the header of an Analyze 7.5 volume, whose voxels lie in `data`.
+    """Read the header of an Analyze 7.5 volume whose voxels are in the file `data`.
 
-    The format does not say how a volume lies; ITK takes its axes for left, posterior and superior.
+    The format does not state the orientation; it is taken for LPS, as ITK does.
 
     Raises
     ------
@@ -110,15 +110,15 @@ def read_analyze(path: Path, data: Path) -> Header:
         If ITK cannot, or the header is not that of a scan.
     """
     body = LibraryBody("itk", (data,), regular_file_size(data))
-    with itk_or(HeaderError, path) as itk:
-        found = information(itk.NiftiImageIO.New(), path)
-    affine = LPS_TO_RAS @ world_affine(path, found.axes, found.spacing, found.origin)
+    with itk_raising(HeaderError, path) as itk:
+        found = read_information(itk.NiftiImageIO.New(), path)
+    affine = LPS_TO_RAS @ compose_affine(path, found.axes, found.spacing, found.origin)
     frame = Frame.of_lps(found.axes, found.spacing, found.origin)
-    return build_header(path, found.sizes, affine, found.dtype, body, frame=frame)
+    return checked_header(path, found.sizes, affine, found.dtype, body, frame=frame)
 
 
 def read_voxels(header: Header) -> NDArray[Any]:
-    """Let ITK decode what a header of ours describes.
+    """Let ITK decode the voxels that a header describes.
 
     Parameters
     ----------
@@ -133,22 +133,22 @@ def read_voxels(header: Header) -> NDArray[Any]:
     Raises
     ------
     VoxelError
-        If ITK cannot, or finds another volume than the header describes.
+        If ITK cannot read it, or reads another geometry than the header states.
     """
     array, grid = read_image(header.body.files if header.path.is_dir() else header.path, header.value_dtype)
     problem = same_grid_problem(header.grid, grid)
     if problem is not None:
         differs = f"ITK reads another {problem} than the header states:\n  ITK    {grid}\n  header {header.grid}"
         raise VoxelError(header.path, differs)
-    if isinstance(header.body, LibraryBody) and header.body.text_at is not None:
-        _compare_text(header.path, array, header.body.files[0], header.body.text_at)
+    if isinstance(header.body, LibraryBody) and header.body.text_offset is not None:
+        _compare_text(header.path, array, header.body.files[0], header.body.text_offset)
     return array
 
 
 def _compare_text(path: Path, array: NDArray[Any], file: Path, start: int) -> None:
-    """Refuse text that ITK reads as other numbers, or does not read to its end.
+    """Refuse voxels as text that ITK misreads.
 
-    It wraps round what the type cannot hold, and takes of ``1e+18`` the 1 where the type is whole.
+    ITK wraps numbers that the type cannot hold, and reads ``1e+18`` as 1 where the type is an integer.
     """
     text = file.read_bytes()[start:].replace(b",", b" ")
     try:
@@ -165,14 +165,14 @@ def _compare_text(path: Path, array: NDArray[Any], file: Path, start: int) -> No
 
 
 def read_image(source: Path | Sequence[Path], dtype: np.dtype[np.generic]) -> tuple[NDArray[Any], Grid]:
-    """Let ITK read a volume: voxels (z, y, x) as `dtype`, and where they lie.
+    """Let ITK read a volume: the voxels (z, y, x) as `dtype`, and their grid.
 
     Parameters
     ----------
     source
         A file, or the slices of a series in order.
     dtype
-        Of the values; what the file holds is cast to it.
+        Type of the returned values; those of the file are cast to it.
 
     Raises
     ------
@@ -180,7 +180,7 @@ def read_image(source: Path | Sequence[Path], dtype: np.dtype[np.generic]) -> tu
         If ITK cannot.
     """
     first, *_ = [source] if isinstance(source, Path) else source
-    with itk_or(VoxelError, first) as itk:
+    with itk_raising(VoxelError, first) as itk:
         image_type = itk.Image[getattr(itk, PIXELS[dtype.str[1:]]), 3]
         if isinstance(source, Path):
             reader = itk.ImageFileReader[image_type].New(FileName=str(source))
@@ -190,14 +190,14 @@ def read_image(source: Path | Sequence[Path], dtype: np.dtype[np.generic]) -> tu
         image = reader.GetOutput()
         array: NDArray[Any] = itk.array_from_image(image).astype(dtype, copy=False)
         axes = itk.array_from_matrix(image.GetDirection()).T
-        affine = LPS_TO_RAS @ world_affine(first, axes, list(image.GetSpacing()), list(image.GetOrigin()))
+        affine = LPS_TO_RAS @ compose_affine(first, axes, list(image.GetSpacing()), list(image.GetOrigin()))
     z, y, x = array.shape
     return array, Grid((z, y, x), reverse_axes(affine))
 
 
 @contextmanager
-def itk_or(kind: type[VolumeError], path: Path) -> Iterator[Any]:
-    """Import ITK, without its warnings; what it raises becomes an error of ours that names the file."""
+def itk_raising(kind: type[VolumeError], path: Path) -> Iterator[Any]:
+    """Import ITK with its warnings off. An error that it raises becomes a `kind` that names the file."""
     import itk
 
     shown = itk.ProcessObject.GetGlobalWarningDisplay()
@@ -205,12 +205,12 @@ def itk_or(kind: type[VolumeError], path: Path) -> Iterator[Any]:
     try:
         yield itk
     except RuntimeError as error:
-        raise kind(path, f"ITK cannot read it: {_in_short(str(error))}") from error
+        raise kind(path, f"ITK cannot read it: {_shortened(str(error))}") from error
     finally:
         itk.ProcessObject.SetGlobalWarningDisplay(shown)
 
 
-def _in_short(message: str) -> str:
-    """What ITK says, without the places in its source and in memory."""
+def _shortened(message: str) -> str:
+    """The message of an ITK error, without source locations and memory addresses."""
     said = message.rpartition("ITK ERROR: ")[2] or message
     return " ".join(re.sub(r"\(0x[0-9a-f]+\)", "", said).split())

@@ -1,9 +1,9 @@
 """MetaImage headers (``.mha``, ``.mhd``): lines of ``Key = value`` that end with ``ElementDataFile``.
 
-Read as ITK's MetaIO does: keys in any order, the later spellings of a key first, other keys (such as DICOM
-tags) ignored; each row of ``TransformMatrix`` is the direction of one axis, in LPS. Stricter than MetaIO
-where a guess could go wrong: spacing must be stated, and the data files must lie beside the header. Voxels as
-text, and slices in files of their own, are left to ITK to decode.
+Read as ITK's MetaIO does: keys may come in any order, the newer spelling of a key wins, unknown keys (such as DICOM
+tags) are ignored, and each row of ``TransformMatrix`` is the direction of one axis in LPS. Stricter than MetaIO where a
+guess could be wrong: the spacing must be stated, and data files must be in the header's folder. ITK decodes voxels
+written as text, and volumes with one file a slice.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from monai_mriprep.formats.header import (
     Frame,
     Header,
     LibraryBody,
-    beside,
-    build_header,
-    numbered_names,
-    numbers,
+    checked_header,
+    compose_affine,
+    parse_numbers,
     regular_file_size,
-    three_sizes,
-    world_affine,
+    sibling_file,
+    slice_file_names,
+    volume_sizes,
 )
 from monai_mriprep.volume.geometry import LPS_TO_RAS
 
@@ -65,7 +65,7 @@ KEYS = frozenset((*SIZE, *SPACING, *DIRECTION, *ORIGIN, *BIG_ENDIAN, *TYPE, *DAT
 
 
 class _Fields:
-    """The keys of one header that matter, as text, and typed access to them."""
+    """The fields of one header that are used, as text, with typed access to them."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -114,7 +114,7 @@ def read(path: Path, file_size: int, vectors: bool = False) -> Header:
     path, file_size
         The file.
     vectors
-        Take several numbers a voxel, too: the header's type is then a subarray, and `read_voxels` gives (z, y, x, C).
+        Also accept several numbers a voxel. The header's dtype is then a subarray, and the voxels are (z, y, x, C).
 
     Raises
     ------
@@ -127,16 +127,16 @@ def read(path: Path, file_size: int, vectors: bool = False) -> Header:
     dimensions = fields.integer("NDims")
     if not 1 <= dimensions <= MAX_DIMENSIONS:
         raise HeaderError(path, f"NDims = {dimensions}; 3 is expected")
-    sizes = three_sizes(path, fields.integers(fields.need(*SIZE), "DimSize", dimensions))
+    sizes = volume_sizes(path, fields.integers(fields.need(*SIZE), "DimSize", dimensions))
     geometry = _geometry(fields, dimensions)
-    affine = LPS_TO_RAS @ world_affine(path, *geometry)
+    affine = LPS_TO_RAS @ compose_affine(path, *geometry)
     dtype = _dtype(fields, vectors)
     body = _body(fields, end, file_size, sizes, dtype)
-    return build_header(path, sizes, affine, dtype, body, frame=Frame.of_lps(*geometry))
+    return checked_header(path, sizes, affine, dtype, body, frame=Frame.of_lps(*geometry))
 
 
 def _read_fields(path: Path, file: BinaryIO) -> _Fields:
-    """Everything up to and with ``ElementDataFile``; the file is left at the first byte after it."""
+    """Read up to the line ``ElementDataFile``. Leaves the file at the first byte after it."""
     fields = _Fields(path)
     while line := file.readline(max(0, MAX_HEADER_BYTES - file.tell())):
         text = os.fsdecode(line)
@@ -152,9 +152,9 @@ def _read_fields(path: Path, file: BinaryIO) -> _Fields:
 def _geometry(fields: _Fields, dimensions: int) -> tuple[list[list[float]], list[float], list[float]]:
     """Directions of the axes, spacing and origin of the first three dimensions; x y z, LPS."""
     identity = " ".join(str(int(i % (dimensions + 1) == 0)) for i in range(dimensions**2))
-    flat = numbers(fields.path, DIRECTION[0], fields.find(*DIRECTION) or identity, dimensions**2)
-    origin = numbers(fields.path, ORIGIN[0], fields.find(*ORIGIN) or "0 " * dimensions, dimensions)
-    spacing = numbers(fields.path, SPACING[0], fields.need(*SPACING), dimensions)
+    flat = parse_numbers(fields.path, DIRECTION[0], fields.find(*DIRECTION) or identity, dimensions**2)
+    origin = parse_numbers(fields.path, ORIGIN[0], fields.find(*ORIGIN) or "0 " * dimensions, dimensions)
+    spacing = parse_numbers(fields.path, SPACING[0], fields.need(*SPACING), dimensions)
     axes = [flat[row * dimensions : row * dimensions + 3] for row in range(3)]
     return axes, spacing[:3], origin[:3]
 
@@ -174,7 +174,7 @@ def _dtype(fields: _Fields, vectors: bool) -> np.dtype[np.generic]:
 def _body(
     fields: _Fields, end: int, file_size: int, sizes: Sequence[int], dtype: np.dtype[np.generic]
 ) -> Body | LibraryBody:
-    """Where the voxels lie; `end` is the header's."""
+    """Where the voxels are stored; `end` is the offset of the first byte after the header."""
     nbytes = math.prod(sizes) * dtype.itemsize
     as_text = fields.find("BinaryData") is not None and not fields.flag("BinaryData")
     compressed = fields.flag("CompressedData")
@@ -183,10 +183,10 @@ def _body(
         if as_text or compressed or len(names) != sizes[2]:
             problem = f"{len(names)} data files for {sizes[2]} slices; one uncompressed file a slice is expected"
             raise HeaderError(fields.path, problem)
-        return _slices(fields, names, nbytes // sizes[2])
+        return _slice_files(fields, names, nbytes // sizes[2])
     path, offset = fields.path, end
     if name.upper() != "LOCAL":
-        path, offset = beside(fields.path, "ElementDataFile", name), 0
+        path, offset = sibling_file(fields.path, "ElementDataFile", name), 0
         file_size = regular_file_size(path)
     if as_text:
         return LibraryBody("itk", (path,), dtype.itemsize * _most_numbers(file_size - offset), offset)
@@ -201,12 +201,12 @@ def _body(
 
 
 def _most_numbers(characters: int) -> int:
-    """How many numbers fit into a text: a digit and a blank each."""
+    """The largest count of numbers in a text: each takes a digit and a blank."""
     return (characters + 1) // 2
 
 
 def _slice_names(fields: _Fields, name: str, end: int) -> list[str]:
-    """Names of the files of single slices: the lines behind ``LIST``, or a pattern's; none where there is one file."""
+    """Names of the slices' files, from the lines after ``LIST`` or from a pattern; empty if there is one data file."""
     if re.fullmatch(r"LIST( 2D?)?", name):
         with fields.path.open("rb") as file:
             file.seek(end)
@@ -214,12 +214,12 @@ def _slice_names(fields: _Fields, name: str, end: int) -> list[str]:
         return [line.strip() for line in lines if line.strip()] or [""]
     if "%" not in name:
         return []
-    return numbered_names(fields.path, "ElementDataFile", name)
+    return slice_file_names(fields.path, "ElementDataFile", name)
 
 
-def _slices(fields: _Fields, names: Sequence[str], nbytes: int) -> LibraryBody:
-    """One file a slice of `nbytes`, each looked at: ITK fills what one leaves open with what lies in memory."""
-    files = tuple(beside(fields.path, "ElementDataFile", name) for name in names)
+def _slice_files(fields: _Fields, names: Sequence[str], nbytes: int) -> LibraryBody:
+    """One file a slice of `nbytes`. Each size is checked: ITK fills the rest of a short file with arbitrary memory."""
+    files = tuple(sibling_file(fields.path, "ElementDataFile", name) for name in names)
     whole = max(0, fields.integer("HeaderSize", "0")) + nbytes
     for path in files:
         if (size := regular_file_size(path)) < whole:
@@ -229,7 +229,7 @@ def _slices(fields: _Fields, names: Sequence[str], nbytes: int) -> LibraryBody:
 
 
 def _offset(fields: _Fields, start: int, start_from_end: int, compressed: bool) -> int:
-    """``HeaderSize``: 0 means here, a number means that byte of the data file, -1 the last bytes of it."""
+    """Offset by ``HeaderSize``: 0 means `start`, -1 the end of the file minus the voxels, else a byte of the file."""
     size = fields.integer("HeaderSize", "0")
     if size < -1 or (size == -1 and compressed):
         fields.refuse("HeaderSize", str(size), "a number of bytes is expected, or -1 with uncompressed data")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monai_mriprep.errors import HeaderError, VoxelError
-from monai_mriprep.formats.deflate import DeflateError, first_bytes
-from monai_mriprep.formats.header import Body, Header, LibraryBody, build_header, three_sizes
+from monai_mriprep.formats.deflate import DeflateError, inflate_first
+from monai_mriprep.formats.header import Body, Header, LibraryBody, checked_header, volume_sizes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["read", "read_voxels"]
 
 HEADER_BYTES = 90
-"""What of the header is used."""
+"""The first bytes of the header; the rest is not used."""
 GEOMETRY_FLAG = 28
-"""Where it says whether its geometry is meant (``goodRASFlag``); else FreeSurfer's defaults would be a guess."""
+"""Byte of ``goodRASFlag``, which says whether the header states a geometry. Without one it would be a guess."""
 
 
 def read(path: Path, file_size: int) -> Header:
@@ -39,18 +39,18 @@ def read(path: Path, file_size: int) -> Header:
     with path.open("rb") as file:
         block = file.read(1 << 16)
     try:
-        block = first_bytes(block, HEADER_BYTES) if compressed else block
+        block = inflate_first(block, HEADER_BYTES) if compressed else block
         fields: Any = MGHHeader(block[:HEADER_BYTES], check=False)
         dtype = np.dtype(fields.get_data_dtype())
     except (DeflateError, WrapStructError, KeyError) as error:
         raise HeaderError(path, f"no FreeSurfer volume, or a damaged one: {error!r}") from error
     if fields["version"] != 1 or not np.frombuffer(block, ">i2", 1, GEOMETRY_FLAG)[0]:
         raise HeaderError(path, "it is not of version 1 of FreeSurfer's format, or it does not state where it lies")
-    sizes = three_sizes(path, [int(size) for size in fields["dims"]])
+    sizes = volume_sizes(path, [int(size) for size in fields["dims"]])
     with np.errstate(all="ignore"):
         affine = np.array(fields.get_affine(), dtype=np.float64)
     streams = [Body(path, 0, file_size, "gzip")] if compressed else []
-    return build_header(path, sizes, affine, dtype, LibraryBody.of_files("nibabel", [path], streams=streams))
+    return checked_header(path, sizes, affine, dtype, LibraryBody.of_files("nibabel", [path], streams=streams))
 
 
 def read_voxels(header: Header) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""What the files of volumes are called, and how a folder of DICOM slices is told.
+"""Names of volumes: suffixes, stems and their order. How a folder of DICOM slices is recognised.
 
 Words: a *stem* is a file name without its volume suffix. Names are compared as they are written; only the
 suffix ignores case.
@@ -27,7 +27,7 @@ def stem(path: str | Path) -> str:
 
 
 def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
-    """Key that sorts numbers inside names by value: ``case_2`` before ``case_10``."""
+    """Sort key that compares numbers inside names by value: ``case_2`` before ``case_10``."""
     parts = re.split(r"([0-9]+)", name)
     return tuple(int(part) if odd % 2 else part for odd, part in enumerate(parts)), name
 
@@ -38,7 +38,7 @@ def suffix_of(name: str) -> str | None:
 
 
 def holds_dicom(folder: Path) -> bool:
-    """Whether one of the folder's files is DICOM's: 128 bytes of anything, then a magic (PS3.10, section 7.1)."""
+    """Whether a folder holds a DICOM file: 128 arbitrary bytes, then ``DICM`` (PS3.10, section 7.1)."""
     try:
         return any(_is_dicom(path) for path in folder.iterdir() if not path.name.startswith(".") and path.is_file())
     except OSError:

@@ -1,6 +1,6 @@
 """NIfTI-1 and NIfTI-2 headers, of single files (``.nii``, ``.nii.gz``) and of pairs (``.hdr`` with ``.img``).
 
-nibabel turns the sform or qform into an affine; what surrounds it (types, offsets, units) is checked here.
+nibabel turns the sform or qform into an affine. Types, offsets and units are checked here.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monai_mriprep.errors import HeaderError
-from monai_mriprep.formats.deflate import DeflateError, first_bytes
-from monai_mriprep.formats.header import Body, Header, build_header, regular_file_size, three_sizes
+from monai_mriprep.formats.deflate import DeflateError, inflate_first
+from monai_mriprep.formats.header import Body, Header, checked_header, regular_file_size, volume_sizes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 __all__ = ["is_pair", "read", "read_pair"]
 
 HEADER_BYTES = {348: 352, 540: 544}
-"""Size of the header, as its first field states it, to the first offset that voxels may have."""
+"""Size of the header, which is its first field, and the smallest offset that voxels may have in a single file."""
 Magic = dict[int, tuple[int, bytes]]
 MAGIC: Magic = {348: (344, b"n+1\0"), 540: (4, b"n+2\0\r\n\x1a\n")}
 PAIR_MAGIC: Magic = {348: (344, b"ni1\0"), 540: (4, b"ni2\0\r\n\x1a\n")}
 
 DATA_TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
 MM_PER_UNIT = {1: 1e3, 3: 1e-3}
-"""Metres and micrometres, as ITK does; everything else is taken for millimetres."""
+"""Metres and micrometres are converted, as in ITK; any other unit is taken for millimetres."""
 
 
 def read(path: Path, file_size: int) -> Header:
@@ -40,7 +40,7 @@ def read(path: Path, file_size: int) -> Header:
         As `monai_mriprep.formats.read.read_header`.
     """
     compressed = path.name.lower().endswith(".gz")
-    block = _first_bytes(path, compressed)
+    block = _header_block(path, compressed)
     found = _identify(block, MAGIC)
     if found is None:
         raise HeaderError(path, f"no NIfTI-1 or NIfTI-2 single-file header in its first {len(block)} bytes")
@@ -51,19 +51,19 @@ def read(path: Path, file_size: int) -> Header:
 
 
 def is_pair(path: Path) -> bool:
-    """Whether a ``.hdr`` file is NIfTI's; without the magic it is Analyze 7.5, which does not say how it lies."""
-    return _identify(_first_bytes(path, compressed=False), PAIR_MAGIC) is not None
+    """Whether a ``.hdr`` file is NIfTI. Without the magic it is Analyze 7.5, which does not state its orientation."""
+    return _identify(_header_block(path, compressed=False), PAIR_MAGIC) is not None
 
 
 def read_pair(path: Path, data: Path) -> Header:
-    """Read a ``.hdr`` file, whose voxels lie in `data`.
+    """Read a ``.hdr`` file whose voxels are in the file `data`.
 
     Raises
     ------
     HeaderError
         As `monai_mriprep.formats.read.read_header`.
     """
-    block = _first_bytes(path, compressed=False)
+    block = _header_block(path, compressed=False)
     found = _identify(block, PAIR_MAGIC)
     if found is None:
         raise HeaderError(path, f"no header of a NIfTI pair in its first {len(block)} bytes")
@@ -76,26 +76,26 @@ def _header(path: Path, fields: Any, byte_order: str, body: Body) -> Header:
     dimensions = int(fields["dim"][0])
     if not 1 <= dimensions <= 7:
         raise HeaderError(path, f"dim[0] = {dimensions}; 3 dimensions are expected")
-    sizes = three_sizes(path, [int(size) for size in fields["dim"][1 : 1 + dimensions]])
+    sizes = volume_sizes(path, [int(size) for size in fields["dim"][1 : 1 + dimensions]])
     dtype = _dtype(path, int(fields["datatype"]), byte_order)
-    return build_header(path, sizes, _affine(path, fields), dtype, body, _scaling(path, fields))
+    return checked_header(path, sizes, _affine(path, fields), dtype, body, _scaling(path, fields))
 
 
-def _first_bytes(path: Path, compressed: bool) -> bytes:
-    """As many decoded bytes as the longest header has."""
+def _header_block(path: Path, compressed: bool) -> bytes:
+    """The first decoded bytes of a file, enough for the longest header."""
     longest = max(HEADER_BYTES.values())
     with path.open("rb") as file:
         if not compressed:
             return file.read(longest)
         stored = file.read(1 << 16)
     try:
-        return first_bytes(stored, longest)
+        return inflate_first(stored, longest)
     except DeflateError as error:
         raise HeaderError(path, f"no gzip stream, or a damaged one, though its name ends in .gz: {error}") from error
 
 
 def _identify(block: bytes, magics: Magic) -> tuple[int, str] | None:
-    """Size of the header and its byte order, from its first field and its magic; None for something else."""
+    """Size and byte order of the header, from its first field and its magic; None if it is not NIfTI."""
     for byte_order in "<>":
         size = int(np.frombuffer(block[:4].ljust(4), f"{byte_order}i4")[0])
         if size in HEADER_BYTES and len(block) >= HEADER_BYTES[size] - 4:
@@ -114,7 +114,7 @@ def _fields(header_size: int, byte_order: str, block: bytes) -> Any:
 
 
 def _offset(path: Path, offset: float, least: int) -> int:
-    """Bytes before the voxels; 0 stands for directly behind the header."""
+    """Offset of the voxels in bytes; 0 means directly after the header."""
     if offset == 0:
         return least
     if not math.isfinite(offset) or offset < least or offset != int(offset):
@@ -131,7 +131,7 @@ def _dtype(path: Path, code: int, byte_order: str) -> np.dtype[np.generic]:
 
 
 def _affine(path: Path, fields: Any) -> NDArray[np.float64]:
-    """Index i, j, k to RAS+ mm: the sform, else the qform, else nibabel's centred grid."""
+    """Voxel index i, j, k to RAS+ mm: the sform, else the qform, else nibabel's centred grid."""
     from nibabel.spatialimages import HeaderDataError
 
     units = int(fields["xyzt_units"]) & 7

@@ -1,6 +1,6 @@
 """The output format: ``arr_0`` and ``spacing`` in a zip archive that any ``np.load`` reads.
 
-The affine travels as JSON in the archive's comment, which every reader ignores. Timestamps are fixed, so equal
+The affine is stored as JSON in the archive's comment, which other readers ignore. Timestamps are fixed, so that equal
 input gives equal bytes. Entries are deflated by ISA-L, an order of magnitude faster than zlib.
 
 Reference: the ZIP file format specification (APPNOTE), and numpy's NEP 1 for the entries.
@@ -42,14 +42,14 @@ __all__ = [
 ]
 
 PARTIAL = ".partial"
-"""Folder of temporary files beside those of the roles, on the same file system."""
+"""Subfolder for temporary files, so that they are on the same file system as the folders of the roles."""
 
 LEVEL = 1
 """ISA-L's level: 0 is larger, 2 and 3 are slower and hardly smaller on float32 (measured)."""
 CHUNK = 1 << 18
-"""Bytes that go through the compressor and the checksum while they are in cache."""
+"""Bytes that are compressed and added to the checksum at a time, while they are in cache."""
 LARGE = 0xFFFF_0000
-"""Entries from here on need the ZIP64 fields."""
+"""Entries and offsets of this many bytes or more need the ZIP64 fields."""
 DOS_DATE = (1 << 5) | 1
 """1980-01-01, the earliest date a zip archive can hold."""
 
@@ -83,7 +83,7 @@ class WrittenFile:
     sha256: str
 
     def sync(self) -> None:
-        """Wait until its content outlasts a power cut."""
+        """Wait until its content is on the disk and survives a power cut."""
         with self.temporary.open("rb") as file:
             os.fsync(file.fileno())
 
@@ -91,7 +91,7 @@ class WrittenFile:
 def stage_npz(final: Path, partial: Path, volume: NpzVolume) -> WrittenFile:
     """Write a file under a temporary name in `partial`, on the same file system.
 
-    The disk is set to work at once; `WrittenFile.sync` waits for it, best after something else has been done.
+    The disk starts to write in the background; `WrittenFile.sync` waits for it. Do other work in between.
 
     Parameters
     ----------
@@ -106,7 +106,9 @@ def stage_npz(final: Path, partial: Path, volume: NpzVolume) -> WrittenFile:
     temporary = partial / f"{os.getpid()}-{uuid.uuid4().hex}.npz"
     parts = list(_archive(volume))
     try:
-        with temporary.open("wb") as file:  # buffered: an unbuffered write on a full disk may end early in silence
+        with temporary.open(
+            "wb"
+        ) as file:  # buffered: on a full disk an unbuffered write may stop early without an error
             file.writelines(parts)
             file.flush()
             if hasattr(os, "posix_fadvise"):
@@ -135,7 +137,7 @@ def _archive(volume: NpzVolume) -> Iterator[bytes]:
 
 
 def comment_field(comment: bytes) -> bytes:
-    """The archive's comment with its length before it."""
+    """The archive's comment, preceded by its length."""
     return struct.pack("<H", len(comment)) + comment
 
 
@@ -167,7 +169,7 @@ class _Entry:
         return sum(map(len, self.parts))
 
     def _fields(self, *, offset: int | None) -> tuple[bytes, bytes]:
-        """The fields that both headers share, and the ZIP64 extra field where it is needed."""
+        """The fields that both headers share, and the ZIP64 extra field, empty if it is not needed."""
         is_large = max(self.n_raw, self.n_deflated, offset or 0) >= LARGE
         sizes = (0xFFFF_FFFF, 0xFFFF_FFFF) if is_large else (self.n_deflated, self.n_raw)
         extra = b""
@@ -194,7 +196,7 @@ def _chunks(array: NDArray[Any]) -> Iterator[memoryview]:
 
 
 def _end_of_directory(n_entries: int, offset: int, size: int) -> bytes:
-    """The end record without the comment, led by its ZIP64 form where the offset needs it."""
+    """The end record without its comment, after its ZIP64 form where the offset needs that."""
     wide = b""
     if offset >= LARGE:
         record = struct.pack("<QHHIIQQQQ", 44, 45, 45, 0, 0, n_entries, n_entries, size, offset)
@@ -217,7 +219,7 @@ def stored_crc(path: Path) -> int:
 
 
 def read_npz(path: str | Path) -> NpzVolume:
-    """Read a preprocessed volume; never unpickles, and never allocates more than the array that is declared.
+    """Read a preprocessed volume. Nothing is unpickled, and no more memory is allocated than the array declares.
 
     Parameters
     ----------
@@ -235,9 +237,9 @@ def read_npz(path: str | Path) -> NpzVolume:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             array = _read_entry(archive, raw, "arr_0.npy")
             spacing = _read_entry(archive, raw, "spacing.npy")
-            _require_whole_comment(raw, archive.comment)
+            _require_complete_comment(raw, archive.comment)
             affine = _affine(archive.comment)
-    except _UNREADABLE as error:
+    except _DAMAGED_FILE_ERRORS as error:
         reason = f"no entry {error}" if isinstance(error, KeyError) else str(error)
         raise NpzError(path, f"not a readable preprocessed volume ({reason}); preprocess the case again") from error
     except MemoryError as error:
@@ -250,7 +252,7 @@ def read_npz(path: str | Path) -> NpzVolume:
     return NpzVolume(array, spacing, affine)
 
 
-_UNREADABLE: tuple[type[Exception], ...] = (
+_DAMAGED_FILE_ERRORS: tuple[type[Exception], ...] = (
     OSError,
     zipfile.BadZipFile,
     cast("type[Exception]", isal_zlib.error),
@@ -263,11 +265,12 @@ _UNREADABLE: tuple[type[Exception], ...] = (
     SyntaxError,
     tokenize.TokenError,
 )
-"""What zipfile, isal, numpy and json raise for a damaged file (NotImplementedError, RecursionError: RuntimeError)."""
+"""What zipfile, isal, numpy and json raise for a damaged file. RuntimeError includes NotImplementedError and
+RecursionError."""
 
 
-def _require_whole_comment(raw: bytes, comment: bytes) -> None:
-    """Zipfile takes a comment that is cut off for a shorter one, and the affine would be lost without a word."""
+def _require_complete_comment(raw: bytes, comment: bytes) -> None:
+    """Refuse a truncated comment: zipfile would take it for a shorter one, and the affine would be lost silently."""
     if not raw.endswith(comment_field(comment)):
         msg = "the end of the archive is truncated, or something follows it"
         raise ValueError(msg)
@@ -315,4 +318,4 @@ def _parse_npy(content: bytes | bytearray, info: zipfile.ZipInfo) -> NDArray[Any
         msg = f"{info.filename} declares {shape} {dtype}, which is not what it holds"
         raise ValueError(msg)
     array = np.frombuffer(content, dtype, count, stream.tell()).reshape(shape)
-    return array if array.flags.writeable else array.copy()  # torch cannot hold what must not be written to
+    return array if array.flags.writeable else array.copy()  # torch does not support read-only arrays

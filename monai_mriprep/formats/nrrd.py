@@ -1,8 +1,8 @@
 """NRRD headers (``.nrrd``, ``.nhdr``): lines of ``field: value`` up to an empty line.
 
 What a 3-D scan needs of http://teem.sourceforge.net/nrrd/format.html: raw or gzip encoding, in the same file or in one
-beside it, and the three named spaces of a patient. Voxels as text, skipped bytes, slices in files of their own and
-other spaces are left to ITK, whose reading is then held against the header.
+next to it, and the three patient spaces (LPS, RAS, LAS). ITK reads the rest: voxels as text, skipped bytes, one file a
+slice, and other spaces. What ITK reads is then compared with the header.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from monai_mriprep.formats.header import (
     Encoding,
     Header,
     LibraryBody,
-    beside,
-    build_header,
-    numbered_names,
-    numbers,
+    checked_header,
+    compose_affine,
+    parse_numbers,
     regular_file_size,
-    three_sizes,
-    world_affine,
+    sibling_file,
+    slice_file_names,
+    volume_sizes,
 )
 from monai_mriprep.volume.geometry import LPS_TO_RAS
 
@@ -65,7 +65,7 @@ TEXT_NUMBERS = ("ascii", "text", "txt")
 TEXT = (*TEXT_NUMBERS, "hex")
 DATA_FILE = ("data file", "datafile")
 FILE_LIST = "list of data files"
-"""Where the lines behind ``data file: LIST`` are kept."""
+"""Our key for the lines that follow ``data file: LIST``."""
 SKIPS = ("line skip", "lineskip", "byte skip", "byteskip")
 UNITS = re.compile(r'\s*("(mm|millimeters?|millimetres?|\?\?\?|)"\s*)*', re.IGNORECASE)
 
@@ -84,14 +84,14 @@ def read(path: Path, file_size: int) -> Header:
         fields = _read_fields(path, file)
         end = file.tell()
     sizes = _sizes(path, fields)
-    return build_header(path, sizes, _affine(path, fields), _dtype(path, fields), _body(path, fields, end, file_size))
+    return checked_header(path, sizes, _affine(path, fields), _dtype(path, fields), _body(path, fields, end, file_size))
 
 
 def _body(path: Path, fields: dict[str, str], end: int, file_size: int) -> Body | LibraryBody:
-    """Where the voxels lie; `end` is the header's."""
+    """Where the voxels are stored; `end` is the offset of the first byte after the header."""
     name = next((fields[key] for key in DATA_FILE if key in fields), None)
     files = (path,) if name is None else _data_files(path, fields, name)
-    encoding = _need(path, fields, "encoding").lower()
+    encoding = _required(path, fields, "encoding").lower()
     if encoding not in (*ENCODINGS, *TEXT):
         raise HeaderError(path, f"encoding: {encoding[:80]!r}; one of {', '.join((*ENCODINGS, *TEXT))} is expected")
     start = end if name is None else 0
@@ -102,18 +102,18 @@ def _body(path: Path, fields: dict[str, str], end: int, file_size: int) -> Body 
         is_gzip = ENCODINGS.get(encoding) == "gzip" and not skips
         streams = [Body(file, start, size, "gzip") for file, size in zip(files, stored, strict=True) if is_gzip]
         body = LibraryBody.of_files("itk", files, start if is_text else None, streams)
-        return replace(body, room=sum(stored)) if encoding == "raw" else body
+        return replace(body, capacity=sum(stored)) if encoding == "raw" else body
     return Body(files[0], start, stored[0], ENCODINGS[encoding])
 
 
 def _data_files(path: Path, fields: dict[str, str], name: str) -> tuple[Path, ...]:
-    """The file beside the header; or those of the slices, where it holds a list, or a pattern of their names."""
+    """The data file, or one file a slice where the header holds a list or a pattern of names."""
     names = [name]
     if FILE_LIST in fields:
         names = [line.strip() for line in fields[FILE_LIST].splitlines()]
     elif "%" in name:
-        names = numbered_names(path, "data file", name)
-    files = tuple(beside(path, "data file", name) for name in names)
+        names = slice_file_names(path, "data file", name)
+    files = tuple(sibling_file(path, "data file", name) for name in names)
     for file in files:
         regular_file_size(file)
     return files
@@ -124,7 +124,7 @@ def _has_known_space(fields: dict[str, str]) -> bool:
 
 
 def _read_fields(path: Path, file: BinaryIO) -> dict[str, str]:
-    """Field to value, lower-case fields; the file is left at the first byte of the data, if they follow."""
+    """Fields, in lower case, and their values. Leaves the file at the first byte after the header."""
     if not re.match(rb"NRRD000[1-5]\r?\n", file.readline(16)):
         raise HeaderError(path, "it does not start with NRRD0001 to NRRD0005")
     fields: dict[str, str] = {}
@@ -145,14 +145,14 @@ def _read_fields(path: Path, file: BinaryIO) -> dict[str, str]:
     return fields
 
 
-def _need(path: Path, fields: dict[str, str], key: str) -> str:
+def _required(path: Path, fields: dict[str, str], key: str) -> str:
     if key not in fields:
         raise HeaderError(path, f"the field {key!r} is missing in the NRRD header")
     return fields[key]
 
 
 def _sizes(path: Path, fields: dict[str, str]) -> tuple[int, int, int]:
-    text = _need(path, fields, "sizes")
+    text = _required(path, fields, "sizes")
     try:
         sizes = [int(token) for token in text.split()]
     except ValueError as error:
@@ -162,51 +162,51 @@ def _sizes(path: Path, fields: dict[str, str]) -> tuple[int, int, int]:
     if len(sizes) == 4 and "domain" not in (fields.get("kinds") or "domain").split()[0] and sizes[0] > 1:
         problem = f"{sizes[0]} numbers a voxel (RGB or vectors); one is expected: store each channel as a file"
         raise HeaderError(path, problem)
-    return three_sizes(path, sizes)
+    return volume_sizes(path, sizes)
 
 
 def _dtype(path: Path, fields: dict[str, str]) -> np.dtype[np.generic]:
-    name = _need(path, fields, "type").lower()
+    name = _required(path, fields, "type").lower()
     if name not in TYPES:
         raise HeaderError(path, f"type: {name[:80]!r}; an integer or real type of up to 64 bits is expected")
     dtype = np.dtype(TYPES[name])
     if dtype.itemsize == 1 or ("endian" not in fields and fields.get("encoding", "").lower() in TEXT_NUMBERS):
         return dtype
-    endian = _need(path, fields, "endian").lower()
+    endian = _required(path, fields, "endian").lower()
     if endian not in {"little", "big"}:
         raise HeaderError(path, f"endian: {endian[:80]!r}; little or big is expected")
     return dtype.newbyteorder(">" if endian == "big" else "<")
 
 
 def _affine(path: Path, fields: dict[str, str]) -> NDArray[np.float64]:
-    """Index i, j, k to RAS+ mm.
+    """Voxel index i, j, k to RAS+ mm.
 
-    ITK takes the axes of a space that is no patient's for left, posterior, superior, and so is it here.
+    A space that is not a patient space is taken for LPS, as ITK does.
     """
     units = fields.get("space units", "")
     if not UNITS.fullmatch(units):
         raise HeaderError(path, f"space units: {units[:80]!r}; millimetres are expected")
     if "space directions" not in fields:
-        spacing = numbers(path, "spacings", _need_spacings(path, fields), 3)
-        return LPS_TO_RAS @ world_affine(path, np.eye(3).tolist(), spacing, (0, 0, 0))
+        spacing = parse_numbers(path, "spacings", _required_spacings(path, fields), 3)
+        return LPS_TO_RAS @ compose_affine(path, np.eye(3).tolist(), spacing, (0, 0, 0))
     space = fields.get("space", "").lower()
-    steps = np.array([_vector(path, "space directions", text) for text in _axes(path, fields)])
+    steps = np.array([_vector(path, "space directions", text) for text in _axis_vectors(path, fields)])
     origin = _vector(path, "space origin", fields.get("space origin", "(0,0,0)"))
-    lengths = np.maximum(np.abs(steps).max(axis=1), 1e-300)  # scaled first: a square must not overflow
+    lengths = np.maximum(np.abs(steps).max(axis=1), 1e-300)  # scale first, so that no square overflows
     spacing = lengths * np.linalg.norm(steps / lengths[:, None], axis=1)
-    return SPACES.get(space, LPS_TO_RAS) @ world_affine(
+    return SPACES.get(space, LPS_TO_RAS) @ compose_affine(
         path, steps / np.maximum(spacing, 1e-300)[:, None], spacing.tolist(), origin
     )
 
 
-def _need_spacings(path: Path, fields: dict[str, str]) -> str:
+def _required_spacings(path: Path, fields: dict[str, str]) -> str:
     if "spacings" not in fields or "axis mins" in fields or "axismins" in fields:
         raise HeaderError(path, "'space directions' is missing, so it is unknown how the voxels lie in the world")
     return fields["spacings"]
 
 
-def _axes(path: Path, fields: dict[str, str]) -> list[str]:
-    """Find the vectors of the first three axes."""
+def _axis_vectors(path: Path, fields: dict[str, str]) -> list[str]:
+    """The vectors of the first three spatial axes, as text."""
     text = fields["space directions"]
     found = [vector for vector in _VECTOR.findall(text) if vector != "none"]
     if len(found) < 3:
@@ -215,4 +215,4 @@ def _axes(path: Path, fields: dict[str, str]) -> list[str]:
 
 
 def _vector(path: Path, key: str, text: str) -> list[float]:
-    return numbers(path, key, text.strip("()").replace(",", " "), 3)
+    return parse_numbers(path, key, text.strip("()").replace(",", " "), 3)

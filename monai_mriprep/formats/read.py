@@ -1,4 +1,4 @@
-"""Read a volume's header, without torch and without touching a voxel; without itk, too, where we know the format."""
+"""Read a volume's header without torch and without reading a voxel; ITK is imported only for formats that need it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from pathlib import Path
 
 from monai_mriprep.errors import HeaderError, VolumeError
 from monai_mriprep.formats import dicom, itk_reader, metaimage, mgh, nifti, nrrd
-from monai_mriprep.formats.header import Body, Header, beside, regular_file_size
+from monai_mriprep.formats.header import Body, Header, regular_file_size, sibling_file
 from monai_mriprep.formats.names import SUFFIXES
 
 __all__ = ["Body", "Header", "header_or_problem", "read_header"]
 
 
 def _read_pair(path: Path, size: int) -> Header:
-    """Header of a NIfTI pair, or of an Analyze volume; the voxels lie beside it, in a file of the same stem."""
-    data = beside(path, "its data file", path.stem + {".HDR": ".IMG"}.get(path.suffix, ".img"))
+    """Header of a NIfTI pair or an Analyze volume; the voxels are in the ``.img`` file of the same stem."""
+    data = sibling_file(path, "its data file", path.stem + {".HDR": ".IMG"}.get(path.suffix, ".img"))
     return nifti.read_pair(path, data) if nifti.is_pair(path) else itk_reader.read_analyze(path, data)
 
 
@@ -63,7 +63,7 @@ def read_header(path: str | Path) -> Header:
 
 
 def header_or_problem(path: Path) -> Header | VolumeError:
-    """Read a header, or say what is wrong with it, so that one bad file does not stop the others."""
+    """Read a header, or return the error, so that one bad file does not stop the others."""
     try:
         return read_header(path)
     except VolumeError as error:

@@ -1,4 +1,4 @@
-"""Files that appear together: all are complete and on the disk before the first one takes its place."""
+"""Files that appear together: all are complete and on the disk before the first one is moved into place."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ __all__ = ["move_files", "place_files", "removed_on_error", "stage_files", "sync
 
 
 def stage_files(volumes: Mapping[Path, NpzVolume], partial: Path) -> tuple[WrittenFile, ...]:
-    """Write volumes under temporary names, all or none.
+    """Write volumes under temporary names; if one fails, none is left behind.
 
     Parameters
     ----------
     volumes
-        By the place that each belongs to, the image first.
+        Each by its final path, the image first.
     partial
         Folder of temporary files, on the same file system.
 
     Returns
     -------
     tuple of WrittenFile
-        In the order in which they are to be moved, the image last: whoever finds it finds its label, too.
+        In the order in which to move them, the image last: where an image is, its label is there, too.
     """
     files: list[WrittenFile] = []
     with removed_on_error(files):
@@ -36,15 +36,15 @@ def stage_files(volumes: Mapping[Path, NpzVolume], partial: Path) -> tuple[Writt
 
 
 def place_files(files: Sequence[WrittenFile], decide: Callable[[], None] = lambda: None) -> None:
-    """Wait until complete files are on the disk, then move them into place.
+    """Wait until the files are on the disk, then move them into place.
 
     Parameters
     ----------
     files
         In the order in which they are moved.
     decide
-        Called between the two. An error until then removes the temporary files; afterwards they stay, for whoever can
-        move them.
+        Called between the two, such as to write a journal. After an error up to here the temporary files are removed.
+        After a later one they stay, so that the move can be finished.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def place_files(files: Sequence[WrittenFile], decide: Callable[[], None] = lambd
 
 
 def move_files(moves: Iterable[tuple[Path, Path]]) -> None:
-    """Move what has not been moved yet, over whatever is there, and sync the folders.
+    """Move the files that have not been moved yet, replacing existing ones, and sync the folders.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def move_files(moves: Iterable[tuple[Path, Path]]) -> None:
 
 @contextmanager
 def removed_on_error(files: Iterable[WrittenFile]) -> Iterator[None]:
-    """Remove temporary files if an error is raised inside: on a full disk every byte counts."""
+    """Remove temporary files if an error is raised inside, since the disk may be full."""
     try:
         yield
     except Exception:
@@ -92,7 +92,7 @@ def removed_on_error(files: Iterable[WrittenFile]) -> Iterator[None]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder outlast a power cut."""
+    """Wait until the names in a folder are on the disk and survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,7 +1,7 @@
-"""Decode the voxels that a header describes, straight into an array of exactly their size.
+"""Decode the voxels that a header describes, directly into an array of their size.
 
-The header decides how much may be written; the file never does. isal inflates at several times zlib's speed.
-How a volume is stored decides who decodes it: this module, or a library.
+The checked header decides how much memory is used, not the file. isal inflates several times as fast as zlib. Encodings
+that this module does not know are decoded by a library: see `LibraryBody`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from monai_mriprep.errors import VoxelError
 from monai_mriprep.formats import itk_reader, mgh
-from monai_mriprep.formats.deflate import DeflateError, pieces
+from monai_mriprep.formats.deflate import DeflateError, inflate
 from monai_mriprep.formats.header import Body, Header, LibraryBody, Reader
 from monai_mriprep.types import IMAGE_MAX
 
@@ -35,7 +35,7 @@ def read_voxels(header: Header) -> NDArray[Any]:
     Returns
     -------
     array of shape (z, y, x)
-        C-contiguous, writable, of type `Header.value_dtype`: as stored, in native byte order; float32 where
+        C-contiguous, writable, of type `Header.value_dtype`: the stored type in native byte order, or float32 where
         the header scales.
 
     Raises
@@ -54,16 +54,16 @@ _LIBRARIES: dict[Reader, Callable[[Header], NDArray[Any]]] = {"itk": itk_reader.
 
 def _decoded_by_library(header: Header, body: LibraryBody) -> NDArray[Any]:
     for stream in body.streams:
-        _require_whole(header, stream)
+        _require_intact(header, stream)
     return _LIBRARIES[body.reader](header)
 
 
-def _require_whole(header: Header, stream: Body) -> None:
-    """Inflate a stream to its checksum."""
+def _require_intact(header: Header, stream: Body) -> None:
+    """Inflate a stream only to compare its checksum."""
     try:
         with stream.path.open("rb", buffering=0) as file:
             file.seek(stream.offset)
-            for _ in pieces(stream, file):
+            for _ in inflate(stream, file):
                 pass
     except (DeflateError, EOFError, OSError) as error:
         problem = f"the compressed voxels in {stream.path.name!r} are damaged: {error}; copy or export it again"
@@ -73,11 +73,11 @@ def _require_whole(header: Header, stream: Body) -> None:
 def _decode(header: Header, body: Body) -> NDArray[Any]:
     stored = np.empty(header.grid.shape, header.dtype)
     _fill(header, body, stored.reshape(-1).view(np.uint8).data)
-    return _scaled(header, _native(stored))
+    return _scaled(header, _native_byte_order(stored))
 
 
 def beyond_float32(value: float) -> str:
-    """Say that a value is too large to be computed with."""
+    """The problem, in words, with a value whose magnitude is over `IMAGE_MAX`."""
     return (
         f"holds the value {value:g}; magnitudes up to {IMAGE_MAX:.2g} can be computed with in float32: repair the scan "
         "(is it a mark for voxels that are missing?), or leave it out"
@@ -88,7 +88,7 @@ def _fill(header: Header, body: Body, target: memoryview) -> None:
     try:
         with body.path.open("rb", buffering=0) as file:
             file.seek(body.offset)
-            found = _copy(file, target) if body.encoding == "raw" else _inflate(header, body, file, target)
+            found = _read_into(file, target) if body.encoding == "raw" else _inflate_into(header, body, file, target)
     except OSError as error:
         raise VoxelError(header.path, f"the voxels cannot be read: {error.strerror or error}") from error
     if found != len(target):
@@ -97,41 +97,41 @@ def _fill(header: Header, body: Body, target: memoryview) -> None:
         raise VoxelError(header.path, problem)
 
 
-def _copy(file: FileIO, target: memoryview) -> int:
-    """Fill `target` from the file; returns the bytes that there were."""
+def _read_into(file: FileIO, target: memoryview) -> int:
+    """Fill `target` from the file; returns how many bytes were found."""
     found = 0
     while found < len(target) and (count := file.readinto(target[found:])):
         found += count
     return found
 
 
-def _inflate(header: Header, body: Body, file: FileIO, target: memoryview) -> int:
-    """Fill `target` from a deflate stream, to its end and checksum; returns the bytes that there were.
+def _inflate_into(header: Header, body: Body, file: FileIO, target: memoryview) -> int:
+    """Fill `target` from a deflate stream, compare its checksum, and return how many bytes were found.
 
-    Stops at the first piece that exceeds `target`.
+    Stops at the first chunk that exceeds `target`.
     """
     found = -body.skip
     try:
-        for piece in pieces(body, file):
-            start, found = found, found + len(piece)
+        for chunk in inflate(body, file):
+            start, found = found, found + len(chunk)
             if found > len(target):
                 break
             if found > 0:
-                target[max(start, 0) : found] = piece[max(-start, 0) :]
+                target[max(start, 0) : found] = chunk[max(-start, 0) :]
     except (DeflateError, EOFError) as error:
         problem = f"the compressed voxels are damaged after {max(found, 0)} of {len(target)} bytes: {error}"
         raise VoxelError(header.path, problem) from error
     return max(found, 0)
 
 
-def _native(array: NDArray[Any]) -> NDArray[Any]:
+def _native_byte_order(array: NDArray[Any]) -> NDArray[Any]:
     if array.dtype.isnative:
         return array
     return array.byteswap(inplace=True).view(array.dtype.newbyteorder("="))
 
 
 def _scaled(header: Header, stored: NDArray[Any]) -> NDArray[Any]:
-    """Slope and intercept in float64, slice by slice, rounded once to float32."""
+    """Apply slope and intercept in float64, slice by slice, and round once to float32."""
     if not header.scaled:
         return stored
     values = np.empty(stored.shape, np.float32)

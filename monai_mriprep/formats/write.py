@@ -1,4 +1,4 @@
-"""Write a volume as MetaImage, NIfTI or NRRD, without ITK, whose import costs seconds."""
+"""Write a volume as MetaImage, NIfTI or NRRD, without ITK, whose import takes seconds."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def write_metaimage(
     """Write a volume as one MetaImage file, without ITK.
 
     The geometry is `monai_mriprep.volume.geometry.Grid`'s: ``write_metaimage(path, array, grid.spacing, grid.origin,
-    grid.direction)``. Numbers are written with all their digits, so ITK reads back exactly these; the file's world is
-    ITK's LPS.
+    grid.direction)``. Numbers are written with all their digits, so ITK reads back exactly these. The file
+    states its geometry in LPS, as ITK does.
 
     Parameters
     ----------
@@ -60,8 +60,8 @@ def write_metaimage(
     origin
         Centre of voxel (0, 0, 0), mm, in RAS+.
     direction
-        3 x 3; column ``a`` is the unit vector of array axis ``a`` (z, y, x) in RAS+. None: x to the left, y to the
-        back, z to the head, ITK's identity.
+        3 x 3; column ``a`` is the unit vector of array axis ``a`` (z, y, x) in RAS+. None means x to the left, y to
+        the back and z to the head: the identity in LPS.
     compressed
         Store the voxels as a zlib stream.
 
@@ -103,7 +103,7 @@ def _require_writable(path: Path, array: NDArray[Any]) -> None:
 
 
 def _interleaved(array: NDArray[Any]) -> bytes:
-    """Little-endian bytes, the channels of a voxel side by side."""
+    """Little-endian bytes, with the channels of each voxel next to each other."""
     voxels = np.moveaxis(array, 0, -1) if array.ndim == 4 else array
     return np.ascontiguousarray(voxels, array.dtype.newbyteorder("<")).tobytes()
 
@@ -112,7 +112,7 @@ _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
 
 
 def _geometry_fields(spacing: Sequence[float], origin: ArrayLike, direction: ArrayLike | None) -> dict[str, str]:
-    """Express a grid in MetaIO's terms: axes x y z, world LPS."""
+    """The geometry as MetaIO's fields: axes x y z, world LPS."""
     columns = np.fliplr(np.eye(3)) if direction is None else _RAS_TO_LPS @ np.asarray(direction, np.float64)
     return {
         "TransformMatrix": _numbers(columns.T[::-1]),
@@ -123,12 +123,12 @@ def _geometry_fields(spacing: Sequence[float], origin: ArrayLike, direction: Arr
 
 
 def _numbers(values: ArrayLike) -> str:
-    """Write with all digits; ``+ 0.0`` turns -0 into 0."""
+    """Numbers as text, with all digits; ``+ 0.0`` turns -0 into 0."""
     return " ".join(repr(value + 0.0) for value in np.asarray(values, np.float64).ravel().tolist())
 
 
 def write_volume(path: str | Path, array: NDArray[Any], frame: Frame) -> None:
-    """Write a volume in the format that its name asks for.
+    """Write a volume in the format of its suffix.
 
     Parameters
     ----------
@@ -138,12 +138,12 @@ def write_volume(path: str | Path, array: NDArray[Any], frame: Frame) -> None:
         z, y, x, or channel, z, y, x; 8 to 32 bit integers or floats. Channels become the numbers of a voxel (MetaImage,
         NRRD) or the fourth dimension (NIfTI).
     frame
-        Where it lies; a MetaImage gets every digit of it.
+        Its spacing, origin and direction; a MetaImage keeps every digit.
 
     Raises
     ------
     VolumeError
-        If the name is another, or the array cannot be written.
+        If the suffix is another one, or the array cannot be written.
     """
     path = Path(path)
     _require_writable(path, array)
@@ -159,7 +159,7 @@ def write_volume(path: str | Path, array: NDArray[Any], frame: Frame) -> None:
 
 
 def _write_nifti(path: Path, array: NDArray[Any], frame: Frame) -> None:
-    """As sform and qform, code 1 (scanner), so that readers of either find it."""
+    """Write the affine as sform and as qform, both with code 1 (scanner), so that every reader finds it."""
     import nibabel
 
     affine = np.eye(4)

@@ -1,4 +1,4 @@
-"""Presets: names for sets of keys. A preset only sets keys, and what the user sets himself wins over it."""
+"""Presets: names for sets of keys. Keys that the user sets override those of the preset."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ SimpleITK, then z-scores over the voxels that are greater than zero.
 
 
 def under_users_keys(values: object) -> object:
-    """Lay what the user has set over his preset, sections key by key.
+    """Merge the user's keys into those of his preset; sections are merged key by key.
 
     Parameters
     ----------
     values
-        What a recipe is made of, not validated yet. What is no mapping, or names no preset, comes back as it is, for
-        the validation to refuse it.
+        The keys and values of a recipe before validation. Anything but a mapping, or one with an invalid preset, is
+        returned unchanged, and the validation refuses it.
     """
     preset = values.get("preset", "default") if isinstance(values, Mapping) else None
     if not isinstance(values, Mapping) or not isinstance(preset, str):
         return values
-    return _laid_over(PRESETS.get(preset, {}), values)
+    return _merged(PRESETS.get(preset, {}), values)
 
 
-def _laid_over(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    laid = {**base, **values}
+def _merged(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    merged = {**base, **values}
     for key, section in base.items():
         given = values.get(key, {})
-        if isinstance(given, BaseModel):  # made in Python; only what was given to it counts
+        if isinstance(given, BaseModel):  # made in Python: only the keys that were given
             given = given.model_dump(exclude_unset=True)
         if isinstance(section, Mapping) and isinstance(given, Mapping):
-            laid[key] = _laid_over(section, given)
-    return laid
+            merged[key] = _merged(section, given)
+    return merged

@@ -1,4 +1,4 @@
-"""What a YAML file may say of a run beside its recipe: where it reads and writes, and what it may use."""
+"""The section ``run`` of a YAML file: where a run reads and writes, and how much it may use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["RUN_KEYS", "RunSettings", "parse_size"]
 
 
 def _key(what: str, allowed: str) -> Any:
-    """Describe one key: what it means and what it may be; without it, the run decides."""
+    """A key that may be left out, with its meaning and its allowed values."""
     return Field(None, description=f"{what}\nAllowed: {allowed}.", json_schema_extra={"allowed": allowed})
 
 
@@ -47,7 +47,7 @@ def _bytes(size: object) -> object:
 
 
 class RunSettings(Section):
-    """The section ``run`` of a recipe's file; it changes no voxel, so it is no part of the recipe.
+    """The section ``run`` of a recipe's file. It changes no voxel, so it is not part of the recipe.
 
     Raises
     ------
@@ -70,7 +70,7 @@ class RunSettings(Section):
     @model_validator(mode="wrap")
     @classmethod
     def _explain(cls, data: Any, handler: Callable[[Any], RunSettings], info: ValidationInfo) -> RunSettings:
-        """Turn pydantic's errors into one `RecipeError`; the context says where each key is from."""
+        """Turn pydantic's errors into one `RecipeError`. The context holds the place of each key."""
         try:
             return handler(data)
         except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Sections of a YAML file: frozen values under strict keys, and one message for all that is wrong with them."""
+"""Sections of a YAML file, validated strictly; all their errors become one message."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 __all__ = ["PLAIN_NUMBER", "Section", "Sections", "explanation", "facts_of", "keys_of", "shown"]
 
 PLAIN_NUMBER = re.compile(r"[-+]?(0|[1-9]\d{0,17}|(\d+\.\d*|\.\d+)([eE][-+]\d+)?|\.inf|\.nan)", re.IGNORECASE)
-"""Numbers that mean the same to a person and to YAML 1.1, which also has octal, base 60 and underscores."""
+"""Numbers that a person and YAML 1.1 read alike; YAML 1.1 also has octal, base 60 and underscores."""
 _BARE_EXPONENT = re.compile(r"([-+]?\d+)(\.\d*)?[eE]([-+]?)(\d+)")
-"""Numbers that a person writes and YAML 1.1 takes for text: it wants a point and a signed exponent."""
+"""Numbers that YAML 1.1 takes for text, because it wants a point and a signed exponent."""
 
 
 Path = tuple[str, ...]
-"""A key under the sections that it is in; () is the whole."""
+"""The names of the sections that a key is in, then the key; () is the whole file."""
 
 
 class Section(BaseModel):
@@ -31,17 +31,17 @@ class Section(BaseModel):
 
 
 Sections = Mapping[Path, type[Section]]
-"""Where each section stands."""
+"""Each section by its path."""
 
 
 def facts_of(section: type[BaseModel], key: str) -> dict[str, Any]:
-    """Look up what stands beside a key: what it may be, for example."""
+    """The facts that are declared with a key, such as its allowed values."""
     extra = section.model_fields[key].json_schema_extra
     return dict(extra) if isinstance(extra, dict) else {}
 
 
 def keys_of(sections: Sections) -> list[str]:
-    """Every key that takes a value, dotted where it is in a section."""
+    """Every key that takes a value, with a dot between section and key."""
     keys = [(*path, key) for path, section in sections.items() for key in section.model_fields]
     return [".".join(key) for key in keys if key not in sections]
 
@@ -56,13 +56,13 @@ def explanation(
     error
         Of a section, the first of `sections`.
     data
-        The whole, as it was given.
+        The whole input, as it was given.
     places
-        Where each dotted key came from; "" is the whole.
+        The place of each dotted key, such as a line of the file; "" is the whole.
     sections
         That section and those inside it.
     also
-        Further keys that an unknown one may have been meant for.
+        Further keys to suggest for an unknown one.
     """
     root = next(iter(sections))
     details: dict[Path, list[ErrorDetails]] = {}
@@ -77,13 +77,13 @@ def explanation(
 
 
 def _key_path(path: Path, sections: Sections) -> Path:
-    """Name the key that an error is about, without pydantic's steps into unions and tuples."""
+    """The path of the key that an error is about, without pydantic's steps into unions and tuples."""
     depth = max(len(section) for section in sections if path[: len(section)] == section)
     return path[: depth + 1]
 
 
 def _place(places: Mapping[str, str], path: Path) -> str:
-    """Where a key, or the nearest section around it, was set."""
+    """The place where a key, or the nearest section around it, was set."""
     for depth in range(len(path), -1, -1):
         if (place := places.get(".".join(path[:depth]))) is not None:
             return place
@@ -91,7 +91,7 @@ def _place(places: Mapping[str, str], path: Path) -> str:
 
 
 def _problem(path: Path, details: list[ErrorDetails], data: object, sections: Sections, keys: list[str]) -> str:
-    """Name the key, what was found, what is allowed."""
+    """The problem in words: the key, what was found, what is allowed."""
     name, value = ".".join(path), _at(data, path)
     if not path:
         return f"must be a mapping of keys to values, not {shown(data)}; the keys are {', '.join(keys)}"
@@ -107,7 +107,7 @@ def _problem(path: Path, details: list[ErrorDetails], data: object, sections: Se
 
 
 def _unknown_key(name: str, keys: list[str]) -> str:
-    """Say that a key is unknown, with the nearest one and all of them."""
+    """The message for an unknown key, with the most similar key and all keys."""
     asked = name.lower().replace("-", "_").strip()
     near = difflib.get_close_matches(asked, keys, n=1, cutoff=0.55)
     near = [key for key in keys if "." in key and key.rpartition(".")[2] == asked] or near
@@ -116,14 +116,14 @@ def _unknown_key(name: str, keys: list[str]) -> str:
 
 
 def _at(data: object, path: Path) -> object:
-    """Look up the value under a path, as it was given."""
+    """The value at a path, as it was given."""
     for part in path:
         data = data.get(part) if isinstance(data, dict) else getattr(data, part, None)
     return data
 
 
 def _number_hint(value: object) -> str:
-    """Say how to write the text that was meant as a number."""
+    """How to write a number that YAML took for text."""
     for item in value if isinstance(value, (list, tuple)) else [value]:
         if isinstance(item, str) and (match := _BARE_EXPONENT.fullmatch(item)):
             whole, decimals, sign, exponent = match.groups()

@@ -1,4 +1,4 @@
-"""Facts as text for people, and as plain values for JSON. The command line prints what is made here."""
+"""Reports as text, and as plain values for JSON. The command line prints them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from monai_mriprep.volume.geometry import Grid
 __all__ = ["check_json", "check_text", "verify_text"]
 
 MANY_CLASSES = 8
-"""A label with more classes is summed up."""
+"""A label with more classes is shown as a count and a range."""
 
 
 def check_json(report: DatasetReport) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def check_json(report: DatasetReport) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Frozen values as JSON can hold them."""
+    """Convert frozen values to what JSON can hold."""
     if isinstance(value, Grid):
         return value.to_json()
     if is_dataclass(value):
@@ -39,7 +39,7 @@ def plain(value: Any) -> Any:
 
 
 def check_text(report: DatasetReport) -> Iterator[str]:
-    """Lines for people: the cases as a table, what is wrong below it, the outcome last."""
+    """Lines of text: the cases as a table, then what is wrong, then the outcome."""
     if report.cases:
         yield from _aligned(_check_rows(report.cases))
         yield ""
@@ -138,7 +138,7 @@ def _duration(seconds: float) -> str:
 
 
 def verify_text(report: VerifyReport) -> Iterator[str]:
-    """Lines for people: a line for each finding, the outcome last."""
+    """Lines of text: one for each finding, then the outcome."""
     for kind, findings in {"problem": report.problems, "unfinished": report.unfinished}.items():
         yield from (f"{kind}: {shown(finding.subject)}: {finding.problem}" for finding in findings)
     if report.unfinished:
@@ -150,7 +150,7 @@ def verify_text(report: VerifyReport) -> Iterator[str]:
 
 
 def shown(name: str) -> str:
-    """A file's name as it is, unless it holds what would break a line or a terminal."""
+    """A name as it is; escaped if it holds characters that would break a line or a terminal."""
     return name if name.isprintable() else repr(name)
 
 
@@ -159,7 +159,7 @@ def _times(sizes: Sequence[int]) -> str:
 
 
 def _aligned(rows: Iterator[list[str]]) -> Iterator[str]:
-    """Pad the columns; two blanks between them, one at most inside a cell."""
+    """Pad the columns, with two blanks between them."""
     table = list(rows)
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:

@@ -1,4 +1,4 @@
-"""One run at a time in an output folder."""
+"""The lock of an output folder: one run at a time."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from monai_mriprep.errors import LockedError, OutputError
 
 __all__ = ["exclusive", "shared"]
 
-_held: dict[Path, object] = {}
-"""Locks of this process, which the kernel would grant it once more, and free as soon as one of the two is closed."""
+_locks_of_this_process: dict[Path, object] = {}
+"""Locks that this process holds. The kernel would grant them to it a second time, and free both when one is closed."""
 
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Hold the lock file as long as this process lives, and no longer, however it ends.
+    """Hold an exclusive lock on a file.
 
-    The kernel keeps the lock (POSIX ``fcntl``), so a crash leaves none behind; forked workers do not inherit it.
+    The kernel keeps the lock (POSIX ``fcntl``) and frees it when this process ends, also by a crash. Forked workers do
+    not inherit it.
 
     Raises
     ------
@@ -31,13 +32,13 @@ def exclusive(path: Path) -> Iterator[None]:
         If the file cannot be opened or locked.
     """
     place, own = path.resolve(), object()
-    if _held.setdefault(place, own) is not own:
-        raise _own_run(path)
+    if _locks_of_this_process.setdefault(place, own) is not own:
+        raise _locked_by_this_process(path)
     try:
         with _locked(path):
             yield
     finally:
-        del _held[place]
+        del _locks_of_this_process[place]
 
 
 @contextmanager
@@ -51,11 +52,11 @@ def _locked(path: Path) -> Iterator[None]:
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            _require_refusal(path, error)
+            _require_lock_support(path, error)
             holder = os.read(descriptor, 100).decode(errors="replace").strip() or "unknown"
             msg = f"{path.parent}: another run is alive there (process {holder}); wait for it, or choose another folder"
             raise LockedError(msg) from error
-        with suppress(OSError):  # on a full disk the lock holds without its holder's name
+        with suppress(OSError):  # on a full disk the lock works without the name of its holder
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()} on {os.uname().nodename}\n".encode(), 0)
         yield
@@ -65,7 +66,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def shared(path: Path) -> Iterator[None]:
-    """Keep runs out while an output folder is read; other readers may share it, and nothing is written.
+    """Hold a shared lock: no run can start, but other readers can. Nothing is written.
 
     Raises
     ------
@@ -74,8 +75,8 @@ def shared(path: Path) -> Iterator[None]:
     OutputError
         If the file cannot be locked.
     """
-    if path.resolve() in _held:
-        raise _own_run(path)
+    if path.resolve() in _locks_of_this_process:
+        raise _locked_by_this_process(path)
     if not path.is_file():
         yield
         return
@@ -83,19 +84,19 @@ def shared(path: Path) -> Iterator[None]:
         try:
             fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError as error:
-            _require_refusal(path, error)
+            _require_lock_support(path, error)
             holder = file.read(100).decode(errors="replace").strip() or "unknown"
             msg = f"{path.parent}: a run is alive there (process {holder}); wait for its end"
             raise LockedError(msg) from error
         yield
 
 
-def _own_run(path: Path) -> LockedError:
+def _locked_by_this_process(path: Path) -> LockedError:
     return LockedError(f"{path.parent}: another run is alive there, in this process ({os.getpid()}); wait for its end")
 
 
-def _require_refusal(path: Path, error: OSError) -> None:
-    """Tell a lock that another process holds from a file system that has none."""
+def _require_lock_support(path: Path, error: OSError) -> None:
+    """Raise an `OutputError` unless the error means that another process holds the lock."""
     if error.errno not in (errno.EACCES, errno.EAGAIN):
         msg = f"{path}: cannot be locked ({error.strerror}); use a file system that has locks"
         raise OutputError(msg) from error

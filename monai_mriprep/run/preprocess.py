@@ -1,4 +1,4 @@
-"""The main job: a dataset goes in, training-ready files come out."""
+"""A whole run: from a dataset to files that are ready for training."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def preprocess(
     Returns
     -------
     RunSummary
-        A case that failed stands there with its error; it does not raise.
+        What was done. A case that failed is listed there with its error; it does not raise.
 
     Raises
     ------
@@ -55,8 +55,8 @@ def preprocess(
     Warns
     -----
     MriprepWarning
-        For what needs review in the dataset as a whole, such as an image without a label. It is logged, too, and so is
-        what concerns a single case.
+        For what needs review in the dataset as a whole, such as an image without a label. These warnings are logged,
+        too. Warnings of single cases are only logged.
     """
     plan = plan_run(dataset_root, output_root, recipe)
     with open_session(plan) as session:
@@ -72,7 +72,7 @@ def execute(
     max_memory: int | None = None,
     observe: Observer = lambda result, finished, total: None,
 ) -> RunSummary:
-    """Work on what a session has to do. Each case is logged, with its warnings.
+    """Process the unfinished cases of a session. Each case is logged, with its warnings.
 
     Parameters
     ----------
@@ -83,8 +83,8 @@ def execute(
     fail_fast
         Stop after the first case that fails.
     max_memory
-        Bytes that all processes together may use; by default what the machine, its cgroup or ulimit allow. It bounds
-        how many cases run at once; a case that cannot fit is not attempted, and fails.
+        Bytes that all processes together may use; by default what the machine, its cgroup or ulimit allow. It limits
+        how many cases run at once. A case that needs more than that fails without being attempted.
     observe
         Called after each case.
     """
@@ -114,7 +114,7 @@ def execute(
 
 
 def _log(result: Result, finished: int, total: int) -> None:
-    """What became of a case, from the main process alone: a worker's warnings come with its result."""
+    """Log the outcome of a case. Only the main process logs; a worker's warnings come with its result."""
     for message in result.warnings:
         LOGGER.warning("%s", message)
     place = f"[{finished}/{total}] {result.case}"
@@ -126,7 +126,7 @@ def _log(result: Result, finished: int, total: int) -> None:
 
 
 def _results(session: Session, workers: int, memory: int) -> Generator[Result, None, None]:
-    """Work on the cases in batches that the memory allows."""
+    """Process the cases in batches whose workers fit into the memory."""
     work = partial(process_case, session.plan.job)
     for fitting, cases in in_batches(session.todo, max(1, workers), memory):
         if fitting == 0:

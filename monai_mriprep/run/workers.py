@@ -1,8 +1,9 @@
-"""Ways to get cases done. Each hands every case to the same function and yields results as they come.
+"""Two ways to process cases: in this process, or in workers. Both yield results as they come.
 
-A worker that dies takes PyTorch's loader with it: the loader raises and drops what the others have finished. So every
-case is announced before it is started and entered in a journal when it is finished; after a death the finished ones
-are collected from there, those that were under way are tried once more, each alone, and the rest gets a new loader.
+A worker that dies takes PyTorch's loader with it: the loader raises, and drops what the other workers have finished. So
+a case is announced before it starts, and its result is written to a journal when it is finished. After a death the
+finished cases are collected from the journal. Those that were under way are tried once more, each in a process of its
+own. The rest gets a new loader.
 """
 
 from __future__ import annotations
@@ -29,74 +30,74 @@ __all__ = ["run_in_workers", "run_serially"]
 Work = Callable[[Case], Result]
 
 START_METHOD: Final = "fork" if sys.platform == "linux" else "spawn"
-"""Forked workers inherit the loaded libraries; importing MONAI again costs each 4 seconds."""
+"""Forked workers inherit the loaded libraries. Spawned ones import MONAI again, which takes 4 seconds each."""
 
 
 PR_SET_PDEATHSIG = 1
-"""Linux's request to be signalled when the parent dies (``prctl(2)``): no orphan goes on writing."""
+"""Linux: send this process a signal when its parent dies (``prctl(2)``), so that no orphan goes on writing."""
 
 
 def run_serially(work: Work, cases: Sequence[Case]) -> Iterator[Result]:
-    """Do the cases one after the other in this process."""
+    """Process the cases one after the other in this process."""
     yield from map(work, cases)
 
 
 def run_in_workers(
-    work: Work, cases: Sequence[Case], workers: int, interrupted: Callable[[], tuple[list[Result], set[str]]]
+    work: Work, cases: Sequence[Case], workers: int, interrupted_cases: Callable[[], tuple[list[Result], set[str]]]
 ) -> Iterator[Result]:
-    """Do the cases in worker processes; whatever happens to a worker, each case gets its result.
+    """Process the cases in worker processes. Each case gets a result, even if its worker dies.
 
     Parameters
     ----------
     work
-        Picklable; must not raise.
+        Called with each case; picklable, and must not raise.
     cases
         In the order in which they are started.
     workers
         Processes, at least 1.
-    interrupted
-        Called after a death, when no worker is left: the results of cases that were finished but not yet yielded,
-        and the names of those that were under way.
+    interrupted_cases
+        Called after a worker has died, when none is left. Returns the results of cases that were finished but not
+        yielded yet, and the names of those that were under way.
     """
     left = {case.name: case for case in cases}
     while left:
         try:
-            for result in _load(work, list(left.values()), workers):
+            for result in _run_loader(work, list(left.values()), workers):
                 del left[result.case]
                 yield result
         except _WorkerDeathError:
-            finished, under_way = interrupted()
+            finished, under_way = interrupted_cases()
             recovered = [result for result in finished if left.pop(result.case, None) is not None]
             yield from recovered
             retried = under_way & left.keys()
-            if not recovered and not retried:  # a worker that dies before it announces a case might do so for ever
+            if not recovered and not retried:  # it died before it announced a case, and might do so for ever
                 retried = set(list(left)[:1])
             for name in retried:
-                yield _alone(work, left.pop(name))
+                yield _run_alone(work, left.pop(name))
 
 
 class _WorkerDeathError(Exception):
-    """A worker has ended before its work."""
+    """A worker has died before it finished its work."""
 
 
-def _load(work: Work, cases: Sequence[Case], workers: int) -> Iterator[Result]:
+def _run_loader(work: Work, cases: Sequence[Case], workers: int) -> Iterator[Result]:
     loader = DataLoader(
         Dataset(cases, transform=work),
         batch_size=1,
         num_workers=min(workers, len(cases)),
-        collate_fn=_only,
+        collate_fn=_unbatched,
         prefetch_factor=1,
         in_order=False,
         multiprocessing_context=START_METHOD,
         worker_init_fn=_start_worker,
         generator=torch.Generator(),  # of its own: a run must not draw from the global random numbers
     )
-    with _own_children_ended():
+    with _children_ended_on_error():
         try:
-            # Held by a name, for when it goes it waits 5 s for each worker: they are to be ended before.
+            # Named, so that it lives until the workers are ended: its own clean-up waits 5 s for each of them.
             iterator = iter(loader)
             for result in iterator:
-                with _deaths_held_back() as deaths:
+                with _child_signals_deferred() as deaths:
                     yield result
                 if deaths:
                     signal.raise_signal(signal.SIGCHLD)
@@ -106,13 +107,13 @@ def _load(work: Work, cases: Sequence[Case], workers: int) -> Iterator[Result]:
             raise _WorkerDeathError from error
 
 
-def _only(batch: Sequence[Any]) -> Any:
-    """A batch is one result, which must not be collated into tensors."""
+def _unbatched(batch: Sequence[Any]) -> Any:
+    """The one result of a batch, which must not be collated into tensors."""
     return batch[0]
 
 
 def _start_worker(_: int = 0) -> None:
-    """One thread; and signals are the main process's business, which ends its workers itself."""
+    """Use one thread, and ignore Ctrl-C: the main process ends its workers itself."""
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -121,10 +122,10 @@ def _start_worker(_: int = 0) -> None:
 
 
 @contextmanager
-def _deaths_held_back() -> Iterator[list[int]]:
-    """Keep PyTorch from reporting a dead worker: it raises wherever the main thread just is, such as in a record.
+def _child_signals_deferred() -> Iterator[list[int]]:
+    """Hold back the signal that a child has ended, and yield a list that receives one entry for each.
 
-    The list that is given receives a signal for each child that ends.
+    PyTorch raises in its handler, wherever the main thread is: also in the middle of writing a record.
     """
     deaths: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -138,18 +139,18 @@ def _deaths_held_back() -> Iterator[list[int]]:
 
 
 @contextmanager
-def _own_children_ended() -> Iterator[None]:
-    """End the processes that were started inside, at once: an interrupted run must not wait for a long case."""
+def _children_ended_on_error() -> Iterator[None]:
+    """On an error end the processes that were started inside, so that an interrupted run does not wait for them."""
     others = set(multiprocessing.active_children())
     try:
         yield
     except BaseException:
-        with _deaths_held_back():
-            _end(set(multiprocessing.active_children()) - others)
+        with _child_signals_deferred():
+            _end_processes(set(multiprocessing.active_children()) - others)
         raise
 
 
-def _end(children: Collection[multiprocessing.process.BaseProcess]) -> None:
+def _end_processes(children: Collection[multiprocessing.process.BaseProcess]) -> None:
     for child in children:
         child.terminate()
     for child in children:
@@ -159,23 +160,23 @@ def _end(children: Collection[multiprocessing.process.BaseProcess]) -> None:
             child.join(timeout=1)
 
 
-def _alone(work: Work, case: Case) -> Result:
-    """Try a case in a process of its own; if that dies too, the case is what kills it."""
+def _run_alone(work: Work, case: Case) -> Result:
+    """Process a case in a process of its own. If that dies, too, the case is the cause, and has failed."""
     context = multiprocessing.get_context(START_METHOD)
     receiver, sender = context.Pipe(duplex=False)
-    with _own_children_ended():
-        process = context.Process(target=_send_result, args=(sender, work, case))  # type: ignore[attr-defined]
+    with _children_ended_on_error():
+        process = context.Process(target=_run_and_send, args=(sender, work, case))  # type: ignore[attr-defined]
         process.start()
         sender.close()
         try:
             result: Result | None = receiver.recv()
-        except (EOFError, OSError):  # the end in the middle of a message is an OSError
+        except (EOFError, OSError):  # OSError: it died in the middle of a message
             result = None
         process.join()
     return result or Result(case.name, "failed", _cause_of_death(case, process.exitcode))
 
 
-def _send_result(sender: multiprocessing.connection.Connection, work: Work, case: Case) -> None:
+def _run_and_send(sender: multiprocessing.connection.Connection, work: Work, case: Case) -> None:
     _start_worker()
     sender.send(work(case))
 

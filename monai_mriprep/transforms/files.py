@@ -1,4 +1,4 @@
-"""Between files and tensors that know where they lie."""
+"""Reading files into tensors that carry their geometry, and writing them."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ if TYPE_CHECKING:
 __all__ = ["LoadNpz", "LoadNpzd", "LoadVolume", "LoadVolumed", "SaveNpzd", "StemPaird"]
 
 UNSIGNED_TO_SIGNED = {"uint16": np.int32, "uint32": np.int64, "uint64": np.int64}
-"""torch computes little with wider unsigned types; these hold every value, of uint64 all up to 2^63 - 1."""
+"""torch supports few operations on these unsigned types. The signed ones hold every value, of uint64 up to 2^63 - 1."""
 
 
 @lru_cache(maxsize=16)
 def _pairing(images_dir: Path, labels_dir: Path, pattern: str | None, changed: tuple[int, int]) -> Pairing:
-    """Pair two folders once, and again only after `changed`, their modification times, has."""
+    """Pair two folders. The result is cached until `changed`, their modification times, differs."""
     return pair_by_stem(images_dir, labels_dir, pattern)
 
 
 def _modified(folder: Path) -> int:
-    """Time of its last change; 0 where it cannot be seen, of which the pairing says more."""
+    """Time of the folder's last change; 0 if it cannot be read, which the pairing reports."""
     try:
         return folder.stat().st_mtime_ns
     except OSError:
@@ -57,28 +57,27 @@ def _modified(folder: Path) -> int:
 class StemPaird(MapTransform):
     """Put the path of an image's label into the dictionary.
 
-    The partner is looked for among all images of the image's folder, by the passes of `pair_by_stem`, so that the
-    answer is the one that a run would give.
+    All images of the image's folder are paired by `pair_by_stem`, so that the label is the one that a run would take.
 
     Parameters
     ----------
     labels_dir
         Folder of the labels.
     image_key
-        Where the path of the image stands.
+        Key of the image's path.
     label_key
-        Where the path of the label is put.
+        Key under which the label's path is put.
     pattern
         A regular expression with a group ``case``, in place of the passes.
     allow_missing_keys
-        Pass over a case without the image, in place of an error.
+        Skip a dictionary without the image instead of raising.
 
     Raises
     ------
     UnpairedError
         If the image has no label. Filter with `pair_by_stem` first where that can happen.
     PairingError
-        If two files claim one partner; when it is made, if the pattern is not one.
+        If two files claim one partner; from the constructor, if the pattern is not valid.
     DatasetError
         If a folder cannot be listed, or two of its files have one stem.
     """
@@ -99,7 +98,7 @@ class StemPaird(MapTransform):
         self.label_key = label_key
         self.pattern = pattern
         if pattern is not None:
-            compile_pattern(pattern)  # what is wrong is said here and not in a worker
+            compile_pattern(pattern)  # raise here, not in a worker
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return a copy of `data` with the label's path."""
@@ -140,10 +139,10 @@ class LoadVolume(Transform):
 class LoadVolumed(MapTransform):
     """Read volumes: a path becomes a ``(1, D, H, W)`` MetaTensor on its own grid, in its own number type.
 
-    Unsigned integers wider than 8 bits become the next wider signed type, because torch computes little with them.
-    The affine takes an index in array axis order (z, y, x) to RAS+ mm; ``meta["array_axes"]`` is ``"zyx"``, and the
-    columns of ``meta["file_direction"]`` are the unit vectors of these axes, every digit that the file states. It is a
-    MetaTensor even after ``set_track_meta(False)``: nobody else knows where the volume lies.
+    Unsigned integers wider than 8 bits become the next wider signed type, because torch supports few operations on
+    them. The affine maps an index in array axis order (z, y, x) to RAS+ mm. ``meta["array_axes"]`` is ``"zyx"``. The
+    columns of ``meta["file_direction"]`` are the unit vectors of these axes, with every digit that the file states. The
+    result is a MetaTensor even after ``set_track_meta(False)``, because later steps need the geometry.
 
     Parameters
     ----------
@@ -224,9 +223,9 @@ def _loaded(path: str | Path, array: NDArray[Any], affine: NDArray[np.float64], 
 class SaveNpzd(MapTransform):
     """Write volumes as ``imagesTr/{stem}.npz`` and ``labelsTr/{stem}.npz`` under the output folder.
 
-    By the writer of a run: each file is written under a temporary name in ``output_dir/.partial``, and only when all
-    are complete and synced they are moved into place, the first key last. Equal volumes give equal bytes. The stem is
-    that of the file named in the metadata (``filename_or_obj``).
+    Files are written as by a run: under temporary names in ``output_dir/.partial``. When all are complete and synced,
+    they are moved into place, the first key last. Equal volumes give equal bytes. The stem is that of the file named in
+    the metadata (``filename_or_obj``).
 
     Parameters
     ----------
@@ -235,14 +234,14 @@ class SaveNpzd(MapTransform):
     output_dir
         The output folder; made if it is missing.
     array_axes
-        The order of axes in which the loader handed the arrays out, where they are not marked.
+        The order of the axes of arrays whose metadata do not state it.
     allow_missing_keys
         Pass over volumes that are not there, in place of an error.
 
     Raises
     ------
     MriprepError
-        If a volume does not know its file name, or its array is not in z y x order, which these files promise.
+        If the metadata of a volume have no file name, or its array is not in z y x order.
     """
 
     backend = (TransformBackends.TORCH,)
@@ -289,7 +288,10 @@ class SaveNpzd(MapTransform):
 
 
 def npz_volume(volume: MetaTensor) -> NpzVolume:
-    """What is written for a tensor: the target spacing where it lies as it was resampled to one, else its own."""
+    """The volume that is written for a tensor.
+
+    Its spacing is the target spacing if the tensor is still on the grid that it was resampled to, else its own.
+    """
     grid = grid_of(volume)
     target = volume.meta.get("target_spacing", grid.spacing)
     then = volume.meta.get("grid_spacing", target)

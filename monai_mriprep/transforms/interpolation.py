@@ -1,4 +1,4 @@
-"""Which volume is resampled how: by declaration, not by guess."""
+"""The spline order of each volume: declared by the user, not guessed from a name."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def orders_of(
     Parameters
     ----------
     keys
-        The first is resampled as an image where nothing is declared; further ones as labels, if they have the names
-        that say so, ``label`` and ``foreground``.
+        If nothing is declared, the first is an image and the others, which must be called ``label`` or ``foreground``,
+        are labels.
     mode
         ``bicubic``, ``bilinear``, ``nearest``, or an order from 0 to 3; one for all keys or one each.
     order
-        An order, one for all keys or one each, of which an entry may be a triple for z, y, x.
+        An order, one for all keys or one each. An entry may be a triple for z, y, x.
 
     Raises
     ------
     ResamplingError
-        If both are given, one does not fit the keys, or none is given where names do not tell what the volumes are.
+        If both are given, if one does not fit the keys, or if none is given and the names do not say what is a label.
     """
     if mode is not None and order is not None:
         msg = f"give either mode or order, not both; found mode={mode!r} and order={order!r}"
@@ -81,7 +81,7 @@ def _order_of_mode(mode: object) -> int:
 
 
 def _order(order: object) -> Order:
-    """Plain integers of whatever kind of integers; their range is for the resampling to judge."""
+    """Convert any kind of integers to plain ones; the resampling checks their range."""
     try:
         return tuple(map(index, order)) if hasattr(order, "__len__") else index(order)  # type: ignore[call-overload, arg-type]
     except TypeError:

@@ -1,4 +1,4 @@
-"""Large arrays without the price of small pages, and what fits into the caches."""
+"""Allocation of large arrays in huge pages, and the size of the processor's caches."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 def empty_float32(shape: Sequence[int], device: torch.device) -> torch.Tensor:
     """An uninitialized float32 tensor.
 
-    On a CPU numpy allocates it: it asks Linux for huge pages, and torch does not. First touching 33 MB of small pages
-    costs 35 ms in a virtual machine, half the time of resampling into them (measured).
+    On a CPU numpy allocates it, which asks Linux for huge pages; torch does not. The first access to 33 MB of small
+    pages takes 35 ms in a virtual machine, half the time of resampling into them (measured).
     """
     if device.type != "cpu":
         return torch.empty(*shape, dtype=torch.float32, device=device)
@@ -33,13 +33,13 @@ def as_float32(volume: torch.Tensor) -> torch.Tensor:
 
 
 def cache_share(caches: Path = CACHES) -> int:
-    """Bytes of its largest cache that fall to one processor; 0 where the system does not say.
+    """A processor's share of its largest cache, in bytes; 0 where the system does not say.
 
     Parameters
     ----------
     caches
-        A folder with one of ``index0``, ``index1`` and so on for each cache, each with its ``size`` (``32768K``) and
-        the ``shared_cpu_map`` of the processors that use it, in hexadecimal digits.
+        A folder with a subfolder ``index0``, ``index1`` and so on for each cache. Each holds ``size`` (``32768K``) and
+        ``shared_cpu_map``, a bit mask in hexadecimal digits of the processors that share the cache.
     """
     try:
         return max((_share(cache) for cache in caches.glob("index*")), default=0)

@@ -1,8 +1,8 @@
-"""The inverse of a 3 x 3 matrix with the bits of ITK's.
+"""The inverse of a 3 x 3 matrix, bit for bit as ITK computes it.
 
-ITK takes world to index by the inverse of an affine, and inverts by singular values, which LINPACK's DSVDC finds for
-it: the matrix is made bidiagonal by reflections (Golub and Kahan), and then diagonal by shifted QR steps (Golub and
-Reinsch). What is done here is the same, operation by operation, for matrices that can be inverted.
+ITK maps world to index by the inverse of an affine. It inverts by a singular value decomposition, LINPACK's DSVDC:
+reflections make the matrix bidiagonal (Golub and Kahan), then shifted QR steps make it diagonal (Golub and Reinsch).
+This module repeats the same operations in the same order, for invertible matrices.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ def inverse_as_itk(matrix: Floats) -> Floats:
         if begin < last:
             _qr_step(s, e, left, right, begin, last)
         else:
-            _settle(s, left, right, last)
+            _store_singular_value(s, left, right, last)
             last -= 1
     scaled = right * (1.0 / s)
     return scaled[:, :1] * left[:, 0] + scaled[:, 1:2] * left[:, 1] + scaled[:, 2:] * left[:, 2]
 
 
 def _bidiagonal(x: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Diagonal, what stands above it, and the two orthogonal matrices; overwrites `x`."""
+    """The diagonal, the superdiagonal, and the left and right orthogonal matrices; overwrites `x`."""
     s, e, left, right = np.zeros(3), np.zeros(3), np.eye(3), np.eye(3)
     first, s[0] = _reflection(x[:, 0])
     _reflect(first, x[:, 1:])
@@ -52,7 +52,7 @@ def _bidiagonal(x: Floats) -> tuple[Floats, Floats, Floats, Floats]:
 
 
 def _reflection(vector: Floats) -> tuple[Floats, float]:
-    """The reflection that leaves only the first entry of a vector, and that entry."""
+    """The normal of the reflection that zeroes all entries of a vector but the first, and that entry."""
     scale, squares = 0.0, 1.0
     for size in np.abs(vector[vector != 0]):
         if scale < size:
@@ -73,7 +73,7 @@ def _reflect(normal: Floats, columns: Floats) -> None:
 
 
 def _first_of_block(s: Floats, e: Floats, last: int) -> int:
-    """Where the block that ends at `last` begins: after an entry that is nothing beside its neighbours."""
+    """First index of the block that ends at `last`: after a superdiagonal entry that is negligible."""
     for k in range(last - 1, -1, -1):
         neighbours = abs(s[k]) + abs(s[k + 1])
         if neighbours + abs(e[k]) == neighbours:
@@ -82,8 +82,8 @@ def _first_of_block(s: Floats, e: Floats, last: int) -> int:
     return 0
 
 
-def _settle(s: Floats, left: Floats, right: Floats, k: int) -> None:
-    """A singular value is found: make it positive, and put it in its place among the larger ones."""
+def _store_singular_value(s: Floats, left: Floats, right: Floats, k: int) -> None:
+    """Make a singular value that was found positive, and sort it in."""
     if s[k] < 0:
         s[k] = -s[k]
         right[:, k] *= -1.0
@@ -94,8 +94,8 @@ def _settle(s: Floats, left: Floats, right: Floats, k: int) -> None:
 
 
 def _qr_step(s: Floats, e: Floats, left: Floats, right: Floats, begin: int, last: int) -> None:
-    """Rotate columns and rows in turn, so that what stands beside the two diagonals is driven out below."""
-    f, g = _start(s, e, begin, last)
+    """One implicit QR step: rotations of columns and rows in turn move the bulge down and out of the matrix."""
+    f, g = _first_rotation(s, e, begin, last)
     for k in range(begin, last):
         c, n, f = _rotation(f, g)
         if k != begin:
@@ -110,8 +110,8 @@ def _qr_step(s: Floats, e: Floats, left: Floats, right: Floats, begin: int, last
     e[last - 1] = f
 
 
-def _start(s: Floats, e: Floats, begin: int, last: int) -> tuple[float, float]:
-    """What the first rotation is made of: the shift is the nearer eigenvalue of the last two rows."""
+def _first_rotation(s: Floats, e: Floats, begin: int, last: int) -> tuple[float, float]:
+    """The two entries of the first rotation; the shift is the nearer eigenvalue of the last two rows."""
     scale = max(abs(s[last]), abs(s[last - 1]), abs(e[last - 1]), abs(s[begin]), abs(e[begin]))
     end, before, above = s[last] / scale, s[last - 1] / scale, e[last - 1] / scale
     b, c = ((before + end) * (before - end) + above * above) / 2.0, (end * above) ** 2
@@ -121,7 +121,7 @@ def _start(s: Floats, e: Floats, begin: int, last: int) -> tuple[float, float]:
 
 
 def _rotation(a: float, b: float) -> tuple[float, float, float]:
-    """Cosine, sine, and the length of ``(a, b)``, with the sign of the larger."""
+    """Cosine and sine of the rotation, and the length of ``(a, b)`` with the sign of the larger entry."""
     scale = abs(a) + abs(b)
     if not scale:
         return 1.0, 0.0, 0.0

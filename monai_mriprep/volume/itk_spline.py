@@ -1,10 +1,10 @@
-"""Which voxels ITK's cubic B-spline leaves greater than zero, where only rounding errors tell.
+"""Which voxels are greater than zero after ITK's cubic B-spline, where only rounding errors decide.
 
-Where a scan holds exact zeros, a spline leaves next to nothing, and the sign of that is the sign of rounding errors.
-Whoever counts the voxels that are greater than zero needs the very errors: the same operations in the same order, in
-float64. The order is that of ITK 5.4, in `BSplineDecompositionImageFilter`, `ResampleImageFilter` and
-`BSplineInterpolateImageFunction`, on processors without fused multiply-add. Positions go through the world and back;
-they take the same steps, too.
+Where a scan holds exact zeros, a spline gives values near zero, and their signs are those of rounding errors. A
+foreground of voxels greater than zero depends on these signs. So the same errors must be made here: the same
+operations in the same order, in float64. The order is that of ITK 5.4, in `BSplineDecompositionImageFilter`,
+`ResampleImageFilter` and `BSplineInterpolateImageFunction`, on processors without fused multiply-add. ITK computes
+positions through world coordinates, and so does this module.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 DOUBT = 1e-6
-"""Share of the range; a float32 value below it may have either sign."""
+"""Share of the range of the volume. A float32 value of smaller magnitude may have the wrong sign."""
 
 POLE = math.sqrt(3.0) - 2.0
 HORIZON = math.ceil(math.log(1e-10) / math.log(-POLE))
-"""Voxels that the first coefficient of a line is made from; the rest would add less than 1e-10."""
+"""Voxels that the first coefficient of a line is computed from; the others would add less than 1e-10."""
 
 CHUNK = 1 << 13
-"""Voxels evaluated at a time: what they need stays in cache."""
+"""Voxels evaluated at a time, so that their data stay in cache."""
 
 
 def positive_as_itk(
@@ -48,9 +48,9 @@ def positive_as_itk(
     source
         Its grid.
     direction
-        Unit vectors of its axes, one a column, in RAS+: as the file states them, since the affine may lose a digit.
+        Unit vectors of its axes, one a column, in RAS+, as the file states them. The affine may lose the last digit.
     spacing
-        Of the grid ``itk`` that it was resampled to, in mm, z y x.
+        Of the grid that it was resampled to (by the rule ``itk``), in mm, z y x.
     resampled
         ``(D, H, W)`` on that grid: by cubic B-spline with mirrored boundary, 0 outside the scan.
     """
@@ -60,17 +60,17 @@ def positive_as_itk(
     if not len(doubtful):
         return positive
     coefficients = _coefficients(volume)
-    way = _Way(source, direction, spacing, resampled.shape[2])
+    to_source = _SourcePositions(source, direction, spacing, resampled.shape[2])
     for start in range(0, len(doubtful), CHUNK):
         part = doubtful[start : start + CHUNK]
-        x = way.positions(*np.unravel_index(part, resampled.shape))
+        x = to_source.positions(*np.unravel_index(part, resampled.shape))
         inside = np.all([(at >= -0.5) & (at < n - 0.5) for at, n in zip(x, source.shape[::-1], strict=True)], axis=0)
-        positive.reshape(-1)[part] = inside & (_values(coefficients, x) > 0)
+        positive.reshape(-1)[part] = inside & (_evaluate(coefficients, x) > 0)
     return positive
 
 
-class _Way:
-    """From a voxel of the new grid through the world to the old one."""
+class _SourcePositions:
+    """Maps voxels of the new grid, through world coordinates, to positions in the source."""
 
     def __init__(self, source: Grid, direction: Floats, spacing: Spacing, width: int) -> None:
         self.origin = source.origin
@@ -90,7 +90,7 @@ class _Way:
 
 
 def _coefficients(volume: NDArray[Any]) -> Floats:
-    """Of the spline through the voxels: a recursive filter forth and back along x, y, z."""
+    """Coefficients of the spline through the voxels: a recursive filter forward and backward along x, y, z."""
     result: Floats = volume.astype(np.float64)
     for axis in (2, 1, 0):
         if volume.shape[axis] > 1:
@@ -99,9 +99,9 @@ def _coefficients(volume: NDArray[Any]) -> Floats:
 
 
 def _filter(lines: Floats) -> None:
-    """Along the first axis, in place."""
+    """Filter along the first axis, in place."""
     lines *= (1.0 - POLE) * (1.0 - 1.0 / POLE)
-    lines[0] = _first(lines)
+    lines[0] = _first_coefficient(lines)
     for before, at in pairwise(lines):
         at += POLE * before
     lines[-1] = (POLE / (POLE * POLE - 1.0)) * (POLE * lines[-2] + lines[-1])
@@ -109,8 +109,8 @@ def _filter(lines: Floats) -> None:
         np.multiply(POLE, after - at, out=at)
 
 
-def _first(lines: Floats) -> Floats:
-    """What the way forth starts from, as if the line were mirrored without end."""
+def _first_coefficient(lines: Floats) -> Floats:
+    """The start of the forward filter, for lines that are mirrored at both ends without end."""
     last = len(lines) - 1
     total: Floats = lines[0].copy()
     power = POLE
@@ -129,8 +129,8 @@ def _first(lines: Floats) -> Floats:
     return total
 
 
-def _values(coefficients: Floats, positions: list[Floats]) -> Floats:
-    """Of the spline: the sum over 4 x 4 x 4 coefficients, x first."""
+def _evaluate(coefficients: Floats, positions: list[Floats]) -> Floats:
+    """Values of the spline at positions: sums over 4 x 4 x 4 coefficients, x first."""
     (x, wx), (y, wy), (z, wz) = (_neighbours(at, n) for at, n in zip(positions, coefficients.shape[::-1], strict=True))
     flat, (_, height, width) = coefficients.reshape(-1), coefficients.shape
     rows = {(c, b): (z[c] * height + y[b]) * width for c, b in product(range(4), repeat=2)}
@@ -142,7 +142,7 @@ def _values(coefficients: Floats, positions: list[Floats]) -> Floats:
 
 
 def _neighbours(at: Floats, n: int) -> tuple[list[Indices], list[Floats]]:
-    """Indices and weights of the four coefficients about each position; ITK finds them in float32."""
+    """Indices and weights of the four coefficients around each position; ITK finds the indices in float32."""
     below = np.floor(at.astype(np.float32)).astype(np.intp)
     w = at - below
     last = (1.0 / 6.0) * w * w * w

@@ -1,10 +1,10 @@
 """Resampling between two grids that share their axes.
 
 The tensor-product spline is three small banded matrices, ``out = Mz (My (Mx volume))``. They are applied block by
-block: the through-plane product for a few output slices, then both in-plane products slice by slice, so that a
-slice stays in cache, and what lies between is a few slices or less than the output. All products are single-threaded
-matrix products of fixed shapes, spread over threads by slice: the result has the same bits whatever the number of
-threads.
+block: the through-plane product for a few output slices, then both in-plane products slice by slice. So a slice stays
+in cache, and the intermediate array is a few slices, or smaller than the output. Each product is a single-threaded
+matrix product of fixed shape; the slices are distributed over threads. So the result has the same bits for every number
+of threads.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from monai_mriprep.volume.spline import AxisPlan, Block, banded_blocks, nearest_
 __all__ = ["ResamplingPlan", "apply_plan", "plan_resampling", "resample_label_onto"]
 
 BLOCK_ROWS = 48
-"""Output rows of a block. Measured on AVX-512: 48 runs at twice the speed of 24; 64 gains nothing."""
+"""Output rows of a block. Measured on AVX-512: 48 is twice as fast as 24, and 64 is no faster."""
 
 COLUMN_CHUNK = 8192
 """Voxels of a through-plane product: small enough for the second-level cache."""
@@ -38,18 +38,18 @@ TILE_VOXELS = 1 << 17
 """Voxels of a tile, some slices between the two in-plane products: half a megabyte."""
 
 TILES_AT_ONCE = min(max(cache_share() >> 22, 1), 4)
-"""Tiles that one product takes: together an eighth of a processor's share of the largest cache, where what they are
-made from and what is made of them lie beside them. More tiles are fewer calls, of 15 microseconds each. Measured with a
-share of 16 MB: four at once are 5 to 10 percent quicker than one, and eight gain nothing more."""
+"""Tiles of one product. Together they take an eighth of a processor's share of the largest cache, which also holds
+their input and output. More tiles mean fewer calls, of 15 microseconds each. Measured with a share of 16 MB: four are 5
+to 10 percent faster than one, and eight are no faster than four."""
 
 FEW_ROWS = 3
-"""With so few rows, or with one column, BLAS multiplies vectors, and bits depend on how many there are and where."""
+"""With so few rows, or with one column, BLAS multiplies vectors, and the bits depend on their number and place."""
 
 SLAB_VOXELS = 1 << 23
 """Voxels of the slices between the through-plane and the in-plane products, or as many as the output has."""
 
 ROUNDING = 1e-10
-"""A step this close to 1, or a start this close to 0, is just that, but for the rounding of affines."""
+"""A step this close to 1 is 1, and a start this close to 0 is 0: the difference is the rounding of affines."""
 
 SHARED_AXES_TOLERANCE = 1e-6
 """Largest difference of direction cosines between two grids that share their axes."""
@@ -82,7 +82,7 @@ class ResamplingPlan:
 
     @property
     def is_nearest(self) -> bool:
-        """Every axis picks voxels and computes nothing; the type of the voxels is kept."""
+        """Whether every axis only picks voxels, so that their type is kept."""
         return self.orders == (0, 0, 0)
 
     @property
@@ -98,7 +98,7 @@ def plan_resampling(
     boundary: Boundary = "nearest",
     zero_outside: bool = False,
 ) -> ResamplingPlan:
-    """Plan the way from one grid to another with the same axes.
+    """Plan the resampling from one grid to another with the same axes.
 
     Parameters
     ----------
@@ -109,8 +109,8 @@ def plan_resampling(
     boundary
         ``nearest`` repeats the edge voxel, ``mirror`` reflects about its centre.
     zero_outside
-        0 for the voxels whose centre lies beyond the outer faces of the volume, in place of what the boundary says, as
-        ITK does. A centre on the upper face, or within `TIE_TOLERANCE` of it, is outside.
+        Set voxels to 0 whose centre lies beyond the outer faces of the volume, as ITK does, whatever the boundary. A
+        centre on the upper face, or within `TIE_TOLERANCE` of it, is outside.
 
     Raises
     ------
@@ -149,8 +149,8 @@ def apply_plan(volume: torch.Tensor, plan: ResamplingPlan, clip: bool = False) -
     Returns
     -------
     torch.Tensor
-        ``(C, *plan.shape_out)``: float32, differentiable; the type of `volume` where all orders are 0. Where there is
-        nothing to do, and the type fits, it is `volume` itself.
+        ``(C, *plan.shape_out)``. float32 and differentiable; of the type of `volume` where all orders are 0. If there
+        is nothing to do and the type is right, it is `volume` itself.
 
     Raises
     ------
@@ -160,12 +160,12 @@ def apply_plan(volume: torch.Tensor, plan: ResamplingPlan, clip: bool = False) -
     if volume.ndim != 4 or tuple(volume.shape[1:]) != plan.shape_in:
         msg = f"expected a volume of shape (C, {', '.join(map(str, plan.shape_in))}), not {tuple(volume.shape)}"
         raise ResamplingError(msg)
-    result = _inside(volume, plan, clip)
+    result = _resampled(volume, plan, clip)
     return _with_zeros_outside(result, plan) if plan.zero_outside else result
 
 
-def _inside(volume: torch.Tensor, plan: ResamplingPlan, clip: bool) -> torch.Tensor:
-    """The resampled volume, with what the boundary says outside."""
+def _resampled(volume: torch.Tensor, plan: ResamplingPlan, clip: bool) -> torch.Tensor:
+    """The resampled volume, extrapolated by the boundary rule."""
     if plan.is_nearest:
         return _pick(volume, plan)
     if plan.is_identity:
@@ -175,14 +175,14 @@ def _inside(volume: torch.Tensor, plan: ResamplingPlan, clip: bool) -> torch.Ten
 
 
 def _clipped(result: torch.Tensor, volume: torch.Tensor) -> torch.Tensor:
-    """Each channel of `result` within the range of the same channel of `volume`."""
+    """Limit each channel of `result` to the range of the same channel of `volume`."""
     ends = [torch.stack([end(channel) for channel in volume]).float() for end in (torch.min, torch.max)]
     low, high = (end[:, None, None, None] for end in ends)
     return torch.clamp(result, low, high)
 
 
 def _with_zeros_outside(result: torch.Tensor, plan: ResamplingPlan) -> torch.Tensor:
-    """Write zeros into a result; it is the input itself only where there is no outside."""
+    """Set what lies outside to 0, in place. The result is the input itself only if nothing lies outside."""
     for dim, axis in enumerate(plan.axes, start=1):
         outside = np.flatnonzero(axis.outside)
         if len(outside):
@@ -191,16 +191,16 @@ def _with_zeros_outside(result: torch.Tensor, plan: ResamplingPlan) -> torch.Ten
 
 
 def resample_label_onto(label: torch.Tensor, label_grid: Grid, grid: Grid) -> torch.Tensor:
-    """Put a label on any other grid by nearest neighbour; what lies outside it becomes 0.
+    """Resample a label onto any other grid by nearest neighbour. Voxels outside the label become 0.
 
     Parameters
     ----------
     label
         ``(C, D, H, W)``, any type, which is kept.
     label_grid
-        Where the label lies.
+        The grid of the label.
     grid
-        Where it is wanted; the axes may be flipped, permuted or oblique to the label's.
+        The grid of the result; its axes may be flipped, permuted or oblique to the label's.
     """
     to_label = np.linalg.inv(label_grid.affine) @ grid.affine
     rest = _positions(to_label, grid.shape)
@@ -209,7 +209,7 @@ def resample_label_onto(label: torch.Tensor, label_grid: Grid, grid: Grid) -> to
 
 
 def _positions(to_label: NDArray[np.float64], shape: Shape) -> NDArray[np.float64]:
-    """Label index of each voxel of the first slice, shape (H, W, 3)."""
+    """Position in the label, in voxels, of each voxel of the first slice; shape (H, W, 3)."""
     rows = np.arange(shape[1])[:, None, None] * to_label[:3, 1]
     columns = np.arange(shape[2])[None, :, None] * to_label[:3, 2]
     total: NDArray[np.float64] = rows + columns + to_label[:3, 3]
@@ -225,7 +225,7 @@ def _pick_slice(label: torch.Tensor, positions: NDArray[np.float64]) -> torch.Te
 
 
 def _pick(volume: torch.Tensor, plan: ResamplingPlan) -> torch.Tensor:
-    """Nearest neighbour is an index per axis; what shrinks goes first, and x before rows and slices."""
+    """Nearest neighbour, an index per axis. The axis that shrinks most goes first; of equals x, then y, then z."""
     for dim in sorted((2, 1, 0), key=lambda a: plan.axes[a].n_out / plan.axes[a].n_in):
         if not plan.axes[dim].is_identity:
             volume = _take(volume, nearest_indices(plan.axes[dim]), dim + 1)
@@ -233,14 +233,14 @@ def _pick(volume: torch.Tensor, plan: ResamplingPlan) -> torch.Tensor:
 
 
 def _take(volume: torch.Tensor, indices: NDArray[np.int64], dim: int) -> torch.Tensor:
-    """``index_select``, by numpy where that can be: it is five times as fast on a CPU (measured)."""
+    """``index_select``, by numpy where possible, which is five times as fast on a CPU (measured)."""
     if volume.device.type == "cpu" and not volume.requires_grad and volume.dtype != torch.bfloat16:
         return torch.from_numpy(volume.numpy().take(indices, axis=dim))
     return volume.index_select(dim, torch.from_numpy(indices).to(volume.device))
 
 
 class _Separable(torch.autograd.Function):
-    """A linear map, so its gradient is the transposed map."""
+    """The spline is a linear map, so its gradient is the transposed map."""
 
     @staticmethod
     def forward(ctx: Any, volume: torch.Tensor, plan: ResamplingPlan, transposed: bool) -> torch.Tensor:
@@ -259,7 +259,7 @@ class _Separable(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class _Axis:
-    """One axis made ready for products: its blocks, or none where there is nothing to do."""
+    """One axis, prepared for products: its blocks; none if there is nothing to do."""
 
     n_in: int
     n_out: int
@@ -278,7 +278,7 @@ class _Axis:
 
 @dataclass(frozen=True)
 class _Threads:
-    """Shares out a loop. Without a pool there is one share, in the calling thread."""
+    """Distributes a loop over threads. Without a pool everything runs in the calling thread."""
 
     count: int
     pool: Executor | None
@@ -289,7 +289,7 @@ class _Threads:
         if self.pool is None:
             work(shares[0])
             return
-        inference = torch.is_inference_mode_enabled()  # a matter of each thread
+        inference = torch.is_inference_mode_enabled()  # each thread has its own
 
         def work_alike(indices: range) -> None:
             with torch.inference_mode(inference):
@@ -309,12 +309,12 @@ def _threads(device: torch.device) -> Iterator[_Threads]:
         with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             yield _Threads(count, pool)
     finally:
-        torch.set_num_threads(count)  # the default for threads yet to come, which the initializers have changed
+        torch.set_num_threads(count)  # the initializers have changed the default of later threads
 
 
 @contextmanager
 def _exact_products(device: torch.device) -> Iterator[None]:
-    """No autocast, no TF32, no bfloat16: products in float32, whatever the training loop has switched on."""
+    """Products in float32, without autocast, TF32 or bfloat16, whatever the training loop has switched on."""
     with torch.autocast(device.type, enabled=False):
         restore = _switch_to_full_precision()
         try:
@@ -324,7 +324,7 @@ def _exact_products(device: torch.device) -> Iterator[None]:
 
 
 def _switch_to_full_precision() -> Callable[[], None]:
-    """Switch, and return what switches back.
+    """Switch to full precision, and return a function that switches back.
 
     PyTorch has two sets of switches, and the older one raises where the newer (2.9 and later) has been used.
     """
@@ -346,7 +346,7 @@ def _set_precision(switches: Sequence[Any], values: Sequence[str]) -> None:
 
 
 def _resample_volume(volume: torch.Tensor, axes: Sequence[_Axis], out: torch.Tensor, threads: _Threads) -> None:
-    """``(D, H, W)`` into `out`: through-plane first, or last where that is less work."""
+    """Resample ``(D, H, W)`` into `out`: through-plane first, or last where that is less work."""
     through, rows, columns = axes
     if not through.blocks:
         _in_plane(volume, rows, columns, out, threads)
@@ -367,7 +367,7 @@ def _resample_volume(volume: torch.Tensor, axes: Sequence[_Axis], out: torch.Ten
 
 
 def _through_plane_last(through: _Axis, rows: _Axis, columns: _Axis) -> bool:
-    """Whether that saves multiplications; never where the array in between would exceed the output."""
+    """Whether that saves multiplications. Never if the intermediate array would be larger than the output."""
     if not (rows.blocks or columns.blocks):
         return True
     plane_in, plane_out = rows.n_in * columns.n_in, rows.n_out * columns.n_out
@@ -391,7 +391,7 @@ def _through_plane(volume: torch.Tensor, block: Block, out: torch.Tensor, thread
 
 
 def _in_plane(volume: torch.Tensor, rows: _Axis, columns: _Axis, out: torch.Tensor, threads: _Threads) -> None:
-    """Both in-plane products, a tile of slices at a time; what shrinks goes first."""
+    """Both in-plane products, a tile of slices at a time; the axis that shrinks more goes first."""
     columns_first = columns.n_out * rows.n_in <= rows.n_out * columns.n_in
     height, width = (rows.n_in, columns.n_out) if columns_first else (rows.n_out, columns.n_in)
     products = [(_product_of_rows, rows), (_product_of_columns, columns)]
@@ -413,13 +413,13 @@ def _in_plane(volume: torch.Tensor, rows: _Axis, columns: _Axis, out: torch.Tens
 
 
 def _slices_at_once(height: int, width: int, columns: _Axis) -> int:
-    """Some tiles; but one where that would show in the bits, and the caches of a machine with it."""
+    """Slices of several tiles; of one where the number would change bits, which must not depend on the machine."""
     has_vectors = height <= FEW_ROWS or columns.n_out % BLOCK_ROWS == 1
     return max(1, TILE_VOXELS // (height * width)) * (1 if has_vectors else TILES_AT_ONCE)
 
 
 def _product_of_rows(blocks: Sequence[Block], source: torch.Tensor, out: torch.Tensor) -> None:
-    """From the left, on each slice of ``(D, H, W)``."""
+    """Multiply each slice of ``(D, H, W)`` from the left."""
     for block in blocks:
         slices, results = source[:, block.columns], out[:, block.rows]
         if source.device.type != "cpu":
@@ -430,7 +430,7 @@ def _product_of_rows(blocks: Sequence[Block], source: torch.Tensor, out: torch.T
 
 
 def _product_of_columns(blocks: Sequence[Block], source: torch.Tensor, out: torch.Tensor) -> None:
-    """From the right, on all rows of ``(D, H, W)`` at once."""
+    """Multiply all rows of ``(D, H, W)`` from the right, at once."""
     source, out = source.flatten(0, 1), out.flatten(0, 1)
     for block in blocks:
         torch.mm(source[:, block.columns], block.transposed, out=out[:, block.rows])

@@ -1,9 +1,9 @@
-"""Interpolation along one axis is a small banded matrix.
+"""Interpolation along one axis, as a small banded matrix.
 
 Row ``r`` of the matrix says how the output at position ``start + r * step`` (in input voxels) is made from the
 input voxels. For orders 2 and 3 it includes the prefilter that turns samples into B-spline coefficients
 (Unser, Splines: a perfect fit for signal and image processing, 1999). The matrix equals what
-``scipy.ndimage.affine_transform`` does to the identity, boundary included; the tests hold it to that.
+``scipy.ndimage.affine_transform`` makes of the identity, boundary included; the tests compare the two.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["AxisPlan", "Block", "axis_matrix", "banded_blocks", "nearest_indices"]
 
 NEGLIGIBLE = 1e-8
-"""Weights below this are dropped: far under float32's resolution of a sum of weights that is 1."""
+"""Weights below this are dropped. They sum to 1, so this is far below the resolution of float32."""
 
 EDGE_PADDING = 12
 """Copies of the edge voxel that scipy adds on both sides before it prefilters for ``nearest``."""
@@ -77,9 +77,9 @@ class AxisPlan:
 
 @dataclass(frozen=True)
 class Block:
-    """Rows ``rows`` of a banded matrix, which are zero outside the columns ``columns``.
+    """Some rows of a banded matrix, which are zero outside the columns `columns`.
 
-    The weights are kept in both layouts: products from the right are half as fast again with their own.
+    The weights are kept in both layouts: a product from the right is 1.5 times as fast with the transposed one.
     """
 
     rows: slice
@@ -88,7 +88,7 @@ class Block:
     transposed: torch.Tensor
 
     def parts(self, n_rows: int) -> Iterator[Block]:
-        """Cut it further, into blocks of at most `n_rows` rows."""
+        """Cut the block into blocks of at most `n_rows` rows."""
         for top in range(self.rows.start, self.rows.stop, n_rows):
             rows = slice(top, min(top + n_rows, self.rows.stop))
             own = slice(rows.start - self.rows.start, rows.stop - self.rows.start)
@@ -97,7 +97,7 @@ class Block:
 
 def nearest_indices(plan: AxisPlan) -> NDArray[np.int64]:
     """Input index for each output; a position within `TIE_TOLERANCE` of a tie rounds up."""
-    return _fold(_rounded(plan.positions), plan.n_in, plan.boundary)
+    return _into_range(_rounded(plan.positions), plan.n_in, plan.boundary)
 
 
 def _rounded(positions: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -114,17 +114,17 @@ def axis_matrix(plan: AxisPlan) -> NDArray[np.float64]:
     if plan.order > 1:
         coefficients = ndimage.spline_filter1d(coefficients, plan.order, axis=0, mode=plan.boundary)  # type: ignore[call-overload]
     n = len(coefficients)
-    positions = _fold(plan.positions + padding, n, plan.boundary)
+    positions = _into_range(plan.positions + padding, n, plan.boundary)
     first = np.floor(positions + 0.5 * (plan.order % 2 == 0)).astype(np.int64) - plan.order // 2
     matrix = np.zeros((plan.n_out, plan.n_in))
     for tap in range(plan.order + 1):
         weight = _basis(np.abs(positions - first - tap), plan.order)
-        matrix += weight[:, None] * coefficients[_fold(first + tap, n, "mirror")]
+        matrix += weight[:, None] * coefficients[_into_range(first + tap, n, "mirror")]
     return matrix
 
 
-def _fold(positions: NDArray[Any], n: int, boundary: Boundary) -> NDArray[Any]:
-    """Bring positions into ``[0, n - 1]``."""
+def _into_range(positions: NDArray[Any], n: int, boundary: Boundary) -> NDArray[Any]:
+    """Map positions outside ``[0, n - 1]`` into it: clipped, or mirrored about the end voxels."""
     if boundary == "nearest" or n == 1:
         clipped: NDArray[Any] = np.clip(positions, 0, n - 1)
         return clipped
@@ -147,9 +147,9 @@ def _basis(distance: NDArray[np.float64], order: int) -> NDArray[np.float64]:
 def banded_blocks(
     plan: AxisPlan, block_rows: int, transposed: bool = False, device: torch.device | None = None
 ) -> tuple[Block, ...]:
-    """Cut the matrix into blocks of `block_rows` rows, each with the columns that matter to it.
+    """Cut the matrix into blocks of `block_rows` rows, each with only the columns that it uses.
 
-    The cost per output voxel then does not grow with the length of the axis.
+    So the cost per output voxel does not grow with the length of the axis.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def banded_blocks(
     transposed
         Cut the transposed matrix instead: the adjoint, which gradients need.
     device
-        Where the weights are wanted.
+        The device of the weights.
     """
     matrix = _float32_with_same_sums(axis_matrix(plan))
     matrix = matrix.T if transposed else matrix
@@ -177,10 +177,10 @@ def _block(matrix: NDArray[np.float32], top: int, bottom: int, device: torch.dev
 
 
 def _float32_with_same_sums(matrix: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Round the weights, and give what is lost in each row to its largest one.
+    """Round the weights to float32, and add what each row's sum loses to its largest weight.
 
-    Rounding errors of a row's sum scale with the mean of the volume, which may be large beside its range. Negligible
-    weights are dropped, also because denormal numbers make products ten times slower.
+    An error of a row's sum is multiplied by the mean of the volume, which may be large compared to its range. Dropping
+    negligible weights also avoids denormal numbers, which make products ten times slower.
     """
     rounded = np.where(np.abs(matrix) < NEGLIGIBLE, 0.0, matrix).astype(np.float32)
     lost = matrix.sum(axis=1) - rounded.sum(axis=1, dtype=np.float64)

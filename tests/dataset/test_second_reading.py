@@ -39,8 +39,8 @@ def test_one_file_of_each_kind_is_compared(root):
 
 
 def test_a_decoder_that_goes_wrong_is_caught(root, monkeypatch):
-    honest = voxels._native
-    monkeypatch.setattr(voxels, "_native", lambda array: np.roll(honest(array), 1, axis=2))
+    honest = voxels._native_byte_order
+    monkeypatch.setattr(voxels, "_native_byte_order", lambda array: np.roll(honest(array), 1, axis=2))
 
     report = check_dataset(root, voxels=True)
 
