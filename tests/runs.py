@@ -13,6 +13,7 @@ import numpy as np
 from monai_mriprep.formats.write import write_metaimage
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.cases import Case, Job
+from monai_mriprep.run.records import Record, read_record
 
 ROLE_FOLDERS = {"image": "imagesTr", "label": "labelsTr"}
 OUTPUT_FOLDERS = tuple(ROLE_FOLDERS.values())
@@ -54,6 +55,38 @@ def case_from(name: str, image: Path, label: Path, output: Path, *costs: int) ->
     """A case of these two files; `costs` are its bytes and voxels."""
     outputs = {role: output / folder / f"{name}.npz" for role, folder in ROLE_FOLDERS.items()}
     return Case(name, {"image": (image,), "label": (label,)}, outputs, *costs)
+
+
+def done_line(name: str = "a", **changes) -> dict:
+    """The line of a finished case, as version 0.1.0 wrote it: turned, 2 mm to 1 mm along z; with other values."""
+    source = {"shape": [3, 4, 5], "affine": [[0, 0, -1, 0], [0, -1, 0, 0], [2, 0, 0, 7], [0, 0, 0, 1]]}
+    target = {"shape": [5, 4, 5], "affine": [[0, 0, -1, 0], [0, -1, 0, 0], [1, 0, 0, 7], [0, 0, 0, 1]]}
+    files = {role: {"size": 9, "mtime_ns": 1, "sha256": "0" * 64} for role in ROLE_FOLDERS}
+    line = {
+        "event": "done",
+        "case": name,
+        "error": None,
+        "warnings": [],
+        "fingerprint": "f",
+        "sources": {role: {"path": f"/data/{name}_{role}.nii.gz", **file} for role, file in files.items()},
+        "outputs": {
+            role: {"path": f"{ROLE_FOLDERS[role]}/{name}.npz", **file, "crc32": 5} for role, file in files.items()
+        },
+        "source_grid": {**source, "spacing": [2.0, 1.0, 1.0]},
+        "target_grid": {**target, "spacing": [1.0, 1.0, 1.0]},
+        "spacing": [1.0, 1.0, 1.0],
+        "foreground": {"mean": 1.5, "std": 0.5, "voxels": 100},
+        "labels": {"before": {"0": 52, "2": 8}, "after": {"0": 90, "2": 10}},
+        "seconds": {"load": 0.25, "write": 0.5},
+        "peak_mib": 400.5,
+        "time": 1700000000.0,
+    }
+    return line | changes
+
+
+def record_of(line: dict) -> Record:
+    """What is read of a line."""
+    return read_record(json.dumps(line))
 
 
 def image_of(case: Case) -> Path:

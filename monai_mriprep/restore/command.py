@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from monai_mriprep.restore.matching import match_predictions
 from monai_mriprep.restore.predictions import list_predictions, prediction_stem, read_prediction
 from monai_mriprep.restore.source_space import SourceSpace
 from monai_mriprep.run.manifest import Manifest
+from monai_mriprep.run.records import Done
 from monai_mriprep.types import ROLES
 
 __all__ = ["RestoreSummary", "Restorer", "restore", "restore_each"]
@@ -143,10 +144,10 @@ def _log(prediction: Path, outcome: Path | MriprepError) -> None:
         LOGGER.info("%s: %s", prediction.name, outcome)
 
 
-def _refuse_folder_of_inputs(folder: Path, root: Path, predictions: Path, records: Iterable[Mapping[str, Any]]) -> None:
+def _refuse_folder_of_inputs(folder: Path, root: Path, predictions: Path, records: Iterable[Done]) -> None:
     """Restored files must not land on predictions, on preprocessed files or on sources."""
     place = folder.resolve()
-    sources = {Path(file["path"]).parent for record in records for file in record.get("sources", {}).values()}
+    sources = {Path(file.path).parent for record in records for file in record.sources.values()}
     ours = (root / name for name in (*(role.folder for role in ROLES), PARTIAL))
     closed = {path.resolve() for path in (*ours, *sources)}
     if place == predictions.resolve() or place == root.resolve() or closed & {place, *place.parents}:

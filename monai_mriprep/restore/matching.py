@@ -6,20 +6,18 @@ import difflib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from monai_mriprep.errors import RecordError
 from monai_mriprep.formats.names import stem
 from monai_mriprep.restore.predictions import prediction_stem
 from monai_mriprep.restore.source_space import SourceSpace
+from monai_mriprep.run.records import Done
 
 __all__ = ["match_predictions"]
 
-Record = Mapping[str, Any]
-
 
 def match_predictions(
-    predictions: Iterable[Path], records: Iterable[Record]
+    predictions: Iterable[Path], records: Iterable[Done]
 ) -> tuple[tuple[Path, SourceSpace | RecordError], ...]:
     """Find the source space of each prediction; no prediction is read.
 
@@ -38,7 +36,7 @@ def match_predictions(
     """
     cases_of_stem, files_of_stem = defaultdict(list), defaultdict(list)
     for record in records:
-        for name in {stem(file["path"]) for file in record.get("sources", {}).values()}:
+        for name in {stem(file.path) for file in record.sources.values()}:
             cases_of_stem[name].append(record)
     files = list(predictions)
     for path in files:
@@ -47,7 +45,7 @@ def match_predictions(
 
 
 def _matched(
-    path: Path, cases_of_stem: Mapping[str, list[Record]], files_of_stem: list[str]
+    path: Path, cases_of_stem: Mapping[str, list[Done]], files_of_stem: list[str]
 ) -> SourceSpace | RecordError:
     try:
         record = _only_record(prediction_stem(path), cases_of_stem, files_of_stem)
@@ -56,13 +54,13 @@ def _matched(
         return RecordError(f"{path}: {error}")
 
 
-def _only_record(name: str, cases_of_stem: Mapping[str, list[Record]], files_of_stem: list[str]) -> Record:
+def _only_record(name: str, cases_of_stem: Mapping[str, list[Done]], files_of_stem: list[str]) -> Done:
     found = cases_of_stem.get(name, [])
     if len(files_of_stem) > 1:
         msg = f"{' and '.join(files_of_stem)} would become one file; keep one of them"
         raise RecordError(msg)
     if len(found) > 1:
-        cases = " and ".join(record["case"] for record in found)
+        cases = " and ".join(record.case for record in found)
         msg = f"its stem fits the records of two cases, {cases}; rename it to the other stem"
         raise RecordError(msg)
     if not found:

@@ -11,33 +11,33 @@ from pathlib import Path
 from typing import Any
 
 from monai_mriprep.formats.names import natural_key
+from monai_mriprep.run.records import Done, Record, Started
+from monai_mriprep.types import ROLES
+from monai_mriprep.volume.geometry import Grid
 
 __all__ = ["COLUMNS", "write_table"]
 
-Record = Mapping[str, Any]
+_ROLES = tuple(role.name for role in ROLES)
 
 COLUMNS = (
     "case",
     "status",
     "error",
     "warnings",
-    "image",
-    "label",
-    "source_image",
-    "source_label",
+    *_ROLES,
+    *(f"source_{role}" for role in _ROLES),
     *(f"{grid}_{what}_{axis}" for grid in ("source", "target") for what in ("size", "spacing") for axis in "zyx"),
     "foreground_mean",
     "foreground_std",
     "foreground_voxels",
     "labels_before",
     "labels_after",
-    "image_bytes",
-    "label_bytes",
+    *(f"{role}_bytes" for role in _ROLES),
     "seconds",
     "peak_mib",
     "time",
 )
-"""Sizes in voxels, spacings in mm, labels as ``value:voxels``; image and label relative to the output folder."""
+"""Sizes in voxels, spacings in mm, labels as ``value:voxels``; outputs relative to the output folder."""
 
 
 def write_table(path: Path, partial: Path, records: Mapping[str, Record]) -> None:
@@ -51,7 +51,7 @@ def write_table(path: Path, partial: Path, records: Mapping[str, Record]) -> Non
     partial
         Folder of temporary files on the same file system.
     records
-        The last event of each case.
+        The last record of each case.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
@@ -68,42 +68,36 @@ def write_table(path: Path, partial: Path, records: Mapping[str, Record]) -> Non
 
 
 def _row(record: Record) -> dict[str, Any]:
-    """Flatten one record; what it does not have stays empty, and so does all of one that somebody has edited."""
-    try:
-        return _flat(record)
-    except (AttributeError, KeyError, OverflowError, OSError, TypeError, ValueError) as error:
-        return {"case": record["case"], "status": record["event"], "error": f"the record is not whole: {error!r}"}
+    """Flatten one record; what it does not have stays empty."""
+    row = {
+        "case": record.case,
+        "status": "interrupted" if isinstance(record, Started) else record.event,
+        "error": record.error,
+        "warnings": "; ".join(record.warnings),
+        "time": datetime.fromtimestamp(record.time, timezone.utc).isoformat(timespec="seconds"),
+    }
+    return row | _results(record) if isinstance(record, Done) else row
 
 
-def _flat(record: Record) -> dict[str, Any]:
-    sources, outputs, foreground = (record.get(key, {}) for key in ("sources", "outputs", "foreground"))
-    seconds, time, event = record.get("seconds"), record.get("time"), record.get("event")
+def _results(record: Done) -> dict[str, Any]:
     return {
-        "case": record["case"],
-        "status": event if event in ("done", "failed") else "interrupted",
-        "error": record.get("error"),
-        "warnings": "; ".join(record.get("warnings", ())),
-        **{role: outputs.get(role, {}).get("path") for role in ("image", "label")},
-        **{f"source_{role}": sources.get(role, {}).get("path") for role in ("image", "label")},
-        **_grid("source", record.get("source_grid")),
-        **_grid("target", record.get("target_grid")),
-        **{f"foreground_{name}": foreground.get(name) for name in ("mean", "std", "voxels")},
-        **{f"labels_{when}": _labels(record, when) for when in ("before", "after")},
-        **{f"{role}_bytes": outputs.get(role, {}).get("size") for role in ("image", "label")},
-        "seconds": None if seconds is None else round(sum(seconds.values()), 3),
-        "peak_mib": record.get("peak_mib"),
-        "time": time and datetime.fromtimestamp(time, timezone.utc).isoformat(timespec="seconds"),
+        **{role: file.path for role, file in record.outputs.items()},
+        **{f"source_{role}": file.path for role, file in record.sources.items()},
+        **_grid("source", record.source_grid),
+        **_grid("target", record.target_grid),
+        **{f"foreground_{name}": value for name, value in record.foreground},
+        **{f"labels_{when}": _labels(histogram) for when, histogram in record.labels},
+        **{f"{role}_bytes": file.size for role, file in record.outputs.items()},
+        "seconds": round(sum(record.seconds.values()), 3),
+        "peak_mib": record.peak_mib,
     }
 
 
-def _grid(name: str, facts: Record | None) -> dict[str, Any]:
-    if facts is None:
-        return {}
-    sizes = {f"{name}_size_{axis}": size for axis, size in zip("zyx", facts["shape"], strict=True)}
-    spacings = {f"{name}_spacing_{axis}": round(s, 6) for axis, s in zip("zyx", facts["spacing"], strict=True)}
+def _grid(name: str, grid: Grid) -> dict[str, Any]:
+    sizes = {f"{name}_size_{axis}": size for axis, size in zip("zyx", grid.shape, strict=True)}
+    spacings = {f"{name}_spacing_{axis}": round(s, 6) for axis, s in zip("zyx", grid.spacing, strict=True)}
     return sizes | spacings
 
 
-def _labels(record: Record, when: str) -> str:
-    histogram = record.get("labels", {}).get(when, {})
+def _labels(histogram: Mapping[int, int]) -> str:
     return " ".join(f"{value}:{count}" for value, count in histogram.items())

@@ -20,7 +20,7 @@ from monai_mriprep.formats.npz import WrittenFile
 from monai_mriprep.formats.staging import move_files, place_files, sync_folder
 from monai_mriprep.run.cases import Result
 
-__all__ = ["commit_files", "decided", "forget", "recover"]
+__all__ = ["commit_files", "pending_outputs", "recover", "remove_entry"]
 
 
 def commit_files(partial: Path, result: Result, files: Sequence[WrittenFile]) -> None:
@@ -45,7 +45,7 @@ def commit_files(partial: Path, result: Result, files: Sequence[WrittenFile]) ->
     place_files(files, lambda: _write_synced(entry, json.dumps({"result": asdict(result), "moves": moves})))
 
 
-def forget(partial: Path, case: str) -> None:
+def remove_entry(partial: Path, case: str) -> None:
     """Remove a case's entry: the manifest has its record."""
     _entry(partial, case).unlink(missing_ok=True)
 
@@ -56,7 +56,7 @@ def recover(partial: Path) -> list[Result]:
     Returns
     -------
     list of Result
-        Those whose files are now in place; give them to the manifest, then `forget` them.
+        Those whose files are now in place; give them to the manifest, then `remove_entry` of each.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def recover(partial: Path) -> list[Result]:
     return [Result(**{**entry["result"], "warnings": tuple(entry["result"]["warnings"])}) for entry in entries.values()]
 
 
-def decided(partial: Path) -> set[str]:
+def pending_outputs(partial: Path) -> set[str]:
     """Outputs, relative to the output folder, of cases that `recover` will record; nothing is changed."""
     return {final for entry in _read_entries(partial).values() for _, final in entry["moves"]}
 

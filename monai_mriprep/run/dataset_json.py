@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,14 @@ from typing import Any
 from monai_mriprep.errors import OutputError, RecordError, write_error
 from monai_mriprep.formats.names import natural_key
 from monai_mriprep.formats.npz import PARTIAL
+from monai_mriprep.run.records import Done
 
 __all__ = ["DATASET_NAME", "current_records", "describe_dataset", "listed_cases", "write_dataset", "write_json"]
 
 DATASET_NAME = "dataset.json"
 
 
-def current_records(
-    records: Iterable[Mapping[str, Any]], output_root: Path, fingerprint: str
-) -> list[Mapping[str, Any]]:
+def current_records(records: Iterable[Done], output_root: Path, fingerprint: str) -> list[Done]:
     """Those made by this recipe and target, whose files are there; in natural order of the case.
 
     Parameters
@@ -33,32 +32,26 @@ def current_records(
     fingerprint
         Of the run; what another recipe has left in the folder must not be mixed in.
     """
-    mine = (record for record in records if record.get("fingerprint") == fingerprint)
+    mine = (record for record in records if record.fingerprint == fingerprint)
     current = [record for record in mine if _has_files(record, output_root)]
-    return sorted(current, key=lambda record: natural_key(record["case"]))
+    return sorted(current, key=lambda record: natural_key(record.case))
 
 
-def _has_files(record: Mapping[str, Any], output_root: Path) -> bool:
-    """Whether both files are there; not so where somebody has edited the record."""
-    try:
-        are_there = all((output_root / record["outputs"][role]["path"]).is_file() for role in ("image", "label"))
-        return are_there and all(value.lstrip("-").isdigit() for value in record["labels"]["after"])
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return False
+def _has_files(record: Done, output_root: Path) -> bool:
+    return all((output_root / file.path).is_file() for file in record.outputs.values())
 
 
-def describe_dataset(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The content of ``dataset.json``: the list of pairs as the Decathlon has it, and the keys of nnU-Net's file.
+def describe_dataset(records: Iterable[Done]) -> dict[str, Any]:
+    """The content of ``dataset.json``: the list of cases as the Decathlon has it, and the keys of nnU-Net's file.
 
     The keys have nnU-Net's names and meaning, and nnU-Net cannot use the file: it reads no ``.npz``, and wants labels
     without gaps. Labels are those that occur in the preprocessed files, named by their value.
-    Each pair also has its ``case``, the name that ``splits_final.json`` uses.
+    Each case also has its ``case``, the name that ``splits_final.json`` uses.
     """
     records = list(records)
-    found = {int(value) for record in records for value in record["labels"]["after"]}
+    found = {value for record in records for value in record.labels.after}
     training = [
-        {"case": record["case"], **{role: record["outputs"][role]["path"] for role in ("image", "label")}}
-        for record in records
+        {"case": record.case, **{role: file.path for role, file in record.outputs.items()}} for record in records
     ]
     return {
         "channel_names": {"0": "MRI"},
@@ -69,7 +62,7 @@ def describe_dataset(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def write_dataset(output_root: Path, records: Iterable[Mapping[str, Any]], fingerprint: str) -> None:
+def write_dataset(output_root: Path, records: Iterable[Done], fingerprint: str) -> None:
     """Write ``dataset.json``; where that fails, remove an older one, which is not true any more.
 
     Parameters

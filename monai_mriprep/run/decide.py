@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from monai_mriprep.formats.npz import stored_crc
 from monai_mriprep.run.cases import Case, Job
+from monai_mriprep.run.records import Done, Failed, Record, RecordedFile, SourceRecord, Started
 
 __all__ = ["Decision", "decide"]
 
@@ -22,7 +22,7 @@ class Decision:
     reason: str
 
 
-def decide(job: Job, case: Case, record: Mapping[str, Any] | None) -> Decision:
+def decide(job: Job, case: Case, record: Record | None) -> Decision:
     """Decide by the case's last record and the state of its files; nothing is changed.
 
     Parameters
@@ -30,54 +30,45 @@ def decide(job: Job, case: Case, record: Mapping[str, Any] | None) -> Decision:
     job, case
         What is wanted.
     record
-        The case's last event in the manifest, or None.
+        The case's last one in the manifest, or None.
     """
-    if record is None:
-        return Decision("run", "no record")
-    if record.get("event") != "done":
-        return Decision("run", "failed before" if record.get("event") == "failed" else "interrupted before")
-    if record.get("fingerprint") != job.fingerprint:
+    if not isinstance(record, Done):
+        return Decision("run", _NOT_DONE[type(record)])
+    if record.fingerprint != job.fingerprint:
         return Decision("redo", "recipe, target spacing or version changed")
+    if record.sources.keys() != case.sources.keys():
+        before, now = (" and ".join(files) for files in (record.sources, case.sources))
+        return Decision("redo", f"it was made of {before}; now it is {now}")
     for role, (path,) in case.sources.items():
-        facts = _facts(record, "sources", role)
-        if not (_is_unchanged(path, facts) and _has_its_data(path, facts.get("data"))):
+        source = record.sources[role]
+        if not (_is_unchanged(path, source) and _has_unchanged_data(path, source)):
             return Decision("redo", f"source {role} changed: {path}")
     for role, path in case.outputs.items():
-        facts = _facts(record, "outputs", role)
-        if not _is_unchanged(path, facts) or _crc(path) != facts.get("crc32"):
+        output = record.outputs[role]
+        if not _is_unchanged(path, output) or _stated_checksum(path) != output.crc32:
             return Decision("redo", f"output {role} is missing or changed: {path}")
     return Decision("skip", "done before")
 
 
-def _facts(record: Mapping[str, Any], kind: str, role: str) -> Mapping[str, Any]:
-    """What is recorded of a file; nothing where somebody has edited the record."""
-    facts = record.get(kind, {})
-    facts = facts.get(role, {}) if isinstance(facts, dict) else {}
-    return facts if isinstance(facts, dict) else {}
+_NOT_DONE = {type(None): "no record", Failed: "failed before", Started: "interrupted before"}
 
 
-def _is_unchanged(path: Path, facts: Mapping[str, Any]) -> bool:
+def _is_unchanged(path: Path, recorded: RecordedFile) -> bool:
     """Size and modification time are the recorded ones."""
     try:
         status = path.stat()
     except OSError:
         return False
-    return (status.st_size, status.st_mtime_ns) == (facts.get("size"), facts.get("mtime_ns"))
+    return (status.st_size, status.st_mtime_ns) == (recorded.size, recorded.mtime_ns)
 
 
-def _has_its_data(source: Path, facts: Any) -> bool:
-    """The same of the other files that hold its voxels, each beside the header, beside what that links to, or in it.
-
-    Version 0.1 recorded one at most, and not as a list.
-    """
-    files = [facts] if isinstance(facts, dict) else facts or []
-    if not isinstance(files, list) or not all(isinstance(file, dict) for file in files):
-        return False
-    homes = (source, source.parent, source.resolve().parent) if files else ()
-    return all(any(_is_unchanged(home / Path(str(file.get("path"))).name, file) for home in homes) for file in files)
+def _has_unchanged_data(path: Path, source: SourceRecord) -> bool:
+    """The same of the other files that hold its voxels, each beside the header, beside what that links to, or in it."""
+    homes = (path, path.parent, path.resolve().parent) if source.data else ()
+    return all(any(_is_unchanged(home / Path(file.path).name, file) for home in homes) for file in source.data)
 
 
-def _crc(path: Path) -> int | None:
+def _stated_checksum(path: Path) -> int | None:
     """The checksum that the archive's directory states; reading the array is the business of ``verify``."""
     try:
         return stored_crc(path)

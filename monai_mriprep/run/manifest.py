@@ -5,21 +5,61 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from monai_mriprep.errors import write_error
+from monai_mriprep.errors import RecordError, write_error
+from monai_mriprep.run.records import Done, Record, read_record
 
-__all__ = ["Manifest"]
+__all__ = ["Manifest", "Records"]
+
+CASE = re.compile(r'"case": *("(?:[^"\\]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")')
+"""Where a line names its case, which may be torn behind it."""
+
+
+@dataclass
+class Records:
+    """What a manifest says, by the name of the case.
+
+    Parameters
+    ----------
+    latest
+        The last record of each case.
+    done
+        The last record of success, whatever was tried since.
+    unreadable
+        What is wrong with the last line of a case, where that is no record. Such a case has no latest record, so that
+        it is done again.
+    """
+
+    latest: dict[str, Record] = field(default_factory=dict)
+    done: dict[str, Done] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+    def add(self, record: Record) -> None:
+        """Enter the next record."""
+        self.latest[record.case] = record
+        self.unreadable.pop(record.case, None)
+        if isinstance(record, Done):
+            self.done[record.case] = record
+
+    def add_unreadable(self, line: str, problem: str) -> None:
+        """Enter a line that is no record."""
+        if (found := CASE.search(line)) is not None:
+            case = str(json.loads(found[1], strict=False))
+            self.latest.pop(case, None)
+            self.unreadable[case] = problem
 
 
 class Manifest:
-    """The record of a run.
+    """The records of a run.
 
-    A line is written by one system call and synced. A torn last line, all that a power cut can leave, is passed over
-    when reading, and closed before the next line is appended.
+    A line is written by one system call and synced. A torn last line, all that a power cut can leave, is no record,
+    and is closed before the next line is appended.
 
     Parameters
     ----------
@@ -65,35 +105,26 @@ class Manifest:
         finally:
             os.close(descriptor)
 
-    def events(self) -> Iterator[dict[str, Any]]:
-        """Every event in order; lines that are not whole, or not ours, are passed over."""
+    def read(self) -> Records:
+        """Every record, once; a line that is no record and names no case is passed over."""
+        records = Records()
         if not self.path.exists():
-            return
+            return records
         with self.path.open(encoding="utf-8", errors="replace") as file:
-            for line in file:
+            for number, line in enumerate(file, start=1):
                 try:
-                    event = json.loads(line)
-                except ValueError:
-                    continue
-                if isinstance(event, dict) and all(isinstance(event.get(key), str) for key in ("case", "event")):
-                    yield event
+                    records.add(read_record(line))
+                except RecordError as error:
+                    records.add_unreadable(line, f"line {number} of {self.path.name} is no record ({error})")
+        return records
 
-    def latest_and_done(self) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
-        """Both `latest` and `done`, read once."""
-        latest, done = {}, {}
-        for event in self.events():
-            latest[event["case"]] = event
-            if event["event"] == "done":
-                done[event["case"]] = event
-        return latest, done
+    def latest(self) -> dict[str, Record]:
+        """The last record of each case."""
+        return self.read().latest
 
-    def latest(self) -> dict[str, dict[str, Any]]:
-        """The last event of each case."""
-        return self.latest_and_done()[0]
-
-    def done(self) -> dict[str, dict[str, Any]]:
-        """The record of each finished case, the last if there are several, whatever was tried since."""
-        return self.latest_and_done()[1]
+    def done(self) -> dict[str, Done]:
+        """The last record of success of each case that was ever finished, whatever was tried since."""
+        return self.read().done
 
     @staticmethod
     def _missing_newline(descriptor: int) -> str:

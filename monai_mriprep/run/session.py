@@ -19,13 +19,14 @@ from monai_mriprep.dataset.survey import STATISTICS_NAME
 from monai_mriprep.errors import OutputError, package_logger
 from monai_mriprep.run.case_table import write_table
 from monai_mriprep.run.cases import ALGORITHM_VERSION, Case, Result
-from monai_mriprep.run.commit import forget, recover
+from monai_mriprep.run.commit import recover, remove_entry
 from monai_mriprep.run.dataset_json import write_dataset, write_json
 from monai_mriprep.run.decide import Decision, decide
 from monai_mriprep.run.estimates import check_space
 from monai_mriprep.run.lock import exclusive
-from monai_mriprep.run.manifest import Manifest
+from monai_mriprep.run.manifest import Manifest, Records
 from monai_mriprep.run.plan import RunPlan
+from monai_mriprep.run.records import Failed, Record, Started
 from monai_mriprep.types import ROLES
 
 __all__ = ["RunSummary", "Session", "open_session"]
@@ -51,7 +52,7 @@ class Session:
         What is to be done with each of the plan's cases, in their order, and why.
     warnings
         What needs review in the dataset and the output folder as a whole.
-    broken_off
+    started_before
         The announcement of each case that a run before has started and not finished.
     """
 
@@ -59,7 +60,7 @@ class Session:
     manifest: Manifest
     decisions: tuple[tuple[Case, Decision], ...]
     warnings: tuple[str, ...] = ()
-    broken_off: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    started_before: Mapping[str, Started] = field(default_factory=dict)
 
     @property
     def todo(self) -> tuple[Case, ...]:
@@ -75,16 +76,16 @@ class Session:
         """Enter a result into the manifest."""
         self.manifest.append(result.record())
         if result.status == "done":  # a case that failed while its files were moved is finished by `recover`
-            forget(self.plan.job.partial, result.case)
+            remove_entry(self.plan.job.partial, result.case)
 
     def interrupted(self) -> tuple[list[Result], set[str]]:
         """After workers have died: results that were finished but not recorded, and cases that were under way."""
         finished = recover(self.plan.job.partial)
         started = _started(self.manifest.latest())
-        under_way = {name for name, event in started.items() if event != self.broken_off.get(name)}
+        under_way = {name for name, record in started.items() if record != self.started_before.get(name)}
         return finished, under_way - {result.case for result in finished}
 
-    def settle(self) -> None:
+    def record_finished(self) -> None:
         """When no worker is alive: record what was finished and not yet recorded, and clear away what was not."""
         for result in recover(self.plan.job.partial):
             self.record(result)
@@ -151,12 +152,16 @@ def open_session(plan: RunPlan, overwrite: bool = False) -> Iterator[Session]:
             yield session
         finally:
             with suppress(OutputError, OSError):  # what cannot be done now, the next run does
-                session.settle()
-            latest, done = session.manifest.latest_and_done()
-            write_table(root / TABLE_NAME, job.partial, latest)
-            cases = (case.name for case in plan.cases)
-            standing = [done[name] for name in cases if name in done and latest[name]["event"] != "failed"]
-            write_dataset(root, standing, job.fingerprint)
+                session.record_finished()
+            _write_summaries(plan, session.manifest.read())
+
+
+def _write_summaries(plan: RunPlan, records: Records) -> None:
+    """The table of all cases, and the list of those of this dataset whose files are good for training."""
+    job, root = plan.job, plan.job.output_root
+    write_table(root / TABLE_NAME, job.partial, records.latest)
+    names = [case.name for case in plan.cases if not isinstance(records.latest.get(case.name), Failed)]
+    write_dataset(root, [records.done[name] for name in names if name in records.done], job.fingerprint)
 
 
 def _prepare(plan: RunPlan, overwrite: bool) -> Session:
@@ -166,11 +171,11 @@ def _prepare(plan: RunPlan, overwrite: bool) -> Session:
         plan.computed_statistics.to_csv(root / STATISTICS_NAME)
     write_json(root / "run.json", _description(plan))
     manifest = Manifest(job.manifest)
-    Session(plan, manifest, ()).settle()
+    Session(plan, manifest, ()).record_finished()
     latest = manifest.latest()
     records = {} if overwrite else latest
     decisions = tuple((case, decide(job, case, records.get(case.name))) for case in plan.cases)
-    session = Session(plan, manifest, decisions, broken_off=_started(latest))
+    session = Session(plan, manifest, decisions, started_before=_started(latest))
     return replace(session, warnings=plan.warnings + check_space(session.todo, root))
 
 
@@ -184,8 +189,8 @@ def _log(session: Session) -> None:
         LOGGER.info("redo: %s", reason + f" ({count} cases)" * (count > 1))
 
 
-def _started(events: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    return {name: event for name, event in events.items() if event["event"] == "started"}
+def _started(records: Mapping[str, Record]) -> dict[str, Started]:
+    return {name: record for name, record in records.items() if isinstance(record, Started)}
 
 
 def _make_folders(*folders: Path) -> None:

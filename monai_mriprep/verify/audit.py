@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 
@@ -17,20 +15,17 @@ from monai_mriprep.errors import MriprepError, NpzError, RecordError
 from monai_mriprep.formats.names import natural_key
 from monai_mriprep.formats.npz import PARTIAL, NpzVolume, read_npz
 from monai_mriprep.run.cases import sha256_of
-from monai_mriprep.run.commit import decided
+from monai_mriprep.run.commit import pending_outputs
 from monai_mriprep.run.lock import shared
-from monai_mriprep.run.manifest import Manifest
+from monai_mriprep.run.manifest import Manifest, Records
 from monai_mriprep.run.memory import default_workers
-from monai_mriprep.types import IMAGE, LABEL
-from monai_mriprep.volume.geometry import Grid
+from monai_mriprep.run.records import Done, Failed, RecordedFile, read_description
+from monai_mriprep.types import IMAGE, LABEL, ROLES, Role
 
 __all__ = ["Finding", "VerifyReport", "verify_output"]
 
-Role = Literal["image", "label"]
-Record = Mapping[str, Any]
-
-FOLDERS: Mapping[Role, str] = {"image": IMAGE.folder, "label": LABEL.folder}
-DTYPES: Mapping[Role, tuple[str, ...]] = {"image": ("float32",), "label": ("int8", "int16")}
+DTYPES = {IMAGE.kind: ("float32",), LABEL.kind: ("int8", "int16")}
+"""What the voxels of a role may be stored as, by what they are."""
 
 
 @dataclass(frozen=True)
@@ -110,90 +105,58 @@ def verify_output(output_root: str | Path, workers: int | None = None) -> Verify
         msg = f"{root}: no {manifest.path.name} there, so nothing to compare with; is it the output folder of a run?"
         raise RecordError(msg)
     with shared(root / ".lock"):
-        latest, done = manifest.latest_and_done()
-        latest = dict(sorted(latest.items(), key=lambda item: natural_key(item[0])))
-        pending = decided(root / PARTIAL)
-        check = partial(_check_case, root, done, pending)
+        records = manifest.read()
+        cases = sorted(records.latest.keys() | records.unreadable, key=natural_key)
+        pending = pending_outputs(root / PARTIAL)
+        check = partial(_check_case, records, partial(_check_outputs, root, pending))
         with ThreadPoolExecutor(max(1, default_workers() if workers is None else workers)) as executor:
-            checked = dict(zip(latest, executor.map(check, latest.values()), strict=True))
-        recorded = {path for record in done.values() for path in _paths(record)}
+            checked = dict(zip(cases, executor.map(check, cases), strict=True))
+        recorded = {file.path for record in records.done.values() for file in record.outputs.values()}
         findings = [finding for found in checked.values() for finding in found]
-        findings += [*_of_the_run(root, len(latest), done), *_strangers(root, recorded | pending)]
+        findings += [*_compare_with_last_run(root, records), *_unrecorded_files(root, recorded | pending)]
     intact = tuple(name for name, found in checked.items() if not found)
-    read = sum(facts["size"] for name in intact for facts in done[name]["outputs"].values())
-    return VerifyReport(root, len(latest), intact, read, tuple(findings))
+    read = sum(file.size for name in intact for file in records.done[name].outputs.values())
+    return VerifyReport(root, len(cases), intact, read, tuple(findings))
 
 
-@dataclass(frozen=True)
-class _Expected:
-    """What a record says of one output."""
-
-    role: Role
-    path: str
-    size: int
-    sha256: str
-    grid: Grid
-    spacing: tuple[float, ...]
-    labels: dict[int, int]
-
-    @classmethod
-    def of(cls, record: Record, role: Role) -> _Expected:
-        output = record["outputs"][role]
-        name = Path(output["path"]).name
-        return cls(
-            role,
-            f"{FOLDERS[role]}/{name}",
-            output["size"],
-            output["sha256"],
-            Grid.from_json(record["target_grid"]),
-            tuple(record["spacing"]),
-            {int(value): count for value, count in record["labels"]["after"].items()},
-        )
-
-
-def _paths(record: Record) -> Iterator[str]:
-    """Where a finished case's outputs are, as far as the record can be read."""
-    for role in FOLDERS:
-        try:
-            yield _Expected.of(record, role).path
-        except _UNREADABLE:
-            continue
-
-
-_UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, MriprepError)
-"""What a record raises that is valid JSON, but not ours."""
-
-
-def _check_case(root: Path, done: Mapping[str, Record], pending: Collection[str], latest: Record) -> list[Finding]:
+def _check_case(records: Records, check: Callable[[Done], Iterable[Finding]], case: str) -> list[Finding]:
     """Compare a case's files with the record of its last success, and say so where more was tried since."""
-    case, event = str(latest["case"]), latest.get("event")
-    findings = [] if case not in done else list(_check_outputs(root, done[case], pending))
-    if event == "done":
+    done, latest = records.done.get(case), records.latest.get(case)
+    findings = [] if done is None else list(check(done))
+    if case in records.unreadable:
+        return [Finding(case, f"{records.unreadable[case]}; `run` does the case again"), *findings]
+    if isinstance(latest, Done):
         return findings
-    what = f"failed in its last run: {latest.get('error')}" if event == "failed" else "was interrupted"
-    if case in done:
+    what = f"failed in its last run: {latest.error}" if isinstance(latest, Failed) else "was interrupted"
+    if done is not None:
         what += "; the files that are there are of a run before"
     return [Finding(case, what, is_unfinished=True), *findings]
 
 
-def _check_outputs(root: Path, record: Record, pending: Collection[str]) -> Iterator[Finding]:
-    """Compare a finished case's files with its record; a pair that is just being replaced is left out."""
-    try:
-        expected = [_Expected.of(record, role) for role in FOLDERS]
-    except _UNREADABLE as error:
-        problem = f"its record lacks or garbles {error}; `run --overwrite` makes a new one"
-        yield Finding(str(record["case"]), problem)
-        return
-    for one in expected:
-        if one.path not in pending:
-            yield from (Finding(one.path, problem) for problem in _check_file(root, one))
+def _check_outputs(root: Path, pending: Collection[str], record: Done) -> Iterator[Finding]:
+    """Compare a finished case's files with its record; those that are just being replaced are left out."""
+    yield from (Finding(record.case, problem) for problem in _trace_problems(record))
+    for role in ROLES:
+        path = record.outputs[role.name].path
+        if path not in pending:
+            yield from (Finding(path, problem) for problem in _check_file(root, role, record))
 
 
-def _check_file(root: Path, expected: _Expected) -> Iterator[str]:
-    path = root / expected.path
+def _trace_problems(record: Done) -> Iterator[str]:
+    """Whether predictions find the way back."""
     try:
-        _require_recorded_bytes(path, expected)
-        yield from _differences(read_npz(path), expected)
+        if record.trace.target != record.target_grid:
+            yield f"its trace does not end on the recorded grid; {_REDO}"
+    except MriprepError as error:
+        yield str(error)
+
+
+def _check_file(root: Path, role: Role, record: Done) -> Iterator[str]:
+    output = record.outputs[role.name]
+    path = root / output.path
+    try:
+        _require_recorded_bytes(path, output)
+        yield from _differences(read_npz(path), role, record)
     except NpzError as error:
         yield error.problem
     except RecordError as error:
@@ -202,7 +165,7 @@ def _check_file(root: Path, expected: _Expected) -> Iterator[str]:
         yield f"cannot be read: {error!r}"
 
 
-def _require_recorded_bytes(path: Path, expected: _Expected) -> None:
+def _require_recorded_bytes(path: Path, expected: RecordedFile) -> None:
     """Refuse a file that is not, byte for byte, the one that was written; so what is decoded afterwards is ours."""
     if not path.is_file():
         msg = "is missing; `run` makes it again"
@@ -216,50 +179,51 @@ def _require_recorded_bytes(path: Path, expected: _Expected) -> None:
 
 
 _REMEDY = "remove it, and `run` makes it again"
+_REDO = "`run --overwrite` makes a new record"
 
 
-def _differences(volume: NpzVolume, expected: _Expected) -> Iterator[str]:
+def _differences(volume: NpzVolume, role: Role, record: Done) -> Iterator[str]:
     """Compare what a file holds with what its record says; equal bytes make this a check of the writer."""
-    array, role = volume.array, expected.role
-    shape, spacing = (1, *expected.grid.shape), tuple(volume.spacing.tolist())
+    array, grid = volume.array, record.target_grid
+    shape, spacing = (1, *grid.shape), tuple(volume.spacing.tolist())
     if array.shape != shape:
         yield f"has the shape {array.shape}; {shape} is recorded"
-    if array.dtype.name not in DTYPES[role]:
-        yield f"holds {array.dtype.name}; {' or '.join(DTYPES[role])} is expected"
-    if spacing != expected.spacing:
-        yield f"has the spacing {spacing}; {expected.spacing} is recorded"
-    if volume.affine is None or not np.array_equal(volume.affine, expected.grid.affine):
+    if array.dtype.name not in DTYPES[role.kind]:
+        yield f"holds {array.dtype.name}; {' or '.join(DTYPES[role.kind])} is expected"
+    if spacing != record.spacing:
+        yield f"has the spacing {spacing}; {record.spacing} is recorded"
+    if volume.affine is None or not np.array_equal(volume.affine, grid.affine):
         yield "has an affine that is not the recorded one"
-    if role == "image" and not np.isfinite(array).all():
+    if role.kind == IMAGE.kind and not np.isfinite(array).all():
         yield "holds values that are not finite"
-    if role == "label" and (found := count_values(array[0])) != expected.labels:
-        yield f"holds the labels {found} (value: voxels); {expected.labels} are recorded"
+    if role.kind == LABEL.kind and (found := count_values(array[0])) != record.labels.after:
+        yield f"holds the labels {found} (value: voxels); {record.labels.after} are recorded"
 
 
-def _of_the_run(root: Path, recorded: int, done: Mapping[str, Record]) -> Iterator[Finding]:
+def _compare_with_last_run(root: Path, records: Records) -> Iterator[Finding]:
     """Compare the recorded cases with what the last run wanted."""
     try:
-        run = json.loads((root / "run.json").read_text(encoding="utf-8"))
-        planned, fingerprint = int(run["cases"]), run["fingerprint"]
-    except (OSError, *_UNREADABLE) as error:
-        yield Finding("run.json", f"cannot be read ({error!r}); `run` writes it again")
+        run = read_description((root / "run.json").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, RecordError) as error:
+        yield Finding("run.json", f"cannot be read ({error}); `run` writes it again")
         return
-    if recorded < planned:
+    recorded = len(records.latest.keys() | records.unreadable)
+    if recorded < run.cases:
         yield Finding(
-            "run.json", f"the last run had {planned} cases, {recorded} of them were started", is_unfinished=True
+            "run.json", f"the last run had {run.cases} cases, {recorded} of them were started", is_unfinished=True
         )
-    others = [name for name, record in done.items() if record.get("fingerprint", fingerprint) != fingerprint]
+    others = [name for name, record in records.done.items() if record.fingerprint != run.fingerprint]
     if others:
         yield Finding(
             "run.json",
-            f"cases have another recipe, target spacing or version than the last run: {_some(others)}; "
+            f"cases have another recipe, target spacing or version than the last run: {_first_three(others)}; "
             "`run` does them again, unless their sources have left the dataset",
         )
 
 
-def _strangers(root: Path, recorded: Collection[str]) -> Iterator[Finding]:
+def _unrecorded_files(root: Path, recorded: Collection[str]) -> Iterator[Finding]:
     """Name everything that no finished case's record names."""
-    for folder in FOLDERS.values():
+    for folder in (role.folder for role in ROLES):
         for path in sorted((root / folder).glob("*")):
             name = f"{folder}/{path.name}"
             if path.suffix != ".npz" or not path.is_file():
@@ -268,10 +232,10 @@ def _strangers(root: Path, recorded: Collection[str]) -> Iterator[Finding]:
                 yield Finding(name, "belongs to no case that was ever finished; remove it")
     leftovers = sorted(path.name for path in (root / PARTIAL).glob("*"))
     if leftovers:
-        yield Finding(PARTIAL, f"holds what an interrupted run left: {_some(leftovers)}", is_unfinished=True)
+        yield Finding(PARTIAL, f"holds what an interrupted run left: {_first_three(leftovers)}", is_unfinished=True)
 
 
-def _some(names: Sequence[str]) -> str:
+def _first_three(names: Sequence[str]) -> str:
     """Up to three names, and how many more there are."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more

@@ -66,7 +66,7 @@ def voxels(path: Path) -> np.ndarray:
 def target_image(out: Path, array: np.ndarray) -> SimpleITK.Image:
     """An array of the first case's target grid, as SimpleITK holds it; channels last."""
     record = Manifest(out / "manifest.jsonl").done()["10_mha_Ima"]
-    image = itk_image(np.zeros(array.shape[:3], np.uint8), np.array(record["target_grid"]["affine"]))
+    image = itk_image(np.zeros(array.shape[:3], np.uint8), record.target_grid.affine)
     result = SimpleITK.GetImageFromArray(array, isVector=array.ndim == 4)
     result.CopyInformation(image)
     return result

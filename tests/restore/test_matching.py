@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from monai_mriprep.errors import RecordError
 from monai_mriprep.restore.matching import match_predictions
 from monai_mriprep.restore.source_space import SourceSpace
-from monai_mriprep.volume.geometry import Grid
+from monai_mriprep.run.records import Done
+from tests.runs import done_line, record_of
 
-GRID = Grid((4, 5, 6), np.eye(4)).to_json()
 
-
-def record(case: str, *stems: str) -> dict:
+def record(case: str, *stems: str, **changes) -> Done:
     """Of a case whose image and label have these stems."""
-    sources = {role: {"path": f"/data/{name}.nii.gz"} for role, name in zip(("image", "label"), stems, strict=True)}
-    return {"case": case, "sources": sources, "spacing": [1.0] * 3, "source_grid": GRID, "target_grid": GRID}
+    line = done_line(case, **changes)
+    for role, name in zip(("image", "label"), stems, strict=True):
+        line["sources"][role]["path"] = f"/data/{name}.nii.gz"
+    return record_of(line)
 
 
-def problem_of(name: str, *records: dict, others: tuple[str, ...] = ()) -> str:
+def problem_of(name: str, *records: Done, others: tuple[str, ...] = ()) -> str:
     """What is said of a prediction that is refused."""
     found = dict(match_predictions([Path(name), *map(Path, others)], records))[Path(name)]
     assert isinstance(found, RecordError)
@@ -56,8 +56,7 @@ def test_two_predictions_that_would_become_one_file():
 
 
 def test_a_record_that_cannot_be_used_stands_in_the_way_of_its_own_predictions_alone():
-    damaged = {**record("a", "a", "b"), "target_grid": {}}
-    damaged.pop("source_grid")
+    damaged = record("a", "a", "b", trace={"source": {}})
     found = dict(match_predictions([Path("b.npz"), Path("c.npz")], [damaged, record("c", "c", "d")]))
     assert isinstance(found[Path("c.npz")], SourceSpace)
-    assert "b.npz: the record of case a is not whole" in str(found[Path("b.npz")])
+    assert "b.npz: what was done to the case cannot be read" in str(found[Path("b.npz")])

@@ -13,11 +13,14 @@ import pytest
 from monai_mriprep.errors import OutputError
 from monai_mriprep.formats.npz import NpzVolume, WrittenFile, stage_npz
 from monai_mriprep.run.cases import Result
-from monai_mriprep.run.commit import commit_files, forget, recover
+from monai_mriprep.run.commit import commit_files, recover, remove_entry
 from monai_mriprep.run.manifest import Manifest
-from tests.runs import outputs
+from tests.runs import done_line, events, outputs
 
-RESULT = Result("case \udcff\n", "done", None, ("a warning",), {"fingerprint": "f"})
+CASE = "case \udcff\n"
+LINE = done_line(CASE, warnings=["a warning"])
+FACTS = {key: LINE[key] for key in LINE.keys() - {"event", "case", "error", "warnings", "time"}}
+RESULT = Result(CASE, "done", None, ("a warning",), FACTS)
 
 
 @pytest.fixture
@@ -59,12 +62,12 @@ def test_a_crash_at_any_step_leaves_both_files_or_none(root, monkeypatch):
     crashes = 0
     while True:
         commit_files(root / ".partial", RESULT, stage(root, 0.0))
-        forget(root / ".partial", RESULT.case)
+        remove_entry(root / ".partial", RESULT.case)
         files = stage(root, 1.0)
         crash_at(monkeypatch, crashes)
         try:
             commit_files(root / ".partial", RESULT, files)
-            forget(root / ".partial", RESULT.case)
+            remove_entry(root / ".partial", RESULT.case)
         except Crash:
             crashed = True
         else:
@@ -77,7 +80,7 @@ def test_a_crash_at_any_step_leaves_both_files_or_none(root, monkeypatch):
         assert found == ([file.sha256 for file in files] if recovered else old)
         assert recovered in ([], [RESULT])
         for result in recovered:
-            forget(root / ".partial", result.case)
+            remove_entry(root / ".partial", result.case)
         assert list((root / ".partial").iterdir()) == []
         crashes += 1
     assert crashes >= 7, "two files and the journal synced, three moved, the entry removed"
@@ -159,46 +162,6 @@ def test_records_pass_through_the_journal_unchanged(root):
     (recovered,) = recover(root / ".partial")
     manifest = Manifest(root / "manifest.jsonl")
     manifest.append(recovered.record())
-    found = manifest.latest()[RESULT.case]
-    assert found | RESULT.record() | {"warnings": ["a warning"]} == found
-
-
-# --- The manifest -----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def manifest(tmp_path) -> Manifest:
-    manifest = Manifest(tmp_path / "manifest.jsonl")
-    for name in ("a", "b"):
-        manifest.append({"event": "done", "case": name})
-    return manifest
-
-
-def test_a_line_torn_anywhere_is_passed_over_and_closed(manifest):
-    whole = manifest.path.read_bytes()
-    first = whole.index(b"\n") + 1
-    for length in range(first, len(whole)):
-        manifest.path.write_bytes(whole[:length])
-        assert set(manifest.latest()) == ({"a", "b"} if length == len(whole) - 1 else {"a"})
-        manifest.append({"event": "done", "case": "c"})
-        assert {"a", "c"} <= set(manifest.latest()) <= {"a", "b", "c"}
-
-
-STRANGE = (
-    b'{"event": "done"}\n',
-    b'{"case": "x"}\n',
-    b'{"event": "done", "case": []}\n',
-    b'{"event": 1, "case": "x"}\n',
-)
-
-
-@pytest.mark.parametrize("rubbish", [b"\xff\xfe\n", b"[]\n", b"3\n", b"\n\n", b"\0" * 100, *STRANGE])
-def test_rubbish_between_lines_is_passed_over(manifest, rubbish):
-    with manifest.path.open("ab") as file:
-        file.write(rubbish)
-    manifest.append({"event": "done", "case": "c"})
-    assert set(manifest.latest()) == {"a", "b", "c"}
-
-
-def test_no_manifest_has_no_events(tmp_path):
-    assert Manifest(tmp_path / "none.jsonl").latest() == {}
+    (line,) = events(root)
+    assert {**line, "time": LINE["time"]} == LINE
+    assert manifest.read().done[CASE].warnings == ("a warning",)

@@ -20,6 +20,7 @@ from monai_mriprep.run.cases import FileFacts, Result
 from monai_mriprep.run.commit import commit_files
 from monai_mriprep.run.manifest import Manifest
 from monai_mriprep.verify.audit import verify_output
+from tests.runs import done_line, events
 
 IMAGE, LABEL = "imagesTr/10001_0001_t2w.npz", "labelsTr/10001_0001_seg.npz"
 CASE = "10001_0001_t2w"
@@ -39,7 +40,7 @@ def out(finished, tmp_path) -> Path:
 
 
 def latest(out: Path) -> dict:
-    return Manifest(out / "manifest.jsonl").latest()[CASE]
+    return next(event for event in reversed(events(out)) if event["case"] == CASE)
 
 
 def append(out: Path, record: dict) -> None:
@@ -68,6 +69,12 @@ def flip(path: Path, position: int) -> None:
     path.write_bytes(content)
 
 
+def tear_last_line(out: Path) -> None:
+    append(out, done_line("c"))
+    content = (out / "manifest.jsonl").read_bytes()
+    (out / "manifest.jsonl").write_bytes(content[:-99])
+
+
 DAMAGE = {
     "a bit": (lambda out: flip(out / IMAGE, 5000), IMAGE, "its SHA-256 is not the recorded one"),
     "the affine": (lambda out: flip(out / LABEL, -20), LABEL, "its SHA-256 is not the recorded one"),
@@ -83,8 +90,15 @@ DAMAGE = {
         "was ever finished",
     ),
     "other recipe": (lambda out: append(out, {**latest(out), "fingerprint": "0"}), "run.json", CASE),
-    "poor record": (lambda out: append(out, {"event": "done", "case": "b"}), "b", "'outputs'"),
-    "strange record": (lambda out: append(out, {**latest(out), "outputs": 5}), CASE, "lacks or garbles"),
+    "poor record": (lambda out: append(out, {"event": "done", "case": "b"}), "b", "is no record (done."),
+    "strange record": (lambda out: append(out, {**latest(out), "outputs": 5}), CASE, "is no record (done.outputs:"),
+    "torn record": (lambda out: tear_last_line(out), "c", "is no record (it is no whole JSON)"),
+    "strange trace": (lambda out: append(out, {**latest(out), "trace": {}}), CASE, "cannot be read from its trace"),
+    "other trace": (
+        lambda out: append(out, {**latest(out), "trace": {"source": latest(out)["source_grid"], "steps": []}}),
+        CASE,
+        "trace does not end on the recorded grid",
+    ),
     "no run.json": (lambda out: (out / "run.json").unlink(), "run.json", "cannot be read"),
 }
 

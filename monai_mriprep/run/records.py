@@ -1,0 +1,312 @@
+"""The records of a run: what one line of ``manifest.jsonl`` says, checked once, where it is read.
+
+A line is an event of one case: `Started`, `Failed` or `Done`. What does not fit these models, because somebody has
+edited it or a crash has torn it, is no record. Lines of 0.1.0 and 0.2.0 fit: they have no trace, those of 0.1.0 name
+no reader and hold at most one data file.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+
+from monai_mriprep.errors import MriprepError, RecordError
+from monai_mriprep.formats.header import Frame
+from monai_mriprep.steps import AppliedStep, Trace
+from monai_mriprep.steps.resampling import Resampling
+from monai_mriprep.types import ROLES
+from monai_mriprep.volume.geometry import Grid
+
+__all__ = [
+    "Done",
+    "Failed",
+    "ForegroundRecord",
+    "HeaderRecord",
+    "LabelRecord",
+    "OutputRecord",
+    "Record",
+    "RecordedFile",
+    "RunDescription",
+    "SourceRecord",
+    "Started",
+    "read_description",
+    "read_record",
+]
+
+YEAR_10000 = 253_402_300_800
+"""In seconds since 1970: no calendar goes further."""
+
+Count = Annotated[int, Field(ge=0)]
+Class = Annotated[int, Field(strict=False)]
+"""The number of a label; as a key, JSON holds it as text."""
+
+
+def _grid(facts: object) -> Grid:
+    try:
+        return Grid.from_json(facts)  # type: ignore[arg-type]
+    except (MriprepError, KeyError, TypeError) as error:
+        msg = f"is no grid: {error}"
+        raise ValueError(msg) from error
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, dict) else value
+
+
+RecordedGrid = Annotated[InstanceOf[Grid], BeforeValidator(_grid)]
+Triple = Annotated[tuple[float, float, float], Field(strict=False)]
+"""Along z, y, x; JSON holds it as a list."""
+
+
+class _Model(BaseModel):
+    """Frozen, no conversions; keys that a later version may add are passed over."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+
+class RecordedFile(_Model):
+    """Enough of a file to see that it has changed.
+
+    Parameters
+    ----------
+    path
+        As it was found; outputs relative to the output folder.
+    size
+        In bytes.
+    mtime_ns
+        Time of the last change, in nanoseconds since 1970.
+    sha256
+        Hexadecimal.
+    """
+
+    path: str
+    size: Count
+    mtime_ns: int
+    sha256: str
+
+
+class SourceRecord(RecordedFile):
+    """A file that a case was read from.
+
+    Parameters
+    ----------
+    reader
+        Who read it; empty where 0.1.0 did.
+    data
+        The other files that hold its voxels.
+    """
+
+    reader: str = ""
+    data: Annotated[tuple[RecordedFile, ...], Field(strict=False), BeforeValidator(_as_list)] = ()
+
+
+class OutputRecord(RecordedFile):
+    """A file that was written for a case; `crc32` is the checksum of its voxels that the archive states."""
+
+    crc32: int
+
+
+class ForegroundRecord(_Model):
+    """Mean and population standard deviation of the image's foreground, and its number of voxels on the new grid."""
+
+    mean: float
+    std: float
+    voxels: Count
+
+
+class HeaderRecord(_Model):
+    """A `Frame` as it is recorded: spacing, origin and direction as a file states them, every digit."""
+
+    spacing: Triple
+    origin: Triple
+    direction: Annotated[tuple[Triple, Triple, Triple], Field(strict=False)]
+
+    @property
+    def frame(self) -> Frame:
+        """The same, for whoever writes a file with it."""
+        return Frame(self.spacing, self.origin, self.direction)
+
+
+class LabelRecord(_Model):
+    """How many voxels each label had before preprocessing, and after it."""
+
+    before: dict[Class, Count]
+    after: dict[Class, Count]
+
+
+class _Event(_Model):
+    """What all events have.
+
+    Parameters
+    ----------
+    case
+        Its name.
+    time
+        When the line was written, in seconds since 1970.
+    error
+        The message, where the case failed.
+    warnings
+        What needs review.
+    """
+
+    case: str
+    time: Annotated[float, Field(ge=0, lt=YEAR_10000)]
+    error: str | None = None
+    warnings: Annotated[tuple[str, ...], Field(strict=False)] = ()
+
+
+class Started(_Event):
+    """A process has begun to work on a case."""
+
+    event: Literal["started"] = "started"
+    pid: int | None = None
+
+
+class Failed(_Event):
+    """A case could not be preprocessed."""
+
+    event: Literal["failed"] = "failed"
+    error: str
+
+
+def _are_in_their_folders(files: dict[str, OutputRecord]) -> dict[str, OutputRecord]:
+    folders = {role.name: role.folder for role in ROLES}
+    for role, file in files.items():
+        folder, _ = PurePosixPath(file.path).parts if file.path.count("/") == 1 else ("", "")
+        if folder != folders.get(role):
+            msg = f"{file.path!r} is not in the folder of its role {role!r}"
+            raise ValueError(msg)
+    return files
+
+
+class Done(_Event):
+    """A case whose files were written.
+
+    Parameters
+    ----------
+    fingerprint
+        Of the recipe, target spacing and version of the algorithm.
+    sources, outputs
+        Its files, by the name of their role; both have the same roles.
+    source_grid, target_grid
+        Of the image as stored, and of all outputs.
+    source_header
+        Spacing, origin and direction as the image's file states them.
+    spacing
+        The target, in mm, z y x.
+    foreground, labels
+        What was found in the voxels.
+    seconds
+        Wall time by stage.
+    peak_mib
+        The highest memory that its process had had by then.
+    recorded_trace
+        ``trace`` in the file: what was done, as `Trace.to_json` writes it; None in records of 0.1.0 and 0.2.0.
+    """
+
+    event: Literal["done"] = "done"
+    fingerprint: str
+    sources: dict[str, SourceRecord]
+    outputs: Annotated[dict[str, OutputRecord], AfterValidator(_are_in_their_folders)]
+    source_grid: RecordedGrid
+    target_grid: RecordedGrid
+    source_header: HeaderRecord | None = None
+    spacing: Triple
+    foreground: ForegroundRecord
+    labels: LabelRecord
+    seconds: dict[str, float]
+    peak_mib: float
+    recorded_trace: Annotated[dict[str, Any] | None, Field(alias="trace")] = None
+
+    @model_validator(mode="after")
+    def _check_roles(self) -> Done:
+        required = {role.name for role in ROLES if role.required}
+        if not self.sources.keys() == self.outputs.keys() >= required:
+            sources, outputs = ", ".join(self.sources), ", ".join(self.outputs)
+            msg = f"sources ({sources}) and outputs ({outputs}) are not of the same roles, or lack one"
+            raise ValueError(msg)
+        return self
+
+    @cached_property
+    def frame(self) -> Frame:
+        """Spacing, origin and direction of the source; of its affine where the file's own are not recorded."""
+        return Frame.of_grid(self.source_grid) if self.source_header is None else self.source_header.frame
+
+    @cached_property
+    def trace(self) -> Trace:
+        """What was done to the case. Where no trace is recorded, it was resampled from one grid to the other.
+
+        Raises
+        ------
+        RecordError
+            If the trace is not whole, or names a step that nobody has registered here.
+        """
+        if self.recorded_trace is not None:
+            return Trace.from_json(self.recorded_trace)
+        step, params = Resampling(target=self.spacing), {"grid": self.target_grid.to_json()}
+        return Trace(self.source_grid, (AppliedStep(step, params, self.source_grid),))
+
+
+Record = Started | Failed | Done
+
+
+class RunDescription(_Model):
+    """What ``run.json`` says of the last run: how many cases it had, and the fingerprint that their records have."""
+
+    cases: Count
+    fingerprint: str
+
+
+_RECORD: TypeAdapter[Record] = TypeAdapter(Annotated[Record, Field(discriminator="event")])
+_DESCRIPTION = TypeAdapter(RunDescription)
+
+Checked = TypeVar("Checked")
+
+
+def read_record(line: str) -> Record:
+    """Read one line of ``manifest.jsonl``.
+
+    Raises
+    ------
+    RecordError
+        If it is no record.
+    """
+    return _checked(_RECORD, line)
+
+
+def read_description(text: str) -> RunDescription:
+    """Read ``run.json``.
+
+    Raises
+    ------
+    RecordError
+        If it is none.
+    """
+    return _checked(_DESCRIPTION, text)
+
+
+def _checked(adapter: TypeAdapter[Checked], text: str) -> Checked:
+    """Parse JSON by Python's own parser, for pydantic's refuses names of files that are not text."""
+    try:
+        return adapter.validate_python(json.loads(text))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        msg = f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")
+        raise RecordError(msg) from error
+    except (ValueError, RecursionError) as error:
+        msg = "it is no whole JSON"
+        raise RecordError(msg) from error

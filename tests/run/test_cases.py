@@ -1,0 +1,62 @@
+"""The plain values that a run is made of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+from dataclasses import replace
+
+import pytest
+
+from monai_mriprep.recipe import Recipe
+from monai_mriprep.run.cases import FileFacts, Job, Result, sha256_of
+from tests.runs import case_from
+
+
+def test_a_case_crosses_to_a_worker_and_is_a_key(tmp_path):
+    case = case_from("a", tmp_path / "a.mha", tmp_path / "b.mha", tmp_path / "out", 5, 6)
+    assert pickle.loads(pickle.dumps(case)) == case
+    assert {case: 1}[replace(case)] == 1
+    assert replace(case, bytes_needed=7) != case
+
+
+def test_the_fingerprint_is_that_of_version_0_1_0(tmp_path):
+    """A folder of that version recorded this one for the default recipe and this target."""
+    assert Job(Recipe(), (3.0, 1.0, 1.0), tmp_path).fingerprint == "f928197d0cbe5ada"
+
+
+@pytest.mark.parametrize("change", [{"target": (3.0, 1.0, 1.1)}, {"recipe": Recipe(order=1)}])
+def test_the_fingerprint_tells_recipes_and_targets_apart(tmp_path, change):
+    job = Job(Recipe(), (3.0, 1.0, 1.0), tmp_path)
+    assert replace(job, **change).fingerprint != job.fingerprint
+    assert replace(job, output_root=tmp_path / "b").fingerprint == job.fingerprint
+
+
+def test_what_is_recorded_of_a_file(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"content")
+    os.utime(path, ns=(5, 7))
+    assert FileFacts.of(path) == FileFacts(str(path), 7, 7, hashlib.sha256(b"content").hexdigest())
+    before = path.stat()
+    path.write_bytes(b"more content")
+    assert FileFacts.of(path, before).size == 7
+
+
+def test_a_folder_is_known_by_the_names_in_it(tmp_path):
+    (tmp_path / "b").write_bytes(b"1")
+    first = sha256_of(tmp_path)
+    (tmp_path / "b").write_bytes(b"2")
+    assert sha256_of(tmp_path) == first
+    (tmp_path / "a").touch()
+    assert sha256_of(tmp_path) != first
+
+
+def test_a_result_becomes_a_line():
+    result = Result("a", "done", None, ("w",), {"fingerprint": "f"})
+    assert json.dumps(result.record()) == (
+        '{"event": "done", "case": "a", "error": null, "warnings": ["w"], "fingerprint": "f"}'
+    )
+    assert not result.stops_run
+    assert Result("a", "failed", "full", (), {"disk_full": True}).stops_run

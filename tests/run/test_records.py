@@ -1,0 +1,173 @@
+"""What is a record, and what is none."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from copy import deepcopy
+
+import numpy as np
+import pytest
+
+from monai_mriprep.errors import RecordError
+from monai_mriprep.formats.header import Frame
+from monai_mriprep.run.records import Done, Failed, Started, read_description, read_record
+from monai_mriprep.steps import AppliedStep, Trace
+from monai_mriprep.steps.orientation import Orientation
+from monai_mriprep.volume.geometry import Grid
+from tests.runs import done_line, record_of
+
+SOURCE, TARGET = (Grid.from_json(done_line()[f"{name}_grid"]) for name in ("source", "target"))
+
+
+def test_a_finished_case():
+    record = record_of(done_line("café \udcff\n"))
+    assert isinstance(record, Done)
+    assert record.case == "café \udcff\n"
+    assert record.sources["image"].path == "/data/café \udcff\n_image.nii.gz"
+    assert (record.source_grid, record.target_grid) == (SOURCE, TARGET)
+    assert record.labels.after == {0: 90, 2: 10}
+    assert (record.sources["label"].reader, record.sources["label"].data) == ("", ())
+
+
+def test_the_other_events():
+    started = record_of({"event": "started", "case": "a", "pid": 5, "time": 1.5})
+    assert started == Started(case="a", pid=5, time=1.5)
+    failed = {"event": "failed", "case": "a", "error": "why", "warnings": ["w"], "disk_full": False, "time": 1.5}
+    assert record_of(failed) == Failed(case="a", error="why", warnings=("w",), time=1.5)
+
+
+def test_keys_of_a_later_version_are_passed_over():
+    assert record_of(done_line(digest="0")) == record_of(done_line())
+
+
+def test_data_files_are_a_list_and_were_one_file():
+    line = done_line()
+    file = {"path": "/data/a.raw", "size": 1, "mtime_ns": 2, "sha256": "3"}
+    line["sources"]["image"]["data"] = file
+    one = record_of(line)
+    line["sources"]["image"] |= {"data": [file], "reader": "metaimage"}
+    assert one.sources["image"].data == record_of(line).sources["image"].data
+    assert one.sources["image"].data[0].path == "/data/a.raw"
+
+
+def paths(value: object, path: tuple = ()):
+    """Where something stands in a line, however deep."""
+    for key, item in value.items() if isinstance(value, dict) else ():
+        yield (*path, key)
+        yield from paths(item, (*path, key))
+
+
+FREE = (
+    {"error"},
+    {"warnings"},
+    {"labels", "before"},
+    {"labels", "after"},
+    {"seconds"},
+    {"spacing", "source_grid"},
+    {"spacing", "target_grid"},
+)
+"""Keys that may be missing, or that may have any names inside."""
+ALL = [path for path in paths(done_line()) if not any(free <= set(path) for free in FREE)]
+
+
+WRONG = (None, "text", -1.5, [], {}, [1, 2])
+
+
+@pytest.mark.parametrize("path", ALL, ids=".".join)
+def test_every_value_is_needed_and_checked(path):
+    line = deepcopy(done_line())
+    *above, key = path
+    place = line
+    for part in above:
+        place = place[part]
+    right = place.pop(key)
+    for value in (value for value in WRONG if type(value) is not type(right)):
+        with pytest.raises(RecordError):
+            record_of(line)
+        place[key] = value
+    with pytest.raises(RecordError):
+        record_of(line)
+
+
+EDITS = {
+    "an empty grid": {"source_grid": {**done_line()["source_grid"], "shape": [0, 4, 5]}},
+    "a flat grid": {"target_grid": {**done_line()["target_grid"], "affine": np.zeros((4, 4)).tolist()}},
+    "a folder outside": {
+        "outputs": {**done_line()["outputs"], "image": {**done_line()["outputs"]["image"], "path": "../a.npz"}}
+    },
+    "another role": {"sources": {**done_line()["sources"], "mask": done_line()["sources"]["label"]}},
+    "no year": {"time": 1e300},
+    "no number": {"time": float("nan")},
+    "no class": {"labels": {"before": {}, "after": {"one": 1}}},
+}
+
+
+@pytest.mark.parametrize("changes", EDITS.values(), ids=EDITS)
+def test_values_that_no_run_writes(changes):
+    with pytest.raises(RecordError):
+        record_of(done_line(**changes))
+
+
+@pytest.mark.parametrize("line", ["", "{", "null", "[]", "3", '"text"', "{}", '{"event": "done"}', "[" * 9000])
+def test_what_is_no_record_is_told(line):
+    with pytest.raises(RecordError):
+        read_record(line)
+
+
+def test_the_problem_names_the_key():
+    line = done_line()
+    line["outputs"]["image"]["size"] = "9"
+    with pytest.raises(RecordError, match=r"^done\.outputs\.image\.size: Input should be a valid integer$"):
+        record_of(line)
+
+
+def test_without_a_trace_the_case_was_resampled_from_grid_to_grid():
+    trace = record_of(done_line()).trace
+    assert (trace.source, trace.target) == (SOURCE, TARGET)
+    assert [one.step.name for one in trace.steps] == ["resampling"]
+
+
+def test_a_trace_is_the_one_that_was_recorded():
+    trace = Trace(SOURCE, (AppliedStep(Orientation(codes="RAS"), {}, SOURCE),))
+    assert record_of(done_line(trace=trace.to_json())).trace == trace
+
+
+@pytest.mark.parametrize(
+    "trace", [{}, {"source": {}, "steps": []}, {"source": SOURCE.to_json(), "steps": [{"step": "?"}]}]
+)
+def test_a_trace_that_cannot_be_undone_is_an_error_when_it_is_asked_for(trace):
+    record = record_of(done_line(trace=trace))
+    with pytest.raises(RecordError):
+        _ = record.trace
+
+
+def test_the_frame_is_that_of_the_file_where_it_is_recorded():
+    assert record_of(done_line()).frame == Frame.of_grid(SOURCE)
+    header = {
+        "spacing": [2.0, 1.0, 1.0],
+        "origin": [0.0, 0.0, 7.0],
+        "direction": [[0.0, 0.0, -1.0], [0.0, -1.0, 0.0], [1.0, 0.0, 0.0]],
+    }
+    assert record_of(done_line(source_header=header)).frame == Frame(
+        (2.0, 1.0, 1.0), (0.0, 0.0, 7.0), tuple(map(tuple, header["direction"]))
+    )
+
+
+def test_the_description_of_a_run():
+    found = read_description(json.dumps({"cases": 3, "fingerprint": "f", "recipe": {"order": 3}}))
+    assert (found.cases, found.fingerprint) == (3, "f")
+    for text in ("{", "[]", '{"cases": "3", "fingerprint": "f"}', '{"cases": 3}'):
+        with pytest.raises(RecordError):
+            read_description(text)
+
+
+def test_neither_torch_nor_monai_is_loaded():
+    code = (
+        "import sys; from monai_mriprep.run.records import read_record\n"
+        "record = read_record(sys.argv[1]); record.trace.target\n"
+        "print(*sorted({'torch', 'monai', 'itk', 'pandas'} & sys.modules.keys()))"
+    )
+    command = [sys.executable, "-c", code, json.dumps(done_line())]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "\n"

@@ -1,0 +1,200 @@
+"""A session: what a run finds in its output folder, does again, records and leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from monai_mriprep.errors import DatasetError, DiskFullError
+from monai_mriprep.run.plan import plan_run
+from monai_mriprep.run.preprocess import execute, preprocess
+from monai_mriprep.run.process import process_case
+from monai_mriprep.run.session import open_session
+from monai_mriprep.verify.audit import verify_output
+from tests.runs import done_line, errors_of, events, events_of, outputs, write_case, write_cases
+
+
+def run(root: Path, output: Path, **options):
+    with open_session(plan_run(root, output), options.pop("overwrite", False)) as session:
+        return execute(session, 0, **options)
+
+
+@pytest.mark.filterwarnings("ignore:.*mri_statistics")
+def test_only_what_changed_is_done_again(tmp_path):
+    root, output = write_cases(tmp_path / "dataset", 3), tmp_path / "out"
+    assert len(preprocess(root, output, workers=0).done) == 3
+    before = outputs(output)
+    (output / "labelsTr" / "case_1.npz").write_bytes(b"damaged")
+    again = preprocess(root, output, workers=0)
+    assert [result.case for result in again.done] == ["case_1"]
+    assert sorted(again.skipped) == ["case_0", "case_2"]
+    assert outputs(output) == before
+
+
+def test_what_a_worker_finished_is_recorded_at_the_end_though_nobody_received_it(tmp_path):
+    root, output = write_cases(tmp_path / "dataset", 2), tmp_path / "out"
+
+    def interrupt(session) -> None:
+        for case in session.todo:
+            process_case(session.plan.job, case)  # the journal has it, the main process does not
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), open_session(plan_run(root, output)) as session:
+        interrupt(session)
+    assert len(events_of(output, "done")) == 1
+    assert len(json.loads((output / "dataset.json").read_text())["training"]) == 1
+    assert list((output / ".partial").iterdir()) == []
+    assert len(run(root, output).done) == 1
+
+
+def test_under_way_is_what_this_run_has_started(tmp_path):
+    root, output = write_cases(tmp_path / "dataset", 3), tmp_path / "out"
+    with open_session(plan_run(root, output)) as session:
+        session.manifest.append({"event": "started", "case": "case_0"})
+        assert session.interrupted() == ([], {"case_0"})
+    with open_session(plan_run(root, output)) as session:
+        session.manifest.append({"event": "started", "case": "case_1"})
+        assert session.interrupted() == ([], {"case_1"})
+
+
+def test_a_full_disk_that_takes_no_record_stops_the_run(tmp_path, monkeypatch):
+    root, output = write_cases(tmp_path / "dataset", 3), tmp_path / "out"
+
+    def full(session, result) -> None:
+        msg = "no space for the record"
+        raise DiskFullError(msg)
+
+    with open_session(plan_run(root, output)) as session:
+        monkeypatch.setattr(type(session), "record", full)
+        summary = execute(session, 0)
+        monkeypatch.undo()
+    assert summary.stopped == "no space for the record"
+    assert len(run(root, output).skipped) == 1
+
+
+EDITS = {
+    "outputs are a number": lambda line: line | {"outputs": 5},
+    "an output is a number": lambda line: line | {"outputs": {**line["outputs"], "image": 5}},
+    "an output is missing": lambda line: line | {"outputs": {"label": line["outputs"]["label"]}},
+    "a size is text": lambda line: line | {"sources": {**line["sources"], "image": {"size": "big"}}},
+    "no time": lambda line: {key: value for key, value in line.items() if key != "time"},
+}
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+def test_a_case_whose_record_was_edited_is_done_again(tmp_path, edit):
+    root, output = write_cases(tmp_path / "dataset", 2), tmp_path / "out"
+    run(root, output)
+    before = outputs(output)
+    lines = [
+        edit(event) if event["case"] == "case_1" and event["event"] == "done" else event for event in events(output)
+    ]
+    (output / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    summary = run(root, output)
+    assert ([result.case for result in summary.done], summary.skipped) == (["case_1"], ("case_0",))
+    assert outputs(output) == before
+    assert run(root, output).done == ()
+    assert verify_output(output).findings == ()
+
+
+def test_an_edited_record_of_a_case_that_has_left_the_dataset_is_in_no_summary(tmp_path):
+    root, output = write_cases(tmp_path / "dataset", 1), tmp_path / "out"
+    run(root, output)
+    with (output / "manifest.jsonl").open("a") as file:
+        file.write(json.dumps(done_line("gone", outputs=5)) + "\n")
+    assert run(root, output).skipped == ("case_0",)
+    assert "gone" not in (output / "manifest.csv").read_text() + (output / "dataset.json").read_text()
+
+
+def test_overwrite_does_everything_again(tmp_path):
+    root, output = write_cases(tmp_path / "dataset", 2), tmp_path / "out"
+    run(root, output)
+    assert len(run(root, output, overwrite=True).done) == 2
+
+
+def test_fail_fast_stops(tmp_path):
+    root, output = write_cases(tmp_path / "dataset", 3), tmp_path / "out"
+    for label in (root / "LabelsTr").iterdir():
+        label.write_text("rubbish")
+    assert len(run(root, output, fail_fast=True).failed) == 1
+    assert len(run(root, output).failed) == 3
+
+
+def test_a_torn_manifest_loses_one_record_at_most(tmp_path):
+    root, output = write_cases(tmp_path / "dataset", 3), tmp_path / "out"
+    run(root, output)
+    manifest = output / "manifest.jsonl"
+    manifest.write_bytes(manifest.read_bytes()[:-20])
+    assert len(run(root, output).done) == 1
+    assert len(run(root, output).skipped) == 3
+
+
+ODD = [
+    " ",
+    "a b",
+    "é",
+    "☃",
+    "'\"`$(x)",
+    "-rf",
+    "--help",
+    "a\nb",
+    "a\tb",
+    "%s{0}",
+    "*",
+    "\\",
+    "a" * 200,
+    "CON",
+    "a.b.c",
+    "\udcff",
+]
+
+
+def test_stems_with_odd_characters(tmp_path):
+    root, output = tmp_path / "dataset", tmp_path / "out"
+    for name in ODD:
+        try:
+            write_case(root, name)
+        except OSError:
+            pytest.skip(f"the file system does not take the name {name!r}")
+    summary = run(root, output)
+    assert summary.failed == ()
+    assert {path.removesuffix(".npz") for path in os.listdir(output / "imagesTr")} == set(ODD)  # noqa: PTH208
+    assert sorted(events_of(output, "done")) == sorted(ODD)
+    assert len(run(root, output).skipped) == len(ODD)
+
+
+def test_a_dataset_of_links(tmp_path):
+    write_cases(tmp_path / "store", 2)
+    root = tmp_path / "dataset"
+    for folder in ("ImagesTr", "LabelsTr"):
+        (root / folder).mkdir(parents=True)
+        for path in (tmp_path / "store" / folder).iterdir():
+            (root / folder / path.name).symlink_to(path)
+    (tmp_path / "link").symlink_to(root)
+    assert len(run(tmp_path / "link", tmp_path / "out").done) == 2
+
+
+def test_loops_of_links(tmp_path):
+    root, output = write_cases(tmp_path / "dataset", 2), tmp_path / "out"
+    image = root / "ImagesTr" / "case_0.mha"
+    image.unlink()
+    image.symlink_to(image.name)
+    summary = run(root, output)
+    assert [result.case for result in summary.done] == ["case_1"]
+    assert "case_0.mha: the file cannot be found" in errors_of(output)["case_0"]
+
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(DatasetError, match="link"):
+        plan_run(tmp_path / "loop", output)
+
+
+def test_a_huge_claim_of_one_case_does_not_stop_the_run(tmp_path):
+    """Its voxels would fill any disk, but it is refused for its memory alone."""
+    root, output = write_cases(tmp_path / "dataset", 3), tmp_path / "out"
+    write_case(root, "liar", (4, 8, 9), (9000.0, 9000.0, 9000.0))
+    summary = run(root, output)
+    assert len(summary.done) == 3
+    assert "not attempted" in errors_of(output)["liar"]
