@@ -54,12 +54,15 @@ def fits(case: Case, memory: int) -> int:
 
 
 def too_large(case: Case, memory: int) -> str:
-    """Say why a case is not attempted."""
-    return (
-        f"not attempted: the case needs about {case.bytes_needed / 2**20:.0f} MiB beside the "
-        f"{(MAIN_BYTES + WORKER_BYTES) / 2**20:.0f} MiB of the program, and {memory / 2**20:.0f} MiB may be used; "
-        "use a machine with more memory, raise --max-memory, or choose a coarser target spacing"
+    """Say why a case is not attempted; or, where its estimate is an upper bound, that it might not fit."""
+    facts = (
+        f"{case.bytes_needed / 2**20:.0f} MiB beside the {(MAIN_BYTES + WORKER_BYTES) / 2**20:.0f} MiB of the program, "
+        f"and {memory / 2**20:.0f} MiB may be used"
     )
+    advice = "use a machine with more memory, raise --max-memory, or choose a coarser target spacing"
+    if case.is_upper_bound:
+        return f"might not fit: the case needs at most {facts}; it is attempted by itself. If it fails, {advice}"
+    return f"not attempted: the case needs about {facts}; {advice}"
 
 
 def default_workers() -> int:
@@ -68,6 +71,9 @@ def default_workers() -> int:
 
 
 def in_batches(cases: Sequence[Case], workers: int, memory: int) -> Iterator[tuple[int, list[Case]]]:
-    """Cut cases, the largest first, into batches that keep within the memory: (workers, cases) each."""
-    for count, batch in groupby(cases, key=lambda case: min(workers, fits(case, memory))):
+    """Cut cases, the largest first, into batches that keep within the memory: (workers, cases) each.
+
+    No worker is for cases that cannot fit. One whose estimate is an upper bound might, so it has a worker.
+    """
+    for count, batch in groupby(cases, key=lambda case: min(workers, max(fits(case, memory), case.is_upper_bound))):
         yield count, list(batch)

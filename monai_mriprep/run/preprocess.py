@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from monai_mriprep.errors import DiskFullError, MriprepWarning, package_logger
 from monai_mriprep.recipe import Recipe
-from monai_mriprep.run.cases import Result
-from monai_mriprep.run.memory import available_memory, default_workers, in_batches, too_large
+from monai_mriprep.run.cases import Case, Result
+from monai_mriprep.run.memory import available_memory, default_workers, fits, in_batches, too_large
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.process import process_case
 from monai_mriprep.run.session import RunSummary, Session, open_session
@@ -84,18 +85,19 @@ def execute(
         Stop after the first case that fails.
     max_memory
         Bytes that all processes together may use; by default what the machine, its cgroup or ulimit allow. It limits
-        how many cases run at once. A case that needs more than that fails without being attempted.
+        how many cases run at once. A case that needs more than that fails without being attempted; one of which only
+        an upper bound is known is attempted by itself.
     observe
         Called after each case.
     """
-    start = time.perf_counter()
+    start, total = time.perf_counter(), len(session.todo)
     workers = default_workers() if workers is None else workers
     memory = available_memory() if max_memory is None else max_memory
     results: list[Result] = []
     stopped: str | None = None
-    total = len(session.todo)
+    doubts = _doubts(session.todo, memory)
     with closing(_results(session, workers, memory)) as outcomes:  # ends the workers before the lock is freed
-        for result in outcomes:
+        for result in map(partial(_warned, doubts), outcomes):
             try:
                 session.record(result)
             except DiskFullError as error:
@@ -135,3 +137,14 @@ def _results(session: Session, workers: int, memory: int) -> Generator[Result, N
             yield from run_serially(work, cases)
         else:
             yield from run_in_workers(work, cases, fitting, session.interrupted)
+
+
+def _doubts(cases: Iterable[Case], memory: int) -> dict[str, str]:
+    """A warning for each case that is attempted though it might not fit into the memory."""
+    return {case.name: too_large(case, memory) for case in cases if case.is_upper_bound and not fits(case, memory)}
+
+
+def _warned(doubts: Mapping[str, str], result: Result) -> Result:
+    """The result, with the warning of its case."""
+    doubt = doubts.get(result.case)
+    return result if doubt is None else replace(result, warnings=(f"{result.case}: {doubt}", *result.warnings))

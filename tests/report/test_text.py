@@ -53,3 +53,11 @@ def test_sizes_and_spacings_are_those_of_the_turned_axes(dataset):
     turned = Recipe(orientation="PSL", target_spacing=(1.5, 1.0, 1.0))
     row = list(check_text(check_dataset(dataset, turned)))[1]
     assert row.split()[2:6] == ["9x4x8", "1", "3", "1"]
+
+
+def test_upper_bounds_are_told_as_such(dataset):
+    cropped = Recipe(crop="nonzero", target_spacing=(1.5, 1.0, 1.0))
+    about, at_most = ("\n".join(check_text(check_dataset(dataset, recipe))) for recipe in (TARGET, cropped))
+    assert "at most" not in about
+    assert "output z y x, at most  memory, at most  disk, at most" in at_most
+    assert "estimates, at most: " in at_most

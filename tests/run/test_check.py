@@ -193,6 +193,19 @@ def test_too_little_memory_or_disk(dataset, monkeypatch):
     assert "not attempted: the case needs about" in report.cases[0].problems[0]
 
 
+def test_what_might_not_suffice_is_a_warning(dataset, monkeypatch):
+    """All of a scan is an upper bound of what a crop leaves of it."""
+    monkeypatch.setattr("monai_mriprep.run.check.available_memory", lambda: 2**20)
+    monkeypatch.setattr("monai_mriprep.run.check.free_bytes", lambda folder: 100)
+    report = check_dataset(dataset, Recipe(crop="nonzero"))
+    assert report.status == "attention"
+    assert [case.problems for case in report.cases] == [(), ()]
+    for case in report.cases:
+        assert case.target_shape == (7, 8, 9)
+        assert "might not fit: the case needs at most" in case.warnings[0]
+    assert "the output needs at most" in report.warnings[-1]
+
+
 def make_ambiguous(root: Path) -> None:
     write_pair(root, "10000_0001_t2")
     write_pair(root, "10000_0001_t1")

@@ -112,6 +112,15 @@ def test_cases_with_free_space(tmp_path, monkeypatch):
     assert check_space(cases, tmp_path) == ()
 
 
+def test_space_for_upper_bounds_is_no_reason_to_stop(tmp_path, monkeypatch):
+    outputs = {"image": tmp_path / "a", "label": tmp_path / "a"}
+    monkeypatch.setattr(estimates, "free_bytes", lambda folder: 100)
+    huge = Case("huge", {}, outputs, 10**15, 10**14, is_upper_bound=True)
+    (warning,) = check_space([huge], tmp_path)
+    assert f"{tmp_path}: 1 cases need at most" in warning
+    assert "can be resumed" in warning
+
+
 def test_a_disk_that_is_too_small_stops_the_run_before_it_starts(synthetic, tmp_path, monkeypatch):
     monkeypatch.setattr(estimates, "free_bytes", lambda folder: 10)
     with pytest.raises(DiskFullError, match="3 cases need about"), open_session(plan_run(synthetic, tmp_path / "out")):
