@@ -1,0 +1,151 @@
+"""Which steps a recipe makes of a case, and in which order."""
+
+from __future__ import annotations
+
+import pytest
+
+from monai_mriprep import register_step
+from monai_mriprep.errors import RecipeError
+from monai_mriprep.recipe import Recipe
+from monai_mriprep.recipe.extensions import PLACES, NamedSettings
+from monai_mriprep.steps import Step, final_grid, native_steps, steps_of
+from monai_mriprep.steps.crop import NonZeroCrop
+from monai_mriprep.steps.foreground import ForegroundMask
+from monai_mriprep.steps.label_cast import LabelCast
+from monai_mriprep.steps.normalization import Normalization
+from monai_mriprep.steps.orientation import Orientation
+from monai_mriprep.steps.resampling import ItkResampling, Resampling
+from tests.steps.cases import GRIDS
+
+TARGET = (3.0, 1.0, 0.8)
+RESAMPLED = Resampling(target=TARGET)
+
+
+def normalized(foreground: str, **keys: object) -> Recipe:
+    return Recipe(normalization={"foreground": foreground}, **keys)
+
+
+ORDERS = {
+    "carried": (ForegroundMask(), RESAMPLED, Normalization(over="foreground"), LabelCast()),
+    "resampled": (RESAMPLED, Normalization(over="nonzero"), LabelCast()),
+    "resampled_positive": (RESAMPLED, Normalization(over="positive"), LabelCast()),
+    "native": (Normalization(over="nonzero"), RESAMPLED, LabelCast()),
+}
+
+
+@pytest.mark.parametrize("foreground", ORDERS)
+def test_where_the_foreground_comes_from_decides_the_order(foreground):
+    assert steps_of(normalized(foreground), TARGET) == ORDERS[foreground]
+
+
+def test_the_default_recipe_is_the_carried_one():
+    assert steps_of(Recipe(), TARGET) == ORDERS["carried"]
+    assert native_steps(Recipe()) == (ForegroundMask(),)
+
+
+def test_the_preset_of_the_authors_asks_itk_for_the_mask():
+    found = steps_of(Recipe(preset="panther2025"), TARGET)
+    assert found == (ItkResampling(target=TARGET), Normalization(over="foreground", epsilon=1e-6), LabelCast())
+    assert native_steps(Recipe(preset="panther2025")) == ()
+
+
+@pytest.mark.parametrize("changed", [{"boundary": "nearest"}, {"order": 1}, {"clip": True}, {"grid": "monai"}], ids=str)
+def test_where_the_preset_is_changed_the_image_itself_is_asked(changed):
+    resampling, scores, _ = steps_of(Recipe(preset="panther2025", **changed), TARGET)
+    assert type(resampling) is Resampling
+    assert scores == Normalization(over="positive", epsilon=1e-6)
+
+
+def test_every_key_reaches_its_step():
+    recipe = Recipe(
+        orientation="LPS",
+        crop="nonzero",
+        crop_margin=2.5,
+        grid="nnunet",
+        order=(0, 3, 3),
+        boundary="mirror",
+        clip=True,
+        normalization={"epsilon": 0.5, "foreground": "resampled"},
+    )
+    resampling = Resampling(target=TARGET, rule="nnunet", order=(0, 3, 3), boundary="mirror", clip=True)
+    before = (Orientation(codes="LPS"), NonZeroCrop(margin=2.5))
+    assert steps_of(recipe, TARGET) == (*before, resampling, Normalization(epsilon=0.5), LabelCast())
+    assert native_steps(recipe) == before
+
+
+@pytest.mark.parametrize("foreground", ORDERS)
+def test_what_is_before_the_resampling_leaves_the_grid_whose_spacing_counts(foreground):
+    recipe, grid = normalized(foreground, orientation="ASL"), GRIDS["permuted"]
+    native = final_grid(native_steps(recipe), grid)
+    assert native == Orientation(codes="ASL").grid(grid)
+    assert final_grid(steps_of(recipe, native.spacing), grid).shape == native.shape
+
+
+# --- Steps from outside -----------------------------------------------------------------------------------------------
+
+
+class Marker(Step):
+    """Does nothing, at a place."""
+
+    number: int = 0
+
+
+def at(place: str) -> type[Marker]:
+    return register_step(type(f"After_{place}", (Marker,), {"name": f"after_{place}", "follows": place}))
+
+
+MARKERS = {place: at(place) for place in PLACES}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("foreground", ORDERS)
+@pytest.mark.parametrize("with_ours", [True, False])
+def test_a_step_comes_after_the_one_that_it_follows_even_where_that_is_left_out(place, foreground, with_ours):
+    ours = {"orientation": "RAS", "crop": "nonzero"} if with_ours else {}
+    plain = steps_of(normalized(foreground, **ours), TARGET)
+    found = steps_of(normalized(foreground, **ours, steps=[f"after_{place}"]), TARGET)
+    where = found.index(MARKERS[place]())
+    assert found[:where] + found[where + 1 :] == plain
+    before = {step.name for step in found[:where]}
+    earlier = {step.name for step in plain if step.name in PLACES[: PLACES.index(place) + 1]}
+    if foreground != "native":
+        assert before - {"foreground"} == earlier
+    assert place not in {step.name for step in found[where:]}
+
+
+def test_the_mask_is_taken_after_what_follows_the_crop():
+    """So that the mask marks what the step has left in the image."""
+    names = [step.name for step in steps_of(Recipe(steps=["after_crop", "after_orientation"]), TARGET)]
+    assert names[:3] == ["after_orientation", "after_crop", "foreground"]
+
+
+def test_several_at_one_place_keep_the_order_of_the_recipe():
+    steps = [{"step": "after_crop", "number": number} for number in (3, 1, 2)]
+    assert [step.number for step in native_steps(Recipe(steps=steps))[:3]] == [3, 1, 2]
+
+
+@pytest.mark.parametrize(("place", "native"), [("crop", True), ("orientation", True), ("resampling", False)])
+def test_what_comes_before_the_resampling_is_planned_with(place, native):
+    assert (MARKERS[place]() in native_steps(Recipe(steps=[f"after_{place}"]))) == native
+
+
+class NoStep(NamedSettings):
+    name = "no_step"
+
+
+@pytest.mark.parametrize("step", [NoStep, object, "flip", Marker(), None])
+def test_what_is_no_step_cannot_be_registered(step):
+    with pytest.raises(RecipeError, match="cannot be registered as a step: it is no subclass of Step"):
+        register_step(step)
+
+
+def test_one_of_ours_keeps_its_name():
+    class Crop(NonZeroCrop):
+        """Another one under the inherited name."""
+
+    with pytest.raises(RecipeError, match=r"'crop' is registered already, monai_mriprep\.steps\.crop\.NonZeroCrop"):
+        register_step(Crop)
+
+
+def test_it_serves_as_a_decorator():
+    assert register_step(NonZeroCrop) is NonZeroCrop
