@@ -18,6 +18,8 @@ class ForegroundMask(Step):
     name = "foreground"
 
     def carry_out(self, volumes: Volumes, grid: Grid, params: Params) -> Volumes:
-        """Add the mask, bool, with the channels of the image."""
+        """Add the mask, bool, with the channels of the image; where a label came alone, nothing."""
+        if not volumes.of_kind("image"):
+            return volumes
         _, image = volumes.image
         return volumes.replaced({**volumes.by_role, FOREGROUND: image != 0})

@@ -42,13 +42,15 @@ class Normalization(Step):
     epsilon: Amount = 0.0
 
     def plan(self, volumes: Volumes, grid: Grid) -> Params:
-        """Find ``mean``, ``std`` and ``voxels``, a list of one number a channel.
+        """Find ``mean``, ``std`` and ``voxels``, a list of one number a channel; nothing where a label came alone.
 
         Warns
         -----
         MriprepWarning
             If the foreground is empty (the image stays as it is) or constant (only its mean is subtracted).
         """
+        if not volumes.of_kind("image"):
+            return {}
         role, image = volumes.image
         name = volumes.name(role)
         if image.dtype.itemsize == 8 and image.is_floating_point():

@@ -97,6 +97,8 @@ class ItkResampling(Resampling):
     def carry_out(self, volumes: Volumes, grid: Grid, params: Params) -> Volumes:
         """Resample all volumes, and add the mask of the image."""
         resampled = super().carry_out(volumes, grid, params)
+        if not volumes.of_kind("image"):
+            return resampled
         role, image = volumes.image
         direction = _stated_direction(volumes.direction, grid)
         channels = zip(_array(image), _array(resampled.by_role[role]), strict=True)
