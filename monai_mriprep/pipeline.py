@@ -7,22 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from monai.transforms.compose import Compose
-from monai.transforms.utility.dictionary import DeleteItemsd
 
 from monai_mriprep.dataset.survey import survey_dataset
 from monai_mriprep.dataset.target_rules import TargetDerivation
 from monai_mriprep.errors import MriprepWarning, RecipeError, package_logger, warn
 from monai_mriprep.recipe import Recipe, given_or_default
-from monai_mriprep.transforms import (
-    AnisotropyAwareSpacingd,
-    CastLabeld,
-    LoadNpzd,
-    LoadVolumed,
-    MatchGeometryd,
-    NonZeroMaskd,
-    NormalizeNonZerod,
-)
-from monai_mriprep.transforms.itk_spacing import ItkSpacingd
+from monai_mriprep.steps import steps_of
+from monai_mriprep.transforms import ApplyStepsd, LoadNpzd, LoadVolumed, MatchGeometryd
+from monai_mriprep.transforms.spacing import checked_target
+from monai_mriprep.types import IMAGE, LABEL, ROLES, Role, Spacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,6 +29,8 @@ LOGGER = package_logger()
 
 Stage = Literal["training", "inference"]
 Source = Literal["volumes", "npz"]
+
+STAGES: dict[Stage, tuple[Role, ...]] = {"training": ROLES, "inference": (IMAGE,)}
 
 
 class OpenedDataset(NamedTuple):
@@ -157,14 +152,14 @@ def build_transforms(
         If the recipe has a ``pattern`` and no `target` is given: nothing is paired here.
     """
     recipe = given_or_default(recipe)
-    keys = {"training": ["image", "label"], "inference": ["image"]}.get(stage)
-    if keys is None or source not in ("volumes", "npz"):
+    roles = STAGES.get(stage)
+    if roles is None or source not in ("volumes", "npz"):
         msg = f"stage must be training or inference, and source volumes or npz, not {stage!r} and {source!r}"
         raise RecipeError(msg)
     if source == "npz":
-        return Compose([LoadNpzd(keys), *then])
+        return Compose([LoadNpzd([role.name for role in roles]), *then])
     target = _own_target(recipe, stage) if target is None else target
-    return Compose([*_preprocessing(recipe, list(target), keys), *then])
+    return Compose([*_preprocessing(recipe, checked_target(target), roles), *then])
 
 
 def _own_target(recipe: Recipe, stage: Stage) -> Sequence[float]:
@@ -186,33 +181,8 @@ def _own_target(recipe: Recipe, stage: Stage) -> Sequence[float]:
     return recipe.target_spacing
 
 
-def _preprocessing(recipe: Recipe, target: list[float], keys: list[str]) -> list[Transform]:
-    """The steps in the recipe's order; where the foreground comes from decides what surrounds the resampling."""
-    has_label = "label" in keys
-    load = [LoadVolumed(keys)]
-    match = [MatchGeometryd(geometry=recipe.geometry)] if has_label else []
-    cast = [CastLabeld(["label"])] if has_label else []
-    foreground, epsilon = recipe.normalization.foreground, recipe.normalization.epsilon
-    if foreground == "native":
-        return [*load, *match, NormalizeNonZerod(["image"], epsilon=epsilon), _spacing(recipe, target, keys), *cast]
-    if foreground == "resampled_positive" and _is_itk(recipe):
-        scores = NormalizeNonZerod(["image"], mask_key="foreground", epsilon=epsilon)
-        return [*load, *match, ItkSpacingd(keys, target), scores, DeleteItemsd(["foreground"]), *cast]
-    if foreground != "carried":
-        scores = NormalizeNonZerod(["image"], foreground=foreground, epsilon=epsilon)
-        return [*load, *match, _spacing(recipe, target, keys), scores, *cast]
-    scores = NormalizeNonZerod(["image"], mask_key="foreground", epsilon=epsilon)
-    carried = [_spacing(recipe, target, [*keys, "foreground"]), scores, DeleteItemsd(["foreground"])]
-    return [*load, *match, NonZeroMaskd(), *carried, *cast]
-
-
-def _is_itk(recipe: Recipe) -> bool:
-    """Whether ITK's own rounding errors are to be had: where all else is as its B-spline does it."""
-    return (recipe.grid, recipe.boundary, recipe.order, recipe.clip) == ("itk", "mirror", 3, False)
-
-
-def _spacing(recipe: Recipe, target: list[float], keys: list[str]) -> AnisotropyAwareSpacingd:
-    order = [recipe.order, *(0 for _ in keys[1:])]
-    return AnisotropyAwareSpacingd(
-        keys, target=target, order=order, grid=recipe.grid, boundary=recipe.boundary, clip=recipe.clip
-    )
+def _preprocessing(recipe: Recipe, target: Spacing, roles: Sequence[Role]) -> list[Transform]:
+    """Read, see to it that image and label lie on one grid, and walk the recipe's list of steps."""
+    match = [MatchGeometryd(geometry=recipe.geometry)] if LABEL in roles else []
+    steps = ApplyStepsd({role.name: role for role in roles}, steps_of(recipe, target))
+    return [LoadVolumed([role.name for role in roles]), *match, steps]

@@ -84,6 +84,11 @@ class Axis:
         return self.start + self.step * np.arange(self.n_out)
 
 
+def way_back(axes: list[Axis]) -> list[Axis]:
+    """Where the input's voxels lie among the output's."""
+    return [Axis(axis.n_out, axis.n_in, 1 / axis.step, -axis.start / axis.step) for axis in axes]
+
+
 def half_to_even(size: float) -> int:
     """Sizes within 1e-4 of a half count as the half."""
     below = math.floor(size)

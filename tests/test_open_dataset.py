@@ -7,10 +7,11 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import torch
 from monai.data.dataloader import DataLoader
 from monai.data.dataset import Dataset
 
@@ -21,7 +22,21 @@ from monai_mriprep.formats.write import write_metaimage
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.recipe.model import all_keys
 from monai_mriprep.run.check import check_dataset
+from monai_mriprep.steps import Params, Step, register_step
+from monai_mriprep.types import Role
+from monai_mriprep.volume.geometry import Grid
 from tests.test_docs import ROOT, blocks_of, run_python
+
+
+@register_step
+class Squared(Step):
+    """A step that the package does not know."""
+
+    name: ClassVar[str] = "squared"
+
+    def apply(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
+        return volume.float() ** 2 if role.kind == "image" else volume
+
 
 SPACINGS = {"10_01": (2.9, 0.9, 0.9), "10_02": (3.1, 1.1, 1.1), "11_01": (3.5, 1.0, 1.0)}
 SHAPE = (9, 22, 20)
@@ -76,6 +91,10 @@ KEY_CASES = {
     "statistics": KeyCase("{root}/other.csv"),
     "statistics_row": KeyCase(1, {"statistics": "{root}/two_rows.csv", "statistics_row": 0}),
     "axis_order": KeyCase("xyz", {"statistics": "{root}/reversed.csv", "axis_order": "zyx"}),
+    "orientation": KeyCase("LPS"),
+    "crop": KeyCase("nonzero"),
+    "crop_margin": KeyCase(3.0, {"crop": "nonzero"}),
+    "steps": KeyCase([{"step": "squared"}]),
     "target_rule": KeyCase("nnunet"),
     "target_spacing": KeyCase((2.0, 1.5, 1.5)),
     "geometry": KeyCase("resample_label"),

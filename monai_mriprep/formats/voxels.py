@@ -16,12 +16,11 @@ from monai_mriprep.errors import VoxelError
 from monai_mriprep.formats import itk_reader, mgh
 from monai_mriprep.formats.deflate import DeflateError, inflate
 from monai_mriprep.formats.header import Body, Header, LibraryBody, Reader
-from monai_mriprep.types import IMAGE_MAX
 
 if TYPE_CHECKING:
     from io import FileIO
 
-__all__ = ["beyond_float32", "read_voxels"]
+__all__ = ["read_voxels"]
 
 
 def read_voxels(header: Header) -> NDArray[Any]:
@@ -74,14 +73,6 @@ def _decode(header: Header, body: Body) -> NDArray[Any]:
     stored = np.empty(header.grid.shape, header.dtype)
     _fill(header, body, stored.reshape(-1).view(np.uint8).data)
     return _scaled(header, _native_byte_order(stored))
-
-
-def beyond_float32(value: float) -> str:
-    """The problem, in words, with a value whose magnitude is over `IMAGE_MAX`."""
-    return (
-        f"holds the value {value:g}; magnitudes up to {IMAGE_MAX:.2g} can be computed with in float32: repair the scan "
-        "(is it a mark for voxels that are missing?), or leave it out"
-    )
 
 
 def _fill(header: Header, body: Body, target: memoryview) -> None:

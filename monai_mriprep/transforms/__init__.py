@@ -1,12 +1,18 @@
-"""MONAI transforms: thin shells over `monai_mriprep.volume` and `monai_mriprep.dataset`.
+"""MONAI transforms: thin shells over `monai_mriprep.steps` and `monai_mriprep.formats`.
 
 As in MONAI, a name with ``d`` works on dictionaries (``D`` and ``Dict`` are other names of it), one without on a single
 array or tensor.
 """
 
+from monai_mriprep.transforms.apply_steps import ApplyStepsd
 from monai_mriprep.transforms.files import LoadNpz, LoadNpzd, LoadVolume, LoadVolumed, SaveNpzd, StemPaird
-from monai_mriprep.transforms.normalized import ResampleNormalize, ResampleNormalized
-from monai_mriprep.transforms.spatial import AnisotropyAwareSpacing, AnisotropyAwareSpacingd, MatchGeometryd
+from monai_mriprep.transforms.match_geometry import MatchGeometryd
+from monai_mriprep.transforms.spacing import (
+    AnisotropyAwareSpacing,
+    AnisotropyAwareSpacingd,
+    ResampleNormalize,
+    ResampleNormalized,
+)
 from monai_mriprep.transforms.values import (
     CastLabel,
     CastLabeld,
@@ -17,6 +23,7 @@ from monai_mriprep.transforms.values import (
 )
 
 AnisotropyAwareSpacingD = AnisotropyAwareSpacingDict = AnisotropyAwareSpacingd
+ApplyStepsD = ApplyStepsDict = ApplyStepsd
 CastLabelD = CastLabelDict = CastLabeld
 LoadNpzD = LoadNpzDict = LoadNpzd
 LoadVolumeD = LoadVolumeDict = LoadVolumed
@@ -32,6 +39,9 @@ __all__ = [
     "AnisotropyAwareSpacingD",
     "AnisotropyAwareSpacingDict",
     "AnisotropyAwareSpacingd",
+    "ApplyStepsD",
+    "ApplyStepsDict",
+    "ApplyStepsd",
     "CastLabel",
     "CastLabelD",
     "CastLabelDict",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -12,19 +12,23 @@ from monai.data.meta_tensor import MetaTensor
 from monai.utils.enums import TraceKeys
 
 from monai_mriprep.errors import MriprepWarning, ResamplingError
-from monai_mriprep.transforms.tensors import grid_of, has_place
+from monai_mriprep.transforms.tensors import has_place
 from monai_mriprep.types import ArrayAxes
 from monai_mriprep.volume.axes import Turn, turn_onto
-from monai_mriprep.volume.geometry import reverse_axes
+from monai_mriprep.volume.geometry import Grid, reverse_axes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-__all__ = ["CACHES", "FileAxes", "check_array_axes", "file_axes"]
+__all__ = ["CACHES", "ZYX_AFFINE", "FileAxes", "check_array_axes", "file_axes"]
 
 CACHES = "PersistentDataset and CacheNTransDataset hand out such tensors unless track_meta=True and weights_only=False"
+
+ZYX_AFFINE = "zyx_affine"
+"""In the metadata of what steps were applied to: the affine of its array in z y x, as they have left it. After an
+orientation its columns are no longer the file's axes; ``original_affine`` stays the file's, for MONAI's `SaveImage`."""
 
 READERS = {
     "ITKReader": {"spacing", "space", "spatial_shape", "original_channel_dim", "original_affine"},
@@ -35,27 +39,40 @@ READERS = {
 
 @dataclass(frozen=True)
 class FileAxes:
-    """The axes of a volume's file.
+    """The axes of a volume's file, or those that an orientation has made of them.
 
     Parameters
     ----------
     array_axes
-        What the columns of `affine` are called.
-    affine
+        In which order the loader handed them out: what the columns of `original_affine` are called.
+    original_affine
         4 x 4, of the array as it was loaded, in RAS+ mm.
+    zyx_affine
+        4 x 4; its columns run along the axes that are called z, y, x.
     """
 
     array_axes: ArrayAxes
-    affine: NDArray[np.float64]
+    original_affine: NDArray[np.float64]
+    zyx_affine: NDArray[np.float64]
 
-    def turn(self, volume: torch.Tensor) -> Turn:
-        """From the axes that the array has now to the file's, z y x."""
-        return turn_onto(grid_of(volume).affine, self.affine if self.array_axes == "zyx" else reverse_axes(self.affine))
+    @classmethod
+    def of_file(cls, array_axes: ArrayAxes, affine: NDArray[np.float64]) -> FileAxes:
+        """Those of an array as it was loaded."""
+        return cls(array_axes, affine, affine if array_axes == "zyx" else reverse_axes(affine))
+
+    def turn(self, grid: Grid) -> Turn:
+        """From the axes that an array has now to z y x."""
+        return turn_onto(grid.affine, self.zyx_affine)
+
+    @property
+    def as_loaded(self) -> Turn:
+        """From z y x to the order in which the loader handed out the axes."""
+        return Turn() if self.array_axes == "zyx" else Turn((2, 1, 0))
 
     @property
     def mark(self) -> dict[str, Any]:
         """For the metadata: strings and tensors, which can be collated."""
-        return {"array_axes": self.array_axes, "original_affine": torch.from_numpy(self.affine.copy())}
+        return {"array_axes": self.array_axes, "original_affine": torch.from_numpy(self.original_affine.copy())}
 
 
 def check_array_axes(array_axes: ArrayAxes | None) -> ArrayAxes | None:
@@ -106,8 +123,13 @@ def file_axes(volume: torch.Tensor, name: str, declared: ArrayAxes | None) -> Fi
         _check_reader(volume, name, declared)
     else:
         _check_affine(volume, name)
-    affine = torch.as_tensor(volume.meta.get("original_affine", volume.affine))
-    return FileAxes(array_axes, affine.detach().cpu().numpy().astype(np.float64))
+    axes = FileAxes.of_file(array_axes, _matrix(volume.meta.get("original_affine", volume.affine)))
+    return replace(axes, zyx_affine=_matrix(volume.meta.get(ZYX_AFFINE, axes.zyx_affine)))
+
+
+def _matrix(affine: Any) -> NDArray[np.float64]:
+    matrix: NDArray[np.float64] = torch.as_tensor(affine).detach().cpu().numpy().astype(np.float64)
+    return matrix
 
 
 def _axes_of_plain(name: str, declared: ArrayAxes | None) -> FileAxes:
@@ -118,7 +140,7 @@ def _axes_of_plain(name: str, declared: ArrayAxes | None) -> FileAxes:
         )
         raise ResamplingError(msg)
     warnings.warn(f"{name}: a plain tensor has no affine; its voxels are taken for 1 mm. {CACHES}", MriprepWarning, 4)
-    return FileAxes(declared, np.eye(4))
+    return FileAxes.of_file(declared, np.eye(4))
 
 
 def _check_affine(volume: MetaTensor, name: str) -> None:

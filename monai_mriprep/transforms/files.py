@@ -24,7 +24,7 @@ from monai_mriprep.formats.staging import place_files, removed_on_error, stage_f
 from monai_mriprep.formats.voxels import read_voxels
 from monai_mriprep.transforms.axes import check_array_axes, file_axes
 from monai_mriprep.transforms.tensors import as_tracked, file_of, grid_of, on_grid, spacing_marks
-from monai_mriprep.types import ROLES, SAME_SPACING_TOLERANCE
+from monai_mriprep.types import IMAGE, LABEL, ROLES, SAME_SPACING_TOLERANCE
 from monai_mriprep.volume.geometry import Grid
 
 if TYPE_CHECKING:
@@ -87,8 +87,8 @@ class StemPaird(MapTransform):
     def __init__(
         self,
         labels_dir: str | Path,
-        image_key: str = "image",
-        label_key: str = "label",
+        image_key: str = IMAGE.name,
+        label_key: str = LABEL.name,
         pattern: str | None = None,
         allow_missing_keys: bool = False,
     ) -> None:
@@ -270,7 +270,7 @@ class SaveNpzd(MapTransform):
         return dict(data)
 
     def _check_axes(self, volume: MetaTensor, name: str) -> None:
-        order = file_axes(volume, name, self.array_axes).turn(volume).order
+        order = file_axes(volume, name, self.array_axes).turn(grid_of(volume)).order
         if order != (0, 1, 2):
             msg = (
                 f"{name}: the file's z, y, x are axes {order} of the array, and .npz files promise z y x: load it with "

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Sequence
 from operator import index
 
 from monai_mriprep.errors import ResamplingError
+from monai_mriprep.types import FOREGROUND, LABEL
 
 __all__ = ["Mode", "Order", "orders_of"]
 
@@ -15,7 +16,7 @@ Order = int | tuple[int, ...]
 """Spline order, one for all axes or one each for z, y, x."""
 
 MODES = {"nearest": 0, "bilinear": 1, "bicubic": 3}
-KNOWN_LABELS = ("label", "foreground")
+KNOWN_LABELS = (LABEL.name, FOREGROUND.name)
 LABEL_LIKE = re.compile(
     r"label|lbl|seg|mask|pred|truth|annot|contour|foreground|lesion|\bgt\b|_gt|gt_|roi", re.IGNORECASE
 )

@@ -11,9 +11,7 @@ from monai.data.meta_tensor import MetaTensor
 from monai.transforms.lazy.functional import apply_pending
 from monai.utils.type_conversion import convert_to_tensor
 
-from monai_mriprep.errors import ResamplingError, VoxelError
-from monai_mriprep.formats.voxels import beyond_float32
-from monai_mriprep.types import IMAGE_MAX
+from monai_mriprep.errors import ResamplingError
 from monai_mriprep.volume.geometry import Grid
 
 if TYPE_CHECKING:
@@ -21,19 +19,26 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from monai_mriprep.steps import Params
+
 __all__ = [
+    "ANYWHERE",
     "as_tracked",
     "file_of",
     "grid_of",
     "has_place",
     "on_grid",
     "require_channels",
-    "require_magnitudes",
+    "score_marks",
     "spacing_marks",
     "tensor_of",
     "volume_of",
     "with_values",
 ]
+
+
+ANYWHERE = Grid((1, 1, 1), np.eye(4))
+"""For what changes values alone: where they lie plays no part."""
 
 
 def volume_of(value: Any, name: str) -> torch.Tensor:
@@ -100,21 +105,6 @@ def file_of(volume: torch.Tensor, name: str) -> str:
     return str(meta.get("filename_or_obj", name))
 
 
-def require_magnitudes(volume: torch.Tensor, name: str) -> tuple[float, float]:
-    """The lowest and the highest value, which float32 must be able to compute with; integers always can.
-
-    Raises
-    ------
-    VoxelError
-        If a magnitude is over `IMAGE_MAX`, or is nan.
-    """
-    low, high = (float(value) for value in torch.aminmax(tensor_of(volume).detach()))
-    largest = high if abs(high) >= abs(low) else low
-    if not abs(largest) <= IMAGE_MAX:
-        raise VoxelError(name, beyond_float32(largest))
-    return low, high
-
-
 def on_grid(tensor: torch.Tensor, grid: Grid, like: torch.Tensor | None = None, **meta: Any) -> MetaTensor:
     """A MetaTensor on `grid`, with the history of `like` and what is new in `meta`.
 
@@ -140,6 +130,17 @@ def spacing_marks(target: Sequence[float] | NDArray[np.float64], grid: Grid) -> 
     """
     spacings = {"target_spacing": target, "grid_spacing": grid.spacing}
     return {name: torch.tensor(spacing, dtype=torch.float64) for name, spacing in spacings.items()}
+
+
+def score_marks(moments: Params) -> dict[str, float | torch.Tensor]:
+    """For the metadata of what was normalised: the number of the only channel, or a tensor of one each.
+
+    Both can be collated.
+    """
+    return {
+        f"foreground_{name}": numbers[0] if len(numbers) == 1 else torch.tensor(numbers, dtype=torch.float64)
+        for name, numbers in moments.items()
+    }
 
 
 def with_values(values: torch.Tensor, like: torch.Tensor, **meta: Any) -> torch.Tensor:

@@ -5,32 +5,43 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data.meta_tensor import MetaTensor
 from monai.transforms.transform import MapTransform, Transform
 from monai.utils.enums import TransformBackends
 
-from monai_mriprep.errors import MriprepWarning, RecipeError, VoxelError
+from monai_mriprep.errors import MriprepWarning, RecipeError
+from monai_mriprep.steps import Params, Step, Volumes
+from monai_mriprep.steps.foreground import ForegroundMask
+from monai_mriprep.steps.label_cast import LabelCast
+from monai_mriprep.steps.normalization import Normalization, Over
+from monai_mriprep.steps.resampling import ItkResampling, Resampling
 from monai_mriprep.transforms.tensors import (
+    ANYWHERE,
     file_of,
     require_channels,
-    require_magnitudes,
+    score_marks,
     tensor_of,
     volume_of,
     with_values,
 )
-from monai_mriprep.volume.intensity import Moments, foreground_moments, standardize
-from monai_mriprep.volume.labels import apply_cast, plan_cast
+from monai_mriprep.types import FOREGROUND, IMAGE, LABEL
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Mapping, Sequence
+    from collections.abc import Hashable, Iterator, Mapping
 
 __all__ = ["CastLabel", "CastLabeld", "NonZeroMask", "NonZeroMaskd", "NormalizeNonZero", "NormalizeNonZerod"]
 
 
-ORDINARY = 1e30
-"""Beside a mean below it no difference of two float32 values leaves float32."""
+OVER: dict[str | None, Over] = {None: "nonzero", "resampled": "nonzero", "resampled_positive": "positive"}
+
+
+def _carried_out(step: Step, volumes: Volumes) -> tuple[Volumes, Params]:
+    """Of a step that changes values alone, the result and what it has found; where they lie plays no part."""
+    params = step.plan(volumes, ANYWHERE)
+    return step.carry_out(volumes, ANYWHERE, params), params
 
 
 class NonZeroMask(Transform):
@@ -38,10 +49,11 @@ class NonZeroMask(Transform):
 
     backend = (TransformBackends.TORCH,)
 
-    def __call__(self, image: Any, name: str = "image") -> torch.Tensor:
+    def __call__(self, image: Any, name: str = IMAGE.name) -> torch.Tensor:
         """Return the mask."""
         image = volume_of(image, name)
-        return with_values(tensor_of(image) != 0, image)
+        found, _ = _carried_out(ForegroundMask(), Volumes({IMAGE: tensor_of(image)}))
+        return with_values(found.by_role[FOREGROUND], image)
 
 
 class NonZeroMaskd(MapTransform):
@@ -63,7 +75,7 @@ class NonZeroMaskd(MapTransform):
     backend = NonZeroMask.backend
 
     def __init__(
-        self, image_key: str = "image", mask_key: str = "foreground", allow_missing_keys: bool = False
+        self, image_key: str = IMAGE.name, mask_key: str = FOREGROUND.name, allow_missing_keys: bool = False
     ) -> None:
         super().__init__(image_key, allow_missing_keys)
         self.mask_key = mask_key
@@ -91,56 +103,26 @@ class NormalizeNonZero(Transform):
     def __init__(
         self, foreground: Literal["resampled", "resampled_positive"] | None = None, epsilon: float = 0.0
     ) -> None:
-        if foreground not in (None, "resampled", "resampled_positive"):
+        if foreground not in OVER:
             msg = f"foreground must be resampled, resampled_positive, or left out, not {foreground!r}"
             raise RecipeError(msg)
         if not 0 <= epsilon < float("inf"):
             msg = f"epsilon must be a finite number from 0, not {epsilon!r}"
             raise RecipeError(msg)
         self.foreground = foreground
-        self.epsilon = epsilon
+        self.epsilon = float(epsilon)
 
-    def __call__(self, image: Any, mask: Any = None, name: str = "image") -> torch.Tensor:
+    def __call__(self, image: Any, mask: Any = None, name: str = IMAGE.name) -> torch.Tensor:
         """Return the image normalized over `mask`, or else over its own non-zero or positive voxels."""
         image = volume_of(image, name)
         require_channels(image)
         name = file_of(image, name)
         if mask is None and self.foreground is None and _spline_resampled(image):
             warnings.warn(f"{name}: {SMEARED}", MriprepWarning, 3)
-        inside = None if mask is None else tensor_of(volume_of(mask, "mask"))
-        if self.foreground == "resampled_positive" and mask is None:
-            inside = tensor_of(image) > 0
-        return normalized(image, inside, name, self.epsilon)
-
-
-def normalized(image: torch.Tensor, mask: torch.Tensor | None, name: str, epsilon: float = 0.0) -> torch.Tensor:
-    """Z-scores over `mask`, or over the non-zero voxels, with what was found in the metadata."""
-    if image.dtype == torch.float64:
-        require_magnitudes(image, name)
-    moments = foreground_moments(tensor_of(image), mask)
-    for channel, its_moments in zip(tensor_of(image), moments, strict=True):
-        _require_scores(channel, its_moments, epsilon, name)
-    for problem in _problems(moments):
-        warnings.warn(f"{name}: {problem}", MriprepWarning, 4)
-    meta = {"foreground_mean": _of_channels([m.mean for m in moments])}
-    meta["foreground_std"] = _of_channels([m.std for m in moments])
-    meta["foreground_voxels"] = _of_channels([m.count for m in moments])
-    return with_values(standardize(tensor_of(image), moments, epsilon), image, **meta)
-
-
-def _require_scores(channel: torch.Tensor, moments: Moments, epsilon: float, name: str) -> None:
-    """See to it that float32 holds the scores.
-
-    They can only leave it where the mean is huge or the deviation below 1: the voxels are looked at nowhere else.
-    """
-    divisor = moments.std + epsilon if moments.std else 1.0
-    if divisor >= 1 and abs(moments.mean) < ORDINARY:
-        return
-    extremes = require_magnitudes(channel, name)
-    farthest = max(extremes, key=lambda value: abs(value - moments.mean))
-    if not abs(farthest - moments.mean) / divisor <= torch.finfo(torch.float32).max:
-        score = f"{farthest:g}, far from the foreground's mean {moments.mean:g} and deviation {moments.std:g}"
-        raise VoxelError(name, f"holds the value {score}; float32 cannot hold its z-score: repair the scan")
+        masks = {} if mask is None else {FOREGROUND: tensor_of(volume_of(mask, "mask"))}
+        step = Normalization(over="foreground" if masks else OVER[self.foreground], epsilon=self.epsilon)
+        scored, moments = _carried_out(step, Volumes({IMAGE: tensor_of(image), **masks}, {IMAGE: name}))
+        return with_values(scored.by_role[IMAGE], image, **score_marks(moments))
 
 
 SMEARED = (
@@ -157,9 +139,10 @@ def _spline_resampled(image: torch.Tensor) -> bool:
 
 
 def _modes(history: Any) -> Iterator[Any]:
-    """Every interpolation mode in a history; MONAI nests them to different depths."""
+    """Every interpolation mode or order in a history; MONAI nests them to different depths, and so does a trace."""
     if isinstance(history, dict):
-        yield history.get("mode")
+        is_ours = history.get("step") in (Resampling.name, ItkResampling.name)
+        yield int(np.max(history["order"])) if is_ours else history.get("mode")
         history = list(history.values())
     if isinstance(history, list):
         for entry in history:
@@ -226,35 +209,16 @@ class NormalizeNonZerod(MapTransform):
         return result
 
 
-def _problems(moments: Sequence[Moments]) -> Iterator[str]:
-    """What makes the z-scores of a channel less than z-scores."""
-    for channel, its_moments in enumerate(moments):
-        if not its_moments.std:
-            done = "only its mean is subtracted" if its_moments.count else "the image is left as it is"
-            what = "constant" if its_moments.count else "empty"
-            where = f" of channel {channel}" if len(moments) > 1 else ""
-            yield f"the foreground{where} is {what}; {done}"
-
-
-def _of_channels(numbers: Sequence[float]) -> float | torch.Tensor:
-    """The number of the only channel, or a tensor of one each: both can be collated."""
-    return numbers[0] if len(numbers) == 1 else torch.tensor(numbers, dtype=torch.float64)
-
-
 class CastLabel(Transform):
     """Cast one label: see `CastLabeld`."""
 
     backend = (TransformBackends.TORCH,)
 
-    def __call__(self, label: Any, name: str = "label") -> torch.Tensor:
+    def __call__(self, label: Any, name: str = LABEL.name) -> torch.Tensor:
         """Return the label as int8 or int16."""
         label = volume_of(label, name)
-        dtype, n_negative = plan_cast(tensor_of(label), file_of(label, name))
-        cast = apply_cast(tensor_of(label), dtype, n_negative)
-        if n_negative:
-            message = f"{file_of(label, name)}: {n_negative} negative label voxels became 0"
-            warnings.warn(message, MriprepWarning, 3)
-        return with_values(cast, label)
+        cast, _ = _carried_out(LabelCast(), Volumes({LABEL: tensor_of(label)}, {LABEL: file_of(label, name)}))
+        return with_values(cast.by_role[LABEL], label)
 
 
 class CastLabeld(MapTransform):

@@ -100,7 +100,7 @@ def test_spacing(name, mode):
     back, expected = ours.inverse(found)["image"], theirs.inverse(theirs({"image": image}))["image"]
     assert (back.shape, back.applied_operations) == (expected.shape, expected.applied_operations)
     np.testing.assert_allclose(back.affine, expected.affine, atol=1e-9)
-    if mode != "nearest":  # ties; and at the far end MONAI rounds the way back by itself
+    if mode == "bilinear":  # ours go back linearly; at the far end MONAI rounds the way back by itself
         inside = (slice(None), *(slice(0, max(1, n - 2)) for n in image.shape[1:]))
         np.testing.assert_allclose(back[inside], expected[inside], atol=2e-5)
 
@@ -308,7 +308,7 @@ def test_padded_in_a_batch_and_back(method):
     for item, case in zip(decollate_batch(batch), data, strict=True):
         whole = spacing(case)["image"].as_tensor()
         source, target = (Grid(v.shape[1:], v.affine.numpy()) for v in (case["image"], spacing(case)["image"]))
-        for nearest, order in ((True, 0), (False, 3)):
+        for nearest, order in ((True, 0), (False, 1)):
             back = Invertd("pred", spacing, orig_keys="image", nearest_interp=nearest)(item)["pred"]
             assert torch.equal(back.affine, case["image"].affine)
             assert back.applied_operations == []

@@ -19,8 +19,11 @@ from monai.transforms.transform import Transform
 from monai.transforms.utils import allow_missing_keys_mode
 
 from monai_mriprep import transforms
+from monai_mriprep.recipe import Recipe
+from monai_mriprep.steps import steps_of
 from monai_mriprep.transforms import (
     AnisotropyAwareSpacingd,
+    ApplyStepsd,
     CastLabeld,
     LoadNpzd,
     LoadVolumed,
@@ -31,12 +34,17 @@ from monai_mriprep.transforms import (
     SaveNpzd,
     StemPaird,
 )
+from monai_mriprep.types import ROLES
 from tests.oracles import SYNTHETIC_TARGET, dictionary
 
 CASE = "10001_0002"
 BOTH = ["image", "label"]
 LOADED = LoadVolumed(BOTH)
 CARRIED = AnisotropyAwareSpacingd([*BOTH, "foreground"], target=SYNTHETIC_TARGET)
+ALL_STEPS = ApplyStepsd(
+    {role.name: role for role in ROLES},
+    steps_of(Recipe(orientation="RAS", crop="nonzero", crop_margin=2.0), SYNTHETIC_TARGET),
+)
 
 CONTRACTS = {
     "StemPaird": lambda root, out: ([], StemPaird(root / "LabelsTr")),
@@ -55,6 +63,7 @@ CONTRACTS = {
         AnisotropyAwareSpacingd(BOTH, target=(6.0, 0.9, 0.8), clip=True),
     ),
     "ResampleNormalized": lambda root, out: ([LOADED], ResampleNormalized(BOTH, target=SYNTHETIC_TARGET)),
+    "ApplyStepsd": lambda root, out: ([LOADED], ALL_STEPS),
     "NormalizeNonZerod": lambda root, out: ([LOADED], NormalizeNonZerod("image")),
     "NormalizeNonZerod, a mask": lambda root, out: (
         [LOADED, NonZeroMaskd(), CARRIED],

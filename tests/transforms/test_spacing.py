@@ -21,8 +21,6 @@ from monai_mriprep.transforms import (
     AnisotropyAwareSpacingd,
     CastLabeld,
     LoadVolumed,
-    MatchGeometryd,
-    NonZeroMaskd,
     NormalizeNonZerod,
 )
 from tests import oracles
@@ -211,53 +209,6 @@ def test_inverse_leaves_its_input_alone():
     assert len(found["image"].applied_operations) == 1
     assert "target_spacing" in found["image"].meta
     assert spacing.inverse(found)["image"].shape == (1, *SHAPE)
-
-
-# --- Geometry ---------------------------------------------------------------------------------------------------------
-
-
-def test_strict_shows_both_geometries():
-    data = case(AFFINE, affine_of((3.6, 1.1, 0.9), 12, (40, -50, 60)))
-    with pytest.raises(GeometryError, match=r"(?s)spacing.*scan\.mha.*3, 1\.1, 0\.9.*seg\.mha.*3\.6, 1\.1, 0\.9"):
-        MatchGeometryd()(data)
-
-
-def test_axes_of_an_array_that_is_not_marked_are_not_called_those_of_its_file():
-    marked = case(AFFINE, affine_of((3.6, 1.1, 0.9), 12, (40, -50, 60)))
-    said = "z y x, so these three stand for its axes in the order they have"
-    with pytest.raises(GeometryError) as of_marked:
-        MatchGeometryd()(marked)
-    assert said not in str(of_marked.value)
-    bare = {key: MetaTensor(volume.as_tensor(), affine=volume.affine) for key, volume in marked.items()}
-    with pytest.raises(GeometryError, match=said):
-        MatchGeometryd()(bare)
-
-
-def test_an_unknown_policy_is_refused():
-    with pytest.raises(ResamplingError, match="strict or resample_label, not 'resample'"):
-        MatchGeometryd(geometry="resample")
-
-
-def test_resample_label_puts_the_label_on_the_image():
-    data = case()
-    flip = np.eye(4)
-    flip[1, 1], flip[1, 3] = -1, SHAPE[1] - 1
-    flipped = {**data, "label": tensor_on(data["label"][0].numpy()[:, ::-1].copy(), AFFINE @ flip, "seg.mha")}
-    found = MatchGeometryd(geometry="resample_label")(flipped)
-    assert torch.equal(found["label"].as_tensor(), data["label"].as_tensor())
-    assert torch.equal(found["label"].affine, data["image"].affine)
-    assert found["label"].meta["filename_or_obj"] == "seg.mha"
-    assert found["image"] is data["image"]
-
-
-@pytest.mark.filterwarnings("ignore:.*negative label voxels:monai_mriprep.errors.MriprepWarning")
-@pytest.mark.parametrize("key", ["image", "label"])
-@pytest.mark.parametrize("then", [[], [NonZeroMaskd("image", "image"), CastLabeld("label")]], ids=["bare", "wrapped"])
-def test_resample_label_moves_nothing_onto_or_from_a_place_that_is_not_known(key, then):
-    data = case()
-    plain = Compose([EnsureTyped(key, track_meta=False), *then])(data)
-    with pytest.raises(ResamplingError, match=f"{key}: a plain tensor has no affine"):
-        MatchGeometryd(geometry="resample_label")(plain)
 
 
 @pytest.mark.filterwarnings("ignore:.*negative label voxels:monai_mriprep.errors.MriprepWarning")

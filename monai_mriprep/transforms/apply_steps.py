@@ -1,0 +1,261 @@
+"""One shell for every list of steps: it reads what MONAI hands over, walks the list, and knows the way back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from monai.data.meta_tensor import MetaTensor
+from monai.transforms.inverse import InvertibleTransform
+from monai.transforms.transform import MapTransform
+from monai.utils.enums import TraceKeys, TransformBackends
+
+from monai_mriprep.dataset.checks import check_grids
+from monai_mriprep.errors import ResamplingError
+from monai_mriprep.steps import Step, Trace, Volumes, backward, forward
+from monai_mriprep.steps.normalization import Normalization
+from monai_mriprep.steps.orientation import Orientation
+from monai_mriprep.steps.resampling import Resampling
+from monai_mriprep.transforms.axes import CACHES, ZYX_AFFINE, FileAxes, check_array_axes, file_axes
+from monai_mriprep.transforms.tensors import (
+    as_tracked,
+    file_of,
+    grid_of,
+    has_place,
+    on_grid,
+    score_marks,
+    spacing_marks,
+    tensor_of,
+    volume_of,
+)
+from monai_mriprep.types import LABEL, PREDICTION, ArrayAxes, Role
+from monai_mriprep.volume.axes import Turn, turn_onto
+from monai_mriprep.volume.geometry import Grid
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping, Sequence
+
+__all__ = ["ApplyStepsd", "trace_of"]
+
+# MONAI does this for its other names in a MetaTensor; without it no tensor with a history can be read from a
+# PersistentDataset's cache.
+torch.serialization.add_safe_globals([TraceKeys])
+
+TRACE = "trace"
+NEAREST, LINEAR = "nearest", "bilinear"
+"""MONAI's names; `Invertd` with `nearest_interp` writes the first over the second."""
+
+MARKS = ("target_spacing", "grid_spacing", ZYX_AFFINE)
+"""Metadata, each a tensor, that are true only of what steps have made."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Volumes on one grid.
+
+    Parameters
+    ----------
+    by_key
+        With their place and the mark of their axes.
+    axes, source
+        Axes of the file, and grid of the array, of the first, which count for all.
+    turn
+        From the axes of the arrays to z y x, in which all is computed.
+    """
+
+    by_key: Mapping[Hashable, MetaTensor]
+    axes: FileAxes
+    source: Grid
+    turn: Turn
+
+    @classmethod
+    def of(cls, volumes: Mapping[Hashable, torch.Tensor], array_axes: ArrayAxes | None) -> Case:
+        """Check that all lie on the grid of the first; a plain tensor of its shape does."""
+        key, first = next(iter(volumes.items()))
+        name, source = file_of(first, str(key)), grid_of(first)
+        axes = file_axes(first, name, array_axes)
+        turn = axes.turn(source)
+
+        def placed(volume: torch.Tensor, key: str) -> MetaTensor:
+            is_plain = not has_place(volume) and volume.shape[1:] == source.shape
+            grid, own_name = source if is_plain else grid_of(volume), file_of(volume, key)
+            check_grids(name, turn.grid(source), own_name, turn.grid(grid))  # messages speak z y x
+            own_axes = axes if is_plain or volume is first else file_axes(volume, own_name, array_axes)
+            if has_place(volume) and own_axes.mark.keys() <= volume.meta.keys():
+                return volume
+            return on_grid(tensor_of(volume), grid, volume, **own_axes.mark)
+
+        return cls({key: placed(volume, str(key)) for key, volume in volumes.items()}, axes, source, turn)
+
+    def volumes(self, roles: Mapping[Hashable, Role]) -> Volumes:
+        """What steps take, in z y x."""
+        by_role = {roles[key]: self.turn.array(volume.as_tensor()) for key, volume in self.by_key.items()}
+        files = {roles[key]: file_of(volume, str(key)) for key, volume in self.by_key.items()}
+        stated = next(iter(self.by_key.values())).meta.get("file_direction")
+        return Volumes(by_role, files, None if stated is None else np.asarray(stated, dtype=np.float64))
+
+
+class ApplyStepsd(MapTransform, InvertibleTransform):
+    """Carry out a list of steps on the volumes of a case, and undo it.
+
+    Whatever the order of the arrays' axes, the steps work in z y x; results have the axes that the arrays had, or
+    after an orientation those that it names. What was done is in the history of each result: see `trace_of`.
+
+    Parameters
+    ----------
+    roles
+        The keys of the volumes, and what each is; the first fixes the grid, and all lie on it. A plain tensor among
+        the further ones is taken to lie on it, too, if it has its shape.
+    steps
+        From `monai_mriprep.steps.steps_of`, or your own.
+    array_axes
+        The order of axes in which the loader handed the arrays out, ``xyz`` or ``zyx``, where they are not marked:
+        ``xyz`` after MONAI's `LoadImaged`.
+    allow_missing_keys
+        Pass over keys that are not there, in place of an error; the first that is there fixes the grid.
+
+    Raises
+    ------
+    ResamplingError
+        If two keys have one role, or `array_axes` is not known. When it is called: if the axes of an array are not
+        known.
+    GeometryError
+        If a further key does not lie on the grid of the first.
+
+    Warns
+    -----
+    MriprepWarning
+        If the first key is a plain tensor, without affine, whose voxels are taken for 1 mm, as MONAI's `Spacingd` does.
+    """
+
+    backend = (TransformBackends.TORCH,)
+
+    def __init__(
+        self,
+        roles: Mapping[Hashable, Role],
+        steps: Sequence[Step],
+        array_axes: ArrayAxes | None = None,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(tuple(roles), allow_missing_keys)
+        if len(set(roles.values())) < len(roles):
+            msg = f"each key needs a role of its own, not { ({key: role.name for key, role in roles.items()}) }"
+            raise ResamplingError(msg)
+        self.roles = dict(roles)
+        self.steps = tuple(steps)
+        self.array_axes = check_array_axes(array_axes)
+
+    def get_transform_info(self) -> dict[str, Any]:
+        """As MONAI's, without the identity of this object: a copy in another process must be able to invert."""
+        return {**super().get_transform_info(), TraceKeys.ID: TraceKeys.NONE}
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return a copy of `data` with the volumes as the steps leave them."""
+        result = dict(data)
+        volumes = {key: volume_of(result[key], str(key)) for key in self.key_iterator(result)}
+        if not volumes:
+            return result
+        case = Case.of(volumes, self.array_axes)
+        done = self._forward(case.volumes(self.roles), case.turn.grid(case.source))
+        for key, volume in case.by_key.items():
+            role = self.roles[key]
+            result[key] = as_tracked(self._recorded(volume, role, case, *done[role]))
+        return result
+
+    def _forward(self, volumes: Volumes, grid: Grid) -> dict[Role, tuple[torch.Tensor, Trace]]:
+        """Each volume after the steps, and what was done to it."""
+        after, trace = forward(self.steps, volumes, grid)
+        return {role: (after.by_role[role], trace) for role in volumes.by_role}
+
+    def _recorded(self, volume: MetaTensor, role: Role, case: Case, tensor: torch.Tensor, trace: Trace) -> torch.Tensor:
+        """The result in the axes of the arrays, with its metadata and the trace in its history."""
+        oriented = any(isinstance(one.step, Orientation) for one in trace.steps)
+        back = case.axes.as_loaded if oriented else case.turn.back
+        turned, grid = back.array(tensor).contiguous(), back.grid(trace.target)
+        result: torch.Tensor = on_grid(turned, grid, volume, **_marks(trace, role))
+        extra = {
+            "mode": LINEAR if role.kind in ("image", "prediction") else NEAREST,
+            TRACE: trace.to_json(),
+            "own_grid": grid_of(volume).to_json(),  # may differ from the first key's by noise
+            "marks": {name: torch.as_tensor(volume.meta[name]).tolist() for name in MARKS if name in volume.meta},
+        }
+        self.push_transform(result, orig_size=case.source.shape, extra_info=extra)
+        return result
+
+    def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return a copy of `data` on the original grids: exactly their shape and affine.
+
+        Integers go back by nearest neighbour, and so does what was recorded as ``nearest`` (labels, and whatever
+        `Invertd` is asked for by `nearest_interp`); other floats linearly, each channel by itself, and their values
+        are kept: z-scores are not undone. It starts from where the tensor lies now, so what was padded or cropped
+        since goes back, too: padding is left out, and where nothing is left there are zeros. Keys that are no longer
+        there, such as a mask that was deleted, are passed over.
+
+        Raises
+        ------
+        ResamplingError
+            If a tensor has no record of this transform, or does not lie where the transform has left it.
+        """
+        result = dict(data)
+        for key in (key for key in self.keys if key in result):
+            result[key] = as_tracked(self._inverted(volume_of(result[key], str(key)), str(key)))
+        return result
+
+    def _inverted(self, volume: torch.Tensor, key: str) -> MetaTensor:
+        operations = _history(volume)
+        index = _last_record(operations, key, type(self).__name__)
+        extra = operations[index][TraceKeys.EXTRA_INFO]
+        role = LABEL if extra["mode"] == NEAREST else PREDICTION
+        tensor, source = backward(Trace.from_json(extra[TRACE]), tensor_of(volume), role, grid_of(volume))
+        own = Grid.from_json(extra["own_grid"])
+        turned = turn_onto(own.affine, source.affine).back.array(tensor).contiguous()
+        result = on_grid(turned, own, volume)
+        for name in MARKS:
+            result.meta.pop(name, None)
+        result.meta |= {name: torch.tensor(value, dtype=torch.float64) for name, value in extra["marks"].items()}
+        result.applied_operations = operations[:index]
+        return result
+
+
+def trace_of(volume: torch.Tensor) -> Trace:
+    """What `ApplyStepsd` has done last to a tensor, from its history.
+
+    Raises
+    ------
+    ResamplingError
+        If the history does not tell.
+    """
+    operations = _history(volume)
+    index = _last_record(operations, file_of(volume, "the tensor"))
+    return Trace.from_json(operations[index][TraceKeys.EXTRA_INFO][TRACE])
+
+
+def _history(volume: torch.Tensor) -> list[dict[Any, Any]]:
+    return list(volume.applied_operations) if isinstance(volume, MetaTensor) else []
+
+
+def _last_record(operations: Sequence[Mapping[Any, Any]], name: str, transform: str | None = None) -> int:
+    """Where the history has the last trace, of one transform or of any.
+
+    What stands after it, such as the padding of a batch, has no place on the original grid.
+    """
+    for index in reversed(range(len(operations))):
+        found = operations[index]
+        if TRACE in found.get(TraceKeys.EXTRA_INFO, ()) and transform in (None, found[TraceKeys.CLASS_NAME]):
+            return index
+    sought = transform or ApplyStepsd.__name__
+    msg = f"{name}: no record of {sought} in the history of the tensor; a plain tensor has none. {CACHES}"
+    raise ResamplingError(msg)
+
+
+def _marks(trace: Trace, role: Role) -> dict[str, Any]:
+    """Metadata of a result: its spacings, its axes and, of an image, what its z-scores were made of."""
+    marks: dict[str, Any] = {ZYX_AFFINE: torch.from_numpy(trace.target.affine.copy())}
+    for one in trace.steps:
+        if isinstance(one.step, Resampling):
+            marks |= spacing_marks(one.step.target, one.step.grid(one.grid_in, one.params))
+        if isinstance(one.step, Normalization) and role.kind == "image":
+            marks |= score_marks(one.params)
+    return marks

@@ -1,0 +1,94 @@
+"""See to it that image and label lie on one grid."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from monai.data.meta_tensor import MetaTensor
+from monai.transforms.transform import MapTransform
+from monai.utils.enums import TransformBackends
+
+from monai_mriprep.dataset.checks import check_grids
+from monai_mriprep.errors import GeometryError, ResamplingError
+from monai_mriprep.transforms.axes import CACHES
+from monai_mriprep.transforms.tensors import as_tracked, file_of, grid_of, has_place, on_grid, tensor_of, volume_of
+from monai_mriprep.types import IMAGE, LABEL
+from monai_mriprep.volume.geometry import Grid, same_grid_problem
+from monai_mriprep.volume.resample import resample_label_onto
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+
+    from monai_mriprep.types import GeometryPolicy
+
+__all__ = ["MatchGeometryd"]
+
+
+class MatchGeometryd(MapTransform):
+    """See to it that image and label lie on one grid.
+
+    Parameters
+    ----------
+    image_key, label_key
+        The two volumes.
+    geometry
+        ``strict``: an error where they do not. ``resample_label``: the label is put on the image's grid, nearest
+        neighbour; what lies outside it is background.
+    allow_missing_keys
+        Pass over a case that lacks one of the two, in place of an error.
+
+    Raises
+    ------
+    GeometryError
+        Under ``strict``, with both geometries in the message.
+    ResamplingError
+        If `geometry` is neither of the two; under ``resample_label``, if one of two volumes that differ is a plain
+        tensor, which has no affine.
+    """
+
+    backend = (TransformBackends.TORCH,)
+
+    def __init__(
+        self,
+        image_key: str = IMAGE.name,
+        label_key: str = LABEL.name,
+        geometry: GeometryPolicy = "strict",
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__([image_key, label_key], allow_missing_keys)
+        if geometry not in ("strict", "resample_label"):
+            msg = f"geometry must be strict or resample_label, not {geometry!r}"
+            raise ResamplingError(msg)
+        self.image_key = image_key
+        self.label_key = label_key
+        self.geometry = geometry
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return a copy of `data`, the label on the image's grid."""
+        volumes = [volume_of(data[key], str(key)) for key in self.key_iterator(data)]
+        if len(volumes) < 2:
+            return dict(data)
+        image, label = volumes
+        grid, label_grid = grid_of(image), grid_of(label)
+        if self.geometry == "strict":
+            self._check(image, grid, label, label_grid)
+        if same_grid_problem(grid, label_grid) is None:
+            return dict(data)
+        for key, volume in ((self.image_key, image), (self.label_key, label)):
+            if not has_place(volume):
+                msg = f"{key}: a plain tensor has no affine, so where the label belongs is not known. {CACHES}"
+                raise ResamplingError(msg)
+        moved = resample_label_onto(tensor_of(label), label_grid, grid)
+        return {**data, self.label_key: as_tracked(on_grid(moved, grid, label))}
+
+    def _check(self, image: torch.Tensor, grid: Grid, label: torch.Tensor, label_grid: Grid) -> None:
+        try:
+            check_grids(file_of(image, self.image_key), grid, file_of(label, self.label_key), label_grid)
+        except GeometryError as error:
+            if isinstance(image, MetaTensor) and image.meta.get("array_axes") == "zyx":
+                raise
+            msg = (
+                f"{error}\n  the array is not marked as z y x, so these three stand for its axes in the order they have"
+            )
+            raise GeometryError(msg) from None
