@@ -18,7 +18,7 @@ from monai_mriprep.errors import VoxelError
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.formats.voxels import read_voxels
 from monai_mriprep.volume.geometry import reverse_axes
-from tests.formats.test_read import DTYPES, ROTATION, itk_affine
+from tests.formats.volumes import DTYPES, ROTATION, itk_affine
 
 SHAPE = (4, 3, 2)
 SPACING = (0.7, 0.8, 3.3)

@@ -7,10 +7,11 @@ import nibabel
 import numpy as np
 import pytest
 
-from monai_mriprep.errors import VoxelError
+from monai_mriprep.errors import VolumeError, VoxelError
 from monai_mriprep.formats.deflate import CHUNK
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.formats.voxels import read_voxels
+from tests.formats.volumes import nrrd
 
 BODY = np.arange(24, dtype="<i2").tobytes()
 NOISE = np.random.default_rng(0).integers(0, 999, 3 * CHUNK).astype("<i2")
@@ -131,3 +132,39 @@ def test_a_scale_that_overflows_float32_is_refused(tmp_path):
 
     with pytest.raises(VoxelError, match="60 of 60"):
         read_voxels(read_header(tmp_path / "overflow.nii"))
+
+
+SCAN = np.random.default_rng(0).integers(0, 900, (10, 11, 12)).astype("<i2")
+
+
+def compressed_mgz(folder):
+    path = folder / "volume.mgz"
+    nibabel.save(nibabel.MGHImage(SCAN.T, np.eye(4)), path)
+    return path, path
+
+
+def compressed_nrrd(folder, **changes):
+    stream = gzip.compress(SCAN.tobytes())
+    path = nrrd(folder / "volume.nrrd", stream, sizes="12 11 10", encoding="gzip", **{"space": "scanner-xyz"} | changes)
+    return path, path
+
+
+def compressed_slices(folder):
+    for number, plane in enumerate(SCAN):
+        (folder / f"slice{number}.gz").write_bytes(gzip.compress(plane.tobytes()))
+    path, _ = compressed_nrrd(folder, **{"data file": "slice%d.gz 0 9 1"})
+    return path, folder / "slice7.gz"
+
+
+@pytest.mark.parametrize("write", [compressed_mgz, compressed_nrrd, compressed_slices])
+def test_no_flipped_bit_of_a_compressed_volume_goes_unseen(tmp_path, write):
+    """Neither nibabel nor ITK looks at the checksum of a gzip stream."""
+    path, stored = write(tmp_path)
+    np.testing.assert_array_equal(read_voxels(read_header(path)), SCAN)
+    whole = stored.read_bytes()
+    for place in np.linspace(40, len(whole) - 9, 40).astype(int):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << (place % 8)
+        stored.write_bytes(damaged)
+        with pytest.raises(VolumeError, match="volume"):
+            read_voxels(read_header(path))

@@ -14,13 +14,10 @@ import SimpleITK
 
 from monai_mriprep import preprocess, restore
 from monai_mriprep.errors import DatasetError, DiskFullError, HeaderError, MriprepWarning, OutputError, RecordError
-from monai_mriprep.formats.header import Frame
-from monai_mriprep.formats.write import write_volume
 from monai_mriprep.restore import command
 from monai_mriprep.restore.command import restore_each
 from monai_mriprep.run.manifest import Manifest
-from monai_mriprep.volume.geometry import Grid
-from tests.oracles import SCANS, affine_of, itk_image
+from tests.oracles import SCANS
 from tests.restore.files import (
     FORMATS,
     SHAPE,
@@ -256,15 +253,3 @@ def test_a_file_appears_whole_or_not_at_all(made, tmp_path, monkeypatch):
         restore(out, out / "labelsTr/10_mha_Lab.npz", tmp_path / "back")
     assert old.read_bytes() == before
     assert list((tmp_path / "back").iterdir()) == [old]
-
-
-@pytest.mark.parametrize("suffix", [".mha", ".nii", ".nii.gz", ".nrrd"])
-@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "float32", "float64"])
-def test_what_is_written_is_read_by_simpleitk(tmp_path, suffix, dtype):
-    array = np.random.default_rng(0).integers(0, 100, (3, 4, 5)).astype(dtype)
-    grid = Grid(array.shape, affine_of((2.0, 0.7, 0.8), 25.0, (1.0, -2.0, 3.0)))
-    write_volume(tmp_path / f"v{suffix}", array, Frame.of_grid(grid))
-    found = SimpleITK.ReadImage(str(tmp_path / f"v{suffix}"))
-    np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(found), array)
-    expected = geometry(itk_image(array, grid.affine))
-    assert_geometry(tmp_path / f"v{suffix}", expected, 1e-5 if ".nii" in suffix else 1e-12)

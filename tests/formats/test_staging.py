@@ -1,4 +1,4 @@
-"""Transforms that save in a MONAI loader write what a run writes, byte for byte."""
+"""Files that appear together: synced, then moved, by a run and by transforms in a MONAI loader alike."""
 
 from __future__ import annotations
 
