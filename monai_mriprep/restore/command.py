@@ -181,8 +181,7 @@ class Restorer:
     def __call__(self, path: Path, space: SourceSpace) -> Path | MriprepError:
         """The restored file, or the error that names the prediction."""
         try:
-            prediction = read_prediction(path, space.trace.target)
-            array = restore_array(prediction, space.trace, self.probabilities)
+            array = restore_array(read_prediction(path, space.trace.target), space.trace, self.probabilities)
         except VolumeError as error:  # names the file itself
             return error
         except (ValueError, MriprepError) as error:
