@@ -64,7 +64,8 @@ def restore(
 
     Size, spacing, origin and direction become the source's own, to the last digit in a MetaImage. The file has the
     source's format, or where that is not written another: MetaImage for a folder of DICOM slices. All of it comes from
-    ``manifest.jsonl``; the sources may be gone.
+    ``manifest.jsonl``; the sources may be gone. All that was done to the grid of a case is undone, as its record says:
+    see `monai_mriprep.steps.backward`. What a crop has cut away is 0.
 
     ======================================  ==============================================================
     integers, booleans                      class numbers: nearest neighbour
