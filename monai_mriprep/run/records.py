@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from functools import cached_property
-from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -183,11 +182,14 @@ class Failed(_Event):
     error: str
 
 
+FOLDERS = {role.name: role.folder for role in ROLES}
+REQUIRED = {role.name for role in ROLES if role.required}
+
+
 def _are_in_their_folders(files: dict[str, OutputRecord]) -> dict[str, OutputRecord]:
-    folders = {role.name: role.folder for role in ROLES}
     for role, file in files.items():
-        folder, _ = PurePosixPath(file.path).parts if file.path.count("/") == 1 else ("", "")
-        if folder != folders.get(role):
+        folder, _, name = file.path.partition("/")
+        if folder != FOLDERS.get(role) or not name or "/" in name:
             msg = f"{file.path!r} is not in the folder of its role {role!r}"
             raise ValueError(msg)
     return files
@@ -234,8 +236,7 @@ class Done(_Event):
 
     @model_validator(mode="after")
     def _check_roles(self) -> Done:
-        required = {role.name for role in ROLES if role.required}
-        if not self.sources.keys() == self.outputs.keys() >= required:
+        if not self.sources.keys() == self.outputs.keys() >= REQUIRED:
             sources, outputs = ", ".join(self.sources), ", ".join(self.outputs)
             msg = f"sources ({sources}) and outputs ({outputs}) are not of the same roles, or lack one"
             raise ValueError(msg)

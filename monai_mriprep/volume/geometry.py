@@ -67,7 +67,7 @@ class Grid:
         if len(self.shape) != 3 or min(self.shape) < 1:
             msg = f"a grid needs three sizes of at least 1 voxel, not {self.shape}"
             raise GeometryError(msg)
-        if affine.shape != (4, 4) or not np.isfinite(affine).all() or abs(np.linalg.det(self.direction)) < 1e-3:
+        if affine.shape != (4, 4) or not np.isfinite(affine).all() or _is_flat(affine[:3, :3]):
             msg = f"the affine must be a finite, invertible 4 x 4 matrix, not {affine.tolist()}"
             raise GeometryError(msg)
 
@@ -139,6 +139,12 @@ class Grid:
             f"size {self.shape}, spacing {triple(self.spacing)} mm, origin {triple(self.origin)} mm, "
             f"direction {rows} (z y x, RAS+)"
         )
+
+
+def _is_flat(steps: NDArray[np.float64]) -> bool:
+    """Whether the axes span hardly any volume, or one of them has no length."""
+    lengths = np.linalg.norm(steps, axis=0)
+    return bool(abs(np.linalg.det(steps)) <= 1e-3 * lengths.prod())
 
 
 def reverse_axes(affine: ArrayLike) -> NDArray[np.float64]:
