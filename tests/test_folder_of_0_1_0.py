@@ -1,0 +1,119 @@
+"""A folder that version 0.1.0 wrote: it is finished, verifies, and gives predictions back.
+
+``tests/folder_of_0_1_0`` holds what that version made of two scans in ``/data/scans``: an oblique ``.mha``, and a
+``.mhd`` beside its ``.raw``, flipped along one axis. Git keeps no times, so each file gets its recorded one here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK
+from scipy.ndimage import map_coordinates
+
+from monai_mriprep import preprocess, restore
+from monai_mriprep.recipe import Recipe
+from monai_mriprep.run.manifest import Manifest
+from monai_mriprep.run.plan import plan_run
+from monai_mriprep.run.session import open_session
+from monai_mriprep.verify.audit import verify_output
+from tests.runs import events, outputs
+
+FOLDER = Path(__file__).parent / "folder_of_0_1_0"
+SOURCES = {"10001_0001_0000": "10001_0001_0000.mha", "10002_0001_0000": "10002_0001_0000.mhd"}
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*mri_statistics:monai_mriprep.errors.MriprepWarning")
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """A copy, with the times of its files as they are recorded."""
+    root = shutil.copytree(FOLDER, tmp_path / "folder")
+    for line in (event for event in events(root / "out") if event["event"] == "done"):
+        for file in line["outputs"].values():
+            set_time(root / "out" / file["path"], file)
+        for source in line["sources"].values():
+            for file in filter(None, (source, source.get("data"))):
+                set_time(root / "scans" / Path(file["path"]).relative_to("/data/scans"), file)
+    return root
+
+
+def set_time(path: Path, file: dict) -> None:
+    os.utime(path, ns=(file["mtime_ns"], file["mtime_ns"]))
+
+
+def test_it_resumes_with_nothing_to_do(folder):
+    before = outputs(folder / "out"), (folder / "out/manifest.jsonl").read_bytes()
+    with open_session(plan_run(folder / "scans", folder / "out")) as session:
+        assert [decision.reason for _, decision in session.decisions] == ["done before"] * 2
+    assert (outputs(folder / "out"), (folder / "out/manifest.jsonl").read_bytes()) == before
+
+
+def test_what_it_derives_for_others_is_the_same(folder):
+    names = ("manifest.csv", "dataset.json", "mri_statistics.csv")
+    before = [(folder / "out" / name).read_text() for name in names]
+    assert sorted(preprocess(folder / "scans", folder / "out", workers=0).skipped) == sorted(SOURCES)
+    assert [(folder / "out" / name).read_text() for name in names] == before
+
+
+def arrays(root: Path) -> dict[str, np.ndarray]:
+    return {path.name: np.load(path)["arr_0"] for path in sorted(root.glob("*Tr/*.npz"))}
+
+
+@pytest.mark.parametrize("changed", ["scans/ImagesTr/10002_0001_0000.raw", "out/labelsTr/10002_0001.npz"])
+def test_a_changed_file_is_done_again_to_the_same_voxels(folder, changed):
+    before = arrays(folder / "out")
+    os.utime(folder / changed, ns=(1, 1))
+    summary = preprocess(folder / "scans", folder / "out", workers=0)
+    assert [result.case for result in summary.done] == ["10002_0001_0000"]
+    for name, array in arrays(folder / "out").items():
+        np.testing.assert_allclose(array, before[name], rtol=0, atol=1e-5, err_msg=name)  # bytes differ between CPUs
+    assert Manifest(folder / "out/manifest.jsonl").done()["10002_0001_0000"].sources["image"].reader
+
+
+def test_another_recipe_is_done_again(folder):
+    assert len(preprocess(folder / "scans", folder / "out", Recipe(order=1), workers=0).done) == 2
+
+
+def test_it_verifies(folder):
+    report = verify_output(folder / "out")
+    assert (report.findings, sorted(report.intact)) == ((), sorted(SOURCES))
+
+
+def points_on_target(case: str, line: dict) -> np.ndarray:
+    """Where the source's voxels lie on the target grid, shape (3, D, H, W); the source's place is SimpleITK's word."""
+    image = SimpleITK.ReadImage(str(FOLDER / "scans/ImagesTr" / SOURCES[case]))
+    steps = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()  # columns x y z, LPS
+    index = np.indices(image.GetSize()[::-1])[::-1].reshape(3, -1)
+    world = np.diag([-1, -1, 1]) @ (steps @ index + np.reshape(image.GetOrigin(), (3, 1)))
+    affine = np.array(line["target_grid"]["affine"])
+    points = np.linalg.solve(affine[:3, :3], world - affine[:3, 3:])
+    return points.reshape(3, *image.GetSize()[::-1])
+
+
+@pytest.mark.parametrize("case", SOURCES)
+@pytest.mark.parametrize("floats", [False, True], ids=["labels", "probabilities"])
+def test_predictions_go_back_onto_its_scans(folder, tmp_path, case, floats):
+    line = next(event for event in events(folder / "out") if event["case"] == case and event["event"] == "done")
+    rng = np.random.default_rng(3)
+    shape = line["target_grid"]["shape"]
+    prediction = rng.random(shape, np.float32) if floats else rng.integers(0, 5, shape, np.uint8)
+    np.savez(tmp_path / f"{case}.npz", prediction[None])
+    (restored,) = restore(folder / "out", tmp_path / f"{case}.npz", tmp_path / "back", probabilities=floats).restored
+
+    back, source = (SimpleITK.ReadImage(str(path)) for path in (restored, FOLDER / "scans/ImagesTr" / SOURCES[case]))
+    assert back.GetSize() == source.GetSize()
+    assert back.GetSpacing() == source.GetSpacing()
+    assert back.GetOrigin() == source.GetOrigin()
+    assert back.GetDirection() == source.GetDirection()
+    points, found = points_on_target(case, line), SimpleITK.GetArrayFromImage(back)
+    if floats:
+        expected = map_coordinates(prediction.astype(np.float64), points, order=1, mode="nearest")
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    else:
+        z, y, x = (np.clip(np.floor(p + 0.5 + 1e-4), 0, n - 1).astype(int) for p, n in zip(points, shape, strict=True))
+        np.testing.assert_array_equal(found, prediction[z, y, x])
