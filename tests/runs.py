@@ -16,6 +16,7 @@ from monai_mriprep.run.cases import Case, Job
 from monai_mriprep.run.records import Record, read_record
 
 ROLE_FOLDERS = {"image": "imagesTr", "label": "labelsTr"}
+FOLDER_OF_0_1_0 = Path(__file__).parent / "folder_of_0_1_0"
 OUTPUT_FOLDERS = tuple(ROLE_FOLDERS.values())
 
 

@@ -21,9 +21,9 @@ from monai_mriprep.run.manifest import Manifest
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.session import open_session
 from monai_mriprep.verify.audit import verify_output
+from tests.runs import FOLDER_OF_0_1_0 as FOLDER
 from tests.runs import events, outputs
 
-FOLDER = Path(__file__).parent / "folder_of_0_1_0"
 SOURCES = {"10001_0001_0000": "10001_0001_0000.mha", "10002_0001_0000": "10002_0001_0000.mhd"}
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*mri_statistics:monai_mriprep.errors.MriprepWarning")

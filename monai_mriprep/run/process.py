@@ -24,6 +24,7 @@ from monai_mriprep.pipeline import build_transforms
 from monai_mriprep.run.cases import Case, FileFacts, Job, Result
 from monai_mriprep.run.commit import commit_files
 from monai_mriprep.run.manifest import Manifest
+from monai_mriprep.transforms.apply_steps import trace_of
 from monai_mriprep.transforms.files import npz_volume
 from monai_mriprep.transforms.tensors import grid_of
 from monai_mriprep.types import IMAGE, LABEL
@@ -45,7 +46,7 @@ def process_case(job: Job, case: Case) -> Result:
             result = Result(case.name, "done", None, _messages(caught), facts)
             commit_files(job.partial, result, files)
         except Exception as problem:  # noqa: BLE001 - the border: one bad case must not stop the others
-            return Result(case.name, "failed", _explain(problem, job, case), _messages(caught), _circumstances(problem))
+            return Result(case.name, "failed", _explain(problem, job, case), _messages(caught), _failure_facts(problem))
     return result
 
 
@@ -65,7 +66,7 @@ def _explain(problem: Exception, job: Job, case: Case) -> str:
     return f"unexpected {text}"
 
 
-def _circumstances(problem: Exception) -> dict[str, Any]:
+def _failure_facts(problem: Exception) -> dict[str, Any]:
     """What else the record of a failed case holds."""
     full = isinstance(problem, DiskFullError) or (isinstance(problem, OSError) and is_disk_full(problem))
     expected = full or isinstance(problem, MriprepError | MemoryError)
@@ -89,8 +90,9 @@ def _carry_out(job: Job, case: Case) -> tuple[dict[str, Any], tuple[WrittenFile,
     """The facts for the record, and the files, complete but not yet in place; in the order to move them."""
     watch = _Stopwatch()
     headers = {role: read_header(path) for role, (path,) in case.sources.items()}
-    image = headers[IMAGE.name]
-    check_pair(image, headers[LABEL.name], job.recipe.geometry)  # before a voxel is read
+    image, *others = headers.values()
+    for other in others:
+        check_pair(image, other, job.recipe.geometry)  # before a voxel is read
     stamps = {role: _stamps(header) for role, header in headers.items()}
     volumes, labels = _transform(job, case, watch)
     with watch.stage("write"):
@@ -99,16 +101,17 @@ def _carry_out(job: Job, case: Case) -> tuple[dict[str, Any], tuple[WrittenFile,
         with watch.stage("hash"):
             sources = {role: _source(headers[role], stamped) for role, stamped in stamps.items()}
         outputs = {role: _output(file) for role, file in zip(case.outputs, reversed(files), strict=True)}
-    meta = volumes[IMAGE.name].meta
+    preprocessed = volumes[IMAGE.name]
     facts = {
         "fingerprint": job.fingerprint,
         "sources": sources,
         "outputs": outputs,
         "source_grid": image.grid.to_json(),
         "source_header": asdict(image.frame),
-        "target_grid": grid_of(volumes[IMAGE.name]).to_json(),
+        "target_grid": grid_of(preprocessed).to_json(),
+        "trace": trace_of(preprocessed).to_json(),
         "spacing": list(job.target),
-        "foreground": {name: meta[f"foreground_{name}"] for name in ("mean", "std", "voxels")},
+        "foreground": {name: preprocessed.meta[f"foreground_{name}"] for name in ("mean", "std", "voxels")},
         "labels": labels,
         "seconds": watch.seconds,
         "peak_mib": _peak_mib(),

@@ -3,15 +3,73 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK
 
 from monai_mriprep.formats import staging
-from monai_mriprep.formats.npz import stage_npz
+from monai_mriprep.formats.npz import read_npz, stage_npz
+from monai_mriprep.formats.read import read_header
+from monai_mriprep.recipe import Recipe
 from monai_mriprep.run import process
 from monai_mriprep.run.decide import decide
+from monai_mriprep.run.manifest import Manifest
 from monai_mriprep.run.process import process_case
 from monai_mriprep.transforms.files import npz_volume
-from tests.runs import case_of, image_of, job_of, record_of, write_case
+from tests.oracles import affine_of, itk_image
+from tests.runs import FOLDER_OF_0_1_0, case_from, case_of, events, image_of, job_of, record_of, write_case
+
+
+@pytest.fixture
+def oblique(tmp_path) -> tuple[Path, Path]:
+    """Image and label with an empty border, turned in space, written by SimpleITK."""
+    image = np.zeros((6, 11, 13), np.int16)
+    image[1:5, 2:9, 3:12] = np.random.default_rng(0).integers(1, 900, (4, 7, 9))
+    paths = tmp_path / "a.nii.gz", tmp_path / "b.mha"
+    for path, array in zip(paths, (image, (image > 500).astype(np.uint8)), strict=True):
+        SimpleITK.WriteImage(itk_image(array, affine_of((3.0, 0.9, 0.8), 20.0, (4.0, -3.0, 1 / 3))), str(path))
+    return paths
+
+
+RECIPES = {
+    "default": Recipe(),
+    "turned": Recipe(orientation="RAS"),
+    "cropped": Recipe(crop="nonzero", crop_margin=1.0),
+    "turned and cropped": Recipe(orientation="LPI", crop="nonzero"),
+}
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_the_record_tells_the_way_from_the_scan_to_the_files(tmp_path, oblique, recipe):
+    job = replace(job_of(tmp_path / "out", (2.0, 1.1, 0.7)), recipe=recipe)
+    result = process_case(job, case_from("a", *oblique, job.output_root))
+    assert result.error is None
+    record = record_of({**result.record(), "time": 0.0})
+    assert record.recorded_trace == json.loads(json.dumps(record.recorded_trace))
+    source, target = read_header(oblique[0]).grid, read_npz(job.output_root / record.outputs["image"].path)
+    assert record.trace.source == record.source_grid == source
+    assert record.trace.target == record.target_grid
+    np.testing.assert_array_equal(record.trace.target.affine, target.affine)
+    assert (1, *record.trace.target.shape) == target.array.shape
+    moments = record.trace.params("normalization")
+    assert [record.foreground.mean, record.foreground.std] == [*moments["mean"], *moments["std"]]
+
+
+def test_the_line_has_the_keys_of_version_0_1_0_and_the_trace(tmp_path):
+    write_case(tmp_path / "dataset", "a")
+    job, case = job_of(tmp_path / "out"), case_of(tmp_path / "dataset", tmp_path / "out", "a")
+    Manifest(job.manifest).append(process_case(job, case).record())
+    old = next(line for line in events(FOLDER_OF_0_1_0 / "out") if line["event"] == "done")
+    (new,) = [line for line in events(job.output_root) if line["event"] == "done"]
+    assert [key for key in new if key != "trace"] == list(old)
+    assert {role: list(file) for role, file in new["outputs"].items()} == {
+        role: list(file) for role, file in old["outputs"].items()
+    }
 
 
 def test_a_source_that_changes_while_it_is_read_is_redone(tmp_path, monkeypatch):
