@@ -210,8 +210,9 @@ def _contradiction(table: SpacingStatistics, measured: SpacingStatistics) -> Ite
     if misfit > CONTRADICTION:
         tables, scans = (", ".join(f"{value:.4g}" for value in s.median) for s in (table, measured))
         yield (
-            f"the table's median spacing ({tables}) mm is not that of the paired images, ({scans}) mm (z y x): "
-            "is it the table of this dataset? `stats` prints that of these images"
+            f"the table's median spacing ({tables}) mm is not that of the paired images, ({scans}) mm (z y x): is it "
+            "the table of this dataset, and of the recipe's orientation? `stats` with the same recipe prints that of "
+            "these images"
         )
 
 

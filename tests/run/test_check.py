@@ -181,8 +181,15 @@ def test_pairs_that_sort_apart(dataset, tmp_path):
 def test_a_table_of_other_scans(dataset):
     (dataset / "mri_statistics.csv").write_text("median_spacing,10th_percentile_spacing\n[5 2 2],[5 2 2]\n")
     report = check_dataset(dataset)
-    assert "is it the table of this dataset?" in report.warnings[0]
+    assert "is it the table of this dataset, and" in report.warnings[0]
     assert report.status == "attention"
+
+
+def test_a_table_of_the_axes_as_stored_under_another_orientation(scans):
+    """In `mixed` some scans' slices do not run along z, and turning them moves the median from 3.15 to 2.55 mm."""
+    assert not any("is it the table" in warning for warning in check_dataset(scans / "mixed").warnings)
+    (warning,) = (w for w in check_dataset(scans / "mixed", Recipe(orientation="RAS")).warnings if "is it the" in w)
+    assert "(3.15, 1, 1) mm is not that of the paired images, (2.55, 1, 1) mm" in warning
 
 
 def test_too_little_memory_or_disk(dataset, monkeypatch):
