@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import math
 import shutil
 import sys
 import tempfile
@@ -38,9 +39,11 @@ from monai_mriprep import (
 )
 from monai_mriprep.dataset.pairing import pair_names
 from monai_mriprep.dataset.statistics import check_axis_order, statistics_of
+from monai_mriprep.dataset.survey import survey_dataset
 from monai_mriprep.formats.read import read_header
+from monai_mriprep.steps import Volumes, final_grid, forward, native_steps, steps_of
 from monai_mriprep.transforms import MatchGeometryd
-from monai_mriprep.types import Spacing
+from monai_mriprep.types import IMAGE, Spacing
 from monai_mriprep.volume.geometry import Grid, same_grid_problem, target_grid
 from monai_mriprep.volume.intensity import foreground_moments, standardize
 from monai_mriprep.volume.itk_spline import positive_as_itk
@@ -49,16 +52,20 @@ from monai_mriprep.volume.resample import apply_plan, plan_resampling
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_SCANS = ROOT.parent / "shared" / "data"
-FETAL, FETAL_2, CORD, NECK, BRAIN, ABDOMEN = (
+FETAL, FETAL_2, CORD, CORD_2, NECK, BRAIN, ABDOMEN = (
     "20001_0001_t2w",
     "20001_0002_t2w",
     "20002_0001_t1w",
+    "20003_0001_t2w",
     "20004_0001_t2star",
     "20005_0001_t1w",
     "20007_0001_mr",
 )
 MIXED_TARGET = (1.0, 1.0, 1.0)
 """What the rule makes of mixed/mri_statistics.csv."""
+
+MARGIN = 10.0
+"""What a crop keeps around its box, in mm, where that is measured."""
 
 Row = Sequence[object]
 
@@ -518,6 +525,39 @@ def output() -> Iterator[Row]:
     yield "last voxel placed by `spacing` alone", f"{far:.0f} mm away"
 
 
+def orientation() -> Iterator[Row]:
+    """Derive the target of `mixed` from its headers as stored, and from the axes turned to RAS."""
+    for codes in ("keep", "RAS"):
+        survey = survey_dataset(scans() / "mixed", Recipe(orientation=codes))
+        target = target_spacing(survey.statistics)
+        steps = steps_of(survey.recipe, target)
+        shapes = {path.stem: final_grid(steps, survey.headers[path].grid).shape for path in survey.grids}
+        millions = f"{sum(map(math.prod, shapes.values())) / 1e6:.1f} million"
+        yield f"`{codes}`", survey.statistics.median, target, shapes[FETAL_2], shapes[CORD_2], millions
+
+
+def crop() -> Iterator[Row]:
+    """Cut scans to the box of their non-zero voxels, with and without a margin."""
+    brain = voxels(image_file(FETAL_2)) * (voxels(label_file(FETAL_2)) > 0)
+    for case in (FETAL_2, NECK, CORD, ABDOMEN):
+        yield f"`{case}`", *_cropped(grid(image_file(case)), voxels(image_file(case)))
+    trap = scans() / "traps" / "stale_label" / "ProstateX-0000_0000.nii.gz"
+    yield "`stale_label`", *_cropped(grid(trap), voxels(trap))
+    yield f"`{FETAL_2}`, brain only", *_cropped(grid(image_file(FETAL_2)), brain)
+
+
+def _cropped(source: Grid, image: torch.Tensor) -> Iterator[object]:
+    """Share of non-zero voxels, size before, box, and what is left of the voxels without and with the margin."""
+    boxes = []
+    for margin in (0.0, MARGIN):
+        steps = native_steps(Recipe(crop="nonzero", crop_margin=margin))
+        boxes.append(forward(steps, Volumes({IMAGE: image}), source)[1].target.shape)
+    yield f"{100 * float((image != 0).double().mean()):.1f} %"
+    yield source.shape
+    yield boxes[0]
+    yield from (f"{100 * math.prod(box) / math.prod(source.shape):.1f} %" for box in boxes)
+
+
 SECTIONS: dict[Callable[[], Iterator[Row]], Callable[[Iterator[Row]], list[str]]] = {
     departures: table("step", "our default", "the recipe's text", "its authors run", "measured"),
     pairing: table("image", "label", "result"),
@@ -546,6 +586,15 @@ SECTIONS: dict[Callable[[], Iterator[Row]], Callable[[Iterator[Row]], list[str]]
     normalization: table("z-score", "mean of tissue", "mean of air", "voxels of its input it overwrote"),
     casting: table("value", "cast to", "plain cast", "ours"),
     output: table("asked", "answer"),
+    orientation: table(
+        "`orientation`",
+        "median mm, z y x",
+        "target mm",
+        f"`{FETAL_2}` becomes",
+        f"`{CORD_2}` becomes",
+        "voxels of all 8 outputs",
+    ),
+    crop: table("scan", "voxels not 0", "size z y x", "box", "of the scan's voxels", f"with a margin of {MARGIN:g} mm"),
 }
 
 
