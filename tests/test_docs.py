@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import re
@@ -9,6 +10,7 @@ import shlex
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +51,12 @@ class Block:
     text: str
     line: int
 
+    @property
+    def file_name(self) -> str | None:
+        """What a comment on the first line names: the block is a file of this name, for what follows on the page."""
+        named = re.match(r"# *([\w.-]+\.(?:ya?ml|py))\b", self.text)
+        return named[1] if named else None
+
 
 def blocks_of(page: Path) -> list[Block]:
     text = page.read_text(encoding="utf-8")
@@ -81,11 +89,30 @@ def workplace(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def importable(workplace, monkeypatch) -> Iterator[Callable[[Block], None]]:
+    """Keep a module of a page, and import it."""
+    monkeypatch.syspath_prepend(workplace)
+    kept: list[str] = []
+
+    def keep(block: Block) -> None:
+        path = workplace / block.file_name
+        path.write_text(block.text, encoding="utf-8")
+        kept.append(path.stem)
+        importlib.import_module(path.stem)
+
+    yield keep
+    for name in kept:
+        del sys.modules[name]
+
+
 @pages
-def test_every_snippet_runs_in_the_order_of_the_page(page, workplace):
+def test_every_snippet_runs_in_the_order_of_the_page(page, workplace, importable):
     namespace: dict[str, object] = {"__name__": "__main__"}
     for block in blocks_of(page):
-        if block.language == "python":
+        if block.language == "python" and block.file_name:
+            importable(block)
+        elif block.language == "python":
             run_python(page, block, namespace)
         elif block.language in ("bash", "console", "sh", "shell"):
             for command in commands_of(block):
@@ -114,9 +141,8 @@ def run_command(command: str, place: str) -> None:
 
 
 def keep_recipe(block: Block, folder: Path) -> None:
-    """A recipe must load; the name in a comment on its first line is its file's, for the commands that follow."""
-    named = re.match(r"# *([\w.-]+\.ya?ml)\b", block.text)
-    path = folder / (named[1] if named else "unnamed.yaml")
+    """A recipe must load."""
+    path = folder / (block.file_name or "unnamed.yaml")
     path.write_text(block.text, encoding="utf-8")
     load_recipe(path)
 
