@@ -1,4 +1,4 @@
-"""Two steps that only this file knows go everywhere that ours go: a run, training and planning."""
+"""Two steps that only this file knows go everywhere that ours go: a run, training, both ways back, and planning."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from typing import Annotated, Literal
 import numpy as np
 import pytest
 import torch
+from monai.data.meta_tensor import MetaTensor
+from monai.transforms.post.dictionary import Invertd
 from pydantic import Field
 
-from monai_mriprep import OpenedDataset, Recipe, Step, open_dataset, preprocess, register_step
+from monai_mriprep import OpenedDataset, Recipe, Step, open_dataset, preprocess, register_step, restore
 from monai_mriprep.formats.npz import read_npz
 from monai_mriprep.run.check import check_dataset
+from monai_mriprep.run.manifest import Manifest
+from monai_mriprep.verify.audit import verify_output
 from monai_mriprep.volume.geometry import Grid
 from tests.oracles import SYNTHETIC, SYNTHETIC_TARGET, dictionary, nearest, new_affine, plan, read, spline, z_score
 
@@ -130,6 +134,17 @@ def test_the_files_of_a_run_are_what_scipy_says(run, name):
     np.testing.assert_allclose(stored.affine, affine, atol=1e-9)
 
 
+def test_the_record_holds_them_and_the_output_is_verified(run, name):
+    (record,) = (record for case, record in Manifest(run.output / "manifest.jsonl").done().items() if name in case)
+    steps = [one.step for one in record.trace.steps]
+    assert [step.name for step in steps] == [
+        "border", "foreground", "resampling", "mirror", "normalization", "label_cast",
+    ]  # fmt: skip
+    assert steps[0] == Border()
+    assert steps[3] == Mirror(axis="y")
+    assert not verify_output(run.output).findings
+
+
 def test_training_on_the_fly_has_the_same_bits(run, name):
     computed = run.case(name)
     for key, folder in (("image", "imagesTr"), ("label", "labelsTr")):
@@ -137,6 +152,36 @@ def test_training_on_the_fly_has_the_same_bits(run, name):
         assert computed[key].dtype == getattr(torch, stored.array.dtype.name)
         assert np.array_equal(computed[key].numpy(), stored.array)
         assert np.array_equal(computed[key].affine.numpy(), stored.affine)
+
+
+def test_both_ways_back_give_the_scan_s_grid_and_the_same_voxels(run, name, tmp_path):
+    volumes = run.case(name)
+    shape, rng = tuple(volumes["image"].shape[1:]), np.random.default_rng(4)
+    predictions = {
+        "classes": rng.integers(0, 5, (1, *shape)).astype(np.uint8),
+        "probability": rng.random((1, *shape), np.float32),
+        "channels": rng.random((3, *shape), np.float32),
+    }
+    invert = Invertd(list(predictions), run.opened.transforms, orig_keys="image", nearest_interp=False)
+    inverted = invert({**volumes, **{key: MetaTensor(torch.from_numpy(a)) for key, a in predictions.items()}})
+    native, affine = read(Path(dictionary(run.root, name)["image"]))
+    for key, array in predictions.items():
+        assert tuple(inverted[key].shape) == (len(array), *native.shape)
+        assert inverted[key].dtype == getattr(torch, array.dtype.name)
+        np.testing.assert_allclose(inverted[key].affine, affine, atol=1e-12)
+        restored, where = restored_by_files(run, name, array, tmp_path / key, probabilities=key == "probability")
+        np.testing.assert_allclose(where, affine, atol=1e-12)
+        again = inverted[key].numpy().argmax(0) if key == "channels" else inverted[key].numpy()[0]
+        assert np.count_nonzero(restored != again) == 0
+
+
+def restored_by_files(run: Run, name: str, prediction: np.ndarray, folder: Path, probabilities: bool):
+    folder.mkdir()
+    (stem,) = (path.stem for path in (run.output / "imagesTr").glob(f"{name}_*"))
+    np.save(folder / f"{stem}.npy", prediction)
+    summary = restore(run.output, folder, folder / "restored", probabilities=probabilities)
+    (path,) = summary.restored
+    return read(path)
 
 
 def test_check_tells_the_size_beforehand(run, name):
