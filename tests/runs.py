@@ -38,6 +38,17 @@ def write_cases(root: Path, count: int, shape=(4, 8, 9), spacing=(3.0, 1.0, 1.0)
     return root
 
 
+def write_troubled_cases(root: Path) -> Path:
+    """Three pairs, the label of one with negative voxels, the image of another cut short; and an image alone."""
+    write_cases(root, 3)
+    label = np.full((4, 8, 9), -1, np.int16)
+    write_metaimage(root / "LabelsTr" / "case_1.mha", label, (3.0, 1.0, 1.0))
+    cut_short = root / "ImagesTr" / "case_2.mha"
+    cut_short.write_bytes(cut_short.read_bytes()[:-20])
+    write_metaimage(root / "ImagesTr" / "lonely.mha", label, (3.0, 1.0, 1.0))
+    return root
+
+
 def job_of(output: Path, target=(3.0, 1.0, 1.0)) -> Job:
     """A run's job, with the folders that a session makes."""
     job = Job(Recipe(), target, output)

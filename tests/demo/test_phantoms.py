@@ -1,10 +1,9 @@
-"""The synthetic dataset: the files, what the demo promises, and the MetaImage writer against ITK."""
+"""The synthetic dataset: its files, and what the demo promises."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-import zlib
 from pathlib import Path
 
 import itk
@@ -23,11 +22,8 @@ from monai_mriprep.demo.phantoms import (
     make_demo_dataset,
     make_phantom,
 )
-from monai_mriprep.errors import VolumeError
-from monai_mriprep.formats.write import write_metaimage
 from monai_mriprep.volume.geometry import LPS_TO_RAS, Grid, reverse_axes
 
-OBLIQUE = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0]
 PAIRS = [case.name for case in DEMO_CASES]
 
 
@@ -39,81 +35,6 @@ def read(path: Path) -> tuple[np.ndarray, Grid]:
     affine[:3, 3] = np.asarray(image.GetOrigin())
     array = itk.array_from_image(image)
     return array, Grid(array.shape, reverse_axes(LPS_TO_RAS @ affine))
-
-
-def header(path: Path) -> dict[str, str]:
-    text = path.read_bytes().partition(b"ElementDataFile")[0].decode("ascii")
-    return dict(line.split(" = ") for line in text.splitlines())
-
-
-# --- The writer against ITK -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("compressed", [True, False])
-@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "int32", "uint32", "float32", "float64"])
-def test_itk_reads_the_same_voxels(tmp_path, dtype, compressed):
-    array = (np.random.default_rng(0).normal(size=(3, 4, 5)) * 50).astype("int8").astype(dtype)
-    write_metaimage(tmp_path / "a.mha", array, compressed=compressed)
-    read_back, _ = read(tmp_path / "a.mha")
-    assert read_back.dtype == dtype
-    np.testing.assert_array_equal(read_back, array)
-
-
-@pytest.mark.parametrize(
-    "layout", [lambda a: np.asfortranarray(a), lambda a: a[::-1, :, ::2], lambda a: a.astype(">i2")]
-)
-def test_memory_layout_does_not_matter(tmp_path, layout):
-    array = layout(np.arange(120, dtype=np.int16).reshape(4, 5, 6))
-    write_metaimage(tmp_path / "a.mha", array)
-    np.testing.assert_array_equal(read(tmp_path / "a.mha")[0], array)
-
-
-def test_itk_reads_exactly_the_geometry(tmp_path):
-    spacing, origin = (1 / 3, 0.1, 2.9999999941936877), (-57.685436736032997, 1e-17, 1 / 7)
-    write_metaimage(tmp_path / "a.mha", np.zeros((2, 3, 4), np.int16), spacing, origin, OBLIQUE)
-    image = itk.imread(str(tmp_path / "a.mha"))
-    assert tuple(image.GetSpacing()) == spacing[::-1]
-    assert tuple(image.GetOrigin()) == (-origin[0], -origin[1], origin[2])
-    expected = np.diag([-1, -1, 1]) @ OBLIQUE[:, ::-1]
-    np.testing.assert_array_equal(np.asarray(image.GetDirection()), expected)
-
-
-@pytest.mark.parametrize("direction", [np.eye(3), np.eye(3)[:, [1, 2, 0]], OBLIQUE])
-def test_grid_round_trip(tmp_path, direction):
-    affine = np.eye(4)
-    affine[:3, :3], affine[:3, 3] = direction * (3.0, 0.5, 0.75), (1, -2, 3)
-    grid = Grid((2, 3, 4), affine)
-    write_metaimage(tmp_path / "a.mha", np.zeros(grid.shape, np.uint8), grid.spacing, grid.origin, grid.direction)
-    _, read_back = read(tmp_path / "a.mha")
-    np.testing.assert_allclose(read_back.affine, affine, rtol=0, atol=1e-15)
-
-
-def test_default_direction_is_itks_identity(tmp_path):
-    write_metaimage(tmp_path / "a.mha", np.zeros((2, 3, 4), np.int16))
-    np.testing.assert_array_equal(np.asarray(itk.imread(str(tmp_path / "a.mha")).GetDirection()), np.eye(3))
-    assert "-0.0" not in (tmp_path / "a.mha").read_bytes().partition(b"ElementDataFile")[0].decode()
-
-
-def test_int8_which_itk_python_cannot_read(tmp_path):
-    array = np.arange(-12, 12, dtype=np.int8).reshape(2, 3, 4)
-    write_metaimage(tmp_path / "a.mha", array, compressed=False)
-    assert header(tmp_path / "a.mha")["ElementType"] == "MET_CHAR"
-    assert (tmp_path / "a.mha").read_bytes().endswith(b"LOCAL\n" + array.tobytes())
-
-
-def test_compressed_size_is_declared(tmp_path):
-    array = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
-    write_metaimage(tmp_path / "a.mha", array)
-    stream = (tmp_path / "a.mha").read_bytes().partition(b"LOCAL\n")[2]
-    assert header(tmp_path / "a.mha")["CompressedDataSize"] == str(len(stream))
-    assert zlib.decompress(stream) == array.tobytes()
-
-
-@pytest.mark.parametrize("array", [np.zeros((2, 3)), np.zeros((1, 1, 2, 3, 4)), np.zeros((2, 3, 4), complex)])
-def test_unsupported_arrays_are_refused(tmp_path, array):
-    with pytest.raises(VolumeError, match="cannot write"):
-        write_metaimage(tmp_path / "a.mha", array)
-    assert list(tmp_path.iterdir()) == []
 
 
 # --- One phantom ------------------------------------------------------------------------------------------------------

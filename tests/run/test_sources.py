@@ -10,8 +10,7 @@ import pytest
 import SimpleITK
 
 from monai_mriprep import open_dataset, preprocess, restore
-from monai_mriprep.dataset.folders import DatasetFolders, list_volumes
-from monai_mriprep.dataset.unread_files import unread_files
+from monai_mriprep.dataset.folders import list_volumes
 from monai_mriprep.errors import MriprepWarning
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.recipe import Recipe
@@ -178,17 +177,3 @@ def test_what_nobody_reads_is_named_in_run_check_and_open_dataset(strewn, tmp_pa
     assert sum(named in warning for warning in report.warnings) == 1
     with pytest.warns(MriprepWarning, match=named):
         open_dataset(strewn, RECIPE)
-
-
-def test_files_that_a_header_names_are_not_named(dataset):
-    assert unread_files(DatasetFolders(dataset / "ImagesTr", dataset / "LabelsTr")) == ()
-
-
-def test_many_are_named_in_short(tmp_path):
-    for number in range(12):
-        (tmp_path / f"{number}.png").touch()
-
-    (sentence, again) = unread_files(DatasetFolders(tmp_path, tmp_path))
-
-    assert sentence == again
-    assert "nobody reads 0.png, 1.png, 2.png, 3.png, 4.png and 7 more" in sentence

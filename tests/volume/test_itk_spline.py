@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import tracemalloc
-from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -18,36 +17,12 @@ from monai_mriprep.steps.resampling import ItkResampling
 from monai_mriprep.transforms.tensors import grid_of
 from monai_mriprep.types import FOREGROUND, IMAGE
 from monai_mriprep.volume.geometry import Grid
-from monai_mriprep.volume.itk_inverse import inverse_as_itk
 from monai_mriprep.volume.itk_spline import CHUNK, positive_as_itk
 from tests.oracles import itk_resample
 
 pytestmark = pytest.mark.skipif(
     platform.machine() not in ("x86_64", "AMD64"), reason="SimpleITK for this processor rounds otherwise"
 )
-
-
-def world_to_index(spacing: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """The matrix that ITK holds, a column at a time."""
-    image = SimpleITK.Image(2, 2, 2, SimpleITK.sitkUInt8)
-    image.SetSpacing(spacing.tolist())
-    image.SetDirection(direction.ravel().tolist())
-    return np.array([image.TransformPhysicalPointToContinuousIndex(column) for column in np.eye(3).tolist()]).T
-
-
-def directions() -> list[np.ndarray]:
-    turned = [rotation.as_matrix() for rotation in Rotation.random(60, random_state=3)]
-    from_float32 = [matrix.astype(np.float32).astype(np.float64) for matrix in turned[:20]]
-    along_the_world = [np.eye(3)[list(order)] * sign for order in permutations(range(3)) for sign in (-1, 1)]
-    nearly = [Rotation.from_rotvec([size, -size / 3, 0]).as_matrix() for size in (1e-3, 1e-8, 1e-15)]
-    return [*turned, *from_float32, *along_the_world, *nearly]
-
-
-def test_the_inverse_has_itks_bits():
-    spacings = np.random.default_rng(0).uniform(0.3, 7, (100, 3))
-    for direction, spacing in zip(directions(), spacings, strict=False):
-        expected = world_to_index(spacing, direction)
-        assert np.array_equal(inverse_as_itk(direction * spacing), expected), (direction, spacing)
 
 
 def resampled(path: Path, target: tuple[float, ...], turned: bool = False) -> tuple[np.ndarray, np.ndarray]:

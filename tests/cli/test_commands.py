@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from monai_mriprep.formats.write import write_metaimage
+from tests.cli.shell import cli
 
 TABLE = "median_spacing,10th_percentile_spacing\n"
 PRE_FLIGHT_SECONDS = 2.0
@@ -22,11 +23,6 @@ def children_seconds() -> float:
     """Processor time of the commands so far: what they take on a machine that has nothing else to do."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
-
-
-def cli(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "monai_mriprep", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
 @pytest.fixture
@@ -195,13 +191,6 @@ def test_output_may_not_go_into_the_dataset(dataset: Path, place: str) -> None:
     assert result.returncode == 2
     assert "choose another output folder" in result.stderr
     assert sorted(path.name for path in dataset.iterdir()) == ["ImagesTr", "LabelsTr"]
-
-
-def test_a_memory_that_is_no_size_is_refused_before_anything_is_written(dataset: Path, tmp_path: Path) -> None:
-    result = cli("run", dataset, tmp_path / "out", "--max-memory", "much")
-    assert result.returncode == 2
-    assert "--max-memory much: expected a size" in result.stderr
-    assert not (tmp_path / "out").exists()
 
 
 def test_stats_reads_back_to_the_same_target(dataset: Path, tmp_path: Path) -> None:

@@ -1,30 +1,13 @@
-"""The section `run` of a YAML file: a file is a whole run, and the command line wins over it."""
+"""The section `run` of a YAML file: read beside the recipe, and no part of it."""
 
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from monai_mriprep.errors import RecipeError
-from monai_mriprep.recipe import Recipe, RunSettings, commented_yaml, load_config, load_recipe
-from tests.runs import write_cases
-
-
-@pytest.fixture
-def write(tmp_path):
-    def write(text: str) -> Path:
-        path = tmp_path / "job.yaml"
-        path.write_text(text)
-        return path
-
-    return write
-
-
-# --- Reading ----------------------------------------------------------------------------------------------------------
+from monai_mriprep.recipe import Recipe, RunSettings, load_config, load_recipe
 
 
 def test_the_section_is_read_beside_the_recipe(write):
@@ -61,15 +44,6 @@ def test_it_is_no_part_of_the_recipe(write):
 )
 def test_memory_is_what_the_option_takes(write, text, expected):
     assert load_config(write(f"run: {{max_memory: {text}}}"))[1].max_memory == expected
-
-
-def test_the_printed_recipe_shows_the_section_ready_to_be_uncommented(write):
-    text = commented_yaml(Recipe(clip=True))
-    assert load_config(write(text)) == (Recipe(clip=True), RunSettings())
-    head, section = text.split("# run:\n")
-    uncommented = head + "run:\n" + section.replace("# ", "", 1).replace("\n# ", "\n")
-    filled = uncommented.replace("workers: null", "workers: 3").replace("max_memory: null", "max_memory: 1G")
-    assert load_config(write(filled)) == (Recipe(clip=True), RunSettings(workers=3, max_memory=2**30))
 
 
 def test_single_keys_are_set(write):
@@ -117,61 +91,3 @@ def test_what_is_wrong_is_said_with_its_place(write, text, words, read):
 def test_a_wrong_setting_is_refused(override, words):
     with pytest.raises(RecipeError, match=rf"^--set {re.escape(override)}: .*{re.escape(words)}"):
         load_config(overrides=[override])
-
-
-# --- The command ------------------------------------------------------------------------------------------------------
-
-
-def cli(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "monai_mriprep", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=folder)
-
-
-@pytest.fixture
-def folder(tmp_path) -> Path:
-    """A dataset of one case, and the file of a run."""
-    write_cases(tmp_path / "data", 1)
-    (tmp_path / "job.yaml").write_text("clip: true\nrun: {dataset: data, output: out, workers: 0, max_memory: 2G}\n")
-    return tmp_path
-
-
-def test_a_file_is_a_whole_run(folder):
-    done = cli(folder, "run", "--config", "job.yaml")
-    assert done.returncode == 0, done.stderr
-    assert "1 preprocessed" in done.stdout
-    assert (folder / "out/imagesTr/case_0.npz").exists()
-
-
-def test_the_command_line_wins(folder):
-    done = cli(folder, "run", "data", "other", "--config", "job.yaml", "--max-memory", "1K", "--set", "run.output=x")
-    assert done.returncode == 1
-    assert "case_0: FAILED" in done.stderr  # no case fits into 1 KiB
-    assert "other" in done.stdout
-    assert sorted(path.name for path in folder.iterdir()) == ["data", "job.yaml", "other"]
-
-
-@pytest.mark.parametrize("command", ["check", "stats"])
-def test_other_commands_take_its_dataset(folder, command):
-    done = cli(folder, command, "--config", "job.yaml")
-    assert done.returncode == 0, done.stderr
-    assert "case_0" in done.stdout or "median_spacing" in done.stdout
-    assert cli(folder, command, "absent", "--config", "job.yaml").returncode == 2
-
-
-@pytest.mark.parametrize(
-    ("arguments", "missing"),
-    [
-        (["run"], ["DATASET_ROOT", "run.dataset"]),
-        (["run", "data"], ["OUTPUT_ROOT", "run.output"]),
-        (["run", "--config", "part.yaml"], ["OUTPUT_ROOT", "run.output"]),
-        (["check"], ["DATASET_ROOT", "run.dataset"]),
-        (["stats"], ["DATASET_ROOT", "run.dataset"]),
-    ],
-)
-def test_what_neither_gives_is_missing(folder, arguments, missing):
-    (folder / "part.yaml").write_text("run: {dataset: data}")
-    done = cli(folder, *arguments)
-    assert done.returncode == 2
-    assert "Missing argument" in done.stderr
-    assert [word for word in missing if word not in done.stderr] == []
-    assert not (folder / "out").exists()

@@ -1,0 +1,69 @@
+"""Arguments and options: from the command line, else from the section `run` of the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.shell import cli
+from tests.runs import write_cases
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """A dataset of one case, and the file of a run."""
+    write_cases(tmp_path / "data", 1)
+    (tmp_path / "job.yaml").write_text("clip: true\nrun: {dataset: data, output: out, workers: 0, max_memory: 2G}\n")
+    return tmp_path
+
+
+def test_a_file_is_a_whole_run(folder):
+    done = cli("run", "--config", "job.yaml", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "1 preprocessed" in done.stdout
+    assert (folder / "out/imagesTr/case_0.npz").exists()
+
+
+def test_the_command_line_wins(folder):
+    done = cli(
+        "run", "data", "other", "--config", "job.yaml", "--max-memory", "1K", "--set", "run.output=x", cwd=folder
+    )
+    assert done.returncode == 1
+    assert "case_0: FAILED" in done.stderr  # no case fits into 1 KiB
+    assert "other" in done.stdout
+    assert sorted(path.name for path in folder.iterdir()) == ["data", "job.yaml", "other"]
+
+
+@pytest.mark.parametrize("command", ["check", "stats"])
+def test_other_commands_take_its_dataset(folder, command):
+    done = cli(command, "--config", "job.yaml", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "case_0" in done.stdout or "median_spacing" in done.stdout
+    assert cli(command, "absent", "--config", "job.yaml", cwd=folder).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "missing"),
+    [
+        (["run"], ["DATASET_ROOT", "run.dataset"]),
+        (["run", "data"], ["OUTPUT_ROOT", "run.output"]),
+        (["run", "--config", "part.yaml"], ["OUTPUT_ROOT", "run.output"]),
+        (["check"], ["DATASET_ROOT", "run.dataset"]),
+        (["stats"], ["DATASET_ROOT", "run.dataset"]),
+    ],
+)
+def test_what_neither_gives_is_missing(folder, arguments, missing):
+    (folder / "part.yaml").write_text("run: {dataset: data}")
+    done = cli(*arguments, cwd=folder)
+    assert done.returncode == 2
+    assert "Missing argument" in done.stderr
+    assert [word for word in missing if word not in done.stderr] == []
+    assert not (folder / "out").exists()
+
+
+def test_a_memory_that_is_no_size_is_refused_before_anything_is_written(folder):
+    result = cli("run", "data", "out", "--max-memory", "much", cwd=folder)
+    assert result.returncode == 2
+    assert "--max-memory much: expected a size" in result.stderr
+    assert not (folder / "out").exists()

@@ -1,0 +1,73 @@
+"""What a command shows of a run: the log as lines, and on a terminal a bar."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from monai_mriprep.cli import main
+from tests.runs import write_troubled_cases
+
+NAME = "monai_mriprep"
+
+
+@pytest.fixture
+def dataset(tmp_path) -> Path:
+    return write_troubled_cases(tmp_path / "data")
+
+
+def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["monai-mriprep", *map(str, arguments)])
+    with pytest.raises(SystemExit) as left:
+        main()
+    return int(left.value.code or 0)
+
+
+def test_the_command_shows_the_log_and_leaves_nothing_behind(dataset, tmp_path, monkeypatch, capsys):
+    logger = logging.getLogger(NAME)
+    before = (list(logger.handlers), logger.level)
+    for number in range(2):  # a handler that was left would say all twice
+        assert command(monkeypatch, "run", dataset, tmp_path / f"out{number}", "--workers", 0) == 1
+        lines = capsys.readouterr().err.splitlines()
+        assert sum(line.startswith("warning: 'lonely.mha' is skipped") for line in lines) == 1
+        assert sum(line.startswith("warning: ") and "negative label" in line for line in lines) == 1
+        assert sum("case_2: FAILED: " in line and line.startswith("[") for line in lines) == 1
+        assert sum(line.startswith("[") and "case_0: 4 x 8 x 9 in" in line for line in lines) == 1
+        assert sum(line.startswith("target spacing (3, 1, 1)") for line in lines) == 1
+        assert (list(logger.handlers), logger.level) == before
+
+
+def on_a_terminal(*arguments: object) -> str:
+    """What a command shows there."""
+    ours, its = pty.openpty()
+    command = [sys.executable, "-m", "monai_mriprep", *map(str, arguments)]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=its, stderr=its) as process:
+        os.close(its)
+        shown = b""
+        with contextlib.suppress(OSError):  # EIO: the other side is closed
+            while part := os.read(ours, 1 << 16):
+                shown += part
+    os.close(ours)
+    assert process.returncode in (0, 1)
+    return shown.decode()
+
+
+def test_on_a_terminal_a_bar_replaces_the_lines_of_finished_cases_and_is_not_torn(dataset, tmp_path):
+    shown = on_a_terminal("run", dataset, tmp_path / "out", "--workers", 0)
+    seen = [re.sub(r"\x1b\[[?0-9;]*[a-zA-Z]", "", line.rstrip("\r").rpartition("\r")[2]) for line in shown.split("\n")]
+    assert "preprocessing" in shown
+    assert "case_0: 4 x 8 x 9" not in shown
+    assert sum(line.startswith("warning: 'lonely.mha' is skipped") for line in seen) == 1
+    assert sum(line.startswith("target spacing (3, 1, 1)") for line in seen) == 1
+    (negative,) = (line for line in seen if line.endswith("negative label voxels became 0"))
+    assert negative.startswith("warning: ")  # in one piece, however long, and on a line of its own
+    (failed,) = (line for line in seen if "case_2: FAILED: " in line)
+    assert re.match(r"\[\d/3\] case_2: ", failed)

@@ -1,0 +1,126 @@
+"""Summaries of voxels against numpy and scipy, and what they warn of."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+import SimpleITK
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from scipy import ndimage
+
+from monai_mriprep.dataset.voxel_summary import MANY_VALUES, count_values, image_contents, label_contents
+from monai_mriprep.formats.read import read_header
+from monai_mriprep.types import IMAGE_MAX, LABEL_MAX
+
+SHAPE = (3, 4, 5)
+
+
+@pytest.fixture
+def summary_of(tmp_path):
+    def summarize(summary, array, suffix=".mha"):
+        path = tmp_path / f"volume{suffix}"
+        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array), str(path))
+        return summary(read_header(path))
+
+    return summarize
+
+
+@given(arrays(np.int16, array_shapes(min_dims=3, max_dims=3, max_side=5), elements=st.integers(-40, 300)))
+def test_values_are_counted_as_numpy_counts_them(voxels):
+    expected = dict(zip(*(array.tolist() for array in np.unique(voxels, return_counts=True)), strict=True))
+    assert count_values(voxels) == expected
+    noisy = voxels + np.float32(0.2)
+    assert count_values(noisy) == expected
+
+
+def test_an_image_is_summed_up_as_numpy_does(summary_of):
+    array = np.random.default_rng(0).integers(-3, 9, SHAPE, np.int16)
+    found = summary_of(image_contents, array)
+    assert (found.minimum, found.maximum) == (array.min(), array.max())
+    assert found.foreground == np.count_nonzero(array)
+    assert found.sha256 == hashlib.sha256(array.tobytes()).hexdigest()
+    assert not found.is_constant
+    assert [*found.problems(), *found.warnings()] == []
+
+
+def test_equal_scans_have_one_hash_whatever_their_format(summary_of):
+    array = np.random.default_rng(0).integers(-3, 9, SHAPE, np.int16)
+    hashes = {summary_of(image_contents, array, suffix).sha256 for suffix in (".mha", ".nrrd", ".nii.gz")}
+    assert len(hashes) == 1
+    array[0, 0, 0] += 1
+    assert summary_of(image_contents, array).sha256 not in hashes
+
+
+@pytest.mark.parametrize(
+    ("value", "warning"),
+    [(0, "the image is 0 everywhere"), (7, "all 30 non-zero voxels of the image have one value")],
+)
+def test_an_image_without_contrast_is_warned_of(summary_of, value, warning):
+    array = np.zeros(SHAPE, np.int16)
+    array[:, :2] = value
+    (found,) = summary_of(image_contents, array).warnings()
+    assert warning in found
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_image_beyond_the_largest_value_is_a_problem(summary_of, sign):
+    array = np.zeros(SHAPE)
+    array[0, 0, 0] = sign * IMAGE_MAX
+    assert not list(summary_of(image_contents, array).problems())
+    array[0, 0, 0] *= 1.001
+    (problem,) = summary_of(image_contents, array).problems()
+    assert problem.startswith("the image holds the value ")
+
+
+def test_a_label_is_summed_up_as_numpy_and_scipy_do(summary_of):
+    array = np.zeros(SHAPE, np.float32)
+    array[1:3, 2, 1:4] = np.random.default_rng(0).integers(1, 4, (2, 3))
+    array[0, 0, 0], array[0, 0, 1] = -2, 0.0004
+    found = summary_of(label_contents, array)
+    values, counts = np.unique(np.rint(array).astype(int), return_counts=True)
+    assert found.histogram == dict(zip(values.tolist(), counts.tolist(), strict=True))
+    assert (found.minimum, found.maximum, found.negative, found.fractional) == (-2, array.max(), 1, 0)
+    (box,) = ndimage.find_objects((array > 0.5).astype(int))
+    assert found.box == (tuple(s.start for s in box), tuple(s.stop - 1 for s in box))
+    assert [*found.problems()] == []
+    assert [*found.warnings()] == ["1 voxels of the label are negative (down to -2); they become 0"]
+
+
+def label_with(**values):
+    array = np.zeros(SHAPE, values.pop("dtype", np.float32))
+    array.flat[: len(values["first"])] = values["first"]
+    return array
+
+
+@pytest.mark.parametrize(
+    ("array", "problems"),
+    [
+        (label_with(first=[1, 1.01, 2.5]), ["2 voxels of the label are no integers"]),
+        (label_with(first=[LABEL_MAX]), []),
+        (label_with(first=[LABEL_MAX + 1]), [f"the label's largest value is 32768, over {LABEL_MAX}"]),
+        (label_with(first=[2**31 - 1], dtype=np.int32), ["the label's largest value is 2.14748e+09"]),
+    ],
+)
+def test_a_label_that_cannot_be_stored_is_a_problem(summary_of, array, problems):
+    found = list(summary_of(label_contents, array).problems())
+    assert len(found) == len(problems)
+    assert all(start in text for start, text in zip(problems, found, strict=True))
+
+
+def test_values_far_beyond_classes_are_not_counted(summary_of):
+    """Counting takes 8 bytes for each value of the range."""
+    assert summary_of(label_contents, label_with(first=[2**31 - 1], dtype=np.int32)).histogram == {}
+
+
+def test_a_label_that_looks_like_an_image_or_is_empty_is_warned_of(summary_of):
+    many = np.arange(MANY_VALUES + 1, dtype=np.int16).reshape(1, 16, -1)
+    (warning,) = summary_of(label_contents, many).warnings()
+    assert warning.startswith("the label has 256 different values")
+    assert not list(summary_of(label_contents, np.minimum(many, MANY_VALUES - 1)).warnings())
+    empty = summary_of(label_contents, np.zeros(SHAPE, np.int16))
+    assert empty.box is None
+    assert list(empty.warnings()) == ["the label holds no class, only background"]

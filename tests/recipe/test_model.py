@@ -1,0 +1,155 @@
+"""The recipe as frozen values: defaults, what is accepted, the fingerprint."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+import subprocess
+import sys
+
+import pytest
+
+from monai_mriprep.errors import RecipeError
+from monai_mriprep.recipe import Normalization, Recipe, load_recipe
+from monai_mriprep.recipe.extensions import NamedSettings, register
+
+
+def test_defaults():
+    assert load_recipe().as_dict() == {
+        "preset": "default",
+        "pattern": None,
+        "statistics": None,
+        "statistics_row": None,
+        "axis_order": None,
+        "target_rule": "published",
+        "target_spacing": None,
+        "geometry": "strict",
+        "orientation": "keep",
+        "crop": "none",
+        "crop_margin": 0.0,
+        "grid": "monai",
+        "boundary": "nearest",
+        "order": 3,
+        "clip": False,
+        "normalization": {"foreground": "carried", "epsilon": 0.0},
+        "steps": [],
+    }
+
+
+@pytest.mark.parametrize(("model", "key"), [(m, k) for m in (Recipe, Normalization) for k in m.model_fields])
+def test_every_key_is_described_and_classified(model, key):
+    info = model.model_fields[key]
+    assert "Allowed: " in info.description
+    assert info.json_schema_extra["voxels"] in (True, False)
+
+
+def test_integers_become_floats_and_lists_become_tuples():
+    spacing = Recipe(target_spacing=[3, 1, 1]).target_spacing
+    assert spacing == (3.0, 1.0, 1.0)
+    assert [type(value) for value in spacing] == [float] * 3
+
+
+@pytest.mark.parametrize(("order", "orders"), [(1, (1, 1, 1)), ((0, 3, 3), (0, 3, 3))])
+def test_orders(order, orders):
+    assert Recipe(order=order).orders == orders
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Recipe(order=7), "recipe: order: must be an integer 0 to 3"),
+        (lambda: Recipe(gird="monai"), "'gird' is not a key of the recipe; did you mean grid"),
+        (lambda: Recipe(normalization={"foreground": "x"}), "normalization.foreground: must be"),
+        (lambda: Recipe.model_validate(3), "must be a mapping"),
+        (lambda: Recipe.model_validate({1: 2}), "'1' is not a key"),
+    ],
+)
+def test_python_gets_the_same_error(make, words):
+    with pytest.raises(RecipeError, match=re.escape(words)):
+        make()
+
+
+def test_frozen():
+    recipe = Recipe()
+    with pytest.raises(ValueError, match="frozen"):
+        recipe.order = 1
+    with pytest.raises(ValueError, match="frozen"):
+        recipe.normalization.foreground = "native"
+
+
+OTHER = {
+    "preset": "default",
+    "pattern": "(?P<case>a)",
+    "statistics": "table.csv",
+    "statistics_row": 1,
+    "axis_order": "xyz",
+    "target_rule": "nnunet",
+    "target_spacing": (3.0, 1.0, 1.0),
+    "geometry": "resample_label",
+    "orientation": "RAS",
+    "crop": "nonzero",
+    "crop_margin": 2.5,
+    "grid": "nnunet",
+    "boundary": "mirror",
+    "order": (0, 3, 3),
+    "clip": True,
+    "normalization": {"foreground": "native"},
+    "steps": ({"step": "doubling", "times": 3},),
+}
+
+
+@register
+class Doubling(NamedSettings):
+    """Stands for a step: a recipe only needs its name and its settings."""
+
+    name = "doubling"
+    times: int = 2
+
+
+def test_round_trips():
+    recipe = Recipe(**OTHER)
+    assert Recipe.model_validate(json.loads(json.dumps(recipe.as_dict()))) == recipe
+    assert pickle.loads(pickle.dumps(recipe)) == recipe
+    assert hash(recipe) == hash(Recipe(**OTHER))
+
+
+def test_repr_states_order_and_unit():
+    text = repr(Recipe(target_spacing=(3, 1, 1)))
+    assert "target_spacing=(3.0, 1.0, 1.0)" in text
+    assert text.endswith("# triples in z, y, x; spacing in mm")
+    assert eval(text) == Recipe(target_spacing=(3, 1, 1))
+
+
+@pytest.mark.parametrize("key", Recipe.model_fields)
+def test_fingerprint_covers_what_decides_the_voxels(key):
+    changed = Recipe(**{key: OTHER[key]}).fingerprint() != Recipe().fingerprint()
+    about_files = {"preset", "pattern", "statistics", "statistics_row", "axis_order", "target_rule", "target_spacing"}
+    assert changed == (key not in about_files)
+
+
+def test_a_younger_key_enters_the_fingerprint_where_it_differs_from_its_default():
+    assert Recipe(normalization={"epsilon": 0.0}).fingerprint() == Recipe().fingerprint()
+    assert Recipe(normalization={"epsilon": 1e-6}).fingerprint() != Recipe().fingerprint()
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LPS", "SAR", "PIL"])
+def test_orientations(codes):
+    assert Recipe(orientation=codes).orientation == codes
+
+
+@pytest.mark.parametrize("codes", ["ras", "RAX", "RLS", "RA", "RASS", ""])
+def test_what_is_no_orientation_is_refused(codes):
+    with pytest.raises(RecipeError, match="is no orientation; it must be keep, or three letters"):
+        Recipe(orientation=codes)
+
+
+def test_a_default_recipe_has_the_fingerprint_of_version_0_1_0():
+    assert Recipe(order=(3, 3, 3)).fingerprint() == Recipe().fingerprint()
+    assert Recipe().fingerprint() == "8779050f388240d86512fbb5d9a5ecdcd7f7ec6b843508dcfbff591f1ed2cc5e"
+
+
+def test_import_is_light():
+    code = "import sys, monai_mriprep.recipe; print({'torch', 'monai', 'numpy', 'itk'} & set(sys.modules) or 'light')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "light"
