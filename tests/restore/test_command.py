@@ -17,7 +17,7 @@ from monai_mriprep.errors import DatasetError, DiskFullError, HeaderError, Mripr
 from monai_mriprep.restore import command
 from monai_mriprep.restore.command import restore_each
 from monai_mriprep.run.manifest import Manifest
-from tests.oracles import SCANS
+from tests.oracles import SCANS, affine_of, itk_image, phantom
 from tests.restore.files import (
     FORMATS,
     SHAPE,
@@ -104,6 +104,28 @@ def test_a_label_whose_axes_ran_the_other_way_lies_where_it_lay(scans, tmp_path)
     back = SimpleITK.ReadImage(str(tmp_path / "back/1_Lab.mha"))
     assert geometry(back) == geometry(image)
     assert dice(back, label) >= 0.97
+
+
+@pytest.mark.parametrize("suffix", [".mha", ".nii.gz", ".nrrd"])
+def test_orientation_and_crop_are_undone(tmp_path, suffix):
+    """The target is finer than the scan, so nothing is lost."""
+    array = np.pad(phantom(SHAPE)[0], ((2, 3), (0, 4), (5, 1)))
+    affine = affine_of((2.5, 1.1, 0.7), 17.0, (-11.1, 1 / 3, 70.7))[:, [1, 2, 0, 3]] * [-1, 1, 1, 1]
+    image, label = itk_image(array, affine), itk_image((array > 500).astype(np.int16), affine)
+    write_pair(tmp_path / "data", "1", suffix, image, label)
+    recipe = recipe_of((0.65, 0.65, 0.65), orientation="LAS", crop="nonzero", crop_margin=1.0)
+    assert preprocess(tmp_path / "data", tmp_path / "out", recipe, workers=0).done
+    with np.load(tmp_path / "out/labelsTr/1_Lab.npz") as content:
+        prediction = content["arr_0"]
+    record = Manifest(tmp_path / "out/manifest.jsonl").done()["1_Ima"]
+    (tmp_path / "volumes").mkdir()
+    stored = itk_image(prediction[0], record.target_grid.affine)
+    SimpleITK.WriteImage(SimpleITK.DICOMOrient(stored, "SPR"), str(tmp_path / "volumes/1_Ima.mha"))
+    for predictions in ("out/labelsTr", "volumes"):
+        (path,) = restore(tmp_path / "out", tmp_path / predictions, tmp_path / "back" / predictions).restored
+        source = SimpleITK.ReadImage(str(tmp_path / f"data/ImagesTr/1_Ima{suffix}"))
+        assert_geometry(path, geometry(source), {".mha": 0, ".nrrd": 1e-12}.get(suffix, 1e-5))
+        np.testing.assert_array_equal(voxels(path), SimpleITK.GetArrayFromImage(label))
 
 
 def test_the_last_finished_record_counts_whatever_came_after(made, predictions, tmp_path):
