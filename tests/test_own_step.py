@@ -15,6 +15,7 @@ from pydantic import Field
 
 from monai_mriprep import OpenedDataset, Recipe, Step, open_dataset, preprocess, register_step, restore
 from monai_mriprep.formats.npz import read_npz
+from monai_mriprep.run import workers
 from monai_mriprep.run.check import check_dataset
 from monai_mriprep.run.manifest import Manifest
 from monai_mriprep.verify.audit import verify_output
@@ -198,3 +199,13 @@ def test_a_run_resumes_and_another_setting_is_another_recipe(run):
     assert (again.done, len(again.skipped)) == ((), len(SYNTHETIC))
     fingerprints = {Recipe(steps=steps).fingerprint() for steps in ([], ["mirror"], [{"step": "mirror", "axis": "z"}])}
     assert len(fingerprints) == 3
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_workers_that_inherit_nothing_find_them(synthetic, run, tmp_path, monkeypatch, method):
+    """The recipe and its steps reach them by the names of their classes."""
+    monkeypatch.setattr(workers, "START_METHOD", method)
+    summary = preprocess(synthetic, tmp_path / "output", RECIPE, workers=1)
+    assert len(summary.done) == len(SYNTHETIC)
+    for path in (tmp_path / "output" / "imagesTr").iterdir():
+        assert path.read_bytes() == (run.output / "imagesTr" / path.name).read_bytes()

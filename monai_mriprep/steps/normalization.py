@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from monai_mriprep import volume as compute
-from monai_mriprep.errors import RecordError
+from monai_mriprep.errors import RecordError, ResamplingError
 from monai_mriprep.recipe.values import Amount
 from monai_mriprep.steps.base import Params, Step, Volumes
 from monai_mriprep.types import FOREGROUND, Role
@@ -48,6 +48,13 @@ class Normalization(Step):
         -----
         MriprepWarning
             If the foreground is empty (the image stays as it is) or constant (only its mean is subtracted).
+
+        Raises
+        ------
+        ResamplingError
+            If the mask of the foreground is asked for, and no step before has added it.
+        VoxelError
+            If float32 cannot hold the image, or its z-scores.
         """
         if not volumes.of_kind("image"):
             return {}
@@ -66,9 +73,12 @@ class Normalization(Step):
         }
 
     def _mask(self, volumes: Volumes, image: torch.Tensor) -> torch.Tensor | None:
-        if self.over == "foreground":
-            return volumes.by_role[FOREGROUND]
-        return image > 0 if self.over == "positive" else None
+        if self.over != "foreground":
+            return image > 0 if self.over == "positive" else None
+        if FOREGROUND not in volumes.by_role:
+            msg = "z-scores over the foreground need its mask: put the step 'foreground' before the normalization"
+            raise ResamplingError(msg)
+        return volumes.by_role[FOREGROUND]
 
     def carry_out(self, volumes: Volumes, grid: Grid, params: Params) -> Volumes:
         """Normalise the image, and drop the mask."""
@@ -79,16 +89,16 @@ class Normalization(Step):
         """Make float32 z-scores of an image; leave anything else as it is."""
         if role.kind != "image":
             return volume
-        return compute.intensity.standardize(volume, moments_of(params, len(volume)), self.epsilon)
+        return compute.intensity.standardize(volume, _moments_of(params, len(volume)), self.epsilon)
 
     def invert(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
         """Give an image its own units back."""
         if role.kind != "image":
             return volume
-        return compute.intensity.unstandardize(volume, moments_of(params, len(volume)), self.epsilon)
+        return compute.intensity.unstandardize(volume, _moments_of(params, len(volume)), self.epsilon)
 
 
-def moments_of(params: Params, channels: int) -> tuple[Moments, ...]:
+def _moments_of(params: Params, channels: int) -> tuple[Moments, ...]:
     """The moments of each channel that `Normalization.plan` has found.
 
     Raises

@@ -55,17 +55,31 @@ def steps_of(recipe: Recipe, target: Spacing) -> tuple[Step, ...]:
         Its keys decide the steps of ours; its ``steps`` are put where they say.
     target
         Spacing in mm, z y x, of the axes as ``orientation`` leaves them.
+
+    Raises
+    ------
+    RecipeError
+        If one of its ``steps`` is registered, but is no `Step`.
     """
     steps: list[Step] = []
+    extras = [*_from_outside(recipe)]
     for place, ours in (*_before_resampling(recipe), *_resampled_and_normalized(recipe, target)):
         steps += ours
-        steps += [extra for extra in recipe.steps if isinstance(extra, Step) and extra.follows == place]
+        steps += [extra for extra in extras if extra.follows == place]
     return tuple(steps)
 
 
 def native_steps(recipe: Recipe) -> tuple[Step, ...]:
     """Those before the resampling: spacings, and all that is derived from them, are those of the grid they leave."""
     return tuple(takewhile(lambda step: not isinstance(step, Resampling), steps_of(recipe, (1.0, 1.0, 1.0))))
+
+
+def _from_outside(recipe: Recipe) -> Iterator[Step]:
+    for extra in recipe.steps:
+        if not isinstance(extra, Step):
+            msg = f"{extra.name!r} of the recipe's steps is registered, but {type(extra).__qualname__} is no Step"
+            raise RecipeError(msg)
+        yield extra
 
 
 Placed = tuple[str, Sequence[Step]]

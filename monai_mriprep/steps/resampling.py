@@ -66,9 +66,9 @@ class Resampling(Step):
 
     def apply(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
         """Resample one volume."""
-        return compute.resample.apply_plan(volume, self.resampling_plan(role, grid, params), clip=self.clip)
+        return compute.resample.apply_plan(volume, self._resampling_plan(role, grid, params), clip=self.clip)
 
-    def resampling_plan(self, role: Role, grid: Grid, params: Params) -> ResamplingPlan:
+    def _resampling_plan(self, role: Role, grid: Grid, params: Params) -> ResamplingPlan:
         """How `apply` resamples a volume on `grid`."""
         order = self.order if role.kind == "image" else 0
         target = self.grid(grid, params)

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from monai_mriprep import steps
+from monai_mriprep.errors import ResamplingError
 from monai_mriprep.recipe import extensions
 from monai_mriprep.steps import Step, Trace, Volumes, backward, forward
 from monai_mriprep.steps.crop import NonZeroCrop
@@ -142,6 +143,21 @@ def test_labels_and_masks_are_never_interpolated(step, volumes, grid):
     assert set(done.by_role[LABEL].unique().tolist()) <= allowed
     assert not done.by_role[LABEL].is_floating_point()
     assert all(volume.dtype == torch.bool for volume in done.of_kind("mask").values())
+
+
+def test_a_label_that_came_alone_goes_the_same_way(step, grid):
+    """Where a step cannot be carried out without the image, it says so."""
+    volumes = volumes_on(grid)
+    alone = Volumes({LABEL: volumes.by_role[LABEL]})
+    if step.depends_on_voxels:
+        with pytest.raises(ResamplingError, match="there is no image among label"):
+            forward([step], alone, grid)
+        return
+    done, trace = forward([step], alone, grid)
+    with_image, expected = forward([step], volumes, grid)
+    assert list(done.by_role) == [LABEL]
+    assert torch.equal(done.by_role[LABEL], with_image.by_role[LABEL])
+    assert trace.target == expected.target
 
 
 @pytest.mark.parametrize("role", [IMAGE, LABEL, PREDICTION, role_of("mask")], ids=lambda role: role.name)

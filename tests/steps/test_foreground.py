@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 
-from monai_mriprep.errors import ResamplingError
 from monai_mriprep.steps import Volumes, forward
 from monai_mriprep.steps.foreground import ForegroundMask
-from monai_mriprep.types import FOREGROUND, IMAGE, LABEL
+from monai_mriprep.types import FOREGROUND, IMAGE
 from tests.steps.cases import GRIDS, volumes_on
 
 GRID = GRIDS["straight"]
@@ -29,9 +27,3 @@ def test_the_image_stays_first_and_nothing_else_changes():
     after, _ = forward([ForegroundMask()], before.replaced({IMAGE: before.by_role[IMAGE]}), GRID)
     assert list(after.by_role) == [IMAGE, FOREGROUND]
     assert after.by_role[IMAGE] is before.by_role[IMAGE]
-
-
-def test_without_an_image_there_is_no_foreground():
-    volumes = Volumes({LABEL: torch.zeros(1, *GRID.shape)})
-    with pytest.raises(ResamplingError, match="no image among label"):
-        forward([ForegroundMask()], volumes, GRID)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from monai_mriprep.errors import MriprepWarning, RecordError, VoxelError
+from monai_mriprep.errors import MriprepWarning, RecordError, ResamplingError, VoxelError
 from monai_mriprep.steps import Trace, Volumes, backward, forward
 from monai_mriprep.steps.normalization import Normalization
 from monai_mriprep.types import FOREGROUND, IMAGE, LABEL, PREDICTION
@@ -77,6 +77,12 @@ def test_a_foreground_without_deviation_is_warned_of(value, problem):
         done, trace = forward([Normalization()], Volumes({IMAGE: image}, {IMAGE: "scan.mha"}), GRID)
     assert torch.equal(done.by_role[IMAGE], image - value)
     assert torch.equal(backward(trace, done.by_role[IMAGE], IMAGE)[0], image)
+
+
+def test_a_mask_that_no_step_has_added_is_asked_for(volumes):
+    image = Volumes({IMAGE: volumes.by_role[IMAGE]})
+    with pytest.raises(ResamplingError, match="need its mask: put the step 'foreground' before the normalization"):
+        forward([Normalization(over="foreground")], image, GRID)
 
 
 def test_magnitudes_that_float32_cannot_hold_name_the_file():

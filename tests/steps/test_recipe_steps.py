@@ -7,7 +7,7 @@ import pytest
 from monai_mriprep import register_step
 from monai_mriprep.errors import RecipeError
 from monai_mriprep.recipe import Recipe
-from monai_mriprep.recipe.extensions import PLACES, NamedSettings
+from monai_mriprep.recipe.extensions import PLACES, NamedSettings, register
 from monai_mriprep.steps import Step, final_grid, native_steps, steps_of
 from monai_mriprep.steps.crop import NonZeroCrop
 from monai_mriprep.steps.foreground import ForegroundMask
@@ -131,6 +131,12 @@ def test_what_comes_before_the_resampling_is_planned_with(place, native):
 
 class NoStep(NamedSettings):
     name = "no_step"
+
+
+def test_what_is_registered_and_is_no_step_is_not_passed_over():
+    register(NoStep)
+    with pytest.raises(RecipeError, match="'no_step' of the recipe's steps is registered, but NoStep is no Step"):
+        steps_of(Recipe(steps=["no_step"]), TARGET)
 
 
 @pytest.mark.parametrize("step", [NoStep, object, "flip", Marker(), None])
