@@ -1,23 +1,56 @@
-"""The shell around a list of steps: exactly the original grid, and labels that survive."""
+"""The shell around a list of steps: forward as MONAI and scipy, back to exactly the original grid."""
 
 from __future__ import annotations
 
+import copy
+import math
+import pickle
+from functools import partial
+from pathlib import Path
+
+import nibabel
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.data.dataloader import DataLoader
-from monai.data.dataset import Dataset
+from monai.data.dataset import Dataset, PersistentDataset
 from monai.data.meta_tensor import MetaTensor
-from monai.data.utils import decollate_batch
+from monai.data.utils import decollate_batch, pad_list_data_collate
+from monai.transforms.compose import Compose
+from monai.transforms.croppad.dictionary import CropForegroundd
+from monai.transforms.io.dictionary import LoadImaged
 from monai.transforms.post.dictionary import Invertd
+from monai.transforms.spatial.dictionary import Flipd, Orientationd
 
-from monai_mriprep import AnisotropyAwareSpacingd, LoadVolumed
+from monai_mriprep import AnisotropyAwareSpacingd, LoadNpzd, LoadVolumed, SaveNpzd, build_transforms, load_recipe
+from monai_mriprep.errors import ResamplingError
+from monai_mriprep.recipe import Recipe
+from monai_mriprep.restore.arrays import restore_array
+from monai_mriprep.steps import steps_of
+from monai_mriprep.steps.crop import NonZeroCrop
+from monai_mriprep.steps.normalization import Normalization
+from monai_mriprep.steps.orientation import Orientation
+from monai_mriprep.steps.resampling import Resampling
+from monai_mriprep.transforms.apply_steps import ApplyStepsd, trace_of
 from monai_mriprep.transforms.tensors import grid_of, on_grid
+from monai_mriprep.types import IMAGE, LABEL
 from monai_mriprep.volume.geometry import Grid
 from monai_mriprep.volume.resample import apply_plan, plan_resampling
-from tests.oracles import SCANS, nearest, plan, rotation, spline, way_back
+from tests.oracles import (
+    SCANS,
+    dictionary,
+    nearest,
+    new_affine,
+    plan,
+    read,
+    relative_error,
+    rotation,
+    spline,
+    way_back,
+    z_score,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 
@@ -185,3 +218,208 @@ def test_of_two_resamplings_the_last_is_undone_first():
     home = first.inverse(back)["label"]
     assert grid_of(home) == GRID
     assert torch.equal(home.as_tensor(), label.as_tensor())
+
+
+# --- Orientation and crop, as MONAI does them -------------------------------------------------------------------------
+
+BOTH = ("image", "label")
+UNLIKE = (
+    "mixed/ImagesTr/20001_0002_t2w.mha",
+    "traps/axis_codes/PIR.nii.gz",
+    "traps/axis_codes/RSP.nii.gz",
+    "traps/permuted_axes/ProstateX-0000_sag.mha",
+    "traps/stale_label/ProstateX-0000_0000.nii.gz",
+)
+"""Straight, permuted and oblique."""
+
+BORDER = (slice(None), slice(1, -1), slice(3, -2), slice(0, -5))
+CODES = {"keep": None, "RAS": "SAR", "LPS": "SPL", "ASL": "LSA"}
+"""In a recipe they name the file's axes x y z, and in MONAI those of the array, z y x."""
+
+
+def bordered(path: Path) -> dict[str, MetaTensor]:
+    """A scan in a border of zeros, and a label that reaches beyond its box."""
+    scan = LoadVolumed("image")({"image": str(path)})["image"]
+    image = torch.zeros_like(scan)
+    image[BORDER] = scan[BORDER] + 1 - scan.min()
+    label = on_grid(blob(grid_of(scan)).as_tensor(), grid_of(scan), scan)
+    label[:, 0] = 2
+    return {"image": image, "label": label}
+
+
+def by_monai(spacing: tuple[float, ...], codes: str | None, margin: float | None) -> Compose:
+    """Of arrays whose axes, once turned, have this spacing."""
+    steps = [] if codes is None else [Orientationd(BOTH, axcodes=codes, labels=None)]
+    if margin is not None:
+        voxels = [math.ceil(margin / s) for s in spacing]
+        steps += [CropForegroundd(BOTH, "image", partial(torch.ne, other=0), margin=voxels, allow_smaller=True)]
+    return Compose(steps)
+
+
+def recipe_of(codes: str, margin: float | None, **options: object) -> Recipe:
+    crop = {} if margin is None else {"crop": "nonzero", "crop_margin": margin}
+    return Recipe(orientation=codes, **crop, **options)
+
+
+@pytest.mark.parametrize(("codes", "margin"), [("RAS", None), ("keep", 0.0), ("LPS", 2.5), ("ASL", 0.7)])
+@pytest.mark.parametrize("scan", UNLIKE)
+def test_orientation_and_crop_are_those_of_monai(scans, scan, codes, margin):
+    data = bordered(scans / scan)
+    steps = [] if codes == "keep" else [Orientation(codes=codes)]
+    steps += [] if margin is None else [NonZeroCrop(margin=margin)]
+    shell = ApplyStepsd({"image": IMAGE, "label": LABEL}, steps)
+    found = shell(data)
+    monai = by_monai(grid_of(found["image"]).spacing, CODES[codes], margin)
+    back, expected = shell.inverse(found), monai(data)
+    home = monai.inverse(expected)
+    for key in BOTH:
+        assert torch.equal(found[key].as_tensor(), expected[key].as_tensor())
+        np.testing.assert_allclose(found[key].affine, expected[key].affine, atol=1e-9)
+        assert torch.equal(back[key].as_tensor(), home[key].as_tensor())
+        assert grid_of(back[key]) == grid_of(data[key])
+
+
+@pytest.mark.parametrize(("codes", "margin"), [("RAS", None), ("keep", 3.0), ("LPS", 1.0)])
+@pytest.mark.parametrize("factors", [(0.7, 0.9, 0.8), (1.7, 1.4, 2.2)], ids=["finer", "coarser"])
+@pytest.mark.parametrize("case", ["10001_0002", "10002_0001"])
+@pytest.mark.filterwarnings("ignore:.*negative label voxel:monai_mriprep.errors.MriprepWarning")
+def test_the_recipe_is_monais_turn_and_crop_and_then_scipys_spline(synthetic, case, codes, margin, factors):
+    paths = dictionary(synthetic, case)
+    loaded = LoadVolumed(BOTH)(paths)
+    spacing = grid_of(by_monai((), CODES[codes], None)(loaded)["image"]).spacing
+    native = by_monai(spacing, CODES[codes], margin)(loaded)
+    grid = grid_of(native["image"])
+    target = tuple(f * s for f, s in zip(factors, grid.spacing, strict=True))
+    axes = plan(grid.shape, grid.affine, target)
+    image, label = (native[key][0].numpy() for key in BOTH)
+
+    found = build_transforms(recipe_of(codes, margin), target)(paths)
+
+    expected = z_score(spline(image, axes, 3), nearest(image != 0, axes))
+    assert relative_error(found["image"][0].numpy(), expected) < 1e-6
+    assert np.array_equal(found["label"][0], nearest(label, axes).clip(0))
+    for volume in found.values():
+        np.testing.assert_allclose(volume.affine, new_affine(grid.affine, axes), atol=1e-9)
+        assert volume.meta["target_spacing"].tolist() == list(target)
+        assert volume.meta["array_axes"] == "zyx"
+        np.testing.assert_allclose(volume.meta["original_affine"], read(Path(paths["image"]))[1], atol=1e-9)
+
+
+# --- The one way back -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scan", "codes", "factor"), [*((scan, "LPS", 2.3) for scan in SCANS), *((scan, "RAS", 0.8) for scan in UNLIKE)]
+)
+def test_invertd_gives_the_voxels_of_restore(scans, scan, codes, factor):
+    """Labels, one channel and many: none may differ."""
+    path = str(scans / scan)
+    loaded = LoadVolumed("image")({"image": path})["image"]
+    native = Orientation(codes=codes).grid(grid_of(loaded))
+    target = tuple(factor * s for s in native.spacing)
+    steps = build_transforms(recipe_of(codes, 2.0), target, "inference")
+    data = steps({"image": path})
+    hard = (data["image"].as_tensor() * 3).round().clamp(0, 5).to(torch.uint8)
+    soft = torch.stack([data["image"].as_tensor()[0].mul(turn).sin() for turn in (1, 2, 3)]).softmax(0)
+    predictions = {"hard": MetaTensor(hard), "one": MetaTensor(soft[:1]), "many": MetaTensor(soft)}
+    invert = Invertd([*predictions], steps, orig_keys="image", nearest_interp=[True, False, False], to_tensor=False)
+    back, trace = invert({**data, **predictions}), trace_of(data["image"])
+    for key, volume in predictions.items():
+        assert grid_of(back[key]) == grid_of(loaded)
+        restored = restore_array(volume.numpy(), trace, probabilities=key != "hard")
+        assert np.array_equal(back[key].numpy().reshape(restored.shape), restored)
+    classes = restore_array(soft.numpy(), trace)
+    assert np.array_equal(back["many"].argmax(0), classes)
+
+
+def test_what_stands_after_an_orientation_knows_its_axes(synthetic, tmp_path):
+    """A second resampling, a file, and the way back through both."""
+    path = dictionary(synthetic, "10002_0001")["image"]
+    oriented = build_transforms(recipe_of("RSA", None), (1.5, 2.5, 2.0), "inference")  # arrays run to A, S, R
+    data = oriented({"image": path})
+    assert nibabel.aff2axcodes(data["image"].affine) == ("A", "S", "R")
+    spacing = AnisotropyAwareSpacingd("image", target=(2.0, 1.0, 3.0))
+    again = spacing(data)["image"]
+    np.testing.assert_allclose(again.pixdim, (2.0, 1.0, 3.0))
+    SaveNpzd("image", tmp_path)({"image": again})
+    stored = LoadNpzd("image")({"image": str(tmp_path / "imagesTr" / "10002_0001_t2w.npz")})["image"]
+    assert torch.equal(stored.affine, again.affine)
+    assert stored.meta["target_spacing"].tolist() == [2.0, 1.0, 3.0]
+    once = spacing.inverse({"image": again})["image"]
+    assert grid_of(once) == grid_of(data["image"])
+    for name, value in data["image"].meta.items():
+        assert np.array_equal(once.meta[name], value), name
+    home = oriented.inverse({"image": once})["image"]
+    assert grid_of(home) == grid_of(LoadVolumed("image")({"image": path})["image"])
+    assert home.meta.keys() == LoadVolumed("image")({"image": path})["image"].meta.keys() | {
+        f"foreground_{name}" for name in ("mean", "std", "voxels")
+    }
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_arrays_in_x_y_z_are_oriented_by_the_same_names(synthetic, flipped):
+    """Whatever was done to the axes before, an orientation says how they run."""
+    path = {"image": dictionary(synthetic, "10002_0001")["image"]}
+    shell = ApplyStepsd({"image": IMAGE}, [Orientation(codes="LPS"), Resampling(target=(1.5, 2.5, 2.0))], "xyz")
+    data = LoadImaged("image", reader="ITKReader", ensure_channel_first=True)(path)
+    data = Compose([Flipd("image", 1), Orientationd("image", "SPL", labels=None)])(data) if flipped else data
+    found = shell(data)["image"]
+    assert nibabel.aff2axcodes(found.affine) == ("L", "P", "S")
+    expected = ApplyStepsd({"image": IMAGE}, shell.steps)(LoadVolumed("image")(path))["image"]
+    np.testing.assert_allclose(found.permute(0, 3, 2, 1), expected, rtol=0, atol=1e-6 * float(expected.max()))
+    back = shell.inverse({"image": found})["image"]
+    assert back.shape == data["image"].shape
+    np.testing.assert_allclose(back.affine, data["image"].affine, atol=1e-9)
+
+
+# --- The trace --------------------------------------------------------------------------------------------------------
+
+
+def test_the_trace_survives_whatever_monai_does_with_a_tensor(case, tmp_path):
+    steps = [Orientation(codes="LPI"), NonZeroCrop(), Resampling(target=TARGET), Normalization()]
+    shell = ApplyStepsd({"image": IMAGE, "label": LABEL}, steps)
+    found = shell(case)
+    trace = trace_of(found["image"])
+    assert [one.step for one in trace.steps] == steps
+    assert (trace.source, trace.target.shape) == (GRID, tuple(found["image"].shape[1:]))
+    assert trace_of(found["label"]) == trace
+    (batch,) = DataLoader(Dataset([case, case], shell), batch_size=2, collate_fn=pad_list_data_collate)
+    options = {"track_meta": True, "weights_only": True}
+    for _ in ("made", "read"):
+        cached = PersistentDataset([case], Compose([shell]), tmp_path, **options)[0]
+        assert trace_of(cached["image"]) == trace
+    for item in (pickle.loads(pickle.dumps(found)), copy.deepcopy(found), *decollate_batch(batch)):
+        assert trace_of(item["image"]) == trace
+    assert trace_of(Flipd("image", 0)(found)["image"]) == trace
+
+
+def test_without_a_history_the_error_says_where_it_may_have_gone(case):
+    shell = ApplyStepsd({"image": IMAGE}, [Resampling(target=TARGET)])
+    for lost in (shell(case)["image"].as_tensor(), case["image"]):
+        with pytest.raises(ResamplingError, match=r"no record of ApplyStepsd.*PersistentDataset"):
+            trace_of(lost)
+        with pytest.raises(ResamplingError, match=r"image: no record of ApplyStepsd.*PersistentDataset"):
+            shell.inverse({"image": lost})
+
+
+def test_a_label_that_comes_alone(case):
+    """The foreground and the z-scores are the image's; so is the box of a crop, without which there is no grid."""
+    roles = {"image": IMAGE, "label": LABEL}
+    whole = ApplyStepsd(roles, steps_of(Recipe(), TARGET))
+    with pytest.raises(KeyError):
+        whole({"label": case["label"]})
+    for recipe in (
+        Recipe(),
+        Recipe(normalization={"foreground": "native"}),
+        load_recipe(overrides=["preset=panther2025"]),
+    ):
+        shell = ApplyStepsd(roles, steps_of(recipe, TARGET), allow_missing_keys=True)
+        assert torch.equal(shell({"label": case["label"]})["label"].as_tensor(), shell(case)["label"].as_tensor())
+    cropped = ApplyStepsd(roles, [NonZeroCrop()], allow_missing_keys=True)
+    with pytest.raises(ResamplingError, match="there is no image"):
+        cropped({"label": case["label"]})
+
+
+def test_two_keys_of_one_role_are_refused():
+    with pytest.raises(ResamplingError, match="a role of its own"):
+        ApplyStepsd({"t2": IMAGE, "adc": IMAGE}, [])
