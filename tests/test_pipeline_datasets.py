@@ -18,9 +18,11 @@ from monai.transforms.croppad.dictionary import RandSpatialCropd
 from monai.transforms.io.dictionary import SaveImaged
 from monai.transforms.post.dictionary import Invertd
 from monai.transforms.utility.dictionary import ToDeviced
+from torch.utils.data import ConcatDataset
 
 from monai_mriprep import SpacingStatistics, build_transforms, pair_by_stem, preprocess, target_spacing
 from monai_mriprep.formats.write import write_metaimage
+from monai_mriprep.recipe import Recipe
 from tests.oracles import nearest, phantom, plan, read, spline, way_back
 
 pytestmark = [
@@ -160,11 +162,14 @@ def patches(dataset: Dataset) -> list[dict[str, MetaTensor]]:
 
 
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
-def test_batches_of_a_worker_can_be_inverted_here(raw, steps, expected, method):
+def test_batches_of_a_worker_can_be_inverted_here(raw, steps, expected, target, method):
     """MONAI would compare the identity of the worker's transform with ours."""
-    loader = DataLoader(Dataset(raw, steps), batch_size=1, num_workers=1, multiprocessing_context=method)
-    invert = Invertd(KEYS, steps)
-    for batch, volumes in zip(loader, expected, strict=True):
+    turned = build_transforms(Recipe(orientation="RAS", crop="nonzero", crop_margin=1.0), target)
+    data = ConcatDataset([Dataset(raw, steps), Dataset(raw, turned)])
+    loader = DataLoader(data, batch_size=1, num_workers=1, multiprocessing_context=method)
+    wanted = [*((steps, volumes) for volumes in expected), *((turned, turned(item)) for item in raw)]
+    for batch, (transforms, volumes) in zip(loader, wanted, strict=True):
+        invert = Invertd(KEYS, transforms)
         found = alone(batch)
         assert_same(found, volumes)
         assert_same(invert(found), invert(dict(volumes)))
