@@ -13,7 +13,7 @@ from benchmarks.table import Row
 
 FLOORS = {
     "load": "inflate with isal",
-    "AnisotropyAwareSpacingd": "copy of the output",
+    "resampling": "copy of the output",
     "write": "deflate with isal",
     "hash": "sha256 of the sources",
 }

@@ -121,15 +121,17 @@ def _carry_out(job: Job, case: Case) -> tuple[dict[str, Any], tuple[WrittenFile,
 
 def _transform(job: Job, case: Case, watch: _Stopwatch) -> tuple[dict[str, Any], dict[str, dict[str, int]]]:
     """The preprocessed volumes, and the voxels of each label before and after."""
-    load, *steps = build_transforms(job.recipe, job.target).transforms
+    load, *checks, steps = build_transforms(job.recipe, job.target).transforms
     data: dict[str, Any] = {role: str(path) for role, (path,) in case.sources.items()}
     with watch.stage("load"):
         data = load(data)
     with watch.stage("count"):
         before = label_histogram(data[LABEL.name].as_tensor())
-    for step in steps:
-        with watch.stage(type(step).__name__):
-            data = step(data)
+    for check in checks:
+        with watch.stage(type(check).__name__):
+            data = check(data)
+    steps.around = watch.stage
+    data = steps(data)
     with watch.stage("count"):
         after = label_histogram(data[LABEL.name].as_tensor())
     _warn_of_labels(case, before, after)

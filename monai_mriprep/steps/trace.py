@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,11 @@ def final_grid(steps: Iterable[Step], grid: Grid) -> Grid:
     return grid
 
 
-def forward(steps: Iterable[Step], volumes: Volumes, grid: Grid) -> tuple[Volumes, Trace]:
+Around = Callable[[str], AbstractContextManager[Any]]
+"""Called with the name of a step, entered before it and left after it: a stopwatch, for instance."""
+
+
+def forward(steps: Iterable[Step], volumes: Volumes, grid: Grid, around: Around = nullcontext) -> tuple[Volumes, Trace]:
     """Carry out steps on a case.
 
     Parameters
@@ -108,6 +113,8 @@ def forward(steps: Iterable[Step], volumes: Volumes, grid: Grid) -> tuple[Volume
         All on `grid`; not written to.
     grid
         Of the arrays, z y x.
+    around
+        A context for each step.
 
     Returns
     -------
@@ -123,9 +130,10 @@ def forward(steps: Iterable[Step], volumes: Volumes, grid: Grid) -> tuple[Volume
     """
     source, applied = grid, []
     for step in steps:
-        params = step.plan(volumes, grid)
-        applied.append(AppliedStep(step, params, grid))
-        volumes = step.carry_out(volumes, grid, params)
+        with around(step.name):
+            params = step.plan(volumes, grid)
+            applied.append(AppliedStep(step, params, grid))
+            volumes = step.carry_out(volumes, grid, params)
         grid = step.grid(grid, params)
         for role, volume in volumes.by_role.items():
             _require_shape(volume, grid, f"the {role.name} after the step {step.name!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,8 @@ from monai_mriprep.volume.geometry import Grid
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
+
+    from monai_mriprep.steps.trace import Around
 
 __all__ = ["ApplyStepsd", "trace_of"]
 
@@ -115,6 +118,8 @@ class ApplyStepsd(MapTransform, InvertibleTransform):
         ``xyz`` after MONAI's `LoadImaged`.
     allow_missing_keys
         Pass over keys that are not there, in place of an error; the first that is there fixes the grid.
+    around
+        A context for each step, such as a stopwatch: see `monai_mriprep.steps.forward`.
 
     Raises
     ------
@@ -138,6 +143,7 @@ class ApplyStepsd(MapTransform, InvertibleTransform):
         steps: Sequence[Step],
         array_axes: ArrayAxes | None = None,
         allow_missing_keys: bool = False,
+        around: Around = nullcontext,
     ) -> None:
         super().__init__(tuple(roles), allow_missing_keys)
         if len(set(roles.values())) < len(roles):
@@ -146,6 +152,7 @@ class ApplyStepsd(MapTransform, InvertibleTransform):
         self.roles = dict(roles)
         self.steps = tuple(steps)
         self.array_axes = check_array_axes(array_axes)
+        self.around = around
 
     def get_transform_info(self) -> dict[str, Any]:
         """As MONAI's, without the identity of this object: a copy in another process must be able to invert."""
@@ -166,7 +173,7 @@ class ApplyStepsd(MapTransform, InvertibleTransform):
 
     def _forward(self, volumes: Volumes, grid: Grid) -> dict[Role, tuple[torch.Tensor, Trace]]:
         """Each volume after the steps, and what was done to it."""
-        after, trace = forward(self.steps, volumes, grid)
+        after, trace = forward(self.steps, volumes, grid, self.around)
         return {role: (after.by_role[role], trace) for role in volumes.by_role}
 
     def _recorded(self, volume: MetaTensor, role: Role, case: Case, tensor: torch.Tensor, trace: Trace) -> torch.Tensor:

@@ -137,7 +137,7 @@ class AnisotropyAwareSpacingd(ApplyStepsd):
         """Each key has an order of its own, so each has its own steps; the grid is one."""
         done = {}
         for role, volume in volumes.by_role.items():
-            alone, trace = forward(self.steps_of_role[role], volumes.replaced({role: volume}), grid)
+            alone, trace = forward(self.steps_of_role[role], volumes.replaced({role: volume}), grid, self.around)
             done[role] = alone.by_role[role], trace
         return done
 

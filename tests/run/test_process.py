@@ -72,6 +72,14 @@ def test_the_line_has_the_keys_of_version_0_1_0_and_the_trace(tmp_path):
     }
 
 
+def test_the_record_says_how_long_each_step_took(tmp_path):
+    write_case(tmp_path / "dataset", "a")
+    job = replace(job_of(tmp_path / "out"), recipe=Recipe(crop="nonzero"))
+    seconds = process_case(job, case_of(tmp_path / "dataset", tmp_path / "out", "a")).record()["seconds"]
+    steps = ["crop", "foreground", "resampling", "normalization", "label_cast"]
+    assert list(seconds) == ["load", "count", "MatchGeometryd", *steps, "write", "hash"]
+
+
 def test_a_source_that_changes_while_it_is_read_is_redone(tmp_path, monkeypatch):
     write_case(tmp_path / "dataset", "a")
     job, case = job_of(tmp_path / "out"), case_of(tmp_path / "dataset", tmp_path / "out", "a")
