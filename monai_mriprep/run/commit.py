@@ -1,8 +1,8 @@
-"""Image and label appear together or not at all.
+"""The files of a case appear together or not at all.
 
-A case's files are complete and synced under temporary names before a journal entry says where they go. From then
-on the case is decided: whatever happens, the files can be moved by whoever finds the entry. Before, they are waste.
-The entry is removed once the manifest holds the record.
+They are complete and synced under temporary names before a journal entry says where they go. From then on the case is
+finished: whatever happens, whoever finds the entry can move the files. Before, they are waste. The entry is removed
+once the manifest holds the record.
 """
 
 from __future__ import annotations
@@ -14,13 +14,26 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+
+from pydantic import BaseModel, ConfigDict
 
 from monai_mriprep.formats.npz import WrittenFile
 from monai_mriprep.formats.staging import move_files, place_files, sync_folder
 from monai_mriprep.run.cases import Result
 
 __all__ = ["commit_files", "pending_outputs", "recover", "remove_entry"]
+
+
+class _Entry(BaseModel):
+    """What stands in the journal of a case: its result, and its files as temporary name and final path.
+
+    Both are relative, to the folder of temporary files and to the output folder.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    result: Result
+    moves: tuple[tuple[str, str], ...]
 
 
 def commit_files(partial: Path, result: Result, files: Sequence[WrittenFile]) -> None:
@@ -38,16 +51,16 @@ def commit_files(partial: Path, result: Result, files: Sequence[WrittenFile]) ->
     Raises
     ------
     OutputError
-        If a file cannot be moved: the case is decided all the same, and `recover` tries again.
+        If a file cannot be moved: the entry stays, and `recover` tries again.
     """
-    entry = _entry(partial, result.case)
+    entry = _entry_path(partial, result.case)
     moves = [[file.temporary.name, f"{file.final.parent.name}/{file.final.name}"] for file in files]
     place_files(files, lambda: _write_synced(entry, json.dumps({"result": asdict(result), "moves": moves})))
 
 
 def remove_entry(partial: Path, case: str) -> None:
     """Remove a case's entry: the manifest has its record."""
-    _entry(partial, case).unlink(missing_ok=True)
+    _entry_path(partial, case).unlink(missing_ok=True)
 
 
 def recover(partial: Path) -> list[Result]:
@@ -65,30 +78,28 @@ def recover(partial: Path) -> list[Result]:
     """
     entries = _read_entries(partial)
     for entry in entries.values():
-        move_files((partial / temporary, partial.parent / final) for temporary, final in entry["moves"])
+        move_files((partial / temporary, partial.parent / final) for temporary, final in entry.moves)
     for path in partial.glob("*"):
         if path not in entries:
             path.unlink()
-    return [Result(**{**entry["result"], "warnings": tuple(entry["result"]["warnings"])}) for entry in entries.values()]
+    return [entry.result for entry in entries.values()]
 
 
 def pending_outputs(partial: Path) -> set[str]:
     """Outputs, relative to the output folder, of cases that `recover` will record; nothing is changed."""
-    return {final for entry in _read_entries(partial).values() for _, final in entry["moves"]}
+    return {final for entry in _read_entries(partial).values() for _, final in entry.moves}
 
 
-def _read_entries(partial: Path) -> dict[Path, dict[str, Any]]:
-    """The journal; an entry that a failing disk has garbled decides nothing, so its case is done again."""
+def _read_entries(partial: Path) -> dict[Path, _Entry]:
+    """The journal; one that a failing disk has garbled is passed over, so that its case is done again."""
     entries = {}
     for path in sorted(partial.glob("*.journal")):
         with suppress(ValueError):
-            entry = json.loads(path.read_text(encoding="utf-8"))
-            if isinstance(entry, dict) and {"result", "moves"} <= entry.keys():
-                entries[path] = entry
+            entries[path] = _Entry.model_validate(json.loads(path.read_text(encoding="utf-8")))
     return entries
 
 
-def _entry(partial: Path, case: str) -> Path:
+def _entry_path(partial: Path, case: str) -> Path:
     return partial / f"{hashlib.sha256(os.fsencode(case)).hexdigest()}.journal"
 
 
@@ -97,7 +108,7 @@ def _unfinished(entry: Path) -> Path:
 
 
 def _write_synced(entry: Path, text: str) -> None:
-    """All or nothing: an entry decides."""
+    """All or nothing: from the entry on the files are to be moved."""
     temporary = _unfinished(entry)
     try:
         with temporary.open("w", encoding="utf-8") as file:

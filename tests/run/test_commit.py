@@ -141,7 +141,12 @@ def test_what_stands_in_the_way_is_named_until_it_is_gone(root):
     assert len(outputs(root)) == 2
 
 
-@pytest.mark.parametrize("text", ["", "{", "null", "[]", "{}", '{"moves": []}'])
+ONE_PLACE = '{"result": {"case": "a", "status": "done", "warnings": []}, "moves": [["a.npz"]]}'
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "null", "[]", "{}", '{"moves": []}', '{"moves": [], "result": 5}', ONE_PLACE]
+)
 def test_a_garbled_entry_decides_nothing(root, text):
     (root / ".partial" / "x.journal").write_text(text)
     assert recover(root / ".partial") == []
