@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from functools import reduce
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -36,8 +37,7 @@ Sections = Mapping[Path, type[Section]]
 
 def facts_of(section: type[BaseModel], key: str) -> dict[str, Any]:
     """The facts that are declared with a key, such as its allowed values."""
-    extra = section.model_fields[key].json_schema_extra
-    return dict(extra) if isinstance(extra, dict) else {}
+    return dict(cast("Mapping[str, Any]", section.model_fields[key].json_schema_extra or {}))
 
 
 def keys_of(sections: Sections) -> list[str]:
@@ -115,11 +115,9 @@ def _unknown_key(name: str, keys: list[str]) -> str:
     return f"{shown(name)} is not a key of the recipe; {guess} keys are {', '.join(keys)}"
 
 
-def _at(data: object, path: Path) -> object:
-    """The value at a path, as it was given."""
-    for part in path:
-        data = data.get(part) if isinstance(data, dict) else getattr(data, part, None)
-    return data
+def _at(data: Any, path: Path) -> object:
+    """The value at a path, as it was given; only what is inside a mapping can have a problem of its own."""
+    return reduce(lambda section, key: section.get(key), path, data)
 
 
 def _number_hint(value: object) -> str:
