@@ -149,6 +149,8 @@ def _trace_problems(record: Done) -> Iterator[str]:
             yield f"its trace does not end on the recorded grid; {_REDO}"
     except MriprepError as error:
         yield str(error)
+    except Exception as error:  # noqa: BLE001 - the border: a step from outside may raise anything
+        yield f"its trace cannot be followed: {error!r}"
 
 
 def _check_file(root: Path, role: Role, record: Done) -> Iterator[str]:
@@ -229,7 +231,7 @@ def _unrecorded_files(root: Path, recorded: Collection[str]) -> Iterator[Finding
             if path.suffix != ".npz" or not path.is_file():
                 yield Finding(name, "is no .npz file; who lists the folder takes it for a case: remove it")
             elif name not in recorded:
-                yield Finding(name, "belongs to no case that was ever finished; remove it")
+                yield Finding(name, "belongs to no case that is recorded as finished; remove it")
     leftovers = sorted(path.name for path in (root / PARTIAL).glob("*"))
     if leftovers:
         yield Finding(PARTIAL, f"holds what an interrupted run left: {_first_three(leftovers)}", is_unfinished=True)

@@ -19,6 +19,7 @@ from monai_mriprep.report.text import verify_text
 from monai_mriprep.run.cases import FileFacts, Result
 from monai_mriprep.run.commit import commit_files
 from monai_mriprep.run.manifest import Manifest
+from monai_mriprep.steps.orientation import Orientation
 from monai_mriprep.verify.audit import verify_output
 from tests.runs import done_line, events
 
@@ -87,7 +88,7 @@ DAMAGE = {
     "unrecorded": (
         lambda out: shutil.copy(out / IMAGE, out / "imagesTr/b.npz"),
         "imagesTr/b.npz",
-        "was ever finished",
+        "is recorded as finished",
     ),
     "other recipe": (lambda out: append(out, {**latest(out), "fingerprint": "0"}), "run.json", CASE),
     "poor record": (lambda out: append(out, {"event": "done", "case": "b"}), "b", "is no record (done."),
@@ -109,6 +110,18 @@ def test_damage_is_named(out, damage, subject, problem):
     report = verify_output(out)
     assert (subject, True) in [(finding.subject, problem in finding.problem) for finding in report.problems]
     assert any(line.startswith(f"problem: {subject}: ") for line in verify_text(report))
+
+
+def test_a_step_from_outside_that_fails_is_a_finding_of_its_case_alone(out, monkeypatch):
+    def broken(*_: object) -> None:
+        msg = "no luck"
+        raise RuntimeError(msg)
+
+    turned = {"step": "orientation", "codes": "RAS", "params": {}}
+    append(out, {**latest(out), "trace": {"source": latest(out)["source_grid"], "steps": [turned]}})
+    monkeypatch.setattr(Orientation, "grid", broken)
+    (finding,) = verify_output(out).problems
+    assert (finding.subject, finding.problem) == (CASE, "its trace cannot be followed: RuntimeError('no luck')")
 
 
 WRONG = {
