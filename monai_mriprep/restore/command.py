@@ -1,4 +1,4 @@
-"""Predictions go back onto the scanner's grid, by what the records say; the source files need not be there any more."""
+"""Take predictions back onto the scanner's grid. The records are enough; the source files may be gone."""
 
 from __future__ import annotations
 

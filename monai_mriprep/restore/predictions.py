@@ -1,4 +1,4 @@
-"""Predictions as people store them: arrays in z y x, or volumes that say themselves where they lie."""
+"""Predictions as people store them: arrays in z y x, or volumes whose headers say where they lie."""
 
 from __future__ import annotations
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import permutations, product
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import SimpleITK
 from monai.transforms.io.dictionary import SaveImaged
 
 from monai_mriprep import LoadNpzd, restore
+from monai_mriprep.errors import RecordError
+from monai_mriprep.restore.predictions import read_prediction
+from monai_mriprep.volume.geometry import Grid
+from tests.oracles import affine_of
 from tests.restore.files import assert_geometry, label_of, one_hot, target_image, voxels
 
 
@@ -68,3 +74,48 @@ def test_every_form_of_a_prediction_gives_the_same_label(made, predictions, tmp_
     assert_geometry(summary.restored[0], facts["10_mha"], 0)
     assert summary.restored[0].suffix == ".mha"
     np.testing.assert_array_equal(voxels(summary.restored[0]), voxels(out.parent / "elsewhere/LabelsTr/10_mha_Lab.mha"))
+
+
+TARGET = Grid((2, 3, 4), affine_of((3.0, 1.1, 0.9), 12.0, (40.0, -50.0, 60.0)))
+AXES = [np.transpose(axes) for axes in product(permutations(range(3)), product((1, -1), repeat=3))]
+"""All orders and senses, as nibabel describes them: for each axis, its new place and whether it is kept or reversed."""
+
+
+def nifti(array: np.ndarray, grid: Grid) -> nibabel.Nifti1Image:
+    """Of an array z y x, with channels before it."""
+    return nibabel.Nifti1Image(array.T, grid.affine[:, [2, 1, 0, 3]], dtype=array.dtype)
+
+
+@pytest.mark.parametrize("axes", AXES, ids=lambda axes: " ".join(map(str, axes.ravel())))
+@pytest.mark.parametrize("channels", [(), (2,)], ids=["one channel", "two channels"])
+def test_axes_in_every_order_and_sense(tmp_path, axes, channels):
+    array = np.random.default_rng(0).random((*channels, *TARGET.shape), np.float32)
+    nibabel.save(nifti(array, TARGET).as_reoriented(axes), tmp_path / "p.nii")
+    found = read_prediction(tmp_path / "p.nii", TARGET)
+    np.testing.assert_array_equal(found, array.reshape(-1, *TARGET.shape))
+    assert found.flags.c_contiguous
+
+
+@pytest.mark.parametrize("moved", [(1, 0, 0), (0, 0.02, 0), (0, 0, -5)], ids=str)
+def test_a_volume_that_lies_elsewhere_is_refused_with_both_geometries(tmp_path, moved):
+    affine = TARGET.affine.copy()
+    affine[:3, 3] += moved
+    nibabel.save(nifti(np.zeros(TARGET.shape, np.uint8), Grid(TARGET.shape, affine)), tmp_path / "p.nii.gz")
+    with pytest.raises(
+        RecordError, match=r"its origin is not the recorded one:\n  prediction size.*\n  target     size"
+    ):
+        read_prediction(tmp_path / "p.nii.gz", TARGET)
+
+
+@pytest.mark.parametrize("degrees", [1, 45])
+def test_a_volume_of_other_axes_is_refused(tmp_path, degrees):
+    turned = Grid(TARGET.shape, affine_of((3.0, 1.1, 0.9), 12.0 + degrees, (40.0, -50.0, 60.0)))
+    nibabel.save(nifti(np.zeros(TARGET.shape, np.uint8), turned), tmp_path / "p.nii")
+    with pytest.raises(RecordError, match="its direction is not the recorded one"):
+        read_prediction(tmp_path / "p.nii", TARGET)
+
+
+def test_a_vector_of_nifti_holds_channels(tmp_path):
+    array = np.random.default_rng(0).random((3, *TARGET.shape), np.float32)
+    nibabel.save(nifti(array[:, None], TARGET), tmp_path / "p.nii")
+    np.testing.assert_array_equal(read_prediction(tmp_path / "p.nii", TARGET), array)
