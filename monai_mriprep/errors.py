@@ -154,10 +154,9 @@ class MriprepWarning(UserWarning):
 
 @cache
 def package_logger() -> logging.Logger:
-    """The package's logger, ``monai_mriprep``: what a run or a dataset has to say.
+    """The package's logger, ``monai_mriprep``, to which runs and datasets report.
 
-    It has a `logging.NullHandler` and no other, from the import of the first module that logs: who wants to read along
-    attaches a handler, or calls `logging.basicConfig`.
+    It only has a `logging.NullHandler`. To see the messages, attach a handler or call `logging.basicConfig`.
     """
     import logging  # 2 ms, which the command's help does not need
 
@@ -167,14 +166,14 @@ def package_logger() -> logging.Logger:
 
 
 def warn(messages: Iterable[str], stacklevel: int = 1) -> None:
-    """Log each message and raise it as a `MriprepWarning`; `stacklevel` counts from the caller, 1 being its line."""
+    """Log each message and issue it as a `MriprepWarning`. A `stacklevel` of 1 is the line of the caller."""
     for message in messages:
         package_logger().warning("%s", message)
         warnings.warn(message, MriprepWarning, stacklevel + 1)
 
 
 def beyond_float32(value: float) -> str:
-    """Say that a value is too large to be computed with."""
+    """The problem, in words, with a value whose magnitude is over `IMAGE_MAX`."""
     return (
         f"holds the value {value:g}; magnitudes up to {IMAGE_MAX:.2g} can be computed with in float32: repair the scan "
         "(is it a mark for voxels that are missing?), or leave it out"
@@ -182,10 +181,10 @@ def beyond_float32(value: float) -> str:
 
 
 def is_disk_full(error: OSError) -> bool:
-    """No space, or no more of one's quota."""
+    """Whether there is no space left, or the quota is used up."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_error(error: OSError, message: str) -> OutputError:
-    """What a failed write is to a run: `DiskFullError` where the disk is full, else `OutputError`."""
+    """The error for a failed write: `DiskFullError` if the disk is full, else `OutputError`."""
     return DiskFullError(message) if is_disk_full(error) else OutputError(message)

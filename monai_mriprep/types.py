@@ -45,7 +45,7 @@ Spacing = tuple[float, float, float]
 """Millimetres along z, y, x."""
 
 ArrayAxes = Literal["xyz", "zyx"]
-"""Which of the file's axes is the array's first, second and third, as a loader handed them out."""
+"""The file's axes in the order of the array's axes, as a loader returned them."""
 
 Kind = Literal["image", "label", "mask", "prediction"]
 """What the voxels of a volume are, which decides how they are interpolated: intensities, class numbers, true or false,
@@ -91,7 +91,7 @@ Foreground = Literal["carried", "resampled", "native", "resampled_positive"]
 
 
 class Tolerance(NamedTuple):
-    """A length that is small beside a voxel, whatever its size: `mm`, or the `share` of an edge where that is less."""
+    """A length that is small compared to a voxel of any size: the smaller of `mm` and the `share` of its edge."""
 
     mm: float
     share: float
@@ -108,9 +108,9 @@ class Tolerance(NamedTuple):
 SAME_SPACING_TOLERANCE = Tolerance(1e-3, 1e-3)
 """An axis whose spacing is this close to its target is left as it is, bit for bit; the share is of its spacing."""
 HALF_TOLERANCE = 1e-4
-"""A size this close to a half counts as the half (and rounds to even), so header noise cannot decide it."""
+"""A size this close to a half counts as the half (and rounds to even), so that noise in headers does not decide."""
 FLOAT_HALF_TOLERANCE = 1e-9
-"""The same under ``grid: itk``, which follows plain rounding: only the rounding of affines to float64 is tolerated."""
+"""The same under ``grid: itk``, which rounds plainly: only rounding errors of float64 are tolerated."""
 TIE_TOLERANCE = 1e-4
 """A nearest-neighbour position within this many voxels of a tie rounds up."""
 
@@ -123,12 +123,12 @@ ORIGIN_TOLERANCE = Tolerance(1e-2, 1e-2)
 """Largest distance between the centres of the first voxels; the share is of the image's smallest spacing."""
 
 SCANNER_SPACING_MM = 0.02
-"""No MR scanner makes voxels with a shorter edge; such a header is likely in metres."""
+"""No MR scanner makes voxels with a shorter edge. A header that says so is probably in metres."""
 
 # Images
 IMAGE_MAX = 2.0**125
-"""The largest magnitude that is computed with (4.3e37): a cubic spline in three dimensions overshoots by less than the
-factor 4, the difference of two such values is twice that, and float32 ends at 2 to the power of 128."""
+"""The largest magnitude of an image value (4.3e37). A cubic spline in three dimensions overshoots by less than the
+factor 4, the difference of two such values is twice as large, and float32 ends at 2 to the power of 128."""
 
 # Labels
 LABEL_MAX = 32767

@@ -1,4 +1,4 @@
-"""From YAML, and from ``key=value``, to a recipe."""
+"""Reading a recipe from YAML and from ``key=value``."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from monai_mriprep.recipe.sections import PLAIN_NUMBER, shown
 __all__ = ["load_config", "load_recipe"]
 
 _MAX_BYTES = 64 * 1024
-"""A recipe is a few lines; a larger file is not one (and the parser takes seconds for a megabyte)."""
+"""Largest file that is read. A recipe is a few lines, and the parser takes seconds for a megabyte."""
 _MAX_DEPTH = 8
 """Deepest nesting that is read; the deepest that is allowed is a setting of a step, 3."""
 _MAX_EVENTS = 1000
-"""Most keys, values and brackets that are read; a full recipe has about 50. Bounds the time."""
+"""Largest number of keys, values and brackets that are parsed, to bound the time; a full recipe has about 50."""
 
 
 def load_recipe(path: str | Path | None = None, overrides: Iterable[str] = ()) -> Recipe:
@@ -61,7 +61,7 @@ def load_recipe(path: str | Path | None = None, overrides: Iterable[str] = ()) -
 
 
 def load_config(path: str | Path | None = None, overrides: Iterable[str] = ()) -> tuple[Recipe, RunSettings]:
-    """Read a recipe, and the section ``run`` that may stand beside it.
+    """Read a recipe and the optional section ``run`` of the same file.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def load_config(path: str | Path | None = None, overrides: Iterable[str] = ()) -
 
 @dataclass
 class _Draft:
-    """Keys and values as given, not validated, and where each dotted key came from ("" is the whole)."""
+    """Keys and values before validation, and the place of each dotted key ("" is the whole)."""
 
     values: dict[str, Any] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
@@ -165,7 +165,7 @@ class _Source:
     def parse(self) -> tuple[Any, dict[str, str]]:
         """Plain values (None, bool, int, float, str, list, dict), and the place of every dotted key.
 
-        Works on YAML's nodes, so no constructor ever runs: not for tags, nor for dates or merge keys.
+        Works on YAML's nodes, so that no constructor ever runs for a tag, a date or a merge key.
         """
         places: dict[str, str] = {}
         try:
@@ -232,7 +232,7 @@ class _Source:
 
 
 def _refused(text: str) -> Iterator[tuple[str, Any]]:
-    """Find what YAML has and a recipe must not (tags, aliases, a second document, ...), each with YAML's mark."""
+    """Find YAML that is not allowed in a recipe (tags, aliases, a second document, ...), each with its mark."""
     documents = depth = 0
     for count, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
         documents += isinstance(event, yaml.DocumentStartEvent)

@@ -1,4 +1,4 @@
-"""What a key of a recipe, or a setting of a step, may be."""
+"""Types of the values of recipes' keys and of steps' settings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _path(text: str) -> str:
     if not text.strip() or "\0" in text:
         msg = "is no path"
         raise ValueError(msg)
-    return os.path.expanduser(text)  # noqa: PTH111 - Path's own raises where there is no such user
+    return os.path.expanduser(text)  # noqa: PTH111 - Path.expanduser raises if there is no such user
 
 
 def _not_negative(number: int) -> int:
@@ -32,7 +32,7 @@ def _as_tuple(value: object) -> object:
 
 
 def orientation_codes(codes: str) -> str:
-    """See to it that three letters name one end of each world axis.
+    """Check that three letters name one end of each world axis, and return them.
 
     Raises
     ------
@@ -46,12 +46,12 @@ def orientation_codes(codes: str) -> str:
 
 
 FROM_LIST = BeforeValidator(_as_tuple)
-"""Takes a list, which is all that YAML and JSON have, for a tuple."""
+"""Accepts a list as a tuple, which YAML and JSON do not have."""
 
 PathText = Annotated[str, AfterValidator(_path)]
-"""A path; ``~`` is the home, which no shell puts in for what stands in a file."""
+"""A path; ``~`` is expanded here, because no shell does it for a file."""
 Count = Annotated[int, AfterValidator(_not_negative)]
-"""A number of things, from 0."""
+"""A whole number from 0."""
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """From 0, in mm or in units of the image."""

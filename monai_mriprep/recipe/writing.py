@@ -1,4 +1,4 @@
-"""A recipe as YAML with its meaning: every key, what it means, what it may be, its value."""
+"""A recipe as YAML: every key with its meaning, its allowed values and its value."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HEADINGS = {
     "normalization": "Intensities",
     "steps": "Steps of your own",
 }
-"""What stands above the first key of each group."""
+"""The heading above the first key of each group."""
 
 HEADER = r"""# Every key of a recipe with its value under `preset: {preset}`{note}
 #
@@ -52,7 +52,7 @@ def commented_yaml(recipe: Recipe | None = None) -> str:
     Returns
     -------
     str
-        Lines of at most 120 characters, but for values that are longer.
+        Lines of at most 120 characters, except for longer values.
     """
     recipe = recipe or Recipe()
     header = HEADER.format(preset=recipe.preset, note=NOTES.get(recipe.preset, "."))
@@ -60,7 +60,7 @@ def commented_yaml(recipe: Recipe | None = None) -> str:
 
 
 def _run_section() -> Iterator[str]:
-    """The section `run`, as a comment: it is optional, and no part of the recipe."""
+    """The section `run`, as a comment, because it is optional and not part of the recipe."""
     yield from ("# --- The run ".ljust(WIDTH, "-"), "")
     yield "# Optional: what the command line of `monai-mriprep run` would say, which wins over it."
     yield "# run:"
@@ -69,7 +69,7 @@ def _run_section() -> Iterator[str]:
 
 
 def _section(section: Section, indent: str = "") -> Iterator[str]:
-    """The lines of a section, its keys apart by empty lines."""
+    """The lines of a section, with an empty line between keys."""
     for number, (key, info) in enumerate(type(section).model_fields.items()):
         value = getattr(section, key)
         if number:
@@ -87,7 +87,7 @@ def _section(section: Section, indent: str = "") -> Iterator[str]:
 
 
 def _comment(line: str, indent: str) -> list[str]:
-    """Wrap one line; where it begins with a choice (``monai:``), what follows stands below its text."""
+    """Wrap one line. If it begins with a choice (``monai:``), further lines are indented to the text after it."""
     choice = re.match(r"[\w.]+: +(?!$)", line)
     hang = " " * (choice.end() if choice and not line.startswith("Allowed") else 0)
     return textwrap.wrap(

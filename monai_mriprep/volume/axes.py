@@ -23,14 +23,14 @@ SAME_SIZE = {"torch.uint16": "int16", "torch.uint32": "int32", "torch.uint64": "
 
 @dataclass(frozen=True)
 class Turn:
-    """A permutation of the axes, after which some run the other way. No value is computed.
+    """A permutation of the axes, then flips of some of them. No value is computed.
 
     Parameters
     ----------
     order
         ``order[a]`` is the axis, from 0, that becomes axis ``a``.
     reverse
-        Whether axis ``a`` then runs the other way.
+        Whether axis ``a`` of the permuted array is then flipped.
     """
 
     order: tuple[int, int, int] = (0, 1, 2)
@@ -43,12 +43,12 @@ class Turn:
 
     @property
     def back(self) -> Turn:
-        """The way back."""
+        """The inverse turn."""
         a, b, c = (self.order.index(axis) for axis in range(3))
         return Turn((a, b, c), (self.reverse[a], self.reverse[b], self.reverse[c]))
 
     def array(self, volume: torch.Tensor) -> torch.Tensor:
-        """A ``(C, D, H, W)`` volume with its axes turned; where nothing is to be done, the volume itself."""
+        """A ``(C, D, H, W)`` volume with its axes turned; the volume itself if there is nothing to do."""
         if self.is_identity:
             return volume
         if (signed := SAME_SIZE.get(str(volume.dtype))) is not None:
@@ -59,7 +59,7 @@ class Turn:
         return turned.flip([axis + 1 for axis in range(3) if self.reverse[axis]])
 
     def grid(self, grid: Grid) -> Grid:
-        """Where the turned volume lies: every voxel stays where it was."""
+        """The grid of the turned volume. Every voxel stays at its place in the world."""
         if self.is_identity:
             return grid
         z, y, x = (grid.shape[axis] for axis in self.order)
@@ -83,8 +83,8 @@ def turn_onto(affine: ArrayLike, reference: ArrayLike) -> Turn:
     Raises
     ------
     ResamplingError
-        If the axes are not those of the reference in some order and sense, within `DIRECTION_TOLERANCE`: a volume that
-        was rotated or sheared has no z, y and x of its file any more.
+        If the axes are not parallel to those of the reference within `DIRECTION_TOLERANCE`, such as after a rotation
+        or a shear.
     """
     own, wanted = _directions(affine), _directions(reference)
     cosines = wanted.T @ own

@@ -1,4 +1,4 @@
-"""Put a volume on the grid that it should have: for what was padded, cropped or turned since."""
+"""Put a volume back onto a grid from which it was padded, cropped or turned."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ __all__ = ["fit_onto"]
 
 
 def fit_onto(volume: torch.Tensor, grid: Grid, whole: Grid, order: int = 0) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Cut off what reaches beyond a grid, such as padding, and repeat the edge where the volume ends before it.
+    """Crop a volume to a grid, and repeat its edge where it ends before that grid.
 
-    Axes in another order or sense are turned. Where the voxels are those of `whole`, no value is computed; a volume
-    that was resampled since is resampled onto them.
+    Axes in another order or sense are turned. If its voxels coincide with those of `whole`, no value is computed;
+    otherwise it is resampled.
 
     Parameters
     ----------
     volume
         ``(C, D, H, W)``, any real type; not written to.
     grid
-        Where it lies.
+        Its grid.
     whole
-        Where it is wanted.
+        The grid of the result.
     order
-        Spline order for a volume whose voxels are others, 0 or 1.
+        Spline order, 0 or 1, if it must be resampled.
 
     Returns
     -------
     tuple
-        The volume, ``(C, *whole.shape)``; and ``(1, *whole.shape)`` bool, where it really was, or None if that is
-        everywhere.
+        The volume, ``(C, *whole.shape)``; and a mask ``(1, *whole.shape)``, bool, of the voxels that it covered, or
+        None if it covered all.
 
     Raises
     ------
     ResamplingError
-        If the volume has no voxel on `whole`, or its axes are not those of `whole` in some order.
+        If the volume does not overlap `whole`, or its axes are not parallel to those of `whole`.
     """
     turn = turn_onto(grid.affine, whole.affine)
     volume, grid = turn.array(volume), turn.grid(grid)
@@ -76,7 +76,7 @@ def _offset(grid: Grid, whole: Grid) -> NDArray[np.int64] | None:
 
 
 def _taken(volume: torch.Tensor, indices: Sequence[NDArray[np.int64]]) -> torch.Tensor:
-    """The voxels at these indices along z, y, x, which are moved to the edge where they lie beyond it."""
+    """The voxels at these indices along z, y, x. Indices beyond an edge take the voxel at the edge."""
     for dim, index in enumerate(indices, start=1):
         size = volume.shape[dim]
         if not np.array_equal(index, np.arange(size)):
@@ -85,7 +85,7 @@ def _taken(volume: torch.Tensor, indices: Sequence[NDArray[np.int64]]) -> torch.
 
 
 def _product(inside: Sequence[NDArray[np.bool_]], device: torch.device) -> torch.Tensor | None:
-    """``(1, D, H, W)`` from what is inside along each axis; None where all is."""
+    """The mask ``(1, D, H, W)`` of what is inside along every axis; None if everything is."""
     if all(along.all() for along in inside):
         return None
     z, y, x = (torch.from_numpy(along).to(device) for along in inside)

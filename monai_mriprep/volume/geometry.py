@@ -1,7 +1,7 @@
-"""Where voxels lie in the world.
+"""Grids: where the voxels of a volume are in the world.
 
 Words: a *grid* is a shape with an affine. Both are in array axis order (z, y, x): the affine takes a voxel
-index ``(k, j, i)`` to millimetres in RAS+, MONAI's world. Column ``a`` of its 3 x 3 part is the step along
+index ``(k, j, i)`` to millimetres in RAS+, as in MONAI. Column ``a`` of its 3 x 3 part is the step along
 array axis ``a``; the column's length is the spacing, its direction the direction cosines.
 """
 
@@ -41,7 +41,7 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """A shape and where it lies.
+    """A shape and its affine.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class Grid:
         return self.affine[:3, 3]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values that make the same grid again, bit for bit; the spacing is for people."""
+        """Plain values, from which `from_json` makes the same grid, bit for bit. The spacing is only informative."""
         return {"shape": list(self.shape), "affine": self.affine.tolist(), "spacing": list(self.spacing)}
 
     @classmethod
@@ -109,7 +109,7 @@ class Grid:
         Raises
         ------
         GeometryError, KeyError, TypeError, ValueError
-            If somebody has edited it.
+            If a value is missing or not valid.
         """
         z, y, x = map(index, facts["shape"])
         return cls((z, y, x), facts["affine"])
@@ -120,7 +120,7 @@ class Grid:
         Raises
         ------
         GeometryError
-            If that is no voxel, or the box reaches beyond the grid.
+            If the box is empty or reaches beyond the grid.
         """
         if not all(0 <= first < last <= n for first, last, n in zip(begin, end, self.shape, strict=True)):
             msg = f"the box from {begin} to {end} (z y x) is no part of a grid of {self.shape} voxels"
@@ -148,13 +148,13 @@ def _is_flat(steps: NDArray[np.float64]) -> bool:
 
 
 def reverse_axes(affine: ArrayLike) -> NDArray[np.float64]:
-    """The same map for indices in the opposite axis order (x y z instead of z y x, or back)."""
+    """The same affine for indices in the reversed axis order (x y z instead of z y x, or back)."""
     affine = np.asarray(affine, dtype=np.float64)
     return affine[:, [2, 1, 0, 3]]
 
 
 def round_size(size: float, tolerance: float = HALF_TOLERANCE) -> int:
-    """Round half to even; anything within the tolerance of a half is the half; at least one voxel."""
+    """Round half to even, to at least one voxel. A size within the tolerance of a half counts as the half."""
     floor = math.floor(size)
     if abs(size - floor - 0.5) < tolerance:
         size = floor + 0.5
@@ -164,18 +164,20 @@ def round_size(size: float, tolerance: float = HALF_TOLERANCE) -> int:
 def target_grid(source: Grid, target: Spacing, rule: GridRule = "monai") -> Grid:
     """The grid that a volume on `source` is resampled to.
 
-    An axis within `SAME_SPACING_TOLERANCE` of its target is left as it is, except under ``itk``. Otherwise:
+    An axis whose spacing is within `SAME_SPACING_TOLERANCE` of its target is left as it is, except under ``itk``.
+    Otherwise:
 
     ``monai``
-        First voxel centres coincide; ``round((N - 1) * s / t + 1)`` voxels; spacing exactly ``t``. This is
-        what MONAI's ``Spacing`` does where its own corner test is not misled by float noise.
+        First voxel centres coincide; ``round((N - 1) * s / t + 1)`` voxels; spacing exactly ``t``. So does MONAI's
+        ``Spacing``, unless rounding errors mislead its test of the corners.
     ``nnunet``
-        The extents coincide (half-pixel convention); ``round(N * s / t)`` voxels; as in nnU-Net, whose
-        spacing is therefore ``N * s / n``, near ``t`` but not equal to it.
+        The extents coincide (half-pixel convention); ``round(N * s / t)`` voxels, as in nnU-Net. The spacing is
+        therefore ``N * s / n``, near ``t`` but not equal to it.
     ``itk``
-        First voxel centres coincide; ``round(N * s / t)`` voxels, plainly rounded; spacing exactly ``t``, however near
-        ``s`` is. It is what scripts around SimpleITK's ``Resample`` do. The last voxels may lie beyond the outer face
-        of the volume, where ITK puts 0: see `zero_outside` of `monai_mriprep.volume.resample.plan_resampling`.
+        First voxel centres coincide; ``round(N * s / t)`` voxels, rounded without the tolerance; spacing exactly ``t``,
+        even if ``s`` is almost equal. Scripts around SimpleITK's ``Resample`` do this. The last voxels may be beyond
+        the outer face of the volume, where ITK sets 0: see `zero_outside` of
+        `monai_mriprep.volume.resample.plan_resampling`.
 
     Parameters
     ----------
@@ -215,7 +217,7 @@ def _target_axis(n: int, spacing: float, target: float, rule: GridRule) -> tuple
 
 
 def same_grid_problem(image: Grid, label: Grid) -> str | None:
-    """Say in what two grids differ beyond the tolerances of `monai_mriprep.types`, or None."""
+    """The first thing in which two grids differ beyond the tolerances of `monai_mriprep.types`; None if they agree."""
     if image.shape != label.shape:
         return "size"
     if any(abs(s - t) > SPACING_TOLERANCE.at(s) for s, t in zip(image.spacing, label.spacing, strict=True)):

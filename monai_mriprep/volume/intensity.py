@@ -25,10 +25,10 @@ __all__ = [
 
 
 FLOAT32_NOISE = 4e-7
-"""A deviation below this share of the mean is what resampling in float32 makes of a constant."""
+"""A deviation below this share of the mean counts as 0: resampling a constant in float32 gives as much."""
 
 ORDINARY = 1e30
-"""Beside a mean below it no difference of two float32 values leaves float32."""
+"""If the mean is below this, the difference of a value and the mean is within the range of float32."""
 
 
 @dataclass(frozen=True)
@@ -43,17 +43,17 @@ class Moments:
 def foreground_moments(image: torch.Tensor, foreground: torch.Tensor | None = None) -> tuple[Moments, ...]:
     """Mean and population standard deviation over the foreground, of each channel.
 
-    Accumulated in float64, slice by slice in a fixed order and on one thread: the same bits on every device and
-    for every number of threads. Slices are merged by the parallel algorithm of Chan, Golub and LeVeque (1983),
-    which does not lose digits where the mean is large beside the deviation.
+    Accumulated in float64, slice by slice in a fixed order and on one thread, so that the bits are the same on every
+    device and for every number of threads. Slices are merged by the parallel algorithm of Chan, Golub and LeVeque
+    (1983), which does not lose digits if the mean is much larger than the deviation.
 
     Parameters
     ----------
     image
         ``(C, D, H, W)``, any real type.
     foreground
-        Non-zero inside; the shape of `image`, or one channel that counts for all. None means the non-zero voxels of
-        each channel.
+        Non-zero inside; of the shape of `image`, or of one channel for all. By default the non-zero voxels of each
+        channel.
 
     Returns
     -------
@@ -74,14 +74,14 @@ def foreground_moments(image: torch.Tensor, foreground: torch.Tensor | None = No
 
 
 def _array(volume: torch.Tensor) -> np.ndarray:
-    """For numpy, which has no bfloat16; float32 holds all of its values."""
+    """As a numpy array; bfloat16, which numpy does not have, as float32."""
     volume = volume.detach().cpu()
     array: np.ndarray = (volume.float() if volume.dtype == torch.bfloat16 else volume).numpy()
     return array
 
 
 def _channel_moments(values: np.ndarray, mask: np.ndarray) -> Moments:
-    """Of one channel, ``(D, H, W)``."""
+    """Moments of one channel, ``(D, H, W)``."""
     plane = values.shape[-2:]
     count, mean, squares = 0, 0.0, 0.0
     buffer = np.empty(plane)
@@ -98,7 +98,7 @@ def _channel_moments(values: np.ndarray, mask: np.ndarray) -> Moments:
 
 
 def _slice_moments(value: np.ndarray, inside: np.ndarray, count: int, buffer: np.ndarray) -> tuple[float, float]:
-    """Mean, and sum of squares about it, of one slice's foreground."""
+    """Mean of one slice's foreground, and the sum of squared deviations from it."""
     np.multiply(value, inside, out=buffer)
     mean = float(buffer.sum()) / count
     np.subtract(buffer, mean, out=buffer)
@@ -108,7 +108,7 @@ def _slice_moments(value: np.ndarray, inside: np.ndarray, count: int, buffer: np
 
 
 def require_magnitudes(image: torch.Tensor, name: str) -> tuple[float, float]:
-    """The lowest and the highest value, which float32 must be able to compute with; integers always can.
+    """The lowest and the highest value of an image; refuses magnitudes that are too large to compute with.
 
     Parameters
     ----------
@@ -130,14 +130,14 @@ def require_magnitudes(image: torch.Tensor, name: str) -> tuple[float, float]:
 
 
 def require_scores(image: torch.Tensor, moments: Sequence[Moments], epsilon: float, name: str) -> None:
-    """See to it that float32 holds the z-scores.
+    """Refuse an image whose z-scores exceed the range of float32.
 
-    They can only leave it where the mean is huge or the deviation below 1: the voxels are looked at nowhere else.
+    This can only happen if the mean is huge or the deviation below 1; the voxels are only searched then.
 
     Raises
     ------
     VoxelError
-        If it does not.
+        If they do.
     """
     for channel, its_moments in zip(image, moments, strict=True):
         divisor = its_moments.std + epsilon if its_moments.std else 1.0
@@ -151,7 +151,7 @@ def require_scores(image: torch.Tensor, moments: Sequence[Moments], epsilon: flo
 
 
 def moment_problems(moments: Sequence[Moments]) -> Iterator[str]:
-    """What makes the z-scores of a channel less than z-scores."""
+    """A sentence for each channel that has no z-scores, because its foreground is constant or empty."""
     for channel, its_moments in enumerate(moments):
         if not its_moments.std:
             done = "only its mean is subtracted" if its_moments.count else "the image is left as it is"
@@ -161,14 +161,14 @@ def moment_problems(moments: Sequence[Moments]) -> Iterator[str]:
 
 
 def standardize(image: torch.Tensor, moments: Sequence[Moments], epsilon: float = 0.0) -> torch.Tensor:
-    """``(image - mean) / (std + epsilon)`` on the whole image, as new float32; without deviation only the mean goes.
+    """``(image - mean) / (std + epsilon)`` of the whole image, as new float32; if `std` is 0, ``image - mean``.
 
     Parameters
     ----------
     image
         ``(C, D, H, W)``, any real type; not written to.
     moments
-        One for each channel, from `foreground_moments`; without foreground the values stay as they are.
+        One for each channel, from `foreground_moments`. A channel without foreground keeps its values.
     epsilon
         In units of the image.
     """
@@ -181,7 +181,7 @@ def standardize(image: torch.Tensor, moments: Sequence[Moments], epsilon: float 
 def _standardize_channel(values: torch.Tensor, scores: torch.Tensor, moments: Moments, epsilon: float) -> None:
     """``(D, H, W)`` from `values` into `scores`."""
     mean = float(np.float32(moments.mean))
-    rest = moments.mean - mean  # torch rounds scalars to float32, which is many deviations where the mean is large
+    rest = moments.mean - mean  # torch rounds scalars to float32; for a large mean that is many deviations
     for value, out in zip(values, scores, strict=True):  # slices stay in cache
         out.copy_(value)
         if moments.count:
@@ -191,14 +191,14 @@ def _standardize_channel(values: torch.Tensor, scores: torch.Tensor, moments: Mo
 
 
 def unstandardize(scores: torch.Tensor, moments: Sequence[Moments], epsilon: float = 0.0) -> torch.Tensor:
-    """The way back of `standardize`, computed in float64.
+    """The inverse of `standardize`, computed in float64.
 
     Parameters
     ----------
     scores
         ``(C, D, H, W)``; not written to.
     moments, epsilon
-        Those that made them.
+        Those that `standardize` was given.
 
     Returns
     -------

@@ -18,9 +18,9 @@ INT8_MAX = 127
 
 
 def label_histogram(label: torch.Tensor) -> dict[int, int]:
-    """Voxels of each value that occurs.
+    """Number of voxels of each value that occurs.
 
-    Most rows of a label hold one value, and those are counted whole.
+    Most rows of a label hold one value, and are counted at once.
 
     Parameters
     ----------
