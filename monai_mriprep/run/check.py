@@ -30,7 +30,7 @@ from monai_mriprep.formats.read import Header
 from monai_mriprep.recipe import Recipe, given_or_default
 from monai_mriprep.run.cases import Job
 from monai_mriprep.run.dataset_report import CaseReport, ClassCount, DatasetReport, Needs
-from monai_mriprep.run.estimates import free_bytes, output_bytes, predicted, run_seconds, shown_bytes
+from monai_mriprep.run.estimates import estimated, free_bytes, output_bytes, run_seconds, shown_bytes
 from monai_mriprep.run.memory import available_memory, default_workers, fits, too_large
 from monai_mriprep.run.plan import keep_apart, make_case
 from monai_mriprep.steps import Step, steps_of
@@ -155,14 +155,14 @@ class _Check:
 
     def with_costs(self, report: CaseReport, job: Job, pair: Pair, steps: Sequence[Step]) -> CaseReport:
         """Add the predicted size and what it takes; or, once, why a step refuses the case."""
-        prediction = predicted(self.survey.headers[pair.image], steps)
-        if isinstance(prediction, MriprepError):
-            return replace(report, problems=tuple(dict.fromkeys((*report.problems, str(prediction)))))
-        case = make_case(job, pair, prediction)
+        estimate = estimated(self.survey.headers[pair.image], steps)
+        if isinstance(estimate, MriprepError):
+            return replace(report, problems=tuple(dict.fromkeys((*report.problems, str(estimate)))))
+        case = make_case(job, pair, estimate)
         lack = () if fits(case, self.memory) else (too_large(case, self.memory),)
         return replace(
             report,
-            target_shape=prediction.grid.shape,
+            target_shape=estimate.grid.shape,
             memory_bytes=case.bytes_needed,
             output_bytes=output_bytes(case.output_voxels),
             is_upper_bound=case.is_upper_bound,

@@ -16,7 +16,7 @@ from monai_mriprep.run.memory import available_memory, fits
 from monai_mriprep.steps import Step
 from monai_mriprep.volume.geometry import Grid
 
-__all__ = ["Prediction", "check_space", "free_bytes", "output_bytes", "predicted", "run_seconds", "shown_bytes"]
+__all__ = ["Estimate", "check_space", "estimated", "free_bytes", "output_bytes", "run_seconds", "shown_bytes"]
 
 HELD_BYTES = 4 + 1 + 4
 """Memory for a voxel of a case between two steps: image as float32, mask, label."""
@@ -36,7 +36,7 @@ SECONDS_PER_VOXEL = 45e-9
 
 
 @dataclass(frozen=True)
-class Prediction:
+class Estimate:
     """What becomes of a case, as its header and the list of steps say it.
 
     Parameters
@@ -59,7 +59,7 @@ class Prediction:
         return math.prod(self.grid.shape)
 
 
-def predicted(image: Header | MriprepError, steps: Sequence[Step]) -> Prediction | MriprepError:
+def estimated(image: Header | MriprepError, steps: Sequence[Step]) -> Estimate | MriprepError:
     """Walk a list of steps from the grid of a header, or say why that cannot be done.
 
     A step that moves voxels has them twice, before and after; one that hands its grid back works in place of them.
@@ -84,7 +84,7 @@ def predicted(image: Header | MriprepError, steps: Sequence[Step]) -> Prediction
     except MriprepError as error:
         return error
     memory = image.nbytes + peak + WRITTEN_BYTES * math.prod(grid.shape)
-    return Prediction(grid, memory, any(step.depends_on_voxels for step in steps))
+    return Estimate(grid, memory, any(step.depends_on_voxels for step in steps))
 
 
 def output_bytes(voxels: int) -> int:

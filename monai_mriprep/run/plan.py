@@ -13,7 +13,7 @@ from monai_mriprep.errors import MriprepError, OutputError
 from monai_mriprep.formats.names import stem
 from monai_mriprep.recipe import Recipe, given_or_default
 from monai_mriprep.run.cases import Case, Job
-from monai_mriprep.run.estimates import Prediction, predicted
+from monai_mriprep.run.estimates import Estimate, estimated
 from monai_mriprep.steps import steps_of
 from monai_mriprep.types import ROLES
 
@@ -73,12 +73,12 @@ def plan_run(dataset_root: str | Path, output_root: str | Path, recipe: Recipe |
     choice = survey.choice
     job = Job(recipe, choice.spacing, output)
     steps = steps_of(recipe, choice.spacing)
-    cases = (make_case(job, pair, predicted(survey.headers[pair.image], steps)) for pair in survey.pairing)
+    cases = (make_case(job, pair, estimated(survey.headers[pair.image], steps)) for pair in survey.pairing)
     largest_first = tuple(sorted(cases, key=lambda case: -case.bytes_needed))
     return RunPlan(root, job, largest_first, choice.text, choice.computed, survey.warnings)
 
 
-def make_case(job: Job, pair: Pair, prediction: Prediction | MriprepError) -> Case:
+def make_case(job: Job, pair: Pair, estimate: Estimate | MriprepError) -> Case:
     """Name a pair's outputs, and note what it will take where that can be told."""
     files = tuple(zip(ROLES, pair, strict=True))
     case = Case(
@@ -86,13 +86,13 @@ def make_case(job: Job, pair: Pair, prediction: Prediction | MriprepError) -> Ca
         {role.name: (path,) for role, path in files},
         {role.name: job.output_root / role.folder / f"{stem(path)}.npz" for role, path in files},
     )
-    if isinstance(prediction, MriprepError):
+    if isinstance(estimate, MriprepError):
         return case
     return replace(
         case,
-        bytes_needed=prediction.memory_bytes,
-        output_voxels=prediction.voxels,
-        is_upper_bound=prediction.is_upper_bound,
+        bytes_needed=estimate.memory_bytes,
+        output_voxels=estimate.voxels,
+        is_upper_bound=estimate.is_upper_bound,
     )
 
 

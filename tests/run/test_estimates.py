@@ -10,7 +10,7 @@ from monai_mriprep.formats.read import read_header
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run import estimates
 from monai_mriprep.run.cases import Case
-from monai_mriprep.run.estimates import check_space, free_bytes, predicted, run_seconds
+from monai_mriprep.run.estimates import check_space, estimated, free_bytes, run_seconds
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.session import open_session
 from monai_mriprep.steps import Step, register_step, steps_of
@@ -71,25 +71,25 @@ def header(write_mha):
 
 def test_a_step_before_the_resampling_is_in_the_estimate(header):
     steps = steps_of(Recipe(steps=["estimates_every_other_slice"]), (3.0, 0.75, 0.5))
-    prediction = predicted(header, steps)
-    assert prediction.grid.shape == (1, 3, 4)
-    assert prediction.voxels == 12
-    np.testing.assert_allclose(prediction.grid.spacing, (3, 0.75, 0.5))
+    estimate = estimated(header, steps)
+    assert estimate.grid.shape == (1, 3, 4)
+    assert estimate.voxels == 12
+    np.testing.assert_allclose(estimate.grid.spacing, (3, 0.75, 0.5))
     stored, before_and_after, written = 24 * 2, 9 * (24 + 12), 12 * 8
-    assert prediction.memory_bytes == stored + before_and_after + 10**9 + written
+    assert estimate.memory_bytes == stored + before_and_after + 10**9 + written
 
 
 @pytest.mark.parametrize(("crop", "is_upper_bound"), [("none", False), ("nonzero", True)])
 def test_a_step_that_depends_on_voxels_makes_an_upper_bound(header, crop, is_upper_bound):
-    prediction = predicted(header, steps_of(Recipe(crop=crop), (3.0, 0.75, 0.5)))
-    assert prediction.is_upper_bound == is_upper_bound
-    assert prediction.grid.shape == (2, 3, 4)
+    estimate = estimated(header, steps_of(Recipe(crop=crop), (3.0, 0.75, 0.5)))
+    assert estimate.is_upper_bound == is_upper_bound
+    assert estimate.grid.shape == (2, 3, 4)
 
 
 def test_what_a_header_has_wrong_or_a_step_refuses_is_handed_on(header):
     problem = MriprepError("no header")
-    assert predicted(problem, ()) is problem
-    assert str(predicted(header, steps_of(Recipe(steps=["estimates_refusing"]), (1.0, 1.0, 1.0)))) == "not this one"
+    assert estimated(problem, ()) is problem
+    assert str(estimated(header, steps_of(Recipe(steps=["estimates_refusing"]), (1.0, 1.0, 1.0)))) == "not this one"
 
 
 # --- Disk and time ----------------------------------------------------------------------------------------------------
