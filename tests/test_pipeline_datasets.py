@@ -31,6 +31,7 @@ pytestmark = [
 ]
 
 KEYS = ("image", "label")
+TURNED = Recipe(orientation="RSA", crop="nonzero", crop_margin=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +165,7 @@ def patches(dataset: Dataset) -> list[dict[str, MetaTensor]]:
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
 def test_batches_of_a_worker_can_be_inverted_here(raw, steps, expected, target, method):
     """MONAI would compare the identity of the worker's transform with ours."""
-    turned = build_transforms(Recipe(orientation="RAS", crop="nonzero", crop_margin=1.0), target)
+    turned = build_transforms(TURNED, target)
     data = ConcatDataset([Dataset(raw, steps), Dataset(raw, turned)])
     loader = DataLoader(data, batch_size=1, num_workers=1, multiprocessing_context=method)
     wanted = [*((steps, volumes) for volumes in expected), *((turned, turned(item)) for item in raw)]
@@ -222,13 +223,15 @@ def upright(tmp_path_factory) -> dict[str, str]:
     return paths
 
 
+@pytest.mark.parametrize("recipe", [Recipe(), TURNED], ids=["default", "turned"])
 @pytest.mark.parametrize("extension", [".nii.gz", ".mha"])
-def test_saved_images_lie_where_the_scan_lies(raw, upright, steps, tmp_path, extension):
+def test_saved_images_lie_where_the_scan_lies(raw, upright, target, tmp_path, extension, recipe):
     """With ``resample=True``, MONAI goes by the metadata: the file's own shape and affine."""
     options = {"output_ext": extension, "resample": True, "separate_folder": False, "print_log": False}
+    transforms = build_transforms(recipe, target)
     for item in (*raw, upright):
-        volumes = steps(item)
-        home = steps.inverse(volumes)["label"]
+        volumes = transforms(item)
+        home = transforms.inverse(volumes)["label"]
         for name, data in {"home": {"label": home}, "away": volumes}.items():
             SaveImaged(["label"], output_dir=tmp_path, output_postfix=name, **options)(data)
             saved = SimpleITK.ReadImage(str(tmp_path / f"{Path(item['label']).stem}_{name}{extension}"))
@@ -248,10 +251,13 @@ def test_saving_without_resampling(upright, steps, tmp_path):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-def test_on_the_accelerator(raw, steps, expected):
+@pytest.mark.parametrize("recipe", [Recipe(), TURNED], ids=["default", "turned"])
+def test_on_the_accelerator(raw, target, recipe):
+    steps = build_transforms(recipe, target)
     load, *rest = steps.transforms
     on_cuda = Compose([load, ToDeviced(KEYS, "cuda"), *rest])
-    for item, volumes in zip(raw, expected, strict=True):
+    for item in raw:
+        volumes = steps(item)
         found = on_cuda(item)
         assert found["image"].device.type == found["label"].device.type == "cuda"
         assert torch.equal(found["label"].cpu(), volumes["label"])

@@ -14,8 +14,10 @@ from monai.transforms.spatial.dictionary import RandAffined, Spacingd
 
 from monai_mriprep import build_transforms, load_recipe
 from monai_mriprep.errors import MriprepWarning, RecipeError
+from monai_mriprep.steps.resampling import Resampling
 from monai_mriprep.transforms import (
     AnisotropyAwareSpacingd,
+    ApplyStepsd,
     LoadVolumed,
     NonZeroMaskd,
     NormalizeNonZero,
@@ -23,6 +25,7 @@ from monai_mriprep.transforms import (
     ResampleNormalize,
     ResampleNormalized,
 )
+from monai_mriprep.types import IMAGE
 from tests.oracles import SYNTHETIC_TARGET, dictionary, phantom
 
 CASE = "10001_0002"
@@ -39,6 +42,7 @@ def scan(channels: int = 1) -> MetaTensor:
 SPLINES = {
     "ours": AnisotropyAwareSpacingd("image", target=TARGET),
     "ours, order 2 along z": AnisotropyAwareSpacingd("image", target=TARGET, order=[(2, 0, 0)]),
+    "a list of steps": ApplyStepsd({"image": IMAGE}, [Resampling(target=TARGET, order=2)]),
     "MONAI": Spacingd("image", pixdim=TARGET, mode=3, padding_mode="nearest"),
     "MONAI, nested": RandAffined("image", prob=1, rotate_range=0.1, mode=3, padding_mode="nearest"),
 }
