@@ -52,12 +52,18 @@ class Normalization(Step):
         Raises
         ------
         ResamplingError
-            If the mask of the foreground is asked for, and no step before has added it.
+            If the mask of the foreground is asked for, and no step before has added it; or if there are two images:
+            the moments of one would make the scores of the other.
         VoxelError
             If float32 cannot hold the image, or its z-scores.
         """
-        if not volumes.of_kind("image"):
+        images = volumes.of_kind("image")
+        if not images:
             return {}
+        if len(images) > 1:
+            names = ", ".join(map(volumes.name, images))
+            msg = f"z-scores are made of one image, not of {names}: stack them as channels, or normalise each by itself"
+            raise ResamplingError(msg)
         role, image = volumes.image
         name = volumes.name(role)
         if image.dtype.itemsize == 8 and image.is_floating_point():

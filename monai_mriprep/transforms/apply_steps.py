@@ -159,22 +159,23 @@ class ApplyStepsd(MapTransform, InvertibleTransform):
         return {**super().get_transform_info(), TraceKeys.ID: TraceKeys.NONE}
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return a copy of `data` with the volumes as the steps leave them."""
-        result = dict(data)
-        volumes = {key: volume_of(result[key], str(key)) for key in self.key_iterator(result)}
+        """Return a copy of `data` with the volumes as the steps leave them; what a step drops is gone."""
+        volumes = {key: volume_of(data[key], str(key)) for key in self.key_iterator(dict(data))}
+        result = {key: value for key, value in data.items() if key not in volumes}
         if not volumes:
             return result
         case = Case.of(volumes, self.array_axes)
         done = self._forward(case.volumes(self.roles), case.turn.grid(case.source))
         for key, volume in case.by_key.items():
             role = self.roles[key]
-            result[key] = as_tracked(self._recorded(volume, role, case, *done[role]))
+            if role in done:
+                result[key] = as_tracked(self._recorded(volume, role, case, *done[role]))
         return result
 
     def _forward(self, volumes: Volumes, grid: Grid) -> dict[Role, tuple[torch.Tensor, Trace]]:
-        """Each volume after the steps, and what was done to it."""
+        """Each volume that the steps have left, and what was done to it."""
         after, trace = forward(self.steps, volumes, grid, self.around)
-        return {role: (after.by_role[role], trace) for role in volumes.by_role}
+        return {role: (volume, trace) for role, volume in after.by_role.items()}
 
     def _recorded(self, volume: MetaTensor, role: Role, case: Case, tensor: torch.Tensor, trace: Trace) -> torch.Tensor:
         """The result in the axes of the arrays, with its metadata and the trace in its history."""

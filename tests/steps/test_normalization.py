@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from monai_mriprep.errors import MriprepWarning, RecordError, ResamplingError, VoxelError
 from monai_mriprep.steps import Trace, Volumes, backward, forward
 from monai_mriprep.steps.normalization import Normalization
-from monai_mriprep.types import FOREGROUND, IMAGE, LABEL, PREDICTION
+from monai_mriprep.types import FOREGROUND, IMAGE, LABEL, PREDICTION, Role
 from tests.steps.cases import GRIDS
 
 GRID = GRIDS["oblique"]
@@ -83,6 +83,13 @@ def test_a_mask_that_no_step_has_added_is_asked_for(volumes):
     image = Volumes({IMAGE: volumes.by_role[IMAGE]})
     with pytest.raises(ResamplingError, match="need its mask: put the step 'foreground' before the normalization"):
         forward([Normalization(over="foreground")], image, GRID)
+
+
+def test_of_two_images_neither_is_scored_by_the_others_moments(volumes):
+    image = volumes.by_role[IMAGE]
+    two = Volumes({IMAGE: image, Role("adc", "", "image"): 2 * image})
+    with pytest.raises(ResamplingError, match="not of image, adc: stack them as channels"):
+        forward([Normalization()], two, GRID)
 
 
 def test_magnitudes_that_float32_cannot_hold_name_the_file():

@@ -35,7 +35,7 @@ from monai_mriprep.steps.orientation import Orientation
 from monai_mriprep.steps.resampling import Resampling
 from monai_mriprep.transforms.apply_steps import ApplyStepsd, trace_of
 from monai_mriprep.transforms.tensors import grid_of, on_grid
-from monai_mriprep.types import IMAGE, LABEL
+from monai_mriprep.types import FOREGROUND, IMAGE, LABEL
 from monai_mriprep.volume.geometry import Grid
 from monai_mriprep.volume.resample import apply_plan, plan_resampling
 from tests.oracles import (
@@ -418,6 +418,19 @@ def test_a_label_that_comes_alone(case):
     cropped = ApplyStepsd(roles, [NonZeroCrop()], allow_missing_keys=True)
     with pytest.raises(ResamplingError, match="there is no image"):
         cropped({"label": case["label"]})
+
+
+def test_a_mask_of_your_own_for_the_z_scores(case):
+    """The normalisation takes the mask that it is given, and drops it; the way back does without."""
+    roles = {"image": IMAGE, "body": FOREGROUND}
+    body = on_grid(case["label"].as_tensor() > 0, GRID)
+    shell = ApplyStepsd(roles, [Resampling(target=TARGET), Normalization(over="foreground")])
+    found = shell({"image": case["image"], "body": body, "name": "a"})
+    assert set(found) == {"image", "name"}
+    axes = plan(GRID.shape, GRID.affine, TARGET)
+    expected = z_score(spline(case["image"][0].numpy(), axes, 3), nearest(body[0].numpy(), axes))
+    assert relative_error(found["image"][0].numpy(), expected) < 1e-6
+    assert grid_of(shell.inverse(found)["image"]) == GRID
 
 
 def test_two_keys_of_one_role_are_refused():
