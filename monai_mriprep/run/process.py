@@ -14,6 +14,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from monai.data.meta_tensor import MetaTensor
+
 from monai_mriprep.dataset.checks import check_pair
 from monai_mriprep.dataset.voxel_summary import MANY_VALUES
 from monai_mriprep.errors import DiskFullError, MriprepError, MriprepWarning, is_disk_full
@@ -101,22 +103,28 @@ def _carry_out(job: Job, case: Case) -> tuple[dict[str, Any], tuple[WrittenFile,
         with watch.stage("hash"):
             sources = {role: _source(headers[role], stamped) for role, stamped in stamps.items()}
         outputs = {role: _output(file) for role, file in zip(case.outputs, reversed(files), strict=True)}
-    preprocessed = volumes[IMAGE.name]
     facts = {
         "fingerprint": job.fingerprint,
         "sources": sources,
         "outputs": outputs,
-        "source_grid": image.grid.to_json(),
-        "source_header": asdict(image.frame),
-        "target_grid": grid_of(preprocessed).to_json(),
-        "trace": trace_of(preprocessed).to_json(),
-        "spacing": list(job.target),
-        "foreground": {name: preprocessed.meta[f"foreground_{name}"] for name in ("mean", "std", "voxels")},
+        **_way_of(image, volumes[IMAGE.name], job),
         "labels": labels,
         "seconds": watch.seconds,
         "peak_mib": _peak_mib(),
     }
     return facts, files
+
+
+def _way_of(header: Header, image: MetaTensor, job: Job) -> dict[str, Any]:
+    """From which grid to which the image came, and what was done to it on the way."""
+    return {
+        "source_grid": header.grid.to_json(),
+        "source_header": asdict(header.frame),
+        "target_grid": grid_of(image).to_json(),
+        "trace": trace_of(image).to_json(),
+        "spacing": list(job.target),
+        "foreground": {name: image.meta[f"foreground_{name}"] for name in ("mean", "std", "voxels")},
+    }
 
 
 def _transform(job: Job, case: Case, watch: _Stopwatch) -> tuple[dict[str, Any], dict[str, dict[str, int]]]:
