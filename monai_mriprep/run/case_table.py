@@ -46,8 +46,8 @@ def write_table(path: Path, partial: Path, records: Mapping[str, Record]) -> Non
     Parameters
     ----------
     path
-        The file. Where it cannot be written, such as on a full disk, an older one is removed: none is better than one
-        that is not true any more, and the records themselves stand in ``manifest.jsonl``.
+        The file. Where it cannot be written, such as on a full disk, an older one is removed: a wrong table is worse
+        than none, and the records are in ``manifest.jsonl``.
     partial
         Folder of temporary files on the same file system.
     records

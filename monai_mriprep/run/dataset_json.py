@@ -63,7 +63,7 @@ def describe_dataset(records: Iterable[Done]) -> dict[str, Any]:
 
 
 def write_dataset(output_root: Path, records: Iterable[Done], fingerprint: str) -> None:
-    """Write ``dataset.json``; where that fails, remove an older one, which is not true any more.
+    """Write ``dataset.json``; where that fails, remove an older one, which would be wrong.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""``manifest.jsonl``: one line an event, only ever appended to."""
+"""``manifest.jsonl``: one record a line, only ever appended to."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from monai_mriprep.run.records import Done, Record, read_record
 __all__ = ["Manifest", "Records"]
 
 CASE = re.compile(r'"case": *("(?:[^"\\]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")')
-"""Where a line names its case, which may be torn behind it."""
+"""Where a line names its case; what comes after it may be torn."""
 
 
 @dataclass
@@ -71,7 +71,7 @@ class Manifest:
         self.path = path
 
     def append(self, record: Mapping[str, Any], sync: bool = True) -> None:
-        """Add one event; the time is put in.
+        """Add one record; its time is put in.
 
         Parameters
         ----------
@@ -123,7 +123,7 @@ class Manifest:
         return self.read().latest
 
     def done(self) -> dict[str, Done]:
-        """The last record of success of each case that was ever finished, whatever was tried since."""
+        """The last record of success of each case that has one, whatever was tried since."""
         return self.read().done
 
     @staticmethod

@@ -36,7 +36,7 @@ __all__ = ["process_case"]
 
 
 def process_case(job: Job, case: Case) -> Result:
-    """Preprocess one pair and commit its two files.
+    """Preprocess one case and commit its files.
 
     Never raises an `Exception`: whatever goes wrong becomes a failed `Result` that names the case.
     """
@@ -57,7 +57,7 @@ def _messages(caught: Sequence[warnings.WarningMessage]) -> tuple[str, ...]:
 
 
 def _explain(problem: Exception, job: Job, case: Case) -> str:
-    """What numpy, torch and the system say when memory or disk run out, in our words; else the error as it is."""
+    """The error as it is; where memory or disk ran out, what that means and what to do."""
     text = f"{type(problem).__name__}: {problem}"
     if isinstance(problem, MriprepError):
         return str(problem)

@@ -47,13 +47,13 @@ class Session:
     plan
         What the run is going to do.
     manifest
-        Where its events go.
+        Where its records go.
     decisions
         What is to be done with each of the plan's cases, in their order, and why.
     warnings
         What needs review in the dataset and the output folder as a whole.
     started_before
-        The announcement of each case that a run before has started and not finished.
+        The record of each case that an earlier run has started and not finished.
     """
 
     plan: RunPlan
@@ -86,7 +86,7 @@ class Session:
         return finished, under_way - {result.case for result in finished}
 
     def record_finished(self) -> None:
-        """When no worker is alive: record what was finished and not yet recorded, and clear away what was not."""
+        """Record cases that were finished and not yet recorded, and remove what others left; no worker may be alive."""
         for result in recover(self.plan.job.partial):
             self.record(result)
 
@@ -165,7 +165,7 @@ def _write_summaries(plan: RunPlan, records: Records) -> None:
 
 
 def _prepare(plan: RunPlan, overwrite: bool) -> Session:
-    """Describe the run, recover from the one before, and decide; the lock is held."""
+    """Describe the run, finish what the one before has left, and decide; the lock is held."""
     job, root = plan.job, plan.job.output_root
     if plan.computed_statistics is not None:
         plan.computed_statistics.to_csv(root / STATISTICS_NAME)
