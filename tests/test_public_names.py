@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 
 import pytest
+from monai.bundle.config_parser import ConfigParser
 
 import monai_mriprep
 
@@ -47,6 +49,30 @@ def test_restore_is_the_function_itself_and_is_looked_up_once():
         "from monai_mriprep.restore import command\n"
         "assert vars(monai_mriprep)['restore'] is restore is command.restore"
     )
+
+
+def test_the_room_has_the_signature_and_the_warnings_of_the_function(tmp_path):
+    run_python(
+        "import inspect, sys, warnings\n"
+        "import monai_mriprep.restore as room\n"
+        "from monai_mriprep.restore import command\n"
+        "assert inspect.signature(room) == inspect.signature(command.restore)\n"
+        "command.restore_each = lambda *given: command.RestoreSummary(None, (), ('a.npz: too small',))\n"
+        "with warnings.catch_warnings(record=True) as caught:\n"
+        "    warnings.simplefilter('always')\n"
+        "    room('out', 'predictions', 'back')\n"
+        "assert [warning.filename for warning in caught] == ['<string>'], caught\n"
+    )
+
+
+def test_monais_configurations_find_the_function(tmp_path):
+    """Their `locate` imports the room."""
+    parser = ConfigParser({"back": {"_target_": "monai_mriprep.restore", "_mode_": "callable"}})
+    assert list(inspect.signature(parser.get_parsed_content("back")).parameters)[:3] == [
+        "output_root",
+        "predictions",
+        "restored",
+    ]
 
 
 def test_the_room_of_restore_costs_nothing():

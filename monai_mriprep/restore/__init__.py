@@ -6,7 +6,9 @@ its package. So the room can be called, and means the function whichever of the 
 
 from __future__ import annotations
 
+import inspect
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -15,9 +17,15 @@ __all__: list[str] = []
 
 
 class _CallableRoom(ModuleType):
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call `monai_mriprep.restore.command.restore`; what that needs is imported only now."""
-        return import_module("monai_mriprep.restore.command").restore(*args, **kwargs)
+    @property
+    def __call__(self) -> Callable[..., Any]:
+        """The function itself, so that its warnings name the caller's line; what it needs is imported only now."""
+        function: Callable[..., Any] = import_module("monai_mriprep.restore.command").restore
+        return function
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(self.__call__)
 
 
 sys.modules[__name__].__class__ = _CallableRoom
