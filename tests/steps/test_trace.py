@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from monai_mriprep.errors import MriprepError, RecordError, ResamplingError
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.steps import Params, Step, Trace, Volumes, backward, final_grid, forward, register_step, steps_of
+from monai_mriprep.steps.resampling import Resampling
 from monai_mriprep.types import IMAGE, LABEL, PREDICTION, Role
 from monai_mriprep.volume.geometry import Grid
 from tests import oracles
-from tests.steps.cases import FLOATS, GRIDS, volumes_on
+from tests.steps.cases import FLOATS, GRIDS, centres, is_inside, volumes_on
 
 TARGET = (2.2, 1.0, 0.7)
 WHOLE = Recipe(orientation="RAS", crop="nonzero", crop_margin=1.0)
@@ -122,6 +123,20 @@ def test_padding_is_left_out_and_what_was_cut_off_is_0(role):
     differs = part != whole
     assert bool((part[differs] == 0).all())
     assert 0 < int(differs.sum()) < int((whole != 0).sum()) / 2
+
+
+@pytest.mark.parametrize(
+    ("role", "is_linear"), [(FLOATS, True), (IMAGE, True), (LABEL, False)], ids=["floats", "image", "label"]
+)
+def test_what_was_resampled_since_is_resampled_again(role, is_linear):
+    """A ramp in the world comes back exactly where it is interpolated, and in steps where it is not."""
+    grid = GRIDS["oblique"]
+    finer = Resampling(target=(1.3, 0.9, 1.9)).grid(grid)
+    ramp, wanted = (torch.from_numpy(centres(place).sum(axis=0))[None].float() for place in (finer, grid))
+    inside = torch.from_numpy(is_inside(grid, finer))
+    back, _ = backward(Trace(grid), ramp, role, finer)
+    assert (float((back - wanted)[0][inside].abs().max()) < 1e-4) == is_linear
+    assert is_linear or set(back.unique().tolist()) <= {0.0, *ramp.unique().tolist()}
 
 
 def test_a_volume_of_another_shape_does_not_fit():
