@@ -79,13 +79,14 @@ def _class_numbers(prediction: NDArray[Any]) -> NDArray[Any]:
 
 def _undone(channel: NDArray[Any], trace: Trace) -> NDArray[Any]:
     """One channel, ``(D, H, W)``, on the grid of the source."""
-    volume, _ = backward(trace, torch.from_numpy(channel[None]))
+    writable = np.require(channel, requirements="W")  # torch warns of others
+    volume, _ = backward(trace, torch.from_numpy(writable[None]))
     restored: NDArray[Any] = volume[0].numpy()
     return restored
 
 
 def _undone_float(channel: NDArray[Any], trace: Trace) -> NDArray[np.float32]:
-    return _undone(np.array(channel, np.float32), trace)  # a copy: with nothing to undo, the result is its argument
+    return _undone(channel.astype(np.float32, copy=False), trace)
 
 
 def _every_channel(prediction: NDArray[Any], trace: Trace) -> NDArray[np.float32]:
@@ -101,7 +102,7 @@ def _highest_channel(prediction: NDArray[Any], trace: Trace) -> NDArray[Any]:
 
     One channel is taken back at a time, so that memory does not grow with their number.
     """
-    highest = _undone_float(prediction[0], trace)
+    highest = _undone_float(prediction[0], trace).copy()  # with nothing to undo, it is the prediction's own channel
     classes = np.zeros(highest.shape, np.uint8 if len(prediction) <= 256 else np.int16)
     for number, channel in enumerate(prediction[1:], 1):
         values = _undone_float(channel, trace)

@@ -91,6 +91,13 @@ def test_a_prediction_is_not_written_to(trace, n_channels):
         np.testing.assert_array_equal(floats, before)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_a_prediction_may_be_read_only(dtype):
+    array = np.ones((1, 4, 5, 6), dtype)
+    array.setflags(write=False)
+    assert restore_array(array, REFINED).tolist() == np.ones(REFINED.source.shape).tolist()
+
+
 @pytest.mark.parametrize("probabilities", [False, True])
 def test_memory_does_not_grow_with_the_channels(monkeypatch, probabilities):
     """They are taken back one at a time."""
