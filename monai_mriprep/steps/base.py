@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["Params", "Step", "Volumes"]
 
 Params = Mapping[str, Any]
-"""What a step has found in the voxels of one case: numbers, text, and lists and dictionaries of them, as JSON has."""
+"""What a step has found in the voxels of one case: numbers, text, and lists and dictionaries of them, as JSON has.
+Whatever else `Step.plan` returns comes to `Step.apply` and `Step.invert` as JSON gives it back: a tuple is a list."""
 
 
 @dataclass(frozen=True)

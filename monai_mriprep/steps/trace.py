@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -123,6 +124,8 @@ def forward(steps: Iterable[Step], volumes: Volumes, grid: Grid, around: Around 
 
     Raises
     ------
+    RecordError
+        If what a step finds in the voxels is not plain JSON.
     ResamplingError
         If a step does not leave the volumes on the grid that it says.
     MriprepError
@@ -131,13 +134,23 @@ def forward(steps: Iterable[Step], volumes: Volumes, grid: Grid, around: Around 
     source, applied = grid, []
     for step in steps:
         with around(step.name):
-            params = step.plan(volumes, grid)
+            params = _as_recorded(step, step.plan(volumes, grid))
             applied.append(AppliedStep(step, params, grid))
             volumes = step.carry_out(volumes, grid, params)
         grid = step.grid(grid, params)
         for role, volume in volumes.by_role.items():
             _require_shape(volume, grid, f"the {role.name} after the step {step.name!r}")
     return volumes, Trace(source, tuple(applied))
+
+
+def _as_recorded(step: Step, params: Params) -> Params:
+    """What a record gives back of it, so that a step is given the same on both ways, whoever keeps the trace."""
+    try:
+        recorded: Params = json.loads(json.dumps(dict(params)))
+    except (TypeError, ValueError) as error:
+        msg = f"what the step {step.name!r} has found cannot be recorded: {params!r} is not plain JSON ({error})"
+        raise RecordError(msg) from error
+    return recorded
 
 
 def backward(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -174,6 +175,44 @@ def test_a_step_that_does_not_keep_to_its_grid_is_named():
     _, trace = forward([Erring(backwards=True)], volumes, grid)
     with pytest.raises(ResamplingError, match=r"the prediction on the way back of the step 'erring' has \(5, 8, 11\)"):
         backward(trace, volumes.by_role[LABEL])
+
+
+@register_step
+class Finding(Step):
+    """Finds what it is told to find, and says what it is given."""
+
+    name = "finding"
+
+    def plan(self, volumes: Volumes, grid: Grid) -> Params:
+        return FOUND[0]
+
+    def apply(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
+        GIVEN.append(params)
+        return volume
+
+    def invert(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
+        return self.apply(volume, role, grid, params)
+
+
+FOUND: list[Any] = [{}]
+GIVEN: list[Params] = []
+
+
+def test_a_step_is_given_the_same_on_both_ways_whoever_kept_the_trace(monkeypatch):
+    """Were tuples and numbers as keys handed on as they are, a record and a MetaTensor would lead to two ways back."""
+    monkeypatch.setattr("tests.steps.test_trace.FOUND", [{"size": (1, 2), "counts": {3: 0.1 + 0.2}}])
+    GIVEN.clear()
+    volumes, trace = forward([Finding()], Volumes({IMAGE: torch.zeros(1, 2, 3, 4)}), Grid((2, 3, 4), np.eye(4)))
+    for kept in (trace, Trace.from_json(json.loads(json.dumps(trace.to_json())))):
+        backward(kept, volumes.by_role[IMAGE])
+    assert GIVEN == [{"size": [1, 2], "counts": {"3": 0.1 + 0.2}}] * 3
+
+
+@pytest.mark.parametrize("found", [{"size": np.int64(3)}, {"box": torch.zeros(2)}, {"place": Path("a")}, 3, None])
+def test_what_a_record_cannot_hold_is_refused_where_it_is_found(monkeypatch, found):
+    monkeypatch.setattr("tests.steps.test_trace.FOUND", [found])
+    with pytest.raises(RecordError, match="what the step 'finding' has found cannot be recorded"):
+        forward([Finding()], Volumes({IMAGE: torch.zeros(1, 2, 3, 4)}), Grid((2, 3, 4), np.eye(4)))
 
 
 # --- As JSON ----------------------------------------------------------------------------------------------------------
