@@ -130,7 +130,8 @@ def build_transforms(
         The default one if it is not given. Its keys that pair files or choose the target (``pattern``, ``statistics``
         and those that go with it) need the dataset's folder: `open_dataset` heeds them.
     target
-        Spacing in mm, z y x, in place of all that the recipe says of it; by default its ``target_spacing``.
+        Spacing in mm, z y x, in place of all that the recipe says of it; by default its ``target_spacing``. Where the
+        recipe has an ``orientation``, of the axes as it turns them.
     stage
         ``training`` for image and label, ``inference`` for the image alone.
     source

@@ -55,7 +55,7 @@ MARKS = ("target_spacing", "grid_spacing", ZYX_AFFINE)
 
 
 @dataclass(frozen=True)
-class Case:
+class CaseOnGrid:
     """Volumes on one grid.
 
     Parameters
@@ -74,7 +74,7 @@ class Case:
     turn: Turn
 
     @classmethod
-    def of(cls, volumes: Mapping[Hashable, torch.Tensor], array_axes: ArrayAxes | None) -> Case:
+    def of(cls, volumes: Mapping[Hashable, torch.Tensor], array_axes: ArrayAxes | None) -> CaseOnGrid:
         """Check that all lie on the grid of the first; a plain tensor of its shape does."""
         key, first = next(iter(volumes.items()))
         name, source = file_of(first, str(key)), grid_of(first)
@@ -164,7 +164,7 @@ class ApplyStepsd(MapTransform, InvertibleTransform):
         result = {key: value for key, value in data.items() if key not in volumes}
         if not volumes:
             return result
-        case = Case.of(volumes, self.array_axes)
+        case = CaseOnGrid.of(volumes, self.array_axes)
         done = self._forward(case.volumes(self.roles), case.turn.grid(case.source))
         for key, volume in case.by_key.items():
             role = self.roles[key]
@@ -177,7 +177,9 @@ class ApplyStepsd(MapTransform, InvertibleTransform):
         after, trace = forward(self.steps, volumes, grid, self.around)
         return {role: (volume, trace) for role, volume in after.by_role.items()}
 
-    def _recorded(self, volume: MetaTensor, role: Role, case: Case, tensor: torch.Tensor, trace: Trace) -> torch.Tensor:
+    def _recorded(
+        self, volume: MetaTensor, role: Role, case: CaseOnGrid, tensor: torch.Tensor, trace: Trace
+    ) -> torch.Tensor:
         """The result in the axes of the arrays, with its metadata and the trace in its history."""
         oriented = any(isinstance(one.step, Orientation) for one in trace.steps)
         back = case.axes.as_loaded if oriented else case.turn.back
