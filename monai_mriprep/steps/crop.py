@@ -46,7 +46,7 @@ class NonZeroCrop(Step):
         Warns
         -----
         MriprepWarning
-            If every voxel is 0, so that nothing is cut away.
+            If every voxel is 0, so that nothing is cut away; and if a label marks voxels outside the box.
         """
         role, image = volumes.image
         occupied = (image != 0).any(dim=0)
@@ -57,7 +57,13 @@ class NonZeroCrop(Step):
         margins = [math.ceil(self.margin / spacing - WHOLE_VOXEL) for spacing in grid.spacing]
         begin = [max(0, int(hits[0]) - margin) for hits, margin in zip((z, y, x), margins, strict=True)]
         past = [int(hits[-1]) + 1 + margin for hits, margin in zip((z, y, x), margins, strict=True)]
-        return {"begin": begin, "end": list(map(min, past, grid.shape))}
+        params = {"begin": begin, "end": list(map(min, past, grid.shape))}
+        for its_role, label in volumes.of_kind("label").items():
+            if lost := int(label.count_nonzero()) - int(label[_box(params)].count_nonzero()):
+                volumes.warn(
+                    its_role, f"{lost} voxels that the label marks are cut away; a larger crop_margin keeps them"
+                )
+        return params
 
     def apply(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
         """Keep the box."""

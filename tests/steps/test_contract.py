@@ -40,7 +40,10 @@ CONTRACTS = {
     "label_cast": LabelCast(),
 }
 
-pytestmark = pytest.mark.filterwarnings("ignore:label.* negative label voxels:monai_mriprep.errors.MriprepWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:label.* negative label voxels:monai_mriprep.errors.MriprepWarning"),
+    pytest.mark.filterwarnings("ignore:label.* are cut away:monai_mriprep.errors.MriprepWarning"),
+]
 
 
 @pytest.fixture(params=CONTRACTS)

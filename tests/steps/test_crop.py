@@ -101,7 +101,7 @@ def test_every_scan_keeps_all_that_is_not_zero(scans, scan):
 
 def test_the_way_back_has_zeros_outside_the_box():
     grid = GRIDS["oblique"]
-    _, trace = forward([NonZeroCrop()], volumes_on(grid), grid)
+    _, trace = forward([NonZeroCrop()], Volumes({IMAGE: volumes_on(grid).image[1]}), grid)
     back, _ = backward(trace, torch.ones(3, *trace.target.shape), PREDICTION)
     (z, y, x), (to_z, to_y, to_x) = (trace.params("crop")[key] for key in ("begin", "end"))
     assert back.sum() == 3 * np.prod(trace.target.shape)
@@ -125,3 +125,12 @@ def test_without_an_image_there_is_no_box():
 def test_what_is_no_margin_is_refused(margin):
     with pytest.raises(ValidationError):
         NonZeroCrop(margin=margin)
+
+
+def test_what_a_label_marks_outside_the_box_is_counted():
+    image, label = image_of((0, 2, 3, 4), (0, 3, 4, 5)), image_of((0, 2, 3, 4), (0, 0, 0, 0), (0, 5, 7, 9))
+    with pytest.warns(
+        MriprepWarning, match=r"^seg\.mha: 2 voxels that the label marks are cut away; a larger crop_margin"
+    ):
+        NonZeroCrop().plan(Volumes({IMAGE: image, LABEL: label}, {LABEL: "seg.mha"}), GRID)
+    NonZeroCrop(margin=9).plan(Volumes({IMAGE: image, LABEL: label}), GRID)  # a warning would be an error

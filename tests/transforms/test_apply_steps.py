@@ -52,7 +52,10 @@ from tests.oracles import (
     z_score,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*are cut away:monai_mriprep.errors.MriprepWarning"),
+]
 
 GRID = Grid((9, 16, 18), np.diag([3.1, 1.2, 1.2, 1.0]))
 TARGET = (2.0, 1.0, 0.9)
