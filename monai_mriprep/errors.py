@@ -30,8 +30,6 @@ import warnings
 from functools import cache
 from typing import TYPE_CHECKING
 
-from monai_mriprep.types import IMAGE_MAX
-
 if TYPE_CHECKING:
     import logging
     from collections.abc import Iterable
@@ -56,7 +54,6 @@ __all__ = [
     "UnpairedError",
     "VolumeError",
     "VoxelError",
-    "beyond_float32",
     "is_disk_full",
     "package_logger",
     "warn",
@@ -170,14 +167,6 @@ def warn(messages: Iterable[str], stacklevel: int = 1) -> None:
     for message in messages:
         package_logger().warning("%s", message)
         warnings.warn(message, MriprepWarning, stacklevel + 1)
-
-
-def beyond_float32(value: float) -> str:
-    """The problem, in words, with a value whose magnitude is over `IMAGE_MAX`."""
-    return (
-        f"holds the value {value:g}; magnitudes up to {IMAGE_MAX:.2g} can be computed with in float32: repair the scan "
-        "(is it a mark for voxels that are missing?), or leave it out"
-    )
 
 
 def is_disk_full(error: OSError) -> bool:

@@ -36,6 +36,7 @@ __all__ = [
     "Spacing",
     "TargetRule",
     "Tolerance",
+    "beyond_float32",
 ]
 
 Shape = tuple[int, int, int]
@@ -129,6 +130,15 @@ SCANNER_SPACING_MM = 0.02
 IMAGE_MAX = 2.0**125
 """The largest magnitude of an image value (4.3e37). A cubic spline in three dimensions overshoots by less than the
 factor 4, the difference of two such values is twice as large, and float32 ends at 2 to the power of 128."""
+
+
+def beyond_float32(value: float) -> str:
+    """The problem, in words, with a value whose magnitude is over `IMAGE_MAX`."""
+    return (
+        f"holds the value {value:g}; magnitudes up to {IMAGE_MAX:.2g} can be computed with in float32: repair the scan "
+        "(is it a mark for voxels that are missing?), or leave it out"
+    )
+
 
 # Labels
 LABEL_MAX = 32767

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from monai_mriprep.errors import ResamplingError, VoxelError, beyond_float32
-from monai_mriprep.types import IMAGE_MAX
+from monai_mriprep.errors import ResamplingError, VoxelError
+from monai_mriprep.types import IMAGE_MAX, beyond_float32
 from monai_mriprep.volume.buffers import empty_float32
 
 __all__ = [
