@@ -139,7 +139,8 @@ def _transform(job: Job, case: Case, watch: _Stopwatch) -> tuple[dict[str, Any],
         with watch.stage(type(check).__name__):
             data = check(data)
     steps.around = watch.stage
-    data = steps(data)
+    with steps.trace_transform(True):  # the record needs the trace, whatever MONAI_TRACE_TRANSFORM says
+        data = steps(data)
     with watch.stage("count"):
         after = label_histogram(data[LABEL.name].as_tensor())
     _warn_of_labels(case, before, after)

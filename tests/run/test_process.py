@@ -60,6 +60,14 @@ def test_the_record_tells_the_way_from_the_scan_to_the_files(tmp_path, oblique, 
     assert [record.foreground.mean, record.foreground.std] == [*moments["mean"], *moments["std"]]
 
 
+def test_the_record_holds_the_trace_where_monai_is_told_to_keep_no_history(tmp_path, oblique, monkeypatch):
+    monkeypatch.setenv("MONAI_TRACE_TRANSFORM", "0")
+    job = job_of(tmp_path / "out", (2.0, 1.1, 0.7))
+    result = process_case(job, case_from("a", *oblique, job.output_root))
+    assert result.error is None
+    assert record_of({**result.record(), "time": 0.0}).recorded_trace is not None
+
+
 def test_the_line_has_the_keys_of_version_0_1_0_and_the_trace(tmp_path):
     write_case(tmp_path / "dataset", "a")
     job, case = job_of(tmp_path / "out"), case_of(tmp_path / "dataset", tmp_path / "out", "a")
