@@ -73,6 +73,11 @@ class Role(NamedTuple):
     kind: Kind
     required: bool = False
 
+    @property
+    def is_continuous(self) -> bool:
+        """Whether a value between those of two voxels means anything: that of a class number or a mask does not."""
+        return self.kind in ("image", "prediction")
+
 
 IMAGE = Role("image", "imagesTr", "image", required=True)
 LABEL = Role("label", "labelsTr", "label", required=True)

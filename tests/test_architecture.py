@@ -15,6 +15,7 @@ import pytest
 
 import monai_mriprep
 from monai_mriprep.formats.npz import read_npz
+from monai_mriprep.types import IMAGE, LABEL, PREDICTION
 from tests.oracles import read
 from tests.runs import write_cases
 from tests.test_docs import ROOT, blocks_of
@@ -79,6 +80,20 @@ def test_the_rooms_up_to_dataset_load_neither_torch_nor_monai():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "neither\n"
+
+
+def spelt_roles(path: Path) -> list[int]:
+    """Lines of a module that spell the name of a role or kind, docstrings apart."""
+    spelt = {name for role in (IMAGE, LABEL, PREDICTION) for name in (role.name, role.kind)}
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Constant) and node.value in spelt]
+
+
+def test_only_the_table_of_roles_spells_their_names_and_kinds():
+    """The mask is left out: ``foreground`` is a step and a key of recipes, too, and ``mask`` a parameter."""
+    modules = sorted(PACKAGE.rglob("*.py"))
+    found = {str(path.relative_to(PACKAGE)): lines for path in modules if (lines := spelt_roles(path))}
+    assert found.keys() == {"types.py"}, found
 
 
 # --- Names ------------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from monai_mriprep.types import IMAGE_MAX, LABEL_MAX, ROLES, Tolerance
+from monai_mriprep.types import FOREGROUND, IMAGE, IMAGE_MAX, LABEL, LABEL_MAX, PREDICTION, ROLES, Tolerance
 
 
 @pytest.mark.parametrize(("edge", "allowed"), [(0.5, 0.0005), (1.0, 0.001), (7.0, 0.001)])
@@ -32,3 +32,7 @@ def test_the_largest_label_is_that_of_int16():
 def test_roles_have_their_own_names_and_folders():
     assert len({role.name for role in ROLES}) == len({role.folder for role in ROLES}) == len(ROLES)
     assert ROLES[0].kind == "image"
+
+
+def test_class_numbers_and_masks_have_nothing_in_between():
+    assert [role.is_continuous for role in (IMAGE, PREDICTION, LABEL, FOREGROUND)] == [True, True, False, False]

@@ -40,6 +40,7 @@ from typing import NamedTuple
 from monai_mriprep.dataset.folders import list_volumes
 from monai_mriprep.errors import PairingError
 from monai_mriprep.formats.names import stem
+from monai_mriprep.types import IMAGE, LABEL, ROLES, Role
 
 __all__ = ["NamePairing", "Orphan", "Pair", "Pairing", "pair_by_stem", "pair_names"]
 
@@ -63,7 +64,7 @@ class Pair(NamedTuple):
 
     def as_dict(self) -> dict[str, str]:
         """The pair as an item of MONAI's datasets."""
-        return {"image": str(self.image), "label": str(self.label)}
+        return {role.name: str(path) for role, path in zip(ROLES, self, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -137,8 +138,8 @@ def pair_by_stem(images_dir: str | Path, labels_dir: str | Path, pattern: str | 
     names = pair_names(images, labels, pattern)
     return Pairing(
         pairs=tuple(Pair(images[image], labels[label]) for image, label in names.pairs),
-        unpaired_images=tuple(_orphan(images[name], keys, "label", pattern) for name, keys in names.images.items()),
-        unpaired_labels=tuple(_orphan(labels[name], keys, "image", pattern) for name, keys in names.labels.items()),
+        unpaired_images=tuple(_orphan(images[name], keys, LABEL, pattern) for name, keys in names.images.items()),
+        unpaired_labels=tuple(_orphan(labels[name], keys, IMAGE, pattern) for name, keys in names.labels.items()),
     )
 
 
@@ -191,8 +192,8 @@ def _refuse_shared_partners(rule: _Pass, candidates: Mapping[str, Sequence[str]]
     for image, labels in candidates.items():
         for label in labels:
             rivals[label].append(image)
-    problems = [_conflict("image", image, "labels", labels) for image, labels in candidates.items() if len(labels) > 1]
-    problems += [_conflict("label", label, "images", images) for label, images in rivals.items() if len(images) > 1]
+    problems = [_conflict(IMAGE, image, LABEL, labels) for image, labels in candidates.items() if len(labels) > 1]
+    problems += [_conflict(LABEL, label, IMAGE, images) for label, images in rivals.items() if len(images) > 1]
     if problems:
         msg = (
             f"{'; '.join(problems)} ({rule.rule}). One partner is allowed: move the others away, rename them, "
@@ -201,16 +202,18 @@ def _refuse_shared_partners(rule: _Pass, candidates: Mapping[str, Sequence[str]]
         raise PairingError(msg)
 
 
-def _conflict(one: str, name: str, many: str, rivals: Sequence[str]) -> str:
-    return f"the {one} {name!r} is claimed by {len(rivals)} {many}: {', '.join(map(repr, rivals))}"
+def _conflict(role: Role, name: str, partner: Role, rivals: Sequence[str]) -> str:
+    return f"the {role.name} {name!r} is claimed by {len(rivals)} {partner.name}s: {', '.join(map(repr, rivals))}"
 
 
-def _orphan(path: Path, keys: Sequence[str], partner: str, pattern: str | None) -> Orphan:
+def _orphan(path: Path, keys: Sequence[str], partner: Role, pattern: str | None) -> Orphan:
     if not keys:
         reason = f"{path.name!r} is skipped: the pattern {pattern!r} does not match its stem"
         return Orphan(path, "", reason)
     looked_for = ", ".join(map(repr, keys))
-    return Orphan(path, keys[-1], f"{path.name!r} is skipped: no {partner} was found; looked for under {looked_for}")
+    return Orphan(
+        path, keys[-1], f"{path.name!r} is skipped: no {partner.name} was found; looked for under {looked_for}"
+    )
 
 
 def _keys(name: str, rules: Iterable[Key]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from monai_mriprep.errors import MriprepWarning, ResamplingError
 from monai_mriprep.recipe.extensions import NamedSettings
-from monai_mriprep.types import Role
+from monai_mriprep.types import IMAGE, Kind, Role
 from monai_mriprep.volume.geometry import Grid
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ class Volumes:
     files: Mapping[Role, str] = field(default_factory=dict)
     direction: NDArray[np.float64] | None = None
 
-    def of_kind(self, *kinds: str) -> dict[Role, torch.Tensor]:
-        """Those whose voxels are of one of these kinds."""
-        return {role: volume for role, volume in self.by_role.items() if role.kind in kinds}
+    def of_kind(self, kind: Kind) -> dict[Role, torch.Tensor]:
+        """Those whose voxels are of this kind."""
+        return {role: volume for role, volume in self.by_role.items() if role.kind == kind}
 
     @property
     def image(self) -> tuple[Role, torch.Tensor]:
@@ -56,10 +56,11 @@ class Volumes:
         ResamplingError
             If there is none.
         """
-        for role, volume in self.of_kind("image").items():
-            return role, volume
-        msg = f"there is no image among {', '.join(role.name for role in self.by_role) or 'no volumes'}"
-        raise ResamplingError(msg)
+        images = self.of_kind(IMAGE.kind)
+        if not images:
+            msg = f"there is no image among {', '.join(role.name for role in self.by_role) or 'no volumes'}"
+            raise ResamplingError(msg)
+        return next(iter(images.items()))
 
     def name(self, role: Role) -> str:
         """What to call a volume in a message."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from monai_mriprep.recipe.values import Amount
 from monai_mriprep.steps.base import Params, Step, Volumes
-from monai_mriprep.types import Role
+from monai_mriprep.types import LABEL, Role
 from monai_mriprep.volume.geometry import Grid
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class NonZeroCrop(Step):
         begin = [max(0, int(hits[0]) - margin) for hits, margin in zip((z, y, x), margins, strict=True)]
         past = [int(hits[-1]) + 1 + margin for hits, margin in zip((z, y, x), margins, strict=True)]
         params = {"begin": begin, "end": list(map(min, past, grid.shape))}
-        for its_role, label in volumes.of_kind("label").items():
+        for its_role, label in volumes.of_kind(LABEL.kind).items():
             if lost := int(label.count_nonzero()) - int(label[_box(params)].count_nonzero()):
                 volumes.warn(
                     its_role, f"{lost} voxels that the label marks are cut away; a larger crop_margin keeps them"

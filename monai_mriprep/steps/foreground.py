@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from monai_mriprep.steps.base import Params, Step, Volumes
-from monai_mriprep.types import FOREGROUND
+from monai_mriprep.types import FOREGROUND, IMAGE
 from monai_mriprep.volume.geometry import Grid
 
 __all__ = ["ForegroundMask"]
@@ -19,7 +19,7 @@ class ForegroundMask(Step):
 
     def carry_out(self, volumes: Volumes, grid: Grid, params: Params) -> Volumes:
         """Add the mask, bool, with the channels of the image; where a label came alone, nothing."""
-        if not volumes.of_kind("image"):
+        if not volumes.of_kind(IMAGE.kind):
             return volumes
         _, image = volumes.image
         return volumes.replaced({**volumes.by_role, FOREGROUND: image != 0})

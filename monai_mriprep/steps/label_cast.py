@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from monai_mriprep import volume as compute
 from monai_mriprep.steps.base import Params, Step, Volumes
-from monai_mriprep.types import Role
+from monai_mriprep.types import LABEL, Role
 from monai_mriprep.volume.geometry import Grid
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class LabelCast(Step):
             If voxels are negative.
         """
         found = {}
-        for role, label in volumes.of_kind("label").items():
+        for role, label in volumes.of_kind(LABEL.kind).items():
             dtype, n_negative = compute.labels.plan_cast(label, volumes.name(role))
             if n_negative:
                 volumes.warn(role, f"{n_negative} negative label voxels became 0")
@@ -41,7 +41,7 @@ class LabelCast(Step):
 
     def apply(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
         """Cast a label; leave anything else as it is."""
-        if role.kind != "label":
+        if role.kind != LABEL.kind:
             return volume
         facts = params[role.name]
         return compute.labels.apply_cast(volume, facts["dtype"], facts["negative"])

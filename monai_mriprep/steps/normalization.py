@@ -8,7 +8,7 @@ from monai_mriprep import volume as compute
 from monai_mriprep.errors import RecordError, ResamplingError
 from monai_mriprep.recipe.values import Amount
 from monai_mriprep.steps.base import Params, Step, Volumes
-from monai_mriprep.types import FOREGROUND, Role
+from monai_mriprep.types import FOREGROUND, IMAGE, Role
 from monai_mriprep.volume.geometry import Grid
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Normalization(Step):
         VoxelError
             If float32 cannot hold the image, or its z-scores.
         """
-        images = volumes.of_kind("image")
+        images = volumes.of_kind(IMAGE.kind)
         if not images:
             return {}
         if len(images) > 1:
@@ -93,13 +93,13 @@ class Normalization(Step):
 
     def apply(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
         """Make float32 z-scores of an image; leave anything else as it is."""
-        if role.kind != "image":
+        if role.kind != IMAGE.kind:
             return volume
         return compute.intensity.standardize(volume, _moments_of(params, len(volume)), self.epsilon)
 
     def invert(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
         """Give an image its own units back."""
-        if role.kind != "image":
+        if role.kind != IMAGE.kind:
             return volume
         return compute.intensity.unstandardize(volume, _moments_of(params, len(volume)), self.epsilon)
 

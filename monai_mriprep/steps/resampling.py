@@ -9,7 +9,7 @@ import numpy as np
 from monai_mriprep import volume as compute
 from monai_mriprep.recipe.values import SpacingTriple, SplineOrders
 from monai_mriprep.steps.base import Params, Step, Volumes
-from monai_mriprep.types import FOREGROUND, Boundary, GridRule, Role
+from monai_mriprep.types import FOREGROUND, IMAGE, Boundary, GridRule, Role
 from monai_mriprep.volume.geometry import Grid, target_grid
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Resampling(Step):
 
     def plan(self, volumes: Volumes, grid: Grid) -> Params:
         """Fix the target grid; refuse an image of magnitudes that float32 cannot compute with."""
-        for role, image in volumes.of_kind("image").items():
+        for role, image in volumes.of_kind(IMAGE.kind).items():
             if image.is_floating_point() and np.any(self.order):
                 compute.intensity.require_magnitudes(image, volumes.name(role))
         return {"grid": self.grid(grid).to_json()}
@@ -70,14 +70,14 @@ class Resampling(Step):
 
     def _resampling_plan(self, role: Role, grid: Grid, params: Params) -> ResamplingPlan:
         """How `apply` resamples a volume on `grid`."""
-        order = self.order if role.kind == "image" else 0
+        order = self.order if role.kind == IMAGE.kind else 0
         target = self.grid(grid, params)
         return compute.resample.plan_resampling(grid, target, order, self.boundary, zero_outside=self.rule == "itk")
 
     def invert(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
         """Resample onto the source grid."""
-        as_image = role.kind == "image"
-        linear = role.kind == "prediction" and volume.is_floating_point()
+        as_image = role.kind == IMAGE.kind
+        linear = role.is_continuous and volume.is_floating_point()
         order = self.order if as_image else int(linear)
         boundary = self.boundary if as_image else "nearest"
         plan = compute.resample.plan_resampling(self.grid(grid, params), grid, order, boundary)
@@ -97,7 +97,7 @@ class ItkResampling(Resampling):
     def carry_out(self, volumes: Volumes, grid: Grid, params: Params) -> Volumes:
         """Resample all volumes, and add the mask of the image."""
         resampled = super().carry_out(volumes, grid, params)
-        if not volumes.of_kind("image"):
+        if not volumes.of_kind(IMAGE.kind):
             return resampled
         role, image = volumes.image
         direction = _stated_direction(volumes.direction, grid)

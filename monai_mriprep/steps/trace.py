@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from monai_mriprep import volume as compute
 from monai_mriprep.errors import GeometryError, MriprepError, RecordError, ResamplingError
 from monai_mriprep.steps.base import Params, Step, Volumes
-from monai_mriprep.types import PREDICTION, Role
+from monai_mriprep.types import FOREGROUND, PREDICTION, Role
 from monai_mriprep.volume.geometry import Grid
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AppliedStep", "Trace", "backward", "final_grid", "forward"]
 
-MASK = Role("present", "", "mask")
+PRESENT = Role("present", "", FOREGROUND.kind)
+"""On the way back, the voxels that a padded or cropped volume still has."""
 
 
 @dataclass(frozen=True)
@@ -188,11 +189,11 @@ def backward(
     if grid is None:
         _require_shape(volume, trace.target, f"the {role.name}")
     else:
-        order = int(role.kind in ("image", "prediction") and volume.is_floating_point())
+        order = int(role.is_continuous and volume.is_floating_point())
         volume, present = compute.fit.fit_onto(volume, grid, trace.target, order)
     volume = _undone(trace.steps, volume, role)
     if present is not None:
-        volume = volume.where(_undone(trace.steps, present, MASK), volume.new_zeros(()))
+        volume = volume.where(_undone(trace.steps, present, PRESENT), volume.new_zeros(()))
     return volume, trace.source
 
 

@@ -31,7 +31,7 @@ from monai_mriprep.transforms.tensors import (
     tensor_of,
     volume_of,
 )
-from monai_mriprep.types import LABEL, PREDICTION, ArrayAxes, Role
+from monai_mriprep.types import IMAGE, LABEL, PREDICTION, ArrayAxes, Role
 from monai_mriprep.volume.axes import Turn, turn_onto
 from monai_mriprep.volume.geometry import Grid
 
@@ -186,7 +186,7 @@ class ApplyStepsd(MapTransform, InvertibleTransform):
         turned, grid = back.array(tensor).contiguous(), back.grid(trace.target)
         result: torch.Tensor = on_grid(turned, grid, volume, **_marks(trace, role))
         extra = {
-            "mode": LINEAR if role.kind in ("image", "prediction") else NEAREST,
+            "mode": LINEAR if role.is_continuous else NEAREST,
             TRACE: trace.to_json(),
             "own_grid": grid_of(volume).to_json(),  # may differ from the first key's by noise
             "marks": {name: torch.as_tensor(volume.meta[name]).tolist() for name in MARKS if name in volume.meta},
@@ -266,6 +266,6 @@ def _marks(trace: Trace, role: Role) -> dict[str, Any]:
     for one in trace.steps:
         if isinstance(one.step, Resampling):
             marks |= spacing_marks(one.step.target, one.step.grid(one.grid_in, one.params))
-        if isinstance(one.step, Normalization) and role.kind == "image":
+        if isinstance(one.step, Normalization) and role.kind == IMAGE.kind:
             marks |= score_marks(one.params)
     return marks

@@ -22,7 +22,7 @@ from monai_mriprep.steps.resampling import Resampling
 from monai_mriprep.transforms.apply_steps import ApplyStepsd
 from monai_mriprep.transforms.interpolation import Mode, Order, orders_of
 from monai_mriprep.transforms.tensors import ANYWHERE
-from monai_mriprep.types import Kind, Role
+from monai_mriprep.types import IMAGE, LABEL, Kind, Role
 from monai_mriprep.volume.geometry import Grid, target_grid
 from monai_mriprep.volume.resample import plan_resampling
 
@@ -123,7 +123,7 @@ class AnisotropyAwareSpacingd(ApplyStepsd):
         self.clip = bool(clip)
         for key_order in orders:  # a trial, so that what is wrong is said here and not in a worker
             plan_resampling(ANYWHERE, target_grid(ANYWHERE, self.target, grid), key_order, boundary)
-        kinds: list[Kind] = ["image" if np.any(order) else "label" for order in orders]
+        kinds: list[Kind] = [IMAGE.kind if np.any(order) else LABEL.kind for order in orders]
         roles = {key: Role(str(key), "", kind) for key, kind in zip(ensure_tuple(keys), kinds, strict=True)}
         super().__init__(roles, (), array_axes, allow_missing_keys)
         self.steps_of_role = {role: self._steps(order) for role, order in zip(roles.values(), orders, strict=True)}

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from monai_mriprep.errors import LabelError
-from monai_mriprep.types import LABEL_INTEGRALITY_TOLERANCE, LABEL_MAX
+from monai_mriprep.types import LABEL, LABEL_INTEGRALITY_TOLERANCE, LABEL_MAX
 
 __all__ = ["apply_cast", "label_histogram", "plan_cast", "vanished_labels"]
 
@@ -54,7 +54,7 @@ def vanished_labels(before: dict[int, int], after: dict[int, int]) -> list[int]:
     return sorted(value for value in before if value > 0 and value not in after)
 
 
-def plan_cast(label: torch.Tensor, name: str = "label") -> tuple[str, int]:
+def plan_cast(label: torch.Tensor, name: str = LABEL.name) -> tuple[str, int]:
     """Find the smallest safe type of a label.
 
     Parameters

@@ -53,7 +53,7 @@ def test_a_step_is_read_by_its_name():
 def test_volumes_by_kind_and_by_name():
     volumes = Volumes(volumes_on(GRID).by_role, {IMAGE: "scan.mha"}, np.eye(3))
     assert volumes.image == (IMAGE, volumes.by_role[IMAGE])
-    assert list(volumes.of_kind("label", "mask")) == [LABEL, FOREGROUND]
+    assert [list(volumes.of_kind(role.kind)) for role in (IMAGE, LABEL, FOREGROUND)] == [[IMAGE], [LABEL], [FOREGROUND]]
     assert (volumes.name(IMAGE), volumes.name(LABEL)) == ("scan.mha", "label")
     with pytest.warns(MriprepWarning, match=r"^scan\.mha: is odd$") as caught:
         volumes.warn(IMAGE, "is odd")

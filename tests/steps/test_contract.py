@@ -21,7 +21,7 @@ from monai_mriprep.steps.label_cast import LabelCast
 from monai_mriprep.steps.normalization import Normalization
 from monai_mriprep.steps.orientation import Orientation
 from monai_mriprep.steps.resampling import ItkResampling, Resampling
-from monai_mriprep.types import IMAGE, LABEL, PREDICTION, Role
+from monai_mriprep.types import FOREGROUND, IMAGE, LABEL, PREDICTION, Role
 from tests.steps.cases import GRIDS, centres, is_inside, role_of, volumes_on
 
 CONTRACTS = {
@@ -145,7 +145,7 @@ def test_labels_and_masks_are_never_interpolated(step, volumes, grid):
     allowed = set(volumes.by_role[LABEL].clamp(min=0).unique().tolist()) | {-1}
     assert set(done.by_role[LABEL].unique().tolist()) <= allowed
     assert not done.by_role[LABEL].is_floating_point()
-    assert all(volume.dtype == torch.bool for volume in done.of_kind("mask").values())
+    assert all(volume.dtype == torch.bool for volume in done.of_kind(FOREGROUND.kind).values())
 
 
 def test_a_label_that_came_alone_goes_the_same_way(step, grid):
