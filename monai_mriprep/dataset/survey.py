@@ -132,7 +132,7 @@ class Survey:
     @property
     def findings(self) -> tuple[str, ...]:
         """What needs review whatever the target, orphans apart."""
-        return (*self.unread, *_sorted_apart(self.pairing), *self.doubts)
+        return (*self.unread, *_sorting_mismatch(self.pairing), *self.doubts)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -200,7 +200,7 @@ def _no_pairs(folders: DatasetFolders, pairing: Pairing) -> str:
     )
 
 
-def _sorted_apart(pairing: Iterable[Pair]) -> Iterator[str]:
+def _sorting_mismatch(pairing: Iterable[Pair]) -> Iterator[str]:
     """Say so where outputs that are sorted by name do not stand side by side: many loaders pair them by position."""
     pairs = list(pairing)
     by_image = sorted(pairs, key=lambda pair: f"{stem(pair.image)}.npz")

@@ -16,14 +16,14 @@ from monai_mriprep.types import IMAGE_MAX, LABEL_INTEGRALITY_TOLERANCE, LABEL_MA
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["MANY_VALUES", "ImageContents", "LabelContents", "count_values", "image_contents", "label_contents"]
+__all__ = ["MANY_VALUES", "ImageSummary", "LabelSummary", "count_values", "summarize_image", "summarize_label"]
 
 MANY_VALUES = 255
 """A label with more different values than this seems to hold intensities, not classes."""
 
 
 @dataclass(frozen=True)
-class ImageContents:
+class ImageSummary:
     """Intensities of an image.
 
     Parameters
@@ -59,7 +59,7 @@ class ImageContents:
 
 
 @dataclass(frozen=True)
-class LabelContents:
+class LabelSummary:
     """Values of a label.
 
     Parameters
@@ -103,7 +103,7 @@ class LabelContents:
             yield "the label holds no class, only background"
 
 
-def image_contents(header: Header) -> ImageContents:
+def summarize_image(header: Header) -> ImageSummary:
     """Read an image.
 
     Raises
@@ -115,12 +115,12 @@ def image_contents(header: Header) -> ImageContents:
     foreground = voxels[voxels != 0]
     is_constant = foreground.size > 0 and foreground.min() == foreground.max()
     digest = hashlib.sha256(voxels.data)
-    return ImageContents(
+    return ImageSummary(
         float(voxels.min()), float(voxels.max()), foreground.size, bool(is_constant), digest.hexdigest()
     )
 
 
-def label_contents(header: Header) -> LabelContents:
+def summarize_label(header: Header) -> LabelSummary:
     """Read a label.
 
     Raises
@@ -133,7 +133,7 @@ def label_contents(header: Header) -> LabelContents:
     fractional = sum(map(_fractional, voxels)) if voxels.dtype.kind == "f" else 0
     negative = int(np.count_nonzero(voxels < -0.5))  # noise around 0 is 0
     has_classes = max(high, -low) <= 2 * LABEL_MAX
-    return LabelContents(
+    return LabelSummary(
         low, high, fractional, negative, count_values(voxels) if has_classes else {}, _box(voxels > 0.5)
     )
 

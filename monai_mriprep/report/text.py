@@ -92,7 +92,7 @@ def _check_rows(cases: Sequence[CaseReport]) -> Iterator[list[str]]:
             _times(grid.shape) if grid else "?",
             " ".join(f"{value:.4g}" for value in grid.spacing) if grid else "?",
             case.dtype or "?",
-            *(_contents(case) if with_voxels else []),
+            *(_summary_cells(case) if with_voxels else []),
             _times(case.target_shape) if case.target_shape else "?",
             shown_bytes(case.memory_bytes) if case.target_shape else "?",
             shown_bytes(case.output_bytes) if case.target_shape else "?",
@@ -106,7 +106,7 @@ def _class_rows(report: DatasetReport) -> Iterator[list[str]]:
         yield [str(count.value), str(count.cases), str(count.voxels), f"{count.voxels / total:.3%}"]
 
 
-def _contents(case: CaseReport) -> list[str]:
+def _summary_cells(case: CaseReport) -> list[str]:
     image, label = case.image_contents, case.label_contents
     cells = ["?", "?", "?"]
     if image is not None and case.grid is not None:

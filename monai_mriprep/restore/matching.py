@@ -48,13 +48,13 @@ def _matched(
     path: Path, cases_of_stem: Mapping[str, list[Done]], files_of_stem: list[str]
 ) -> SourceSpace | RecordError:
     try:
-        record = _only_record(prediction_stem(path), cases_of_stem, files_of_stem)
+        record = _matching_record(prediction_stem(path), cases_of_stem, files_of_stem)
         return SourceSpace.of(record)
     except RecordError as error:
         return RecordError(f"{path}: {error}")
 
 
-def _only_record(name: str, cases_of_stem: Mapping[str, list[Done]], files_of_stem: list[str]) -> Done:
+def _matching_record(name: str, cases_of_stem: Mapping[str, list[Done]], files_of_stem: list[str]) -> Done:
     found = cases_of_stem.get(name, [])
     if len(files_of_stem) > 1:
         msg = f"{' and '.join(files_of_stem)} would become one file; keep one of them"

@@ -24,7 +24,7 @@ from monai_mriprep.dataset.pairing import Pair
 from monai_mriprep.dataset.second_reading import SecondReading, read_again
 from monai_mriprep.dataset.statistics import CONTRADICTION, SpacingStatistics
 from monai_mriprep.dataset.survey import Survey, TargetChoice, survey_dataset
-from monai_mriprep.dataset.voxel_summary import MANY_VALUES, LabelContents, image_contents, label_contents
+from monai_mriprep.dataset.voxel_summary import MANY_VALUES, LabelSummary, summarize_image, summarize_label
 from monai_mriprep.errors import MriprepError, VolumeError
 from monai_mriprep.formats.read import Header
 from monai_mriprep.recipe import Recipe, given_or_default
@@ -32,7 +32,7 @@ from monai_mriprep.run.cases import Job
 from monai_mriprep.run.dataset_report import CaseReport, ClassCount, DatasetReport, Needs
 from monai_mriprep.run.estimates import estimated, free_bytes, output_bytes, run_seconds, shown_bytes
 from monai_mriprep.run.memory import available_memory, default_workers, fits, too_large
-from monai_mriprep.run.plan import keep_apart, make_case
+from monai_mriprep.run.plan import check_output_folder, make_case
 from monai_mriprep.steps import Step, steps_of
 from monai_mriprep.volume.geometry import Grid
 
@@ -175,7 +175,7 @@ class _Check:
         room = self.memory // COPIES
         sizes = [header.nbytes for header in self.readable() if header.nbytes <= room]
         fitting = room // max(sizes, default=1)
-        return _mapped(partial(_check_contents, self.survey.headers, room), cases, min(workers, fitting))
+        return _mapped(partial(_check_voxels, self.survey.headers, room), cases, min(workers, fitting))
 
     def needs(self, job: Job, cases: Iterable[CaseReport], workers: int) -> Needs:
         cases = [case for case in cases if not case.problems]
@@ -194,7 +194,7 @@ class _Check:
 
 def _misplaced(output: Path, folders: DatasetFolders) -> Iterator[str]:
     try:
-        keep_apart(output, folders)
+        check_output_folder(output, folders)
     except MriprepError as error:
         yield str(error)
     places = (output.absolute(), *output.absolute().parents)
@@ -224,10 +224,10 @@ def _geometry_problem(image: Header, label: Header, recipe: Recipe) -> list[str]
     return []
 
 
-def _check_contents(headers: Mapping[Path, Header | VolumeError], room: int, report: CaseReport) -> CaseReport:
+def _check_voxels(headers: Mapping[Path, Header | VolumeError], room: int, report: CaseReport) -> CaseReport:
     """Read image and label, each as far as it can be read."""
-    image, image_problems = _attempt(image_contents, headers[report.image], room)
-    label, label_problems = _attempt(label_contents, headers[report.label], room)
+    image, image_problems = _attempt(summarize_image, headers[report.image], room)
+    label, label_problems = _attempt(summarize_label, headers[report.label], room)
     problems = [*image_problems, *label_problems]
     problems += [*(image.problems() if image else ()), *(label.problems() if label else ())]
     warnings = [*(image.warnings() if image else ()), *(label.warnings() if label else ())]
@@ -244,7 +244,7 @@ def _check_contents(headers: Mapping[Path, Header | VolumeError], room: int, rep
 def _attempt(
     read: Callable[[Header], Outcome], header: Header | VolumeError, room: int
 ) -> tuple[Outcome | None, list[str]]:
-    """Read contents, or say why not; a header that could not be read is a problem already."""
+    """Summarise a volume, or say why not; a header that could not be read is a problem already."""
     if isinstance(header, VolumeError):
         return None, []
     too_large = f"{header.path}: not read: {shown_bytes(header.nbytes)} of voxels do not fit into the memory"
@@ -264,7 +264,7 @@ def _with_second_reading(report: CaseReport, again: SecondReading) -> CaseReport
     return replace(report, problems=(*report.problems, *problems), warnings=(*report.warnings, *warnings))
 
 
-def _outside(image: Grid | None, header: Header | VolumeError, label: LabelContents | None) -> Iterator[str]:
+def _outside(image: Grid | None, header: Header | VolumeError, label: LabelSummary | None) -> Iterator[str]:
     """Say so where classes lie outside the image: `resample_label` would cut them off."""
     if image is None or isinstance(header, VolumeError) or label is None or label.box is None:
         return

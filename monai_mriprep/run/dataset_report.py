@@ -8,7 +8,7 @@ from typing import Literal
 
 from monai_mriprep.dataset.pairing import Orphan
 from monai_mriprep.dataset.second_reading import SecondReading
-from monai_mriprep.dataset.voxel_summary import ImageContents, LabelContents
+from monai_mriprep.dataset.voxel_summary import ImageSummary, LabelSummary
 from monai_mriprep.types import Shape, Spacing
 from monai_mriprep.volume.geometry import Grid
 
@@ -57,8 +57,8 @@ class CaseReport:
     is_upper_bound: bool = False
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    image_contents: ImageContents | None = None
-    label_contents: LabelContents | None = None
+    image_contents: ImageSummary | None = None
+    label_contents: LabelSummary | None = None
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from monai_mriprep.run.estimates import Estimate, estimated
 from monai_mriprep.steps import steps_of
 from monai_mriprep.types import ROLES
 
-__all__ = ["RunPlan", "keep_apart", "make_case", "plan_run"]
+__all__ = ["RunPlan", "check_output_folder", "make_case", "plan_run"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def plan_run(dataset_root: str | Path, output_root: str | Path, recipe: Recipe |
     """
     root, output, recipe = Path(dataset_root), Path(output_root), given_or_default(recipe)
     survey = survey_dataset(root, recipe)
-    keep_apart(output, survey.folders)
+    check_output_folder(output, survey.folders)
     choice = survey.choice
     job = Job(recipe, choice.spacing, output)
     steps = steps_of(recipe, choice.spacing)
@@ -96,7 +96,7 @@ def make_case(job: Job, pair: Pair, estimate: Estimate | MriprepError) -> Case:
     )
 
 
-def keep_apart(output: Path, dataset: DatasetFolders) -> None:
+def check_output_folder(output: Path, dataset: DatasetFolders) -> None:
     """Refuse an output folder that would mix with the input: the dataset itself, or in one of its folders.
 
     On file systems that ignore case, ``imagesTr`` is ``ImagesTr``.

@@ -107,7 +107,7 @@ def _carry_out(job: Job, case: Case) -> tuple[dict[str, Any], tuple[WrittenFile,
         "fingerprint": job.fingerprint,
         "sources": sources,
         "outputs": outputs,
-        **_way_of(image, volumes[IMAGE.name], job),
+        **_grids_and_trace(image, volumes[IMAGE.name], job),
         "labels": labels,
         "seconds": watch.seconds,
         "peak_mib": _peak_mib(),
@@ -115,7 +115,7 @@ def _carry_out(job: Job, case: Case) -> tuple[dict[str, Any], tuple[WrittenFile,
     return facts, files
 
 
-def _way_of(header: Header, image: MetaTensor, job: Job) -> dict[str, Any]:
+def _grids_and_trace(header: Header, image: MetaTensor, job: Job) -> dict[str, Any]:
     """From which grid to which the image came, and what was done to it on the way."""
     return {
         "source_grid": header.grid.to_json(),

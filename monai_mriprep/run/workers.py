@@ -73,7 +73,7 @@ def run_in_workers(
             if not recovered and not retried:  # it died before it announced a case, and might do so for ever
                 retried = set(list(left)[:1])
             for name in retried:
-                yield _run_alone(work, left.pop(name))
+                yield _run_in_own_process(work, left.pop(name))
 
 
 class _WorkerDeathError(Exception):
@@ -160,7 +160,7 @@ def _end_processes(children: Collection[multiprocessing.process.BaseProcess]) ->
             child.join(timeout=1)
 
 
-def _run_alone(work: Work, case: Case) -> Result:
+def _run_in_own_process(work: Work, case: Case) -> Result:
     """Process a case in a process of its own. If that dies, too, the case is the cause, and has failed."""
     context = multiprocessing.get_context(START_METHOD)
     receiver, sender = context.Pipe(duplex=False)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import ndimage
 
-from monai_mriprep.dataset.voxel_summary import MANY_VALUES, count_values, image_contents, label_contents
+from monai_mriprep.dataset.voxel_summary import MANY_VALUES, count_values, summarize_image, summarize_label
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.types import IMAGE_MAX, LABEL_MAX
 
@@ -39,7 +39,7 @@ def test_values_are_counted_as_numpy_counts_them(voxels):
 
 def test_an_image_is_summed_up_as_numpy_does(summary_of):
     array = np.random.default_rng(0).integers(-3, 9, SHAPE, np.int16)
-    found = summary_of(image_contents, array)
+    found = summary_of(summarize_image, array)
     assert (found.minimum, found.maximum) == (array.min(), array.max())
     assert found.foreground == np.count_nonzero(array)
     assert found.sha256 == hashlib.sha256(array.tobytes()).hexdigest()
@@ -49,10 +49,10 @@ def test_an_image_is_summed_up_as_numpy_does(summary_of):
 
 def test_equal_scans_have_one_hash_whatever_their_format(summary_of):
     array = np.random.default_rng(0).integers(-3, 9, SHAPE, np.int16)
-    hashes = {summary_of(image_contents, array, suffix).sha256 for suffix in (".mha", ".nrrd", ".nii.gz")}
+    hashes = {summary_of(summarize_image, array, suffix).sha256 for suffix in (".mha", ".nrrd", ".nii.gz")}
     assert len(hashes) == 1
     array[0, 0, 0] += 1
-    assert summary_of(image_contents, array).sha256 not in hashes
+    assert summary_of(summarize_image, array).sha256 not in hashes
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_equal_scans_have_one_hash_whatever_their_format(summary_of):
 def test_an_image_without_contrast_is_warned_of(summary_of, value, warning):
     array = np.zeros(SHAPE, np.int16)
     array[:, :2] = value
-    (found,) = summary_of(image_contents, array).warnings()
+    (found,) = summary_of(summarize_image, array).warnings()
     assert warning in found
 
 
@@ -70,9 +70,9 @@ def test_an_image_without_contrast_is_warned_of(summary_of, value, warning):
 def test_an_image_beyond_the_largest_value_is_a_problem(summary_of, sign):
     array = np.zeros(SHAPE)
     array[0, 0, 0] = sign * IMAGE_MAX
-    assert not list(summary_of(image_contents, array).problems())
+    assert not list(summary_of(summarize_image, array).problems())
     array[0, 0, 0] *= 1.001
-    (problem,) = summary_of(image_contents, array).problems()
+    (problem,) = summary_of(summarize_image, array).problems()
     assert problem.startswith("the image holds the value ")
 
 
@@ -80,7 +80,7 @@ def test_a_label_is_summed_up_as_numpy_and_scipy_do(summary_of):
     array = np.zeros(SHAPE, np.float32)
     array[1:3, 2, 1:4] = np.random.default_rng(0).integers(1, 4, (2, 3))
     array[0, 0, 0], array[0, 0, 1] = -2, 0.0004
-    found = summary_of(label_contents, array)
+    found = summary_of(summarize_label, array)
     values, counts = np.unique(np.rint(array).astype(int), return_counts=True)
     assert found.histogram == dict(zip(values.tolist(), counts.tolist(), strict=True))
     assert (found.minimum, found.maximum, found.negative, found.fractional) == (-2, array.max(), 1, 0)
@@ -106,21 +106,21 @@ def label_with(**values):
     ],
 )
 def test_a_label_that_cannot_be_stored_is_a_problem(summary_of, array, problems):
-    found = list(summary_of(label_contents, array).problems())
+    found = list(summary_of(summarize_label, array).problems())
     assert len(found) == len(problems)
     assert all(start in text for start, text in zip(problems, found, strict=True))
 
 
 def test_values_far_beyond_classes_are_not_counted(summary_of):
     """Counting takes 8 bytes for each value of the range."""
-    assert summary_of(label_contents, label_with(first=[2**31 - 1], dtype=np.int32)).histogram == {}
+    assert summary_of(summarize_label, label_with(first=[2**31 - 1], dtype=np.int32)).histogram == {}
 
 
 def test_a_label_that_looks_like_an_image_or_is_empty_is_warned_of(summary_of):
     many = np.arange(MANY_VALUES + 1, dtype=np.int16).reshape(1, 16, -1)
-    (warning,) = summary_of(label_contents, many).warnings()
+    (warning,) = summary_of(summarize_label, many).warnings()
     assert warning.startswith("the label has 256 different values")
-    assert not list(summary_of(label_contents, np.minimum(many, MANY_VALUES - 1)).warnings())
-    empty = summary_of(label_contents, np.zeros(SHAPE, np.int16))
+    assert not list(summary_of(summarize_label, np.minimum(many, MANY_VALUES - 1)).warnings())
+    empty = summary_of(summarize_label, np.zeros(SHAPE, np.int16))
     assert empty.box is None
     assert list(empty.warnings()) == ["the label holds no class, only background"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monai_mriprep.dataset.voxel_summary import count_values, label_contents
+from monai_mriprep.dataset.voxel_summary import count_values, summarize_label
 from monai_mriprep.errors import MriprepError
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.formats.write import write_metaimage
@@ -299,4 +299,4 @@ def test_the_box_of_a_label(tmp_path):
     label = np.zeros(SHAPE, np.uint8)
     label[1:3, 4, 2:7] = 3
     write_metaimage(tmp_path / "label.mha", label)
-    assert label_contents(read_header(tmp_path / "label.mha")).box == ((1, 4, 2), (2, 4, 6))
+    assert summarize_label(read_header(tmp_path / "label.mha")).box == ((1, 4, 2), (2, 4, 6))

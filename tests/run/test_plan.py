@@ -9,7 +9,7 @@ from monai_mriprep.dataset.folders import DatasetFolders
 from monai_mriprep.errors import DatasetError, OutputError, PairingError
 from monai_mriprep.formats.write import write_metaimage
 from monai_mriprep.recipe import Recipe
-from monai_mriprep.run.plan import keep_apart, plan_run
+from monai_mriprep.run.plan import check_output_folder, plan_run
 from tests.runs import write_case, write_cases
 
 TARGET = Recipe(target_spacing=(1.5, 1.0, 1.0))
@@ -70,8 +70,8 @@ def test_an_output_among_the_input_is_refused(tmp_path, place):
 
 def test_an_output_beside_the_input_is_allowed(tmp_path):
     folders = DatasetFolders(tmp_path / "data/ImagesTr", tmp_path / "data/LabelsTr")
-    keep_apart(tmp_path / "out", folders)
-    keep_apart(tmp_path / "data/out", folders)
+    check_output_folder(tmp_path / "out", folders)
+    check_output_folder(tmp_path / "data/out", folders)
 
 
 def test_what_stops_a_run(tmp_path):
