@@ -164,7 +164,7 @@ def build_transforms(
 
 
 def _own_target(recipe: Recipe, stage: Stage) -> Sequence[float]:
-    """The recipe's target; a key that would be passed over in silence is named."""
+    """The recipe's target; a key that would be ignored is named."""
     if recipe.target_spacing is None:
         keys = ", ".join(recipe.dataset_keys())
         needing = f"the recipe's {keys} can be heeded only with the dataset's folder" if keys else "the recipe has none"

@@ -63,7 +63,7 @@ class Survey:
     headers
         Of the paired images, and of their labels where those were asked for; or what is wrong with one.
     unread
-        What stands beside the volumes and nobody reads, a sentence for each folder.
+        Files beside the volumes that are not read, a sentence for each folder.
     """
 
     root: Path
@@ -299,7 +299,7 @@ def read_table(
 def _checked_table(
     path: str | Path, row: int | None, axis_order: AxisOrder | None, measure: Callable[[], SpacingStatistics]
 ) -> SpacingTable:
-    """Read a table; where nobody says its axis order, compare it with what is measured in the scans."""
+    """Read a table; where its axis order is not given, compare it with what is measured in the scans."""
     table = SpacingTable.read(path, row, axis_order)
     if axis_order is None:
         check_axis_order(table.statistics, measure().median, str(path))

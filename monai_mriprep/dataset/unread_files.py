@@ -41,7 +41,7 @@ def _unread(folder: Path) -> Iterator[str]:
         shown = ", ".join(path.name for path in others[:SHOWN])
         more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
         yield (
-            f"{folder}: nobody reads {shown}{more}; volumes end in {', '.join(SUFFIXES)}, or are folders of one DICOM "
+            f"{folder}: not read: {shown}{more}; volumes end in {', '.join(SUFFIXES)}, or are folders of one DICOM "
             "series: convert what is one, and move the rest away"
         )
 

@@ -106,10 +106,8 @@ def stage_npz(final: Path, partial: Path, volume: NpzVolume) -> WrittenFile:
     temporary = partial / f"{os.getpid()}-{uuid.uuid4().hex}.npz"
     parts = list(_archive(volume))
     try:
-        with temporary.open(
-            "wb"
-        ) as file:  # buffered: on a full disk an unbuffered write may stop early without an error
-            file.writelines(parts)
+        with temporary.open("wb") as file:
+            file.writelines(parts)  # buffered: on a full disk an unbuffered write may stop early without an error
             file.flush()
             if hasattr(os, "posix_fadvise"):
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

@@ -56,7 +56,7 @@ class NamedSettings(BaseModel):
         Raises
         ------
         RecipeError
-            If it is neither, nobody has registered the name, or a setting is not allowed.
+            If it is neither, the name is not registered, or a setting is not allowed.
         """
         facts = {NAME: facts} if isinstance(facts, str) else facts
         if not isinstance(facts, Mapping) or not isinstance(facts.get(NAME), str):

@@ -35,7 +35,7 @@ _DAMAGED = (
 
 
 def list_predictions(folder: str | Path) -> tuple[Path, ...]:
-    """Arrays and volumes in a folder, in natural order; anything else, hidden files and subfolders are passed over.
+    """Arrays and volumes in a folder, in natural order; hidden files, subfolders and anything else are skipped.
 
     Parameters
     ----------

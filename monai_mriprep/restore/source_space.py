@@ -42,7 +42,7 @@ class SourceSpace:
         Raises
         ------
         RecordError
-            If the trace is not whole, or a step was done that nobody has registered here.
+            If the trace is not whole, or names a step that is not registered here.
         """
         path = Path(record.sources[IMAGE.name].path)
         suffix = path.name[len(stem(path)) :].lower()

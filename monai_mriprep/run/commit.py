@@ -91,7 +91,7 @@ def pending_outputs(partial: Path) -> set[str]:
 
 
 def _read_entries(partial: Path) -> dict[Path, _Entry]:
-    """The journal; one that a failing disk has garbled is passed over, so that its case is done again."""
+    """The journal; an entry that a failing disk has garbled is skipped, so that its case is done again."""
     entries = {}
     for path in sorted(partial.glob("*.journal")):
         with suppress(ValueError):

@@ -106,7 +106,7 @@ class Manifest:
             os.close(descriptor)
 
     def read(self) -> Records:
-        """Every record, once; a line that is no record and names no case is passed over."""
+        """Every record, once; a line that is no record and names no case is skipped."""
         records = Records()
         if not self.path.exists():
             return records

@@ -72,7 +72,7 @@ Triple = Annotated[tuple[float, float, float], Field(strict=False)]
 
 
 class _Model(BaseModel):
-    """Frozen, no conversions; keys that a later version may add are passed over."""
+    """Frozen, no conversions; keys that a later version may add are ignored."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
@@ -254,7 +254,7 @@ class Done(_Event):
         Raises
         ------
         RecordError
-            If the trace is not whole, or names a step that nobody has registered here.
+            If the trace is not whole, or names a step that is not registered here.
         """
         if self.recorded_trace is not None:
             return Trace.from_json(self.recorded_trace)

@@ -71,7 +71,7 @@ class Trace:
         Raises
         ------
         RecordError
-            If it is not whole, or names a step that nobody has registered here.
+            If it is not whole, or names a step that is not registered here.
         """
         try:
             source = Grid.from_json(facts["source"])

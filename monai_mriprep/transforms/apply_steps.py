@@ -117,7 +117,7 @@ class ApplyStepsd(MapTransform, InvertibleTransform):
         The order of axes in which the loader handed the arrays out, ``xyz`` or ``zyx``, where they are not marked:
         ``xyz`` after MONAI's `LoadImaged`.
     allow_missing_keys
-        Pass over keys that are not there, in place of an error; the first that is there fixes the grid.
+        Skip keys that are not there instead of raising; the first that is there fixes the grid.
     around
         A context for each step, such as a stopwatch: see `monai_mriprep.steps.forward`.
 
@@ -201,7 +201,7 @@ class ApplyStepsd(MapTransform, InvertibleTransform):
         `Invertd` is asked for by `nearest_interp`); other floats linearly, each channel by itself, and their values
         are kept: z-scores are not undone. It starts from where the tensor lies now, so what was padded or cropped
         since goes back, too: padding is left out, and where nothing is left there are zeros. Keys that are no longer
-        there, such as a mask that was deleted, are passed over.
+        there, such as a mask that was deleted, are skipped.
 
         Raises
         ------

@@ -149,7 +149,7 @@ class LoadVolumed(MapTransform):
     keys
         Which entries to read: MetaImage, NIfTI, NRRD, FreeSurfer and Analyze files, folders of one DICOM series.
     allow_missing_keys
-        Pass over entries that are not there, in place of an error.
+        Skip entries that are not there instead of raising.
 
     Raises
     ------
@@ -194,7 +194,7 @@ class LoadNpzd(MapTransform):
     keys
         Which entries to read.
     allow_missing_keys
-        Pass over entries that are not there, in place of an error.
+        Skip entries that are not there instead of raising.
 
     Raises
     ------
@@ -236,7 +236,7 @@ class SaveNpzd(MapTransform):
     array_axes
         The order of the axes of arrays whose metadata do not state it.
     allow_missing_keys
-        Pass over volumes that are not there, in place of an error.
+        Skip volumes that are not there instead of raising.
 
     Raises
     ------

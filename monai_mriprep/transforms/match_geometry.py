@@ -36,7 +36,7 @@ class MatchGeometryd(MapTransform):
         ``strict``: an error where they do not. ``resample_label``: the label is put on the image's grid, nearest
         neighbour; what lies outside it is background.
     allow_missing_keys
-        Pass over a case that lacks one of the two, in place of an error.
+        Skip a case that lacks one of the two instead of raising.
 
     Raises
     ------

@@ -84,7 +84,7 @@ class AnisotropyAwareSpacingd(ApplyStepsd):
         Without either the first key is an image and the rest are labels, which is only taken for granted where the
         rest are called ``label`` and ``foreground``, and the first does not sound like a label.
     allow_missing_keys
-        Pass over keys that are not there, in place of an error; the first that is there fixes the grid.
+        Skip keys that are not there instead of raising; the first that is there fixes the grid.
 
     Raises
     ------

@@ -146,7 +146,7 @@ def score_marks(moments: Params) -> dict[str, float | torch.Tensor]:
 def with_values(values: torch.Tensor, like: torch.Tensor, **meta: Any) -> torch.Tensor:
     """What a transform returns that changes values alone: the place and the history of `like`, and what is new.
 
-    A MetaTensor made of a plain tensor says that its affine is nobody's: ``meta["affine_source"]`` is ``"none"``.
+    A MetaTensor made of a plain tensor says that its affine is no file's: ``meta["affine_source"]`` is ``"none"``.
     """
     if not get_track_meta():
         return values

@@ -69,7 +69,7 @@ class NonZeroMaskd(MapTransform):
     mask_key
         Where the mask is put.
     allow_missing_keys
-        Pass over a case without the image, in place of an error.
+        Skip a case without the image instead of raising.
     """
 
     backend = NonZeroMask.backend
@@ -165,7 +165,7 @@ class NormalizeNonZerod(MapTransform):
         ``resampled`` says that the non-zero voxels are meant although a spline has resampled the image;
         ``resampled_positive`` takes the voxels that are greater than zero.
     allow_missing_keys
-        Pass over images that are not there, in place of an error. The mask of one that is there may not be missing.
+        Skip images that are not there instead of raising. The mask of one that is there may not be missing.
     epsilon
         Added to the standard deviation; in units of the image.
 
@@ -229,7 +229,7 @@ class CastLabeld(MapTransform):
     keys
         The labels.
     allow_missing_keys
-        Pass over labels that are not there, in place of an error.
+        Skip labels that are not there instead of raising.
 
     Raises
     ------

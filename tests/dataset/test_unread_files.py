@@ -33,7 +33,7 @@ def test_slices_that_a_header_names_are_not_named(folders, write_mha):
         (folders.images / name).write_bytes(bytes(24))
     write_mha(folders.images / "a.mhd", body=b"", data_file="LIST\nfront.raw\nback.raw")
     (sentence,) = unread_files(folders)
-    assert sentence.startswith(f"{folders.images}: nobody reads other.raw; volumes end in")
+    assert sentence.startswith(f"{folders.images}: not read: other.raw; volumes end in")
 
 
 def test_a_header_that_cannot_be_read_names_nothing_but_the_files_of_its_stem(folders):
@@ -41,7 +41,7 @@ def test_a_header_that_cannot_be_read_names_nothing_but_the_files_of_its_stem(fo
     for name in ("a.raw", "a.raw.gz", "b.raw"):
         (folders.images / name).write_bytes(bytes(24))
     (sentence,) = unread_files(folders)
-    assert "nobody reads b.raw;" in sentence
+    assert "not read: b.raw;" in sentence
 
 
 def test_each_folder_has_its_sentence_and_hidden_files_have_none(folders):
@@ -49,15 +49,15 @@ def test_each_folder_has_its_sentence_and_hidden_files_have_none(folders):
     (folders.labels / "masks").mkdir()
     (folders.labels / ".hidden").touch()
     images, labels = unread_files(folders)
-    assert f"{folders.images}: nobody reads notes.txt;" in images
-    assert f"{folders.labels}: nobody reads masks;" in labels
+    assert f"{folders.images}: not read: notes.txt;" in images
+    assert f"{folders.labels}: not read: masks;" in labels
 
 
 def test_many_are_named_in_short(folders):
     for number in range(12):
         (folders.images / f"{number}.png").touch()
     (sentence,) = unread_files(folders)
-    assert "nobody reads 0.png, 1.png, 2.png, 3.png, 4.png and 7 more;" in sentence
+    assert "not read: 0.png, 1.png, 2.png, 3.png, 4.png and 7 more;" in sentence
 
 
 def test_a_folder_that_is_gone_is_an_error(folders):

@@ -1,4 +1,4 @@
-"""Whole runs on sources of every kind, and the way back; what nobody reads is named."""
+"""Whole runs on sources of every kind, and the way back; what is not read is named."""
 
 import json
 import os
@@ -169,7 +169,7 @@ def strewn(dataset, tmp_path):
 
 
 def test_what_nobody_reads_is_named_in_run_check_and_open_dataset(strewn, tmp_path):
-    named = "nobody reads a.png, b.npy, c.nii.bz2, notes, stray.raw; volumes end in"
+    named = "not read: a.png, b.npy, c.nii.bz2, notes, stray.raw; volumes end in"
 
     with pytest.warns(MriprepWarning, match=named):
         preprocess(strewn, tmp_path / "out", RECIPE, workers=0)
