@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
     from monai.transforms.transform import Transform
 
-__all__ = ["OpenedDataset", "Source", "Stage", "build_transforms", "open_dataset"]
+    from monai_mriprep.steps.trace import Around
+
+__all__ = ["OpenedDataset", "Source", "Stage", "build_transforms", "open_dataset", "preprocessing"]
 
 LOGGER = package_logger()
 
@@ -160,7 +163,8 @@ def build_transforms(
     if source == "npz":
         return Compose([LoadNpzd([role.name for role in roles]), *then])
     target = _own_target(recipe, stage) if target is None else target
-    return Compose([*_preprocessing(recipe, checked_target(target), roles), *then])
+    readers, steps = preprocessing(recipe, checked_target(target), roles)
+    return Compose([*readers, steps, *then])
 
 
 def _own_target(recipe: Recipe, stage: Stage) -> Sequence[float]:
@@ -182,8 +186,20 @@ def _own_target(recipe: Recipe, stage: Stage) -> Sequence[float]:
     return recipe.target_spacing
 
 
-def _preprocessing(recipe: Recipe, target: Spacing, roles: Sequence[Role]) -> list[Transform]:
-    """Read, see to it that image and label lie on one grid, and walk the recipe's list of steps."""
+def preprocessing(
+    recipe: Recipe, target: Spacing, roles: Sequence[Role] = ROLES, around: Around = nullcontext
+) -> tuple[list[Transform], ApplyStepsd]:
+    """What reads volumes and sees to it that they lie on one grid; and what walks the recipe's list of steps.
+
+    Parameters
+    ----------
+    recipe, target
+        As in `monai_mriprep.steps.steps_of`.
+    roles
+        The volumes of a case, by the names of their roles.
+    around
+        A context for each step: see `monai_mriprep.steps.forward`.
+    """
     match = [MatchGeometryd(geometry=recipe.geometry)] if LABEL in roles else []
-    steps = ApplyStepsd({role.name: role for role in roles}, steps_of(recipe, target))
-    return [LoadVolumed([role.name for role in roles]), *match, steps]
+    steps = ApplyStepsd({role.name: role for role in roles}, steps_of(recipe, target), around=around)
+    return [LoadVolumed([role.name for role in roles]), *match], steps

@@ -22,7 +22,7 @@ from monai_mriprep.errors import DiskFullError, MriprepError, MriprepWarning, is
 from monai_mriprep.formats.npz import WrittenFile, stored_crc
 from monai_mriprep.formats.read import Header, read_header
 from monai_mriprep.formats.staging import removed_on_error, stage_files
-from monai_mriprep.pipeline import build_transforms
+from monai_mriprep.pipeline import preprocessing
 from monai_mriprep.run.cases import Case, FileFacts, Job, Result
 from monai_mriprep.run.commit import commit_files
 from monai_mriprep.run.manifest import Manifest
@@ -129,7 +129,7 @@ def _grids_and_trace(header: Header, image: MetaTensor, job: Job) -> dict[str, A
 
 def _transform(job: Job, case: Case, watch: _Stopwatch) -> tuple[dict[str, Any], dict[str, dict[str, int]]]:
     """The preprocessed volumes, and the voxels of each label before and after."""
-    load, *checks, steps = build_transforms(job.recipe, job.target).transforms
+    (load, *checks), steps = preprocessing(job.recipe, job.target, around=watch.stage)
     data: dict[str, Any] = {role: str(path) for role, (path,) in case.sources.items()}
     with watch.stage("load"):
         data = load(data)
@@ -138,7 +138,6 @@ def _transform(job: Job, case: Case, watch: _Stopwatch) -> tuple[dict[str, Any],
     for check in checks:
         with watch.stage(type(check).__name__):
             data = check(data)
-    steps.around = watch.stage
     with steps.trace_transform(True):  # the record needs the trace, whatever MONAI_TRACE_TRANSFORM says
         data = steps(data)
     with watch.stage("count"):
