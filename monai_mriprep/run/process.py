@@ -139,7 +139,7 @@ def _transform(job: Job, case: Case, watch: _Stopwatch) -> tuple[dict[str, Any],
         with watch.stage(type(check).__name__):
             data = check(data)
     with steps.trace_transform(True):  # the record needs the trace, whatever MONAI_TRACE_TRANSFORM says
-        data = steps(data)
+        data = steps.consume(data)
     with watch.stage("count"):
         after = label_histogram(data[LABEL.name].as_tensor())
     _warn_of_labels(case, before, after)

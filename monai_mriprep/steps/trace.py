@@ -139,8 +139,7 @@ def forward(steps: Iterable[Step], volumes: Volumes, grid: Grid, around: Around 
             applied.append(AppliedStep(step, params, grid))
             volumes = step.carry_out(volumes, grid, params)
         grid = step.grid(grid, params)
-        for role, volume in volumes.by_role.items():
-            _require_shape(volume, grid, f"the {role.name} after the step {step.name!r}")
+        _require_shapes(volumes, grid, step.name)
     return volumes, Trace(source, tuple(applied))
 
 
@@ -202,6 +201,11 @@ def _undone(steps: Sequence[AppliedStep], volume: torch.Tensor, role: Role) -> t
         volume = one.step.invert(volume, role, one.grid_in, one.params)
         _require_shape(volume, one.grid_in, f"the {role.name} on the way back of the step {one.step.name!r}")
     return volume
+
+
+def _require_shapes(volumes: Volumes, grid: Grid, step: str) -> None:
+    for role, volume in volumes.by_role.items():
+        _require_shape(volume, grid, f"the {role.name} after the step {step!r}")
 
 
 def _require_shape(volume: torch.Tensor, grid: Grid, what: str) -> None:

@@ -50,18 +50,21 @@ TRACE = "trace"
 NEAREST, LINEAR = "nearest", "bilinear"
 """MONAI's names; `Invertd` with `nearest_interp` writes the first over the second."""
 
+NO_VOXEL = torch.zeros(1)
+"""Takes the shape of any volume, and no memory."""
+
 MARKS = ("target_spacing", "grid_spacing", ZYX_AFFINE)
 """Metadata, each a tensor, that are true only of what steps have made."""
 
 
 @dataclass(frozen=True)
 class CaseOnGrid:
-    """Volumes on one grid.
+    """Where the volumes of a case lie: all on one grid.
 
     Parameters
     ----------
     by_key
-        With their place and the mark of their axes.
+        The place, metadata and history of each, with the mark of its axes; without its voxels, which steps replace.
     axes, source
         Axes of the file, and grid of the array, of the first, which count for all.
     turn
@@ -86,15 +89,19 @@ class CaseOnGrid:
             grid, own_name = source if is_plain else grid_of(volume), file_of(volume, key)
             check_grids(name, turn.grid(source), own_name, turn.grid(grid))  # messages speak z y x
             own_axes = axes if is_plain or volume is first else file_axes(volume, own_name, array_axes)
-            if has_place(volume) and own_axes.mark.keys() <= volume.meta.keys():
-                return volume
-            return on_grid(tensor_of(volume), grid, volume, **own_axes.mark)
+            is_marked = has_place(volume) and own_axes.mark.keys() <= volume.meta.keys()
+            return on_grid(NO_VOXEL.expand(volume.shape), grid, volume, **({} if is_marked else own_axes.mark))
 
         return cls({key: placed(volume, str(key)) for key, volume in volumes.items()}, axes, source, turn)
 
-    def volumes(self, roles: Mapping[Hashable, Role]) -> Volumes:
-        """What steps take, in z y x."""
-        by_role = {roles[key]: self.turn.array(volume.as_tensor()) for key, volume in self.by_key.items()}
+    @property
+    def grid(self) -> Grid:
+        """Of the volumes as steps take them."""
+        return self.turn.grid(self.source)
+
+    def take(self, volumes: dict[Hashable, torch.Tensor], roles: Mapping[Hashable, Role]) -> Volumes:
+        """What steps take, in z y x; `volumes` is empty afterwards, so that only the steps hold the voxels."""
+        by_role = {roles[key]: self.turn.array(tensor_of(volumes.pop(key))) for key in self.by_key}
         files = {roles[key]: file_of(volume, str(key)) for key, volume in self.by_key.items()}
         stated = next(iter(self.by_key.values())).meta.get("file_direction")
         return Volumes(by_role, files, None if stated is None else np.asarray(stated, dtype=np.float64))
@@ -160,21 +167,29 @@ class ApplyStepsd(MapTransform, InvertibleTransform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return a copy of `data` with the volumes as the steps leave them; what a step drops is gone."""
-        volumes = {key: volume_of(data[key], str(key)) for key in self.key_iterator(dict(data))}
-        result = {key: value for key, value in data.items() if key not in volumes}
+        return self.consume(dict(data))
+
+    def consume(self, data: dict[Any, Any]) -> dict[Any, Any]:
+        """As a call, in `data` itself: it no longer holds the volumes, so each is freed once a step has replaced it.
+
+        The tensors are not written to.
+        """
+        volumes = {key: volume_of(data.pop(key), str(key)) for key in tuple(self.key_iterator(data))}
         if not volumes:
-            return result
+            return data
         case = CaseOnGrid.of(volumes, self.array_axes)
-        done = self._forward(case.volumes(self.roles), case.turn.grid(case.source))
-        for key, volume in case.by_key.items():
+        done = self._forward(case, volumes)
+        for key, place in case.by_key.items():
             role = self.roles[key]
             if role in done:
-                result[key] = as_tracked(self._recorded(volume, role, case, *done[role]))
-        return result
+                data[key] = as_tracked(self._recorded(place, role, case, *done[role]))
+        return data
 
-    def _forward(self, volumes: Volumes, grid: Grid) -> dict[Role, tuple[torch.Tensor, Trace]]:
-        """Each volume that the steps have left, and what was done to it."""
-        after, trace = forward(self.steps, volumes, grid, self.around)
+    def _forward(
+        self, case: CaseOnGrid, volumes: dict[Hashable, torch.Tensor]
+    ) -> dict[Role, tuple[torch.Tensor, Trace]]:
+        """Each volume that the steps have left, and what was done to it; no name here keeps one that they replace."""
+        after, trace = forward(self.steps, case.take(volumes, self.roles), case.grid, self.around)
         return {role: (volume, trace) for role, volume in after.by_role.items()}
 
     def _recorded(

@@ -15,15 +15,15 @@ from monai.utils.misc import ensure_tuple
 from monai_mriprep.dataset.statistics import AxisOrder, SpacingStatistics
 from monai_mriprep.dataset.target_rules import derive_target
 from monai_mriprep.errors import MriprepWarning, ResamplingError
-from monai_mriprep.steps import Step, Trace, Volumes, forward
+from monai_mriprep.steps import Step, Trace, forward
 from monai_mriprep.steps.foreground import ForegroundMask
 from monai_mriprep.steps.normalization import Normalization
 from monai_mriprep.steps.resampling import Resampling
-from monai_mriprep.transforms.apply_steps import ApplyStepsd
+from monai_mriprep.transforms.apply_steps import ApplyStepsd, CaseOnGrid
 from monai_mriprep.transforms.interpolation import Mode, Order, orders_of
 from monai_mriprep.transforms.tensors import ANYWHERE
 from monai_mriprep.types import IMAGE, LABEL, Kind, Role
-from monai_mriprep.volume.geometry import Grid, target_grid
+from monai_mriprep.volume.geometry import target_grid
 from monai_mriprep.volume.resample import plan_resampling
 
 if TYPE_CHECKING:
@@ -133,11 +133,13 @@ class AnisotropyAwareSpacingd(ApplyStepsd):
         settings = {"target": self.target, "rule": self.grid, "order": order, "boundary": self.boundary}
         return (Resampling.model_validate({**settings, "clip": self.clip}),)
 
-    def _forward(self, volumes: Volumes, grid: Grid) -> dict[Role, tuple[torch.Tensor, Trace]]:
+    def _forward(
+        self, case: CaseOnGrid, volumes: dict[Hashable, torch.Tensor]
+    ) -> dict[Role, tuple[torch.Tensor, Trace]]:
         """Each key has an order of its own, so each has its own steps; the grid is one."""
-        done = {}
-        for role, volume in volumes.by_role.items():
-            alone, trace = forward(self.steps_of_role[role], volumes.replaced({role: volume}), grid, self.around)
+        taken, done = case.take(volumes, self.roles), {}
+        for role, volume in taken.by_role.items():
+            alone, trace = forward(self.steps_of_role[role], taken.replaced({role: volume}), case.grid, self.around)
             done[role] = alone.by_role[role], trace
         return done
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+import sys
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -439,3 +443,45 @@ def test_a_mask_of_your_own_for_the_z_scores(case):
 def test_two_keys_of_one_role_are_refused():
     with pytest.raises(ResamplingError, match="a role of its own"):
         ApplyStepsd({"t2": IMAGE, "adc": IMAGE}, [])
+
+
+# --- Memory -----------------------------------------------------------------------------------------------------------
+
+
+def case_and_arrays() -> tuple[dict[str, MetaTensor], dict[str, weakref.ref]]:
+    """An image and a label, and whether the memory of their voxels is still held."""
+    arrays = {"image": np.random.default_rng(0).random((1, *GRID.shape)), "label": np.ones((1, *GRID.shape), np.int16)}
+    volumes = {key: on_grid(torch.from_numpy(array), GRID) for key, array in arrays.items()}
+    return volumes, {key: weakref.ref(array) for key, array in arrays.items()}
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="before 3.11 a call holds its arguments until it returns")
+def test_volumes_that_are_handed_over_are_freed_once_a_step_has_replaced_them():
+    volumes, arrays = case_and_arrays()
+    held = {}
+
+    @contextmanager
+    def around(step: str) -> Iterator[None]:
+        held[step] = [key for key, array in arrays.items() if array() is not None]
+        yield
+
+    steps = steps_of(Recipe(), TARGET)
+    done = ApplyStepsd({"image": IMAGE, "label": LABEL}, steps, around=around).consume(volumes)
+    assert done is volumes
+    assert held == {
+        "foreground": ["image", "label"],
+        "resampling": ["image", "label"],
+        "normalization": [],
+        "label_cast": [],
+    }
+
+
+def test_a_call_leaves_the_volumes_where_they_were():
+    volumes, arrays = case_and_arrays()
+    before = {key: (volume, volume.clone()) for key, volume in volumes.items()}
+    called = ApplyStepsd({"image": IMAGE, "label": LABEL}, steps_of(Recipe(), TARGET))(volumes)
+    assert called.keys() == volumes.keys() == arrays.keys()
+    for key, (volume, values) in before.items():
+        assert volumes[key] is volume
+        assert torch.equal(volume, values)
+        assert grid_of(volume) == GRID
