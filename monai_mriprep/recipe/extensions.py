@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
 from monai_mriprep.errors import RecipeError
+from monai_mriprep.recipe.sections import ExplainedError
 
 __all__ = ["ENTRY_POINTS", "PLACES", "NamedSettings", "StepOfRecipe", "register"]
 
@@ -70,7 +71,7 @@ class NamedSettings(BaseModel):
         try:
             return model.model_validate_json(json.dumps(settings))
         except ValidationError as error:
-            raise RecipeError(_explained(facts[NAME], error)) from None
+            raise RecipeError(_explained(model, error)) from None
         except (TypeError, ValueError) as error:
             msg = f"the settings of step {facts[NAME]!r} are not plain values ({error}): {settings!r}"
             raise RecipeError(msg) from None
@@ -134,12 +135,18 @@ def _load(entry: EntryPoint) -> None:
     register(model)
 
 
-def _explained(name: str, error: ValidationError) -> str:
+_IN_WORDS = {"extra_forbidden": " is no setting of it", "missing": " is missing"}
+"""Errors of pydantic that are about the name of a setting, not its value."""
+
+
+def _explained(model: type[NamedSettings], error: ValidationError) -> str:
     """The settings that are wrong, in a message."""
     problems = (
-        f"{'.'.join(map(str, one['loc'])) or 'all'}: {one['msg']}, found {one['input']!r}" for one in error.errors()
+        ".".join(map(str, one["loc"])) + _IN_WORDS.get(one["type"], f": {one['msg']}, found {one['input']!r}")
+        for one in error.errors()
     )
-    return f"the settings of step {name!r} are not allowed: {'; '.join(problems)}"
+    settings = ", ".join(model.model_fields) or "none"
+    return f"step {model.name!r} cannot have these settings: {'; '.join(problems)}; its settings are {settings}"
 
 
 def _in_recipe(value: object) -> NamedSettings:
@@ -149,10 +156,11 @@ def _in_recipe(value: object) -> NamedSettings:
         if _registered(value.name) is type(value):
             return value
     except RecipeError as error:
-        msg = f"cannot be used: {error}"
-        raise ValueError(msg) from None
-    msg = f"has a step {value!r} of a class that is not, or no longer, the one registered as {value.name!r}"
-    raise ValueError(msg)
+        raise ExplainedError(str(error)) from None
+    msg = (
+        f"{value!r} is of a class that is not, or no longer, the one registered as {value.name!r}; make it of that one"
+    )
+    raise ExplainedError(msg)
 
 
 StepOfRecipe = Annotated[NamedSettings, BeforeValidator(_in_recipe), PlainSerializer(NamedSettings.to_json)]

@@ -13,12 +13,16 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["PLAIN_NUMBER", "Section", "Sections", "explanation", "facts_of", "keys_of", "shown"]
+__all__ = ["PLAIN_NUMBER", "ExplainedError", "Section", "Sections", "explanation", "facts_of", "keys_of", "shown"]
 
 PLAIN_NUMBER = re.compile(r"[-+]?(0|[1-9]\d{0,17}|(\d+\.\d*|\.\d+)([eE][-+]\d+)?|\.inf|\.nan)", re.IGNORECASE)
 """Numbers that a person and YAML 1.1 read alike; YAML 1.1 also has octal, base 60 and underscores."""
 _BARE_EXPONENT = re.compile(r"([-+]?\d+)(\.\d*)?[eE]([-+]?)(\d+)")
 """Numbers that YAML 1.1 takes for text, because it wants a point and a signed exponent."""
+
+
+class ExplainedError(ValueError):
+    """A reason that says by itself what to do, so that nothing is added to it."""
 
 
 Path = tuple[str, ...]
@@ -100,8 +104,10 @@ def _problem(path: Path, details: list[ErrorDetails], data: object, sections: Se
     if path[:-1] not in sections:
         return f"{name}: must be a section with the keys {', '.join(sections[path].model_fields)}; not {shown(value)}"
     allowed = facts_of(sections[path[:-1]], path[-1]).get("allowed", "")
-    if (reason := details[0].get("ctx", {}).get("error")) is not None:
-        return f"{name}: {shown(value)} {reason}; it must be {allowed}"
+    if reasons := [detail["ctx"]["error"] for detail in details if "error" in detail.get("ctx", {})]:
+        if isinstance(reasons[0], ExplainedError):
+            return f"{name}: {'; '.join(map(str, reasons))}"
+        return f"{name}: {shown(value)} {reasons[0]}; it must be {allowed}"
     numeric = any(detail["type"] in ("float_type", "int_type") for detail in details)
     return f"{name}: must be {allowed}; not {shown(value)}{_number_hint(value) if numeric else ''}"
 

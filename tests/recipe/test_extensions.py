@@ -53,7 +53,7 @@ def test_settings_are_what_json_has_an_integer_is_a_float_and_a_list_a_tuple():
         ([{"step": "rolling", "times": True}], "times: .* valid integer, found True"),
         ([{"step": "rolling", "times": 2.5}], "times: .* valid integer.*, found 2.5"),
         ([{"step": "rolling", "box": [1, 2]}], "box"),
-        ([{"step": "rolling", "tmies": 3}], "tmies: Extra inputs are not permitted, found 3"),
+        ([{"step": "rolling", "tmies": 3}], "step 'rolling' .*: tmies is no setting of it; its settings are times, .*"),
         ([{"step": "rolling", "times": object()}], "settings of step 'rolling' are not plain values"),
         ([{"step": "rolling", "times": "2", "share": "1"}], "times: .*; share: "),
         ([3], "3 is no step; give the name of one, or a mapping"),
@@ -67,6 +67,24 @@ def test_settings_are_what_json_has_an_integer_is_a_float_and_a_list_a_tuple():
 def test_what_is_no_step_is_refused(steps, reason):
     with pytest.raises(RecipeError, match=f"(?s)steps: .*{reason}"):
         Recipe(steps=steps)
+
+
+def test_every_wrong_step_is_named_and_none_is_told_how_a_list_is_written():
+    with pytest.raises(RecipeError) as refused:
+        Recipe(steps=["tripling", "rolling", {"step": "rolling", "tmies": 3}])
+    assert "no step is registered as 'tripling'" in str(refused.value)
+    assert "tmies is no setting of it" in str(refused.value)
+    assert "it must be a list" not in str(refused.value)
+
+
+def test_a_setting_that_a_step_needs_is_asked_for():
+    @register
+    class Demanding(NamedSettings):
+        name = "demanding"
+        amount: float
+
+    with pytest.raises(RecipeError, match=r"step 'demanding' .*: amount is missing; its settings are amount$"):
+        Recipe(steps=["demanding"])
 
 
 def test_an_instance_of_a_class_that_is_not_registered_is_refused():
