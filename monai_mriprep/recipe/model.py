@@ -19,7 +19,7 @@ from monai_mriprep.errors import RecipeError
 from monai_mriprep.recipe.extensions import StepOfRecipe
 from monai_mriprep.recipe.presets import PRESETS, under_users_keys
 from monai_mriprep.recipe.run_settings import RUN_KEYS
-from monai_mriprep.recipe.sections import Section, Sections, explanation, facts_of, keys_of
+from monai_mriprep.recipe.sections import ExplainedError, Section, Sections, explanation, facts_of, keys_of
 from monai_mriprep.recipe.values import (
     FROM_LIST,
     Amount,
@@ -244,6 +244,14 @@ class Recipe(Section):
     @classmethod
     def _is_orientation(cls, codes: str) -> str:
         return codes if codes == "keep" else orientation_codes(codes)
+
+    @field_validator("crop_margin")
+    @classmethod
+    def _has_crop(cls, margin: float, info: ValidationInfo) -> float:
+        if margin and info.data.get("crop") == "none":
+            msg = f"{margin} has no effect without a crop; add `crop: nonzero`, or remove crop_margin"
+            raise ExplainedError(msg)
+        return margin
 
     @field_validator("pattern")
     @classmethod

@@ -123,9 +123,17 @@ def test_repr_states_order_and_unit():
 
 @pytest.mark.parametrize("key", Recipe.model_fields)
 def test_fingerprint_covers_what_decides_the_voxels(key):
-    changed = Recipe(**{key: OTHER[key]}).fingerprint() != Recipe().fingerprint()
+    beside = {"crop": "nonzero"} if key == "crop_margin" else {}
+    changed = Recipe(**{**beside, key: OTHER[key]}).fingerprint() != Recipe(**beside).fingerprint()
     about_files = {"preset", "pattern", "statistics", "statistics_row", "axis_order", "target_rule", "target_spacing"}
     assert changed == (key not in about_files)
+
+
+@pytest.mark.parametrize("crop", [{}, {"crop": "none"}])
+def test_a_margin_without_a_crop_is_refused_for_it_would_do_nothing(crop):
+    with pytest.raises(RecipeError, match=r"crop_margin: 5\.0 has no effect without a crop; add `crop: nonzero`, or "):
+        Recipe(crop_margin=5.0, **crop)
+    assert Recipe(crop_margin=0.0, **crop) == Recipe()
 
 
 def test_a_younger_key_enters_the_fingerprint_where_it_differs_from_its_default():
