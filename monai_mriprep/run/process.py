@@ -175,7 +175,7 @@ def _warn_of_labels(case: Case, before: dict[int, int], after: dict[int, int]) -
     gone = vanished_labels(before, after)
     if gone:
         counts = ", ".join(f"{value} ({before[value]} voxels)" for value in gone)
-        warnings.warn(f"{label}: vanished by resampling: label {counts}", MriprepWarning, 2)
+        warnings.warn(f"{label}: vanished in preprocessing: label {counts}", MriprepWarning, 2)
     if len(before) > MANY_VALUES:
         message = f"{label}: {len(before)} different values look like intensities, not like a label"
         warnings.warn(message, MriprepWarning, 2)

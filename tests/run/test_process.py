@@ -60,6 +60,18 @@ def test_the_record_tells_the_way_from_the_scan_to_the_files(tmp_path, oblique, 
     assert [record.foreground.mean, record.foreground.std] == [*moments["mean"], *moments["std"]]
 
 
+def test_a_label_that_a_crop_has_cut_away_is_not_said_to_have_vanished_by_resampling(tmp_path):
+    image, label = np.zeros((6, 8, 9), np.int16), np.zeros((6, 8, 9), np.uint8)
+    image[2:4, 2:6, 3:7], label[2:4, 2:6, 3:7], label[0, 0, 0] = 500, 1, 2
+    paths = tmp_path / "a.mha", tmp_path / "b.mha"
+    for path, array in zip(paths, (image, label), strict=True):
+        SimpleITK.WriteImage(itk_image(array, np.eye(4)), str(path))
+    job = replace(job_of(tmp_path / "out", (1.0, 1.0, 1.0)), recipe=Recipe(crop="nonzero"))
+    warned = process_case(job, case_from("a", *paths, job.output_root)).warnings
+    assert [one for one in warned if "label 2 (1 voxels)" in one and "vanished in preprocessing" in one]
+    assert not [one for one in warned if "resampling" in one]
+
+
 def test_the_record_holds_the_trace_where_monai_is_told_to_keep_no_history(tmp_path, oblique, monkeypatch):
     monkeypatch.setenv("MONAI_TRACE_TRANSFORM", "0")
     job = job_of(tmp_path / "out", (2.0, 1.1, 0.7))
