@@ -229,7 +229,7 @@ class TargetChoice:
     computed
         The statistics of the headers, where there is no table.
     notes
-        What a person is told, though nothing is wrong.
+        What is said although nothing is wrong.
     warnings
         What needs review.
     """

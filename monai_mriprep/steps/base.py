@@ -99,7 +99,13 @@ class Step(NamedSettings):
         return grid
 
     def plan(self, volumes: Volumes, grid: Grid) -> Params:
-        """Find what the step needs to know of a case, and refuse what it cannot do; no voxel is changed."""
+        """Find what the step needs to know of a case, and refuse what it cannot do; no voxel is changed.
+
+        Raises
+        ------
+        MriprepError
+            If it cannot be carried out. Any other exception ends the case, too, with a traceback in its record.
+        """
         return {}
 
     def apply(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:

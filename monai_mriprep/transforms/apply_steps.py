@@ -154,7 +154,8 @@ class ApplyStepsd(MapTransform, InvertibleTransform):
     ) -> None:
         super().__init__(tuple(roles), allow_missing_keys)
         if len(set(roles.values())) < len(roles):
-            msg = f"each key needs a role of its own, not { ({key: role.name for key, role in roles.items()}) }"
+            names = {key: role.name for key, role in roles.items()}
+            msg = f"each key needs a role of its own, not {names}"
             raise ResamplingError(msg)
         self.roles = dict(roles)
         self.steps = tuple(steps)
