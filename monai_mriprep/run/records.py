@@ -11,6 +11,7 @@ import json
 from functools import cached_property
 from typing import Annotated, Any, Literal, TypeVar
 
+import numpy as np
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -23,12 +24,12 @@ from pydantic import (
     model_validator,
 )
 
-from monai_mriprep.errors import MriprepError, RecordError
+from monai_mriprep.errors import GeometryError, MriprepError, RecordError
 from monai_mriprep.formats.header import Frame
 from monai_mriprep.steps import AppliedStep, Trace
 from monai_mriprep.steps.resampling import Resampling
 from monai_mriprep.types import ROLES
-from monai_mriprep.volume.geometry import Grid
+from monai_mriprep.volume.geometry import Grid, same_grid_problem
 
 __all__ = [
     "Done",
@@ -45,6 +46,8 @@ __all__ = [
     "read_description",
     "read_record",
 ]
+
+PREPROCESS_AGAIN = "preprocess the case again (run --overwrite)"
 
 YEAR_10000 = 253_402_300_800
 """In seconds since 1970: no calendar goes further."""
@@ -244,8 +247,20 @@ class Done(_Event):
 
     @cached_property
     def frame(self) -> Frame:
-        """Spacing, origin and direction of the source; of its affine where the file's own are not recorded."""
-        return Frame.of_grid(self.source_grid) if self.source_header is None else self.source_header.frame
+        """Spacing, origin and direction of the source; of its affine where the file's own are not recorded.
+
+        Raises
+        ------
+        RecordError
+            If they contradict the source's grid.
+        """
+        if self.source_header is None:
+            return Frame.of_grid(self.source_grid)
+        frame = self.source_header.frame
+        if problem := _frame_problem(frame, self.source_grid):
+            msg = f"{problem} is not that of the source_grid; {PREPROCESS_AGAIN}"
+            raise RecordError(msg)
+        return frame
 
     @cached_property
     def trace(self) -> Trace:
@@ -254,12 +269,29 @@ class Done(_Event):
         Raises
         ------
         RecordError
-            If the trace is not whole, or names a step that is not registered here.
+            If the trace is not whole, names a step that is not registered here, or contradicts the grids.
         """
         if self.recorded_trace is not None:
-            return Trace.from_json(self.recorded_trace)
+            trace = Trace.from_json(self.recorded_trace)
+            if (trace.source, trace.target) == (self.source_grid, self.target_grid):
+                return trace
+            msg = (
+                f"its trace does not lead from the recorded source grid to the recorded target grid; {PREPROCESS_AGAIN}"
+            )
+            raise RecordError(msg)
         step, params = Resampling(target=self.spacing), {"grid": self.target_grid.to_json()}
         return Trace(self.source_grid, (AppliedStep(step, params, self.source_grid),))
+
+
+def _frame_problem(frame: Frame, grid: Grid) -> str | None:
+    """What of a recorded header contradicts a grid, in words."""
+    affine = grid.affine.copy()
+    affine[:3, :3], affine[:3, 3] = np.multiply(frame.direction, frame.spacing), frame.origin
+    try:
+        problem = same_grid_problem(grid, Grid(grid.shape, affine))
+    except GeometryError:
+        problem = "direction"
+    return problem and f"the {problem} of the recorded source_header"
 
 
 Record = Started | Failed | Done

@@ -38,12 +38,9 @@ def test_of_a_record_from_before_the_trace_the_resampling_is_undone():
     assert asdict(space.frame) == asdict(Frame.of_grid(SOURCE))
 
 
-def test_the_trace_of_a_record_comes_before_its_grids():
-    turned = Orientation(codes="LPS")
-    trace = Trace(SOURCE, (AppliedStep(turned, {}, SOURCE),))
-    space = space_of(trace=trace.to_json())
-    assert space.trace == trace
-    assert space.trace.target == turned.grid(SOURCE)
+def test_of_a_record_with_a_trace_its_steps_are_undone():
+    trace = Trace(SOURCE, (AppliedStep(Orientation(codes="LPS"), {}, SOURCE),))
+    assert space_of(trace=trace.to_json(), target_grid=trace.target.to_json()).trace == trace
 
 
 @pytest.mark.parametrize(

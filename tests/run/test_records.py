@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from copy import deepcopy
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -129,9 +130,31 @@ def test_without_a_trace_the_case_was_resampled_from_grid_to_grid():
     assert [one.step.name for one in trace.steps] == ["resampling"]
 
 
+TURNED = Trace(SOURCE, (AppliedStep(Orientation(codes="RAS"), {}, SOURCE),))
+
+
 def test_a_trace_is_the_one_that_was_recorded():
-    trace = Trace(SOURCE, (AppliedStep(Orientation(codes="RAS"), {}, SOURCE),))
-    assert record_of(done_line(trace=trace.to_json())).trace == trace
+    line = done_line(trace=TURNED.to_json(), target_grid=TURNED.target.to_json())
+    assert record_of(line).trace == TURNED
+
+
+SHIFTED = {**SOURCE.to_json(), "affine": [[0, 0, -1, 1], *SOURCE.affine.tolist()[1:]]}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"target_grid": SOURCE.to_json()},
+        {"target_grid": TURNED.target.to_json(), "source_grid": SHIFTED},
+        {"target_grid": TURNED.target.to_json(), "source_grid": {**SOURCE.to_json(), "shape": [4, 4, 5]}},
+    ],
+    ids=["another target", "not turned", "source elsewhere", "source of another size"],
+)
+def test_a_trace_that_contradicts_the_grids_is_an_error_when_it_is_asked_for(changes):
+    record = record_of(done_line(trace=TURNED.to_json(), **changes))
+    with pytest.raises(RecordError, match="does not lead from the recorded source grid to the recorded target grid"):
+        _ = record.trace
 
 
 @pytest.mark.parametrize(
@@ -153,6 +176,15 @@ def test_the_frame_is_that_of_the_file_where_it_is_recorded():
     assert record_of(done_line(source_header=header)).frame == Frame(
         (2.0, 1.0, 1.0), (0.0, 0.0, 7.0), tuple(map(tuple, header["direction"]))
     )
+
+
+@pytest.mark.parametrize("key", ["spacing", "origin", "direction"])
+def test_a_frame_that_contradicts_the_grid_is_an_error_when_it_is_asked_for(key):
+    other = Frame((2.5, 1.0, 1.0), (0.0, 0.1, 7.0), ((0.0, 0.0, 1.0), (0.0, -1.0, 0.0), (1.0, 0.0, 0.0)))
+    header = {**asdict(Frame.of_grid(SOURCE)), key: getattr(other, key)}
+    record = record_of(done_line(source_header=header))
+    with pytest.raises(RecordError, match=f"the {key} of the recorded source_header is not that of the source_grid"):
+        _ = record.frame
 
 
 def test_the_description_of_a_run():

@@ -98,7 +98,14 @@ DAMAGE = {
     "other trace": (
         lambda out: append(out, {**latest(out), "trace": {"source": latest(out)["source_grid"], "steps": []}}),
         CASE,
-        "trace does not end on the recorded grid",
+        "does not lead from the recorded source grid to the recorded target grid",
+    ),
+    "other header": (
+        lambda out: append(
+            out, {**latest(out), "source_header": {**latest(out)["source_header"], "spacing": [9.0, 9.0, 9.0]}}
+        ),
+        CASE,
+        "the spacing of the recorded source_header is not that of the source_grid",
     ),
     "no run.json": (lambda out: (out / "run.json").unlink(), "run.json", "cannot be read"),
 }
