@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from monai_mriprep.dataset.voxel_summary import count_values
-from monai_mriprep.errors import MriprepError, NpzError, RecordError
+from monai_mriprep.errors import NpzError, RecordError
 from monai_mriprep.formats.names import natural_key
 from monai_mriprep.formats.npz import PARTIAL, NpzVolume, read_npz
 from monai_mriprep.run.cases import sha256_of
@@ -146,10 +146,8 @@ def _trace_problems(record: Done) -> Iterator[str]:
     """Whether predictions find the way back."""
     try:
         _ = record.trace, record.frame
-    except MriprepError as error:
+    except RecordError as error:
         yield str(error)
-    except Exception as error:  # noqa: BLE001 - the border: a step from outside may raise anything
-        yield f"its trace cannot be followed: {error!r}"
 
 
 def _check_file(root: Path, role: Role, record: Done) -> Iterator[str]:

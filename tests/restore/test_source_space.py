@@ -108,3 +108,25 @@ def test_a_step_that_fails_on_the_way_back_is_refused_by_name_and_the_rest_is_re
     (problem,) = map(str, summary.refused)
     assert problem.startswith(str(out / "labelsTr/11_nifti_Lab.npz"))
     assert "no luck" in problem
+
+
+def test_a_step_from_outside_that_fails_over_its_grid_is_refused_by_name_and_the_rest_is_restored(
+    made, tmp_path, monkeypatch
+):
+    out, facts = made
+    shutil.copytree(out, tmp_path / "out")
+    record = next(event for event in events(out) if event["case"] == "11_nifti_Ima" and event["event"] == "done")
+    turned = {"step": "orientation", "codes": "RAS", "params": {}}
+    trace = {"source": record["source_grid"], "steps": [turned]}
+    Manifest(tmp_path / "out/manifest.jsonl").append({**record, "trace": trace})
+
+    def broken(*_: object) -> None:
+        msg = "no luck"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(Orientation, "grid", broken)
+    summary = restore_each(tmp_path / "out", out / "labelsTr", tmp_path / "back")
+    assert len(summary.restored) == len(facts) - 1
+    (problem,) = map(str, summary.refused)
+    assert problem.startswith(str(out / "labelsTr/11_nifti_Lab.npz"))
+    assert "cannot be read from its trace (RuntimeError('no luck'))" in problem
