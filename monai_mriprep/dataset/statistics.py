@@ -30,6 +30,7 @@ __all__ = [
     "check_axis_order",
     "shown_spacing",
     "statistics_of",
+    "table_of_others",
 ]
 
 AxisOrder = Literal["zyx", "xyz"]
@@ -249,6 +250,18 @@ def check_axis_order(table: SpacingStatistics, header_median: Sequence[float], s
             "Set `axis_order: xyz` if so, or `axis_order: zyx` to take it as it is"
         )
         raise StatisticsError(msg)
+
+
+def table_of_others(table: SpacingStatistics, header_median: Sequence[float]) -> tuple[str, ...]:
+    """A warning of a table that is not that of these scans, or none; `check_axis_order` refuses a reversed one."""
+    if _misfit(table.median, header_median) <= CONTRADICTION:
+        return ()
+    tables, scans = (", ".join(f"{value:.4g}" for value in median) for median in (table.median, header_median))
+    return (
+        f"the table's median spacing ({tables}) mm is not that of the paired images, ({scans}) mm (z y x): is it the "
+        "table of this dataset, and of the recipe's orientation? `stats` with the same recipe prints that of these "
+        "images",
+    )
 
 
 def _misfit(one: Sequence[float], other: Sequence[float]) -> float:

@@ -21,6 +21,7 @@ from monai_mriprep.dataset.statistics import (
     SpacingTable,
     check_axis_order,
     statistics_of,
+    table_of_others,
 )
 from monai_mriprep.dataset.target_rules import derive_target
 from monai_mriprep.dataset.unread_files import unread_files
@@ -138,7 +139,8 @@ class Survey:
     def warnings(self) -> tuple[str, ...]:
         """What needs review in the dataset as a whole; errors as of `choice`."""
         orphans = (orphan.reason for orphan in self.orphans)
-        return (*orphans, *self.findings, *self.choice.notes, *self.choice.warnings)
+        misfit = () if self.recipe.orientation == "keep" else self.choice.misfit
+        return (*orphans, *self.findings, *self.choice.notes, *self.choice.warnings, *misfit)
 
     def _known_grids(self) -> list[Grid]:
         self._require_pairs()
@@ -224,22 +226,23 @@ class TargetChoice:
         In mm, z y x.
     text
         The derivation, in words.
-    table
-        The statistics of the dataset's or the recipe's table; None where neither was asked.
     computed
         The statistics of the headers, where there is no table.
     notes
         What is said although nothing is wrong.
     warnings
         What needs review.
+    misfit
+        A warning of a table that is not that of these scans. That may be meant, as with the table of the training
+        data; under an orientation it is likelier to be of the axes as stored.
     """
 
     spacing: Spacing
     text: str
-    table: SpacingStatistics | None = None
     computed: SpacingStatistics | None = None
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    misfit: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         low, high = SPACING_RANGE_MM
@@ -260,16 +263,15 @@ def _choose_target(survey: Survey) -> TargetChoice:
     table = _checked_table(path, recipe.statistics_row, recipe.axis_order, lambda: survey.statistics)
     size = None if recipe.target_rule == "published" else table.median_size or survey.median_size
     derived = derive_target(table.statistics, recipe.target_rule, size)
-    return TargetChoice(derived.spacing, f"{derived.text} (from {path})", table.statistics, warnings=derived.warnings)
+    misfit = () if recipe.axis_order else table_of_others(table.statistics, survey.statistics.median)
+    return TargetChoice(derived.spacing, f"{derived.text} (from {path})", warnings=derived.warnings, misfit=misfit)
 
 
 def _computed_target(survey: Survey) -> TargetChoice:
     computed = survey.statistics
     derived = derive_target(computed, survey.recipe.target_rule, survey.median_size)
     note = f"{survey.root}: no {STATISTICS_NAME}; computed from the headers of {len(survey.pairing)} paired images"
-    return TargetChoice(
-        derived.spacing, f"{derived.text} (computed from headers)", None, computed, (note,), derived.warnings
-    )
+    return TargetChoice(derived.spacing, f"{derived.text} (computed from headers)", computed, (note,), derived.warnings)
 
 
 def read_table(

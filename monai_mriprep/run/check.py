@@ -22,7 +22,6 @@ from monai_mriprep.dataset.checks import check_pair
 from monai_mriprep.dataset.folders import DatasetFolders
 from monai_mriprep.dataset.pairing import Pair
 from monai_mriprep.dataset.second_reading import SecondReading, read_again
-from monai_mriprep.dataset.statistics import CONTRADICTION, SpacingStatistics
 from monai_mriprep.dataset.survey import Survey, TargetChoice, survey_dataset
 from monai_mriprep.dataset.voxel_summary import MANY_VALUES, LabelSummary, summarize_image, summarize_label
 from monai_mriprep.errors import MriprepError, VolumeError
@@ -104,7 +103,12 @@ class _Check:
         return DatasetReport(
             survey.root,
             fatal,
-            (*survey.findings, *self.warnings(choice), *_duplicates(cases), *_lack_of_space(needs)),
+            (
+                *survey.findings,
+                *(() if choice is None else (*choice.warnings, *choice.misfit)),
+                *_duplicates(cases),
+                *_lack_of_space(needs),
+            ),
             survey.orphans,
             None if choice is None else choice.spacing,
             None if choice is None else choice.text,
@@ -123,14 +127,6 @@ class _Check:
 
     def readable(self) -> list[Header]:
         return [header for header in self.survey.headers.values() if isinstance(header, Header)]
-
-    def warnings(self, choice: TargetChoice | None) -> Iterator[str]:
-        """What needs review in the target."""
-        if choice is None:
-            return
-        yield from choice.warnings
-        if choice.table is not None and self.survey.recipe.axis_order is None:
-            yield from _contradiction(choice.table, self.survey.statistics)
 
     def check_headers(self, job: Job | None) -> tuple[CaseReport, ...]:
         """Judge each pair by its headers; its costs, too, where there is a target."""
@@ -202,18 +198,6 @@ def _misplaced(output: Path, folders: DatasetFolders) -> Iterator[str]:
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         why = "its permissions forbid it" if existing.is_dir() else "it is a file"
         yield f"{output}: the output cannot be written, for {existing} takes no files ({why}); choose another folder"
-
-
-def _contradiction(table: SpacingStatistics, measured: SpacingStatistics) -> Iterator[str]:
-    """Say so where the table is not that of these scans; `check_axis_order` has refused a reversed one."""
-    misfit = max(abs(math.log(a / b)) for a, b in zip(table.median, measured.median, strict=True))
-    if misfit > CONTRADICTION:
-        tables, scans = (", ".join(f"{value:.4g}" for value in s.median) for s in (table, measured))
-        yield (
-            f"the table's median spacing ({tables}) mm is not that of the paired images, ({scans}) mm (z y x): is it "
-            "the table of this dataset, and of the recipe's orientation? `stats` with the same recipe prints that of "
-            "these images"
-        )
 
 
 def _geometry_problem(image: Header, label: Header, recipe: Recipe) -> list[str]:

@@ -235,7 +235,7 @@ def test_a_table_is_of_the_turned_axes(sagittal):
     for row, fits in (("[1 1 4],[1 1 4]", RAS), ("[4 1 1],[4 1 1]", Recipe())):
         table.write_text(f"median_spacing,10th_percentile_spacing\n{row}\n", encoding="utf-8")
         refusing = Recipe() if fits is RAS else RAS
-        assert survey_dataset(sagittal, fits).choice.table is not None
+        assert survey_dataset(sagittal, fits).choice.computed is None
         with pytest.raises(StatisticsError, match="contradicts the images' headers"):
             survey_dataset(sagittal, refusing).choice  # noqa: B018
 

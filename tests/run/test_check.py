@@ -178,11 +178,19 @@ def test_pairs_that_sort_apart(dataset, tmp_path):
     assert warning in plan_run(dataset, tmp_path / "out").warnings
 
 
-def test_a_table_of_other_scans(dataset):
+def test_a_table_of_other_scans(dataset, tmp_path):
     (dataset / "mri_statistics.csv").write_text("median_spacing,10th_percentile_spacing\n[5 2 2],[5 2 2]\n")
     report = check_dataset(dataset)
     assert "is it the table of this dataset, and" in report.warnings[0]
     assert report.status == "attention"
+    turned = plan_run(dataset, tmp_path / "out", Recipe(orientation="RAS"))
+    assert report.warnings[0] in turned.warnings  # likely a table of the axes as stored
+    assert report.warnings[0] not in plan_run(dataset, tmp_path / "out").warnings  # may be that of the training data
+    said = Recipe(orientation="RAS", axis_order="zyx")
+    assert report.warnings[0] not in (
+        *check_dataset(dataset, said).warnings,
+        *plan_run(dataset, tmp_path, said).warnings,
+    )
 
 
 def test_a_table_of_the_axes_as_stored_under_another_orientation(scans):
