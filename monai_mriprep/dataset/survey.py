@@ -49,7 +49,7 @@ STATISTICS_NAME = "mri_statistics.csv"
 class Survey:
     """What names, headers and the table say of a dataset.
 
-    What one case has wrong stands here in place of its header; what stops a whole run is raised where it is asked for.
+    A header that cannot be read is an error here, as a value. What stops a whole run is raised where it is asked for.
 
     Parameters
     ----------

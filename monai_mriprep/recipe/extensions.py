@@ -1,4 +1,4 @@
-"""Steps by name: a recipe and a record name them, and whoever defines one registers it under that name."""
+"""Steps by name: recipes and records name a step, and the code that defines it registers it under that name."""
 
 from __future__ import annotations
 

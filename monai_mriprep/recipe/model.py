@@ -303,9 +303,8 @@ class Recipe(Section):
 
         Covers the keys that change voxels, from ``geometry`` on; ``order: 3`` and ``order: [3, 3, 3]`` are the
         same. The keys that choose files and target (pattern, statistics, statistics_row, axis_order, target_rule,
-        target_spacing) are left out: what they led to is recorded by itself. So is the preset: only the keys count,
-        whoever set them. A default recipe has the fingerprint that version
-        0.1.0 gave it.
+        target_spacing) are left out: what they led to is recorded by itself. So is the preset: only the values of the
+        keys count. A default recipe has the fingerprint that version 0.1.0 gave it.
 
         Returns
         -------

@@ -74,8 +74,8 @@ def _outcome(report: DatasetReport) -> str:
     if report.status == "ready":
         return f"{report.root}: all is well, {pairs}"
     of_cases = sum(len(case.problems) + len(case.warnings) for case in report.cases)
-    things = len(report.warnings) + len(report.orphans) + of_cases
-    return f"{report.root}: {pairs}; {things} thing{'s' * (things > 1)} to look at"
+    findings = len(report.warnings) + len(report.orphans) + of_cases
+    return f"{report.root}: {pairs}; {findings} finding{'s' * (findings > 1)} to review"
 
 
 def _check_rows(cases: Sequence[CaseReport]) -> Iterator[list[str]]:

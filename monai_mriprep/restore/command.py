@@ -90,7 +90,7 @@ def restore(
     Returns
     -------
     RestoreSummary
-        What could not be restored stands there; it does not raise.
+        What could not be restored is listed there; it is not raised.
 
     Raises
     ------

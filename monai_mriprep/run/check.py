@@ -69,7 +69,7 @@ def check_dataset(
     Returns
     -------
     DatasetReport
-        What is wrong with the dataset stands there; it is not raised.
+        What is wrong with the dataset is listed there; it is not raised.
     """
     root, recipe = Path(root), given_or_default(recipe)
     try:

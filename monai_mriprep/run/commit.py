@@ -1,8 +1,8 @@
 """The files of a case appear together or not at all.
 
 They are complete and synced under temporary names before a journal entry says where they go. From then on the case is
-finished: whatever happens, whoever finds the entry can move the files. Before, they are waste. The entry is removed
-once the manifest holds the record.
+finished: after a crash, the next run finds the entry and moves the files. Files without an entry are waste. The entry
+is removed once the manifest holds the record.
 """
 
 from __future__ import annotations

@@ -139,7 +139,7 @@ class HeaderRecord(_Model):
 
     @property
     def frame(self) -> Frame:
-        """The same, for whoever writes a file with it."""
+        """The same, for writing a file with it."""
         return Frame(self.spacing, self.origin, self.direction)
 
 

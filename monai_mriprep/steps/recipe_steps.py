@@ -113,5 +113,5 @@ def _resampled_and_normalized(recipe: Recipe, target: Spacing) -> tuple[Placed, 
 
 
 def _is_itk(recipe: Recipe) -> bool:
-    """Whether ITK's own rounding errors are to be had: where all else is as its B-spline does it."""
+    """Whether all is as ITK's B-spline does it, so that its rounding errors can be repeated, too."""
     return (recipe.grid, recipe.boundary, recipe.order, recipe.clip) == ("itk", "mirror", 3, False)

@@ -144,7 +144,7 @@ def forward(steps: Iterable[Step], volumes: Volumes, grid: Grid, around: Around 
 
 
 def _as_recorded(step: Step, params: Params) -> Params:
-    """What a record gives back of it, so that a step is given the same on both ways, whoever keeps the trace."""
+    """The values as a record gives them back, so that a step is given the same ones forward and back."""
     try:
         recorded: Params = json.loads(json.dumps(dict(params)))
     except (TypeError, ValueError) as error:

@@ -152,7 +152,7 @@ def test_check_answers_at_once(scans: Path) -> None:
     assert result.returncode == 1
     assert result.stderr == ""
     assert "20001_0001_t2w     ok       22x320x320  3.3 1.125 1.125    uint16  70x360x360" in result.stdout
-    assert "8 of 8 pairs can be preprocessed; 2 things to look at" in result.stdout
+    assert "8 of 8 pairs can be preprocessed; 2 findings to review" in result.stdout
     assert "20008_0001_t2star.mha" in result.stdout
 
 
