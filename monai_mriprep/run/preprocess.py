@@ -17,7 +17,7 @@ from monai_mriprep.run.memory import available_memory, default_workers, fits, in
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.process import process_case
 from monai_mriprep.run.session import RunSummary, Session, open_session
-from monai_mriprep.run.workers import run_in_workers, run_serially
+from monai_mriprep.run.workers import run_in_workers
 
 __all__ = ["Observer", "execute", "preprocess"]
 
@@ -134,7 +134,7 @@ def _results(session: Session, workers: int, memory: int) -> Generator[Result, N
         if fitting == 0:
             yield from (Result(case.name, "failed", too_large(case, memory)) for case in cases)
         elif workers == 0:
-            yield from run_serially(work, cases)
+            yield from map(work, cases)
         else:
             yield from run_in_workers(work, cases, fitting, session.interrupted)
 

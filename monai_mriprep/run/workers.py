@@ -1,4 +1,4 @@
-"""Two ways to process cases: in this process, or in workers. Both yield results as they come.
+"""Processes that work on cases side by side, and yield results as they come.
 
 A worker that dies takes PyTorch's loader with it: the loader raises, and drops what the other workers have finished. So
 a case is announced before it starts, and its result is written to a journal when it is finished. After a death the
@@ -25,7 +25,7 @@ from monai.data.dataset import Dataset
 
 from monai_mriprep.run.cases import Case, Result
 
-__all__ = ["run_in_workers", "run_serially"]
+__all__ = ["run_in_workers"]
 
 Work = Callable[[Case], Result]
 
@@ -35,11 +35,6 @@ START_METHOD: Final = "fork" if sys.platform == "linux" else "spawn"
 
 PR_SET_PDEATHSIG = 1
 """Linux: send this process a signal when its parent dies (``prctl(2)``), so that no orphan goes on writing."""
-
-
-def run_serially(work: Work, cases: Sequence[Case]) -> Iterator[Result]:
-    """Process the cases one after the other in this process."""
-    yield from map(work, cases)
 
 
 def run_in_workers(

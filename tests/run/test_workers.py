@@ -14,7 +14,7 @@ import pytest
 from torch.utils.data import get_worker_info
 
 from monai_mriprep.run.cases import Case, Result
-from monai_mriprep.run.workers import run_in_workers, run_serially
+from monai_mriprep.run.workers import run_in_workers
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.filterwarnings("ignore:This DataLoader will create")]
 
@@ -143,7 +143,3 @@ def test_it_works_in_a_thread(tmp_path):
     thread.start()
     thread.join(timeout=120)
     assert len(results) == 4
-
-
-def test_serially(tmp_path):
-    assert [result.case for result in run_serially(Work(tmp_path), cases(3))] == ["0", "1", "2"]
