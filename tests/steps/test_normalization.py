@@ -120,3 +120,15 @@ def test_z_scores_whose_record_somebody_has_edited_are_not_undone(params):
 def test_what_is_no_setting_is_refused(settings):
     with pytest.raises(ValidationError):
         Normalization(**settings)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "scale"), [(torch.float64, 1e50, 1.0), (torch.float32, 4e37, 1e-4)], ids=["value", "z-score"]
+)
+def test_a_value_beside_the_foreground_whose_z_score_float32_cannot_hold_is_refused(volumes, dtype, value, scale):
+    image = (volumes.by_role[IMAGE] * scale).to(dtype)
+    mask = volumes.by_role[FOREGROUND].clone()
+    image[0, 0, 0, 0], mask[0, 0, 0, 0] = value, False
+    named = Volumes({IMAGE: image, FOREGROUND: mask}, {IMAGE: "scan.mha"})
+    with pytest.raises(VoxelError, match=r"^scan\.mha: holds the value"):
+        Normalization(over="foreground").plan(named, GRID)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from monai_mriprep.errors import VoxelError
 from monai_mriprep.steps import Volumes, backward, forward
-from monai_mriprep.steps.resampling import ItkResampling, Resampling
+from monai_mriprep.steps.resampling import ItkResampling, Resampling, _stated_direction
 from monai_mriprep.types import FOREGROUND, IMAGE, LABEL, PREDICTION
 from monai_mriprep.volume.geometry import Grid, reverse_axes
 from tests import oracles
@@ -200,3 +200,19 @@ def test_the_mask_of_itk_is_that_of_simpleitk():
     np.testing.assert_allclose(
         reverse_axes(trace.target.affine), reverse_axes(oracles.affine_of_itk(expected)), atol=1e-9
     )
+
+
+def test_what_is_only_picked_may_be_of_any_magnitude():
+    grid = GRIDS["straight"]
+    image = torch.full((1, *grid.shape), 3e38)
+    done, _ = forward([Resampling(target=(1.0, 1.0, 1.0), order=0)], Volumes({IMAGE: image}), grid)
+    assert done.by_role[IMAGE].unique().tolist() == image.unique().tolist()
+
+
+@pytest.mark.parametrize("signs", [(1, 1, 1), (-1, 1, 1), (1, -1, -1)])
+def test_every_digit_of_the_files_directions_counts_whatever_the_order_and_sense_of_the_axes(signs):
+    stated = GRIDS["oblique"].direction
+    noisy = (stated + 1e-12)[:, [2, 0, 1]] * signs
+    grid = Grid((4, 5, 6), np.block([[noisy * (3.0, 1.0, 2.0), np.ones((3, 1))], [np.eye(4)[3:]]]))
+    assert np.array_equal(_stated_direction(stated, grid), stated[:, [2, 0, 1]] * signs)
+    assert np.array_equal(_stated_direction(None, grid), grid.direction)

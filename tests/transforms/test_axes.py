@@ -269,3 +269,11 @@ def test_the_mark_of_every_key_counts():
     data = {"image": own("zyx"), "label": own("xyz")}
     with pytest.raises(ResamplingError, match="label: its loader marked the array xyz"):
         AnisotropyAwareSpacingd(["image", "label"], target=TARGET, array_axes="zyx")(data)
+
+
+@pytest.mark.parametrize("orientation", ["PIR", "LSA", "ILP"])
+@pytest.mark.parametrize("loader", ["LoadVolumed", "NibabelReader"])
+def test_the_result_has_the_axes_that_the_array_had(scan, loader, orientation):
+    declared = None if loader == "LoadVolumed" else "xyz"
+    found = resampled(scan, loader, orientation, array_axes=declared)
+    assert "".join(nibabel.aff2axcodes(found.affine.numpy())) == orientation
