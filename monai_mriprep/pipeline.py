@@ -189,7 +189,7 @@ def _own_target(recipe: Recipe, stage: Stage) -> Sequence[float]:
 def preprocessing(
     recipe: Recipe, target: Spacing, roles: Sequence[Role] = ROLES, around: Around = nullcontext
 ) -> tuple[list[Transform], ApplyStepsd]:
-    """What reads volumes and sees to it that they lie on one grid; and what walks the recipe's list of steps.
+    """The parts of `build_transforms`, for a caller that works between them.
 
     Parameters
     ----------
@@ -199,6 +199,12 @@ def preprocessing(
         The volumes of a case, by the names of their roles.
     around
         A context for each step: see `monai_mriprep.steps.forward`.
+
+    Returns
+    -------
+    tuple
+        What reads the volumes and sees to it that they lie on one grid, in order; and what walks the recipe's list of
+        steps.
     """
     match = [MatchGeometryd(geometry=recipe.geometry)] if LABEL in roles else []
     steps = ApplyStepsd({role.name: role for role in roles}, steps_of(recipe, target), around=around)

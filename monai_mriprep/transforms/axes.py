@@ -76,7 +76,13 @@ class FileAxes:
 
 
 def check_array_axes(array_axes: ArrayAxes | None) -> ArrayAxes | None:
-    """Refuse what is not an order of axes."""
+    """Refuse what is not an order of axes.
+
+    Raises
+    ------
+    ResamplingError
+        If it is neither ``xyz`` nor ``zyx``, nor left out.
+    """
     if array_axes is not None and array_axes not in get_args(ArrayAxes):
         msg = f"array_axes must be xyz or zyx, not {array_axes!r}"
         raise ResamplingError(msg)
