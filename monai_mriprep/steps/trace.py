@@ -128,7 +128,7 @@ def forward(steps: Iterable[Step], volumes: Volumes, grid: Grid, around: Around 
     RecordError
         If what a step finds in the voxels is not plain JSON.
     ResamplingError
-        If a step does not leave the volumes on the grid that it says.
+        If a step does not leave the volumes on the grid that it says, or leaves something other than tensors.
     MriprepError
         What a step refuses.
     """
@@ -209,6 +209,9 @@ def _require_shapes(volumes: Volumes, grid: Grid, step: str) -> None:
 
 
 def _require_shape(volume: torch.Tensor, grid: Grid, what: str) -> None:
+    if not hasattr(volume, "new_zeros"):  # a step from outside may return anything
+        msg = f"{what} is no tensor, but {type(volume).__name__}"
+        raise ResamplingError(msg)
     if volume.shape[1:] != grid.shape:
         msg = f"{what} has {tuple(volume.shape[1:])} voxels, z y x, where its grid has {grid.shape}"
         raise ResamplingError(msg)

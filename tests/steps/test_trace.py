@@ -16,7 +16,18 @@ from hypothesis import strategies as st
 
 from monai_mriprep.errors import MriprepError, RecordError, ResamplingError
 from monai_mriprep.recipe import Recipe
-from monai_mriprep.steps import Params, Step, Trace, Volumes, backward, final_grid, forward, register_step, steps_of
+from monai_mriprep.steps import (
+    AppliedStep,
+    Params,
+    Step,
+    Trace,
+    Volumes,
+    backward,
+    final_grid,
+    forward,
+    register_step,
+    steps_of,
+)
 from monai_mriprep.steps.resampling import Resampling
 from monai_mriprep.types import IMAGE, LABEL, PREDICTION, Role
 from monai_mriprep.volume.geometry import Grid
@@ -177,6 +188,29 @@ def test_a_step_that_does_not_keep_to_its_grid_is_named():
     _, trace = forward([Erring(backwards=True)], volumes, grid)
     with pytest.raises(ResamplingError, match=r"the prediction on the way back of the step 'erring' has \(5, 8, 11\)"):
         backward(trace, volumes.by_role[LABEL])
+
+
+@register_step
+class Unwrapping(Step):
+    """Hands out something other than a tensor, on the way back too."""
+
+    name = "unwrapping"
+    as_array: bool
+
+    def apply(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> Any:
+        return volume.numpy() if self.as_array else None
+
+    def invert(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> Any:
+        return volume.numpy() if self.as_array else None
+
+
+@pytest.mark.parametrize(("as_array", "found"), [(True, "ndarray"), (False, "NoneType")])
+def test_a_step_that_gives_no_tensor_is_named(as_array, found):
+    grid, volumes, step = GRIDS["oblique"], volumes_on(GRIDS["oblique"]), Unwrapping(as_array=as_array)
+    with pytest.raises(ResamplingError, match=f"the image after the step 'unwrapping' is no tensor, but {found}"):
+        forward([step], volumes, grid)
+    with pytest.raises(ResamplingError, match=f"way back of the step 'unwrapping' is no tensor, but {found}"):
+        backward(Trace(grid, (AppliedStep(step, {}, grid),)), volumes.by_role[LABEL])
 
 
 @register_step
