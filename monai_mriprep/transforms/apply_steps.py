@@ -272,7 +272,10 @@ def _last_record(operations: Sequence[Mapping[Any, Any]], name: str, transform: 
         if TRACE in found.get(TraceKeys.EXTRA_INFO, ()) and transform in (None, found[TraceKeys.CLASS_NAME]):
             return index
     sought = transform or ApplyStepsd.__name__
-    msg = f"{name}: no record of {sought} in the history of the tensor; a plain tensor has none. {CACHES}"
+    msg = (
+        f"{name}: no record of {sought} in the history of the tensor; a plain tensor has none. {CACHES}. "
+        "What was loaded from an .npz goes back by `restore`"
+    )
     raise ResamplingError(msg)
 
 
