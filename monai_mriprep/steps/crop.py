@@ -54,7 +54,8 @@ class NonZeroCrop(Step):
         if not len(z):
             volumes.warn(role, "the image is 0 everywhere; it is not cropped")
             return {"begin": [0, 0, 0], "end": list(grid.shape)}
-        margins = [math.ceil(self.margin / spacing - WHOLE_VOXEL) for spacing in grid.spacing]
+        spacings = zip(grid.shape, grid.spacing, strict=True)
+        margins = [math.ceil(min(self.margin / spacing - WHOLE_VOXEL, n)) for n, spacing in spacings]
         begin = [max(0, int(hits[0]) - margin) for hits, margin in zip((z, y, x), margins, strict=True)]
         past = [int(hits[-1]) + 1 + margin for hits, margin in zip((z, y, x), margins, strict=True)]
         params = {"begin": begin, "end": list(map(min, past, grid.shape))}

@@ -65,6 +65,7 @@ def test_negative_and_tiny_values_are_not_zero_and_minus_zero_is():
         (3.0 + 1e-9, (1, 0, 0), (5, 8, 10)),
         (3.01, (0, 0, 0), (6, 8, 10)),
         (1e9, (0, 0, 0), (6, 8, 10)),
+        (1.7e308, (0, 0, 0), (6, 8, 10)),  # in voxels more than a float holds
     ],
 )
 def test_a_margin_is_in_mm_is_rounded_up_and_ends_where_the_scan_does(margin, begin, end):
