@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from functools import cached_property
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import numpy as np
 from pydantic import (
@@ -26,10 +26,11 @@ from pydantic import (
 
 from monai_mriprep.errors import GeometryError, MriprepError, RecordError
 from monai_mriprep.formats.header import Frame
+from monai_mriprep.recipe.values import SpacingTriple
 from monai_mriprep.steps import AppliedStep, Trace
 from monai_mriprep.steps.resampling import Resampling
-from monai_mriprep.types import ROLES
-from monai_mriprep.volume.geometry import Grid, same_grid_problem
+from monai_mriprep.types import ROLES, GridRule
+from monai_mriprep.volume.geometry import Grid, same_grid_problem, target_grid
 
 __all__ = [
     "Done",
@@ -230,7 +231,7 @@ class Done(_Event):
     source_grid: RecordedGrid
     target_grid: RecordedGrid
     source_header: HeaderRecord | None = None
-    spacing: Triple
+    spacing: SpacingTriple
     foreground: ForegroundRecord
     labels: LabelRecord
     seconds: dict[str, float]
@@ -279,8 +280,17 @@ class Done(_Event):
                 f"its trace does not lead from the recorded source grid to the recorded target grid; {PREPROCESS_AGAIN}"
             )
             raise RecordError(msg)
+        if not any(map(self._was_resampled_by, get_args(GridRule))):
+            msg = f"no resampling of the recorded source grid gives the recorded target grid; {PREPROCESS_AGAIN}"
+            raise RecordError(msg)
         step, params = Resampling(target=self.spacing), {"grid": self.target_grid.to_json()}
         return Trace(self.source_grid, (AppliedStep(step, params, self.source_grid),))
+
+    def _was_resampled_by(self, rule: GridRule) -> bool:
+        try:
+            return same_grid_problem(self.target_grid, target_grid(self.source_grid, self.spacing, rule)) is None
+        except OverflowError:  # more voxels than a number can say
+            return False
 
 
 def _frame_problem(frame: Frame, grid: Grid) -> str | None:

@@ -16,7 +16,7 @@ from monai_mriprep.formats.header import Frame
 from monai_mriprep.run.records import Done, Failed, Started, read_description, read_record
 from monai_mriprep.steps import AppliedStep, Trace
 from monai_mriprep.steps.orientation import Orientation
-from monai_mriprep.volume.geometry import Grid
+from monai_mriprep.volume.geometry import Grid, target_grid
 from tests.runs import done_line, record_of
 
 SOURCE, TARGET = (Grid.from_json(done_line()[f"{name}_grid"]) for name in ("source", "target"))
@@ -101,6 +101,7 @@ EDITS = {
     "another role": {"sources": {**done_line()["sources"], "mask": done_line()["sources"]["label"]}},
     "no year": {"time": 1e300},
     "no number": {"time": float("nan")},
+    "no spacing": {"spacing": [-1.0, 1.0, 1.0]},
     "no class": {"labels": {"before": {}, "after": {"one": 1}}},
 }
 
@@ -128,6 +129,32 @@ def test_without_a_trace_the_case_was_resampled_from_grid_to_grid():
     trace = record_of(done_line()).trace
     assert (trace.source, trace.target) == (SOURCE, TARGET)
     assert [one.step.name for one in trace.steps] == ["resampling"]
+
+
+ELSEWHERE = {**TARGET.to_json(), "affine": [*TARGET.affine.tolist()[:2], [1, 0, 0, 107], [0, 0, 0, 1]]}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"source_grid": {**SOURCE.to_json(), "shape": [3, 40, 5]}},
+        {"target_grid": ELSEWHERE},
+        {"spacing": [1.5, 1.0, 1.0]},
+        {"spacing": [5e-324, 1.0, 1.0]},
+    ],
+    ids=["source of another size", "target elsewhere", "another target", "no size"],
+)
+def test_grids_of_which_no_rule_makes_one_of_the_other_are_an_error_when_the_trace_is_asked_for(changes):
+    record = record_of(done_line(**changes))
+    with pytest.raises(RecordError, match="no resampling of the recorded source grid gives the recorded target grid"):
+        _ = record.trace
+
+
+@pytest.mark.parametrize("rule", ["monai", "nnunet", "itk"])
+def test_the_grids_of_every_rule_belong_together(rule):
+    spacing = (0.9, 1.0004, 0.8)
+    target = target_grid(SOURCE, spacing, rule)
+    assert record_of(done_line(target_grid=target.to_json(), spacing=spacing)).trace.target == target
 
 
 TURNED = Trace(SOURCE, (AppliedStep(Orientation(codes="RAS"), {}, SOURCE),))
