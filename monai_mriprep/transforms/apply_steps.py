@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
     from monai_mriprep.steps.trace import Around
 
-__all__ = ["ApplyStepsd", "trace_of"]
+__all__ = ["ApplyStepsd", "StepShelld", "trace_of"]
 
 # MONAI does this for its other names in a MetaTensor; without it no tensor with a history can be read from a
 # PersistentDataset's cache.
@@ -107,39 +108,13 @@ class CaseOnGrid:
         return Volumes(by_role, files, None if stated is None else np.asarray(stated, dtype=np.float64))
 
 
-class ApplyStepsd(MapTransform, InvertibleTransform):
-    """Carry out a list of steps on the volumes of a case, and undo it.
-
-    Whatever the order of the arrays' axes, the steps work in z y x; results have the axes that the arrays had, or
-    after an orientation those that it names. What was done is in the history of each result: see `trace_of`.
+class StepShelld(MapTransform, InvertibleTransform):
+    """What MONAI asks of a transform, around steps that a subclass carries out in `_forward`.
 
     Parameters
     ----------
-    roles
-        The keys of the volumes, and what each is; the first fixes the grid, and all lie on it. A plain tensor among
-        the further ones is taken to lie on it, too, if it has its shape.
-    steps
-        From `monai_mriprep.steps.steps_of`, or your own.
-    array_axes
-        The order of axes in which the loader handed the arrays out, ``xyz`` or ``zyx``, where they are not marked:
-        ``xyz`` after MONAI's `LoadImaged`.
-    allow_missing_keys
-        Skip keys that are not there instead of raising; the first that is there fixes the grid.
-    around
-        A context for each step, such as a stopwatch: see `monai_mriprep.steps.forward`.
-
-    Raises
-    ------
-    ResamplingError
-        If two keys have one role, or `array_axes` is not known. When it is called: if the axes of an array are not
-        known.
-    GeometryError
-        If a further key does not lie on the grid of the first.
-
-    Warns
-    -----
-    MriprepWarning
-        If the first key is a plain tensor, without affine, whose voxels are taken for 1 mm, as MONAI's `Spacingd` does.
+    roles, array_axes, allow_missing_keys, around
+        As in `ApplyStepsd`.
     """
 
     backend = (TransformBackends.TORCH,)
@@ -147,7 +122,6 @@ class ApplyStepsd(MapTransform, InvertibleTransform):
     def __init__(
         self,
         roles: Mapping[Hashable, Role],
-        steps: Sequence[Step],
         array_axes: ArrayAxes | None = None,
         allow_missing_keys: bool = False,
         around: Around = nullcontext,
@@ -158,7 +132,6 @@ class ApplyStepsd(MapTransform, InvertibleTransform):
             msg = f"each key needs a role of its own, not {names}"
             raise ResamplingError(msg)
         self.roles = dict(roles)
-        self.steps = tuple(steps)
         self.array_axes = check_array_axes(array_axes)
         self.around = around
 
@@ -186,12 +159,11 @@ class ApplyStepsd(MapTransform, InvertibleTransform):
                 data[key] = as_tracked(self._recorded(place, role, case, *done[role]))
         return data
 
+    @abstractmethod
     def _forward(
         self, case: CaseOnGrid, volumes: dict[Hashable, torch.Tensor]
     ) -> dict[Role, tuple[torch.Tensor, Trace]]:
-        """Each volume that the steps have left, and what was done to it; no name here keeps one that they replace."""
-        after, trace = forward(self.steps, case.take(volumes, self.roles), case.grid, self.around)
-        return {role: (volume, trace) for role, volume in after.by_role.items()}
+        """Each volume that the steps have left, and what was done to it; `volumes` is emptied, for memory's sake."""
 
     def _recorded(
         self, volume: MetaTensor, role: Role, case: CaseOnGrid, tensor: torch.Tensor, trace: Trace
@@ -243,6 +215,60 @@ class ApplyStepsd(MapTransform, InvertibleTransform):
         result.meta |= {name: torch.tensor(value, dtype=torch.float64) for name, value in extra["marks"].items()}
         result.applied_operations = operations[:index]
         return result
+
+
+class ApplyStepsd(StepShelld):
+    """Carry out a list of steps on the volumes of a case, and undo it.
+
+    Whatever the order of the arrays' axes, the steps work in z y x; results have the axes that the arrays had, or
+    after an orientation those that it names. What was done is in the history of each result: see `trace_of`.
+
+    Parameters
+    ----------
+    roles
+        The keys of the volumes, and what each is; the first fixes the grid, and all lie on it. A plain tensor among
+        the further ones is taken to lie on it, too, if it has its shape.
+    steps
+        From `monai_mriprep.steps.steps_of`, or your own.
+    array_axes
+        The order of axes in which the loader handed the arrays out, ``xyz`` or ``zyx``, where they are not marked:
+        ``xyz`` after MONAI's `LoadImaged`.
+    allow_missing_keys
+        Skip keys that are not there instead of raising; the first that is there fixes the grid.
+    around
+        A context for each step, such as a stopwatch: see `monai_mriprep.steps.forward`.
+
+    Raises
+    ------
+    ResamplingError
+        If two keys have one role, or `array_axes` is not known. When it is called: if the axes of an array are not
+        known.
+    GeometryError
+        If a further key does not lie on the grid of the first.
+
+    Warns
+    -----
+    MriprepWarning
+        If the first key is a plain tensor, without affine, whose voxels are taken for 1 mm, as MONAI's `Spacingd` does.
+    """
+
+    def __init__(
+        self,
+        roles: Mapping[Hashable, Role],
+        steps: Sequence[Step],
+        array_axes: ArrayAxes | None = None,
+        allow_missing_keys: bool = False,
+        around: Around = nullcontext,
+    ) -> None:
+        super().__init__(roles, array_axes, allow_missing_keys, around)
+        self.steps = tuple(steps)
+
+    def _forward(
+        self, case: CaseOnGrid, volumes: dict[Hashable, torch.Tensor]
+    ) -> dict[Role, tuple[torch.Tensor, Trace]]:
+        """Each volume that the steps have left, and what was done to it; no name here keeps one that they replace."""
+        after, trace = forward(self.steps, case.take(volumes, self.roles), case.grid, self.around)
+        return {role: (volume, trace) for role, volume in after.by_role.items()}
 
 
 def trace_of(volume: torch.Tensor) -> Trace:

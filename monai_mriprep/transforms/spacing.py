@@ -19,7 +19,7 @@ from monai_mriprep.steps import Step, Trace, forward
 from monai_mriprep.steps.foreground import ForegroundMask
 from monai_mriprep.steps.normalization import Normalization
 from monai_mriprep.steps.resampling import Resampling
-from monai_mriprep.transforms.apply_steps import ApplyStepsd, CaseOnGrid
+from monai_mriprep.transforms.apply_steps import CaseOnGrid, StepShelld
 from monai_mriprep.transforms.interpolation import Mode, Order, orders_of
 from monai_mriprep.transforms.tensors import ANYWHERE
 from monai_mriprep.types import IMAGE, LABEL, Kind, Role
@@ -42,7 +42,7 @@ __all__ = [
 VOLUME = "volume"
 
 
-class AnisotropyAwareSpacingd(ApplyStepsd):
+class AnisotropyAwareSpacingd(StepShelld):
     """Resample to one spacing; the first key fixes the grid for all.
 
     Images by cubic B-spline, labels by nearest neighbour in their own number type. The affine is tracked, so a later
@@ -125,7 +125,7 @@ class AnisotropyAwareSpacingd(ApplyStepsd):
             plan_resampling(ANYWHERE, target_grid(ANYWHERE, self.target, grid), key_order, boundary)
         kinds: list[Kind] = [IMAGE.kind if np.any(order) else LABEL.kind for order in orders]
         roles = {key: Role(str(key), "", kind) for key, kind in zip(ensure_tuple(keys), kinds, strict=True)}
-        super().__init__(roles, (), array_axes, allow_missing_keys)
+        super().__init__(roles, array_axes, allow_missing_keys)
         self.steps_of_role = {role: self._steps(order) for role, order in zip(roles.values(), orders, strict=True)}
 
     def _steps(self, order: Order) -> tuple[Step, ...]:
