@@ -227,6 +227,24 @@ def test_of_two_resamplings_the_last_is_undone_first():
     assert torch.equal(home.as_tensor(), label.as_tensor())
 
 
+def test_each_transform_undoes_its_own_record_whatever_another_has_done_since(case):
+    """Voxels at half the spacing, and then at a quarter: those of the source are among them."""
+    shell = ApplyStepsd({"image": IMAGE, "label": LABEL}, [Resampling(target=(1.55, 0.6, 0.6))])
+    finer = AnisotropyAwareSpacingd(["image", "label"], target=(0.775, 0.3, 0.3))
+    home = shell.inverse(finer(shell(case)))
+    for key, volume in case.items():
+        assert grid_of(home[key]) == GRID
+        assert home[key].applied_operations == []
+        np.testing.assert_allclose(home[key].numpy(), volume.numpy(), atol=1e-5)
+
+
+def test_only_an_image_says_of_what_its_z_scores_were_made(case):
+    found = ApplyStepsd({"image": IMAGE, "label": LABEL}, [Normalization()])(case)
+    inside = case["image"].numpy()[case["image"].numpy() != 0].astype(np.float64)
+    assert found["image"].meta["foreground_mean"] == pytest.approx(inside.mean(), rel=1e-9)
+    assert not [name for name in found["label"].meta if str(name).startswith("foreground")]
+
+
 # --- Orientation and crop, as MONAI does them -------------------------------------------------------------------------
 
 BOTH = ("image", "label")

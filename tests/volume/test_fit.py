@@ -104,6 +104,16 @@ def test_another_spacing_goes_back_from_where_it_is():
     np.testing.assert_allclose(found[0][inside], (2 * z - y + 3 * x)[inside], atol=1e-4)
 
 
+@pytest.mark.parametrize("order", [0, 1])
+def test_of_a_part_at_another_spacing_what_lies_beyond_its_faces_is_not_there(order):
+    half = target_grid(WHOLE, (2.6, 1.6, 2.0))
+    low, high = np.array((3, 4, 2)), np.array((7, 11, 9))
+    fitted, present = fit_onto(torch.ones(1, *(high - low)), half.part(low, high), WHOLE, order)
+    centres = np.moveaxis(np.indices(WHOLE.shape), 0, -1) * np.divide(WHOLE.spacing, half.spacing)
+    assert np.array_equal(present[0], ((centres >= low - 0.5 - 1e-4) & (centres < high - 0.5 - 1e-4)).all(axis=-1))
+    assert bool((fitted == 1).all())
+
+
 def test_what_is_not_there_is_told_apart_from_what_is_0():
     volume = torch.zeros(1, *WHOLE.shape)
     whole, nothing_missing = fit_onto(volume, WHOLE, WHOLE)
