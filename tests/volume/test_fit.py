@@ -104,6 +104,15 @@ def test_another_spacing_goes_back_from_where_it_is():
     np.testing.assert_allclose(found[0][inside], (2 * z - y + 3 * x)[inside], atol=1e-4)
 
 
+@pytest.mark.parametrize(("shift", "share"), [(5e-5, 0.0), (0.05, 0.05)], ids=["noise of a header", "moved"])
+def test_only_what_lies_elsewhere_is_interpolated(shift, share):
+    volume, affine = values(WHOLE), WHOLE.affine.copy()
+    affine[:3, 3] += shift * affine[:3, 0]
+    fitted, _ = fit_onto(volume, Grid(WHOLE.shape, affine), WHOLE, 1)
+    before = torch.cat([volume[:, :1], volume[:, :-1]], dim=1)
+    np.testing.assert_allclose(fitted, (1 - share) * volume + share * before, rtol=0, atol=1e-4 if share else 0)
+
+
 @pytest.mark.parametrize("order", [0, 1])
 def test_of_a_part_at_another_spacing_what_lies_beyond_its_faces_is_not_there(order):
     half = target_grid(WHOLE, (2.6, 1.6, 2.0))
