@@ -9,11 +9,12 @@ of threads.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -306,10 +307,22 @@ def _threads(device: torch.device) -> Iterator[_Threads]:
         yield _Threads(1, None)
         return
     try:
-        with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield _Threads(count, pool)
+        yield _Threads(count, _pool(count))
     finally:
         torch.set_num_threads(count)  # the initializers have changed the default of later threads
+
+
+@cache
+def _pool(count: int) -> Executor:
+    """Threads that outlive the call.
+
+    A thread that ends gives memory back to MKL, under a lock, a moment after Python has joined it. A process that is
+    forked in that moment inherits the lock, and its first product of matrices never returns.
+    """
+    return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # the threads of a parent do not exist in its child
 
 
 @contextmanager

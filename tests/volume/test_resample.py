@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
@@ -386,6 +388,23 @@ def test_threads_do_not_change_a_bit(name, threads):
             assert later.submit(torch.get_num_threads).result() == count, "the default of threads yet to come"
     assert torch.equal(results[0], results[1])
     assert torch.equal(results[0], results[2])
+
+
+def test_threads_outlive_a_call(threads):
+    """A thread that ends holds a lock of MKL for a moment, which a child that is forked then would wait for."""
+    threads(2)
+    volume, source = volume_on((20, 60, 60), np.eye(4))
+    plan = plan_resampling(source, target_grid(source, (0.7, 0.6, 0.8)))
+    expected = apply_plan(volume, plan)
+    before = {thread.native_id for thread in threading.enumerate()}
+    for _ in range(20):
+        apply_plan(volume, plan)
+        child = os.fork()
+        if not child:
+            torch.set_num_threads(1)  # as in a DataLoader's worker
+            os._exit(0 if torch.equal(apply_plan(volume, plan), expected) else 1)
+        assert os.waitpid(child, 0)[1] == 0
+    assert {thread.native_id for thread in threading.enumerate()} == before
 
 
 @pytest.mark.parametrize("tile", [1, 1 << 11, 1 << 14, 1 << 17])
