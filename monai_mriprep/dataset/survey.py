@@ -5,7 +5,7 @@ Names, headers and the table of spacings decide it; nothing is written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,14 +15,7 @@ import numpy as np
 from monai_mriprep.dataset.checks import doubtful_spacings
 from monai_mriprep.dataset.folders import DatasetFolders, find_folders
 from monai_mriprep.dataset.pairing import Orphan, Pair, Pairing, pair_by_stem
-from monai_mriprep.dataset.statistics import (
-    AxisOrder,
-    SpacingStatistics,
-    SpacingTable,
-    check_axis_order,
-    statistics_of,
-    table_of_others,
-)
+from monai_mriprep.dataset.statistics import SpacingStatistics, SpacingTable, check_axis_order, table_of_others
 from monai_mriprep.dataset.target_rules import derive_target
 from monai_mriprep.dataset.unread_files import unread_files
 from monai_mriprep.errors import DatasetError, MriprepError, StatisticsError, VolumeError
@@ -34,13 +27,7 @@ from monai_mriprep.steps import Step, final_grid, native_steps
 from monai_mriprep.types import Spacing
 from monai_mriprep.volume.geometry import Grid
 
-__all__ = [
-    "STATISTICS_NAME",
-    "Survey",
-    "TargetChoice",
-    "read_table",
-    "survey_dataset",
-]
+__all__ = ["STATISTICS_NAME", "Survey", "TargetChoice", "survey_dataset"]
 
 STATISTICS_NAME = "mri_statistics.csv"
 
@@ -260,10 +247,13 @@ def _choose_target(survey: Survey) -> TargetChoice:
     path = survey.root / STATISTICS_NAME if recipe.statistics is None else Path(recipe.statistics)
     if recipe.statistics is None and not path.exists():
         return _computed_target(survey)
-    table = _checked_table(path, recipe.statistics_row, recipe.axis_order, lambda: survey.statistics)
+    table = SpacingTable.read(path, recipe.statistics_row, recipe.axis_order)
+    misfit: tuple[str, ...] = ()
+    if recipe.axis_order is None:
+        check_axis_order(table.statistics, survey.statistics.median, str(path))
+        misfit = table_of_others(table.statistics, survey.statistics.median)
     size = None if recipe.target_rule == "published" else table.median_size or survey.median_size
     derived = derive_target(table.statistics, recipe.target_rule, size)
-    misfit = () if recipe.axis_order else table_of_others(table.statistics, survey.statistics.median)
     return TargetChoice(derived.spacing, f"{derived.text} (from {path})", warnings=derived.warnings, misfit=misfit)
 
 
@@ -272,37 +262,3 @@ def _computed_target(survey: Survey) -> TargetChoice:
     derived = derive_target(computed, survey.recipe.target_rule, survey.median_size)
     note = f"{survey.root}: no {STATISTICS_NAME}; computed from the headers of {len(survey.pairing)} paired images"
     return TargetChoice(derived.spacing, f"{derived.text} (computed from headers)", computed, (note,), derived.warnings)
-
-
-def read_table(
-    path: str | Path, images: Iterable[Path], row: int | None = None, axis_order: AxisOrder | None = None
-) -> SpacingStatistics:
-    """Read a table of spacings and, unless its axis order is given, compare it with the headers of images.
-
-    Parameters
-    ----------
-    path
-        The table, as `SpacingStatistics.from_csv` reads it.
-    images
-        Scans to compare with, of the dataset that the table is of, or like it.
-    row, axis_order
-        As in `SpacingStatistics.from_csv`.
-
-    Raises
-    ------
-    StatisticsError
-        If the table is malformed, or contradicts the scans as it is and fits them in x y z order.
-    HeaderError
-        If the header of an image is not valid.
-    """
-    return _checked_table(path, row, axis_order, lambda: statistics_of(images)).statistics
-
-
-def _checked_table(
-    path: str | Path, row: int | None, axis_order: AxisOrder | None, measure: Callable[[], SpacingStatistics]
-) -> SpacingTable:
-    """Read a table; where its axis order is not given, compare it with what is measured in the scans."""
-    table = SpacingTable.read(path, row, axis_order)
-    if axis_order is None:
-        check_axis_order(table.statistics, measure().median, str(path))
-    return table
