@@ -95,6 +95,10 @@ def test_a_table_is_compared_with_scans_unless_its_order_is_given(dataset):
     with pytest.raises(StatisticsError, match="in x y z order"):
         _ = survey_dataset(dataset, Recipe()).choice
 
+    for image in (dataset / "ImagesTr").iterdir():
+        image.write_bytes(b"")
+    assert survey_dataset(dataset, Recipe(axis_order="xyz")).choice.spacing == (3.2, 1, 1)
+
 
 def test_headers_of_labels_are_read_where_they_are_asked_for(dataset):
     label = dataset / "LabelsTr/b.mha"
