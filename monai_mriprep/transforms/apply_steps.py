@@ -113,7 +113,7 @@ class StepShelld(MapTransform, InvertibleTransform):
 
     Parameters
     ----------
-    roles, array_axes, allow_missing_keys, around
+    roles, array_axes, allow_missing_keys
         As in `ApplyStepsd`.
     """
 
@@ -124,7 +124,6 @@ class StepShelld(MapTransform, InvertibleTransform):
         roles: Mapping[Hashable, Role],
         array_axes: ArrayAxes | None = None,
         allow_missing_keys: bool = False,
-        around: Around = nullcontext,
     ) -> None:
         super().__init__(tuple(roles), allow_missing_keys)
         if len(set(roles.values())) < len(roles):
@@ -133,7 +132,6 @@ class StepShelld(MapTransform, InvertibleTransform):
             raise ResamplingError(msg)
         self.roles = dict(roles)
         self.array_axes = check_array_axes(array_axes)
-        self.around = around
 
     def get_transform_info(self) -> dict[str, Any]:
         """As MONAI's, without the identity of this object: a copy in another process must be able to invert."""
@@ -163,7 +161,7 @@ class StepShelld(MapTransform, InvertibleTransform):
     def _forward(
         self, case: CaseOnGrid, volumes: dict[Hashable, torch.Tensor]
     ) -> dict[Role, tuple[torch.Tensor, Trace]]:
-        """Each volume that the steps have left, and what was done to it; `volumes` is emptied, for memory's sake."""
+        """Each volume that the steps have left, and what was done to it; `volumes` is empty afterwards."""
 
     def _recorded(
         self, volume: MetaTensor, role: Role, case: CaseOnGrid, tensor: torch.Tensor, trace: Trace
@@ -260,13 +258,14 @@ class ApplyStepsd(StepShelld):
         allow_missing_keys: bool = False,
         around: Around = nullcontext,
     ) -> None:
-        super().__init__(roles, array_axes, allow_missing_keys, around)
+        super().__init__(roles, array_axes, allow_missing_keys)
         self.steps = tuple(steps)
+        self.around = around
 
     def _forward(
         self, case: CaseOnGrid, volumes: dict[Hashable, torch.Tensor]
     ) -> dict[Role, tuple[torch.Tensor, Trace]]:
-        """Each volume that the steps have left, and what was done to it; no name here keeps one that they replace."""
+        """All volumes go through one list. No name in here keeps one, so that each is freed once it is replaced."""
         after, trace = forward(self.steps, case.take(volumes, self.roles), case.grid, self.around)
         return {role: (volume, trace) for role, volume in after.by_role.items()}
 

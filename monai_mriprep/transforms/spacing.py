@@ -139,7 +139,7 @@ class AnisotropyAwareSpacingd(StepShelld):
         """Each key has an order of its own, so each has its own steps; the grid is one."""
         taken, done = case.take(volumes, self.roles), {}
         for role, volume in taken.by_role.items():
-            alone, trace = forward(self.steps_of_role[role], taken.replaced({role: volume}), case.grid, self.around)
+            alone, trace = forward(self.steps_of_role[role], taken.replaced({role: volume}), case.grid)
             done[role] = alone.by_role[role], trace
         return done
 
