@@ -83,7 +83,7 @@ def _from_outside(recipe: Recipe) -> Iterator[Step]:
 
 
 Placed = tuple[str, Sequence[Step]]
-"""A place of `PLACES`, or another, and the steps of ours there."""
+"""The name of a place, and the steps of ours there; steps from outside come after those that `PLACES` names."""
 
 
 def _before_resampling(recipe: Recipe) -> Iterator[Placed]:
@@ -93,23 +93,25 @@ def _before_resampling(recipe: Recipe) -> Iterator[Placed]:
 
 def _resampled_and_normalized(recipe: Recipe, target: Spacing) -> tuple[Placed, ...]:
     """Where the foreground comes from decides what goes first, and what surrounds the resampling."""
-    resampling = Resampling(
-        target=target, rule=recipe.grid, order=recipe.order, boundary=recipe.boundary, clip=recipe.clip
-    )
-    overs: tuple[Over, ...] = ("foreground", "nonzero", "positive")
-    epsilon = recipe.normalization.epsilon
-    from_mask, from_nonzero, from_positive = (
-        ("normalization", [Normalization(over=over, epsilon=epsilon)]) for over in overs
-    )
-    as_itk = (("resampling", [ItkResampling(target=target)]), from_mask)
-    resampled: Placed = ("resampling", [resampling])
+    mask: Placed = ("foreground", [ForegroundMask()])
+    resampled: Placed = ("resampling", [_resampling(recipe, target)])
+    as_itk: Placed = ("resampling", [ItkResampling(target=target)])
+    over_mask, over_nonzero = _normalized(recipe, "foreground"), _normalized(recipe, "nonzero")
     orders: dict[Foreground, tuple[Placed, ...]] = {
-        "carried": (("foreground", [ForegroundMask()]), resampled, from_mask),
-        "resampled": (resampled, from_nonzero),
-        "resampled_positive": as_itk if _is_itk(recipe) else (resampled, from_positive),
-        "native": (from_nonzero, resampled),
+        "carried": (mask, resampled, over_mask),
+        "resampled": (resampled, over_nonzero),
+        "resampled_positive": (as_itk, over_mask) if _is_itk(recipe) else (resampled, _normalized(recipe, "positive")),
+        "native": (over_nonzero, resampled),
     }
     return (*orders[recipe.normalization.foreground], ("label_cast", [LabelCast()]))
+
+
+def _resampling(recipe: Recipe, target: Spacing) -> Resampling:
+    return Resampling(target=target, rule=recipe.grid, order=recipe.order, boundary=recipe.boundary, clip=recipe.clip)
+
+
+def _normalized(recipe: Recipe, over: Over) -> Placed:
+    return "normalization", [Normalization(over=over, epsilon=recipe.normalization.epsilon)]
 
 
 def _is_itk(recipe: Recipe) -> bool:
