@@ -10,7 +10,7 @@ from pathlib import Path
 
 from monai_mriprep.run.cases import Case
 
-__all__ = ["available_memory", "default_workers", "fits", "in_batches", "too_large"]
+__all__ = ["available_memory", "default_workers", "fits", "how_many_fit", "in_batches", "too_large"]
 
 MAIN_BYTES = 600 * 2**20
 """Resident memory of the main process with MONAI loaded (measured: 560 MiB)."""
@@ -48,7 +48,12 @@ def _read(path: Path) -> str:
         return ""
 
 
-def fits(case: Case, memory: int) -> int:
+def fits(case: Case, memory: int) -> bool:
+    """Whether a case may run in `memory` bytes, by its estimate."""
+    return how_many_fit(case, memory) > 0
+
+
+def how_many_fit(case: Case, memory: int) -> int:
     """How many cases of this size may run at once in `memory` bytes; 0 if not even one."""
     return max(0, memory - MAIN_BYTES) // (case.bytes_needed + WORKER_BYTES)
 
@@ -73,7 +78,11 @@ def default_workers() -> int:
 def in_batches(cases: Sequence[Case], workers: int, memory: int) -> Iterator[tuple[int, list[Case]]]:
     """Cut cases, the largest first, into batches that keep within the memory: (workers, cases) each.
 
-    No worker is for cases that cannot fit. One whose estimate is an upper bound might, so it has a worker.
+    Cases that cannot fit have 0 workers. One whose estimate is an upper bound might fit, so it has at least 1.
     """
-    for count, batch in groupby(cases, key=lambda case: min(workers, max(fits(case, memory), case.is_upper_bound))):
+
+    def at_once(case: Case) -> int:
+        return min(workers, how_many_fit(case, memory) or int(case.is_upper_bound))
+
+    for count, batch in groupby(cases, key=at_once):
         yield count, list(batch)

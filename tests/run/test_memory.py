@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.cases import Case
-from monai_mriprep.run.memory import MAIN_BYTES, WORKER_BYTES, available_memory, fits, in_batches, too_large
+from monai_mriprep.run.memory import MAIN_BYTES, WORKER_BYTES, available_memory, how_many_fit, in_batches, too_large
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.preprocess import execute
 from monai_mriprep.run.session import open_session
@@ -41,7 +41,7 @@ def test_batches_keep_within_the_memory(sizes, workers, memory):
 def test_a_case_that_might_not_fit_is_attempted_alone(sizes, workers, memory):
     bounds = [replace(case_of(size * MIB), is_upper_bound=True) for size in sorted(sizes, reverse=True)]
     for count, batch in in_batches(bounds, workers, memory * MIB):
-        assert count == min(workers, max(1, fits(batch[0], memory * MIB)))
+        assert count == min(workers, max(1, how_many_fit(batch[0], memory * MIB)))
 
 
 def test_ulimit_counts():
@@ -60,7 +60,7 @@ def test_a_case_that_cannot_fit_is_told_with_figures(tmp_path):
     plan = plan_run(root, output)
     large = plan.cases[0]
     memory = MAIN_BYTES + WORKER_BYTES + large.bytes_needed
-    assert fits(large, memory) == 1
+    assert how_many_fit(large, memory) == 1
     with open_session(plan) as session:
         summary = execute(session, 0, max_memory=memory - 1)
     assert len(summary.done) == 2
@@ -78,7 +78,7 @@ def test_a_case_that_might_not_fit_is_done_with_a_warning(tmp_path, workers):
     plan = plan_run(root, output, Recipe(crop="nonzero"))
     large, small = plan.cases
     memory = MAIN_BYTES + WORKER_BYTES + large.bytes_needed - 1
-    assert (fits(large, memory), fits(small, memory) > 0) == (0, True)
+    assert (how_many_fit(large, memory), how_many_fit(small, memory) > 0) == (0, True)
     with open_session(plan) as session:
         summary = execute(session, workers, max_memory=memory)
     assert [result.case for result in summary.done] == ["large", "case_0"]
