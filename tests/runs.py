@@ -57,10 +57,10 @@ def job_of(output: Path, target=(3.0, 1.0, 1.0)) -> Job:
     return job
 
 
-def case_of(root: Path, output: Path, name: str, bytes_needed: int = 0) -> Case:
+def case_of(root: Path, output: Path, name: str, memory_bytes: int = 0) -> Case:
     """A case of `write_case`."""
     sources = (root / folder / f"{name}.mha" for folder in ("ImagesTr", "LabelsTr"))
-    return case_from(name, *sources, output, bytes_needed)
+    return case_from(name, *sources, output, memory_bytes)
 
 
 def case_from(name: str, image: Path, label: Path, output: Path, *costs: int) -> Case:

@@ -42,7 +42,7 @@ class Case:
         The files to read, by the name of their role, the image first; one a role.
     outputs
         The file to write for each role.
-    bytes_needed
+    memory_bytes
         Estimated peak memory of the case, in bytes; 0 where a header could not be read.
     output_voxels
         Voxels of the image on the target grid; 0 where a header could not be read.
@@ -53,7 +53,7 @@ class Case:
     name: str
     sources: Mapping[str, tuple[Path, ...]] = field(hash=False)
     outputs: Mapping[str, Path] = field(hash=False)
-    bytes_needed: int = 0
+    memory_bytes: int = 0
     output_voxels: int = 0
     is_upper_bound: bool = False
 

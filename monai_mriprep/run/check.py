@@ -159,7 +159,7 @@ class _Check:
         return replace(
             report,
             target_shape=estimate.grid.shape,
-            memory_bytes=case.bytes_needed,
+            memory_bytes=case.memory_bytes,
             output_bytes=output_bytes(case.output_voxels),
             is_upper_bound=case.is_upper_bound,
             problems=(*report.problems, *(() if case.is_upper_bound else lack)),

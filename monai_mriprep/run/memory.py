@@ -55,13 +55,13 @@ def fits(case: Case, memory: int) -> bool:
 
 def how_many_fit(case: Case, memory: int) -> int:
     """How many cases of this size may run at once in `memory` bytes; 0 if not even one."""
-    return max(0, memory - MAIN_BYTES) // (case.bytes_needed + WORKER_BYTES)
+    return max(0, memory - MAIN_BYTES) // (case.memory_bytes + WORKER_BYTES)
 
 
 def too_large(case: Case, memory: int) -> str:
     """Say why a case is not attempted; or, where its estimate is an upper bound, that it might not fit."""
     facts = (
-        f"{case.bytes_needed / 2**20:.0f} MiB beside the {(MAIN_BYTES + WORKER_BYTES) / 2**20:.0f} MiB of the program, "
+        f"{case.memory_bytes / 2**20:.0f} MiB beside the {(MAIN_BYTES + WORKER_BYTES) / 2**20:.0f} MiB of the program, "
         f"and {memory / 2**20:.0f} MiB may be used"
     )
     advice = "use a machine with more memory, raise --max-memory, or choose a coarser target spacing"

@@ -74,7 +74,7 @@ def plan_run(dataset_root: str | Path, output_root: str | Path, recipe: Recipe |
     job = Job(recipe, choice.spacing, output)
     steps = steps_of(recipe, choice.spacing)
     cases = (make_case(job, pair, estimated(survey.headers[pair.image], steps)) for pair in survey.pairing)
-    largest_first = tuple(sorted(cases, key=lambda case: -case.bytes_needed))
+    largest_first = tuple(sorted(cases, key=lambda case: -case.memory_bytes))
     return RunPlan(root, job, largest_first, choice.text, choice.computed, survey.warnings)
 
 
@@ -90,7 +90,7 @@ def make_case(job: Job, pair: Pair, estimate: Estimate | MriprepError) -> Case:
         return case
     return replace(
         case,
-        bytes_needed=estimate.memory_bytes,
+        memory_bytes=estimate.memory_bytes,
         output_voxels=estimate.voxels,
         is_upper_bound=estimate.is_upper_bound,
     )

@@ -64,7 +64,7 @@ def _explain(problem: Exception, job: Job, case: Case) -> str:
     if isinstance(problem, OSError) and is_disk_full(problem):
         return f"no space left on the disk of {job.output_root}; free some, then run the same command again"
     if isinstance(problem, MemoryError) or "can't allocate memory" in text:
-        return f"out of memory (the case needs about {case.bytes_needed / 2**20:.0f} MiB): {text}"
+        return f"out of memory (the case needs about {case.memory_bytes / 2**20:.0f} MiB): {text}"
     return f"unexpected {text}"
 
 

@@ -177,7 +177,7 @@ def _run_and_send(sender: multiprocessing.connection.Connection, work: Work, cas
 
 
 def _cause_of_death(case: Case, exitcode: int | None) -> str:
-    estimate = f"the case needs about {case.bytes_needed / 2**20:.0f} MiB"
+    estimate = f"the case needs about {case.memory_bytes / 2**20:.0f} MiB"
     if exitcode == -signal.SIGKILL:
         return f"its worker was killed twice, the second time while it ran alone: most often out of memory ({estimate})"
     how = signal.Signals(-exitcode).name if exitcode and exitcode < 0 else f"exit status {exitcode}"

@@ -145,7 +145,7 @@ def test_a_step_that_refuses_one_scan_does_not_stop_the_others(dataset, tmp_path
     recipe = Recipe(steps=["survey_thick_slices_only"])
 
     assert [str(problem) for problem in survey_dataset(dataset, recipe).unreadable] == ["slices are thin"]
-    assert [bool(case.bytes_needed) for case in plan_run(dataset, tmp_path / "out", recipe).cases] == [
+    assert [bool(case.memory_bytes) for case in plan_run(dataset, tmp_path / "out", recipe).cases] == [
         True,
         True,
         False,

@@ -19,7 +19,7 @@ def test_a_case_crosses_to_a_worker_and_is_a_key(tmp_path):
     case = case_from("a", tmp_path / "a.mha", tmp_path / "b.mha", tmp_path / "out", 5, 6)
     assert pickle.loads(pickle.dumps(case)) == case
     assert {case: 1}[replace(case)] == 1
-    assert replace(case, bytes_needed=7) != case
+    assert replace(case, memory_bytes=7) != case
 
 
 def test_the_fingerprint_is_that_of_version_0_1_0(tmp_path):

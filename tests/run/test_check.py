@@ -56,7 +56,7 @@ def test_predictions_are_those_of_the_run(dataset, tmp_path):
     planned = {case.name: case for case in plan_run(dataset, tmp_path / "out").cases}
     for case in report.cases:
         assert case.target_shape == (7, 8, 9)
-        assert case.memory_bytes == planned[case.case].bytes_needed > 0
+        assert case.memory_bytes == planned[case.case].memory_bytes > 0
         assert np.prod(case.target_shape) == planned[case.case].output_voxels
     assert report.needs.output_bytes == sum(case.output_bytes for case in report.cases)
     assert not (tmp_path / "out").exists()

@@ -32,7 +32,7 @@ RELEASED = {
 
 def test_the_default_recipe_is_estimated_as_by_version_0_1_0(scans, tmp_path):
     cases = plan_run(scans / "mixed", tmp_path / "out").cases
-    assert [(case.name, (case.bytes_needed, case.output_voxels)) for case in cases] == list(RELEASED.items())
+    assert [(case.name, (case.memory_bytes, case.output_voxels)) for case in cases] == list(RELEASED.items())
     assert not any(case.is_upper_bound for case in cases)
 
 

@@ -31,10 +31,10 @@ def test_batches_keep_within_the_memory(sizes, workers, memory):
     assert [case for _, batch in batches for case in batch] == cases
     for count, batch in batches:
         assert count <= workers
-        largest = batch[0].bytes_needed + WORKER_BYTES
+        largest = batch[0].memory_bytes + WORKER_BYTES
         assert count == 0 or MAIN_BYTES + count * largest <= memory * MIB
         if count == 0:
-            assert all(MAIN_BYTES + case.bytes_needed + WORKER_BYTES > memory * MIB for case in batch)
+            assert all(MAIN_BYTES + case.memory_bytes + WORKER_BYTES > memory * MIB for case in batch)
 
 
 @given(st.lists(st.integers(0, 4000), min_size=1), st.integers(1, 16), st.integers(0, 16000))
@@ -59,14 +59,14 @@ def test_a_case_that_cannot_fit_is_told_with_figures(tmp_path):
     write_case(root, "large", (40, 200, 200), (3.0, 1.0, 1.0))
     plan = plan_run(root, output)
     large = plan.cases[0]
-    memory = MAIN_BYTES + WORKER_BYTES + large.bytes_needed
+    memory = MAIN_BYTES + WORKER_BYTES + large.memory_bytes
     assert how_many_fit(large, memory) == 1
     with open_session(plan) as session:
         summary = execute(session, 0, max_memory=memory - 1)
     assert len(summary.done) == 2
     message = errors_of(output)["large"]
     assert message == too_large(large, memory - 1)
-    assert f"needs about {large.bytes_needed / MIB:.0f} MiB" in message
+    assert f"needs about {large.memory_bytes / MIB:.0f} MiB" in message
     assert "--max-memory" in message
 
 
@@ -77,7 +77,7 @@ def test_a_case_that_might_not_fit_is_done_with_a_warning(tmp_path, workers):
     write_case(root, "large", (40, 60, 60), (3.0, 1.0, 1.0))
     plan = plan_run(root, output, Recipe(crop="nonzero"))
     large, small = plan.cases
-    memory = MAIN_BYTES + WORKER_BYTES + large.bytes_needed - 1
+    memory = MAIN_BYTES + WORKER_BYTES + large.memory_bytes - 1
     assert (how_many_fit(large, memory), how_many_fit(small, memory) > 0) == (0, True)
     with open_session(plan) as session:
         summary = execute(session, workers, max_memory=memory)
@@ -85,7 +85,7 @@ def test_a_case_that_might_not_fit_is_done_with_a_warning(tmp_path, workers):
     warnings = {event["case"]: event["warnings"] for event in events(output) if event["event"] == "done"}
     assert warnings["large"][0] == f"large: {too_large(large, memory)}"
     assert not any("might not fit" in warning for warning in warnings["case_0"])
-    assert f"might not fit: the case needs at most {large.bytes_needed / MIB:.0f} MiB" in warnings["large"][0]
+    assert f"might not fit: the case needs at most {large.memory_bytes / MIB:.0f} MiB" in warnings["large"][0]
 
 
 @pytest.mark.parametrize("shape", [(20, 60, 60), (60, 128, 128)])
@@ -93,4 +93,4 @@ def test_the_estimate_is_above_the_arrays(tmp_path, shape):
     """Input and output as float32, at the very least."""
     write_case(tmp_path / "dataset", "a", shape, (3.0, 1.0, 1.0))
     (case,) = plan_run(tmp_path / "dataset", tmp_path / "out").cases
-    assert case.bytes_needed > 8 * shape[0] * shape[1] * shape[2]
+    assert case.memory_bytes > 8 * shape[0] * shape[1] * shape[2]

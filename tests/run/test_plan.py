@@ -46,7 +46,7 @@ def test_a_case_whose_header_cannot_be_read_has_no_estimate(tmp_path):
     (root / "ImagesTr/case_1.mha").write_bytes(b"")
 
     cases = plan_run(root, tmp_path / "out", TARGET).cases
-    assert [(case.name, case.bytes_needed > 0, case.output_voxels > 0) for case in cases] == [
+    assert [(case.name, case.memory_bytes > 0, case.output_voxels > 0) for case in cases] == [
         ("case_0", True, True),
         ("case_1", False, False),
     ]
