@@ -156,14 +156,15 @@ class _Check:
             return replace(report, problems=tuple(dict.fromkeys((*report.problems, str(estimate)))))
         case = make_case(job, pair, estimate)
         lack = () if fits(case, self.memory) else (too_large(case, self.memory),)
+        problems, warnings = ((), lack) if case.is_upper_bound else (lack, ())
         return replace(
             report,
             target_shape=estimate.grid.shape,
             memory_bytes=case.memory_bytes,
             output_bytes=output_bytes(case.output_voxels),
             is_upper_bound=case.is_upper_bound,
-            problems=(*report.problems, *(() if case.is_upper_bound else lack)),
-            warnings=(*report.warnings, *(lack if case.is_upper_bound else ())),
+            problems=(*report.problems, *problems),
+            warnings=(*report.warnings, *warnings),
         )
 
     def check_voxels(self, cases: Sequence[CaseReport], workers: int) -> tuple[CaseReport, ...]:
