@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import os
 import re
 import subprocess
@@ -70,6 +71,27 @@ def test_a_room_imports_only_those_above_it(room):
     modules = [PACKAGE / f"{room}.py"] if (PACKAGE / f"{room}.py").exists() else (PACKAGE / room).glob("*.py")
     for module in modules:
         assert imported_rooms(module) <= above | {"__version__"}, module
+
+
+def taken_names(path: Path) -> list[tuple[str, str]]:
+    """What a module takes from others of the package: module and name, for annotations too."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    imports = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
+    ours = [node for node in imports if node.module.split(".")[0] == PACKAGE.name]
+    return [(node.module, alias.name) for node in ours for alias in node.names]
+
+
+def test_a_module_takes_from_another_only_what_that_offers():
+    modules = sorted(PACKAGE.rglob("*.py"))
+    taken = {(path.relative_to(PACKAGE), *names) for path in modules for names in taken_names(path)}
+    offered = {module: importlib.import_module(module) for _, module, _ in taken}
+    hidden = [
+        f"{path}: {module}.{name}"
+        for path, module, name in sorted(taken)
+        if name not in getattr(offered[module], "__all__", ()) and not inspect.ismodule(getattr(offered[module], name))
+    ]
+    assert len(taken) > 300
+    assert hidden == []
 
 
 def test_the_rooms_up_to_dataset_load_neither_torch_nor_monai():

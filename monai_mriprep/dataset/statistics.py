@@ -24,6 +24,7 @@ from monai_mriprep.formats.read import read_header
 from monai_mriprep.types import Spacing
 
 __all__ = [
+    "RATIO_TOLERANCE",
     "AxisOrder",
     "SpacingStatistics",
     "SpacingTable",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from monai_mriprep.volume.intensity import Moments
 
-__all__ = ["Normalization"]
+__all__ = ["Normalization", "Over"]
 
 
 Over = Literal["foreground", "nonzero", "positive"]

@@ -17,7 +17,7 @@ from monai_mriprep.volume.geometry import Grid
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["AppliedStep", "Trace", "backward", "final_grid", "forward"]
+__all__ = ["AppliedStep", "Around", "Trace", "backward", "final_grid", "forward"]
 
 PRESENT = Role("present", "", FOREGROUND.kind)
 """On the way back, the voxels that a padded or cropped volume still has."""

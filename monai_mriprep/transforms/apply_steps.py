@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from monai_mriprep.steps.trace import Around
 
-__all__ = ["ApplyStepsd", "StepShelld", "trace_of"]
+__all__ = ["ApplyStepsd", "CaseOnGrid", "StepShelld", "trace_of"]
 
 # MONAI does this for its other names in a MetaTensor; without it no tensor with a history can be read from a
 # PersistentDataset's cache.

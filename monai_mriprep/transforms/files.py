@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from monai_mriprep.types import ArrayAxes
 
-__all__ = ["LoadNpz", "LoadNpzd", "LoadVolume", "LoadVolumed", "SaveNpzd", "StemPaird"]
+__all__ = ["LoadNpz", "LoadNpzd", "LoadVolume", "LoadVolumed", "SaveNpzd", "StemPaird", "npz_volume"]
 
 UNSIGNED_TO_SIGNED = {"uint16": np.int32, "uint32": np.int64, "uint64": np.int64}
 """torch supports few operations on these unsigned types. The signed ones hold every value, of uint64 up to 2^63 - 1."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Grid", "reverse_axes", "round_size", "same_grid_problem", "target_grid"]
+__all__ = ["LPS_TO_RAS", "Grid", "reverse_axes", "round_size", "same_grid_problem", "target_grid"]
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """ITK's world (left, posterior, superior) to MONAI's and NIfTI's (right, anterior, superior); its own inverse."""
