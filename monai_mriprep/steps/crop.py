@@ -13,7 +13,10 @@ from monai_mriprep.types import LABEL, Role
 from monai_mriprep.volume.geometry import Grid
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
+    from numpy.typing import NDArray
 
 __all__ = ["NonZeroCrop"]
 
@@ -50,21 +53,26 @@ class NonZeroCrop(Step):
         """
         role, image = volumes.image
         occupied = (image != 0).any(dim=0)
-        z, y, x = (np.flatnonzero(occupied.any(dim=others).cpu().numpy()) for others in ((1, 2), (0, 2), (0, 1)))
-        if not len(z):
+        hits = [np.flatnonzero(occupied.any(dim=others).cpu().numpy()) for others in ((1, 2), (0, 2), (0, 1))]
+        if not len(hits[0]):
             volumes.warn(role, "the image is 0 everywhere; it is not cropped")
             return {"begin": [0, 0, 0], "end": list(grid.shape)}
-        spacings = zip(grid.shape, grid.spacing, strict=True)
-        margins = [math.ceil(min(self.margin / spacing - WHOLE_VOXEL, n)) for n, spacing in spacings]
-        begin = [max(0, int(hits[0]) - margin) for hits, margin in zip((z, y, x), margins, strict=True)]
-        past = [int(hits[-1]) + 1 + margin for hits, margin in zip((z, y, x), margins, strict=True)]
-        params = {"begin": begin, "end": list(map(min, past, grid.shape))}
-        for its_role, label in volumes.of_kind(LABEL.kind).items():
+        params = self._box_around(hits, grid)
+        for label_role, label in volumes.of_kind(LABEL.kind).items():
             if lost := int(label.count_nonzero()) - int(label[_box(params)].count_nonzero()):
-                volumes.warn(
-                    its_role, f"{lost} voxels that the label marks are cut away; a larger crop_margin keeps them"
-                )
+                problem = f"{lost} voxels that the label marks are cut away; a larger crop_margin keeps them"
+                volumes.warn(label_role, problem)
         return params
+
+    def _box_around(self, hits: Sequence[NDArray[np.int64]], grid: Grid) -> Params:
+        """The box that holds these indices along z, y, x, and the margin."""
+        margins = [
+            math.ceil(min(self.margin / spacing - WHOLE_VOXEL, n))
+            for n, spacing in zip(grid.shape, grid.spacing, strict=True)
+        ]
+        begin = [max(0, int(along[0]) - margin) for along, margin in zip(hits, margins, strict=True)]
+        past = [int(along[-1]) + 1 + margin for along, margin in zip(hits, margins, strict=True)]
+        return {"begin": begin, "end": list(map(min, past, grid.shape))}
 
     def apply(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
         """Keep the box."""
