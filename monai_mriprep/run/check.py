@@ -95,27 +95,24 @@ class _Check:
         """Judge everything."""
         survey, (choice, fatal) = self.survey, self.choose()
         job = None if choice is None else Job(survey.recipe, choice.spacing, output_root)
-        cases = self.check_headers(job)
-        cases = self.check_voxels(cases, workers) if voxels else cases
-        again = read_again(self.readable(), self.memory // COPIES) if voxels else None
-        cases = cases if again is None else tuple(_with_second_reading(case, again) for case in cases)
+        cases, again = self.check_headers(job), None
+        if voxels:
+            cases = self.check_voxels(cases, workers)
+            again = read_again(self.readable(), self.memory // COPIES)
+            cases = tuple(_with_second_reading(case, again) for case in cases)
         needs = None if job is None else self.needs(job, cases, workers)
+        of_target = () if choice is None else (*choice.warnings, *choice.misfit)
         return DatasetReport(
             survey.root,
-            fatal,
-            (
-                *survey.findings,
-                *(() if choice is None else (*choice.warnings, *choice.misfit)),
-                *_duplicates(cases),
-                *_lack_of_space(needs),
-            ),
-            survey.orphans,
-            None if choice is None else choice.spacing,
-            None if choice is None else choice.text,
-            cases,
-            _classes(cases),
-            needs,
-            again,
+            fatal=fatal,
+            warnings=(*survey.findings, *of_target, *_duplicates(cases), *_lack_of_space(needs)),
+            orphans=survey.orphans,
+            target_spacing=None if choice is None else choice.spacing,
+            derivation=None if choice is None else choice.text,
+            cases=cases,
+            classes=_classes(cases),
+            needs=needs,
+            second_reading=again,
         )
 
     def choose(self) -> tuple[TargetChoice | None, tuple[str, ...]]:
@@ -126,6 +123,7 @@ class _Check:
             return None, (str(error),)
 
     def readable(self) -> list[Header]:
+        """The headers that were read, of images and labels."""
         return [header for header in self.survey.headers.values() if isinstance(header, Header)]
 
     def check_headers(self, job: Job | None) -> tuple[CaseReport, ...]:
@@ -139,6 +137,7 @@ class _Check:
         )
 
     def check_pair(self, pair: Pair) -> CaseReport:
+        """Judge a pair by its two headers."""
         image, label = (self.survey.headers[path] for path in pair)
         grid = self.survey.grids[pair.image]
         problems = [str(problem) for problem in (grid, label) if isinstance(problem, MriprepError)]
@@ -175,17 +174,18 @@ class _Check:
         return _mapped(partial(_check_voxels, self.survey.headers, room), cases, min(workers, fitting))
 
     def needs(self, job: Job, cases: Iterable[CaseReport], workers: int) -> Needs:
+        """Add up what the cases without a problem will take."""
         cases = [case for case in cases if not case.problems]
         work = [(math.prod(c.grid.shape), math.prod(c.target_shape)) for c in cases if c.grid and c.target_shape]
         return Needs(
             job.output_root,
-            sum(case.output_bytes for case in cases),
-            free_bytes(job.output_root),
-            max((case.memory_bytes for case in cases), default=0),
-            self.memory,
-            workers,
-            run_seconds(work, min(workers, len(cases))),
-            any(case.is_upper_bound for case in cases),
+            output_bytes=sum(case.output_bytes for case in cases),
+            free_bytes=free_bytes(job.output_root),
+            memory_bytes=max((case.memory_bytes for case in cases), default=0),
+            available_bytes=self.memory,
+            workers=workers,
+            seconds=run_seconds(work, min(workers, len(cases))),
+            is_upper_bound=any(case.is_upper_bound for case in cases),
         )
 
 
