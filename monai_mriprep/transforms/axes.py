@@ -18,8 +18,6 @@ from monai_mriprep.volume.axes import Turn, turn_onto
 from monai_mriprep.volume.geometry import Grid, reverse_axes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
 __all__ = ["CACHES", "ZYX_AFFINE", "FileAxes", "check_array_axes", "file_axes"]
@@ -151,7 +149,7 @@ def _axes_of_plain(name: str, declared: ArrayAxes | None) -> FileAxes:
 
 def _check_affine(volume: MetaTensor, name: str) -> None:
     """Refuse an array of ours that was transposed behind its affine."""
-    if _is_reversed(volume, volume.meta):
+    if _is_reversed(volume):
         msg = (
             f"{name}: its array has the file's shape the other way round; Transposed and permute turn the array alone, "
             "not the affine. Use Orientationd"
@@ -161,8 +159,8 @@ def _check_affine(volume: MetaTensor, name: str) -> None:
 
 def _check_reader(volume: MetaTensor, name: str, declared: ArrayAxes | None) -> None:
     """Refuse a declaration that contradicts what MONAI's readers hand out."""
-    reader = next((name for name, keys in READERS.items() if keys <= volume.meta.keys()), None)
-    if reader is not None and (declared == "zyx" or _is_reversed(volume, volume.meta)):
+    reader = next((reader for reader, keys in READERS.items() if keys <= volume.meta.keys()), None)
+    if reader is not None and (declared == "zyx" or _is_reversed(volume)):
         msg = (
             f"{name}: MONAI's {reader} loaded it in x y z order; reverse_indexing=True and Transposed turn the array "
             'alone, not the affine. Use LoadVolumed; or LoadImaged without them, and array_axes="xyz"'
@@ -170,9 +168,9 @@ def _check_reader(volume: MetaTensor, name: str, declared: ArrayAxes | None) -> 
         raise ResamplingError(msg)
 
 
-def _is_reversed(volume: MetaTensor, meta: Mapping[str, Any]) -> bool:
+def _is_reversed(volume: MetaTensor) -> bool:
     """Whether the array had the file's shape the other way round when it was loaded; MONAI's history holds shapes."""
-    of_file = torch.as_tensor(meta.get("spatial_shape", ())).tolist()
+    of_file = torch.as_tensor(volume.meta.get("spatial_shape", ())).tolist()
     history = volume.applied_operations
     loaded = torch.as_tensor(history[0].get(TraceKeys.ORIG_SIZE, ()) if history else volume.shape[1:]).tolist()
     return loaded != of_file and loaded == of_file[::-1]
