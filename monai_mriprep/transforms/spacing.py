@@ -178,21 +178,21 @@ def _unique(keys: Sequence[Hashable]) -> Sequence[Hashable]:
 def _target(
     target: Sequence[float] | None, statistics: str | Path | None, row: int | None, axis_order: AxisOrder | None
 ) -> Spacing:
-    if target is None and statistics is not None:
-        if axis_order is None:
-            msg = (
-                f"{statistics}: whether its numbers are z y x or x y z cannot be checked without the scans; say "
-                'axis_order="zyx" or "xyz", or use open_dataset, which checks it'
-            )
-            raise ResamplingError(msg)
-        derived = derive_target(SpacingStatistics.from_csv(statistics, row, axis_order))
-        for message in derived.warnings:
-            warnings.warn(f"{statistics}: {message}", MriprepWarning, 3)
-        return derived.spacing
-    if target is None or statistics is not None:
-        msg = "give either target (z y x, mm) or statistics (the path of a table), not both and not neither"
+    if target is not None and statistics is None:
+        return checked_target(target)
+    if target is not None or statistics is None:
+        msg = "give either target (z y x, mm) or statistics (the path of a table), one of the two"
         raise ResamplingError(msg)
-    return checked_target(target)
+    if axis_order is None:
+        msg = (
+            f"{statistics}: whether its numbers are z y x or x y z cannot be checked without the scans; say "
+            'axis_order="zyx" or "xyz", or use open_dataset, which checks it'
+        )
+        raise ResamplingError(msg)
+    derived = derive_target(SpacingStatistics.from_csv(statistics, row, axis_order))
+    for message in derived.warnings:
+        warnings.warn(f"{statistics}: {message}", MriprepWarning, 3)
+    return derived.spacing
 
 
 def checked_target(target: Sequence[float]) -> Spacing:
