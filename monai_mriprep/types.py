@@ -61,7 +61,7 @@ class Role(NamedTuple):
     name
         The key in data dictionaries, records and tables.
     folder
-        Of the output folder, for its preprocessed files; empty for what is never stored.
+        Where its preprocessed files are, in the output folder; empty for what is never stored.
     kind
         What its voxels are.
     required

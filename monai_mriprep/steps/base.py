@@ -115,8 +115,8 @@ class Step(NamedSettings):
     def invert(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
         """Put a volume that lies where `apply` left it back on `grid`.
 
-        What is not an image keeps its values, but for their interpolation: integers stay what they are, floats are
-        what a network predicts.
+        Integers are class numbers, and floats what a network predicts: both are moved, and keep their units. Only an
+        image has changes of its values undone, too, such as z-scores.
         """
         return volume
 
