@@ -20,7 +20,7 @@ from monai_mriprep.steps.resampling import Resampling
 from monai_mriprep.volume.geometry import Grid, target_grid
 from tests.oracles import affine_of
 from tests.restore.files import assert_geometry
-from tests.runs import done_line, events, record_of
+from tests.runs import broken, done_line, events, record_of
 
 SOURCE = Grid((9, 8, 7), affine_of((3.0, 1.0, 0.7), 12.0, (1.0, 1 / 3, -5.0)))
 TARGET = target_grid(SOURCE, (2.0, 1.5, 0.5))
@@ -98,10 +98,6 @@ def test_a_step_that_fails_on_the_way_back_is_refused_by_name_and_the_rest_is_re
     )
     manifest.append({**record, "trace": Trace(resampling.grid_in, (resampling, crop)).to_json()})
 
-    def broken(*_: object) -> None:
-        msg = "no luck"
-        raise RuntimeError(msg)
-
     monkeypatch.setattr(NonZeroCrop, "invert", broken)
     summary = restore_each(tmp_path / "out", out / "labelsTr", tmp_path / "back")
     assert len(summary.restored) == len(facts) - 1
@@ -119,10 +115,6 @@ def test_a_step_from_outside_that_fails_over_its_grid_is_refused_by_name_and_the
     turned = {"step": "orientation", "codes": "RAS", "params": {}}
     trace = {"source": record["source_grid"], "steps": [turned]}
     Manifest(tmp_path / "out/manifest.jsonl").append({**record, "trace": trace})
-
-    def broken(*_: object) -> None:
-        msg = "no luck"
-        raise RuntimeError(msg)
 
     monkeypatch.setattr(Orientation, "grid", broken)
     summary = restore_each(tmp_path / "out", out / "labelsTr", tmp_path / "back")

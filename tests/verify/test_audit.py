@@ -21,7 +21,7 @@ from monai_mriprep.run.commit import commit_files
 from monai_mriprep.run.manifest import Manifest
 from monai_mriprep.steps.orientation import Orientation
 from monai_mriprep.verify.audit import verify_output
-from tests.runs import done_line, events
+from tests.runs import broken, done_line, events
 
 IMAGE, LABEL = "imagesTr/10001_0001_t2w.npz", "labelsTr/10001_0001_seg.npz"
 CASE = "10001_0001_t2w"
@@ -120,10 +120,6 @@ def test_damage_is_named(out, damage, subject, problem):
 
 
 def test_a_step_from_outside_that_fails_is_a_finding_of_its_case_alone(out, monkeypatch):
-    def broken(*_: object) -> None:
-        msg = "no luck"
-        raise RuntimeError(msg)
-
     turned = {"step": "orientation", "codes": "RAS", "params": {}}
     append(out, {**latest(out), "trace": {"source": latest(out)["source_grid"], "steps": [turned]}})
     monkeypatch.setattr(Orientation, "grid", broken)
