@@ -65,7 +65,7 @@ class NamedSettings(BaseModel):
             raise RecipeError(msg)
         model = _registered(facts[NAME])
         if not issubclass(model, cls):
-            msg = f"{facts[NAME]!r} is registered, but is no {cls.__name__}: {_place_of(model)}"
+            msg = f"{facts[NAME]!r} is registered, but is no {cls.__name__}: {_dotted_name(model)}"
             raise RecipeError(msg)
         settings = {key: value for key, value in facts.items() if key != NAME}
         try:
@@ -87,7 +87,7 @@ def register(model: type[Named]) -> type[Named]:
     """
     name = getattr(model, "name", None)
     if not isinstance(name, str) or not name:
-        msg = f'{_place_of(model)} has no name: write `name = "..."` in the class, without a type'
+        msg = f'{_dotted_name(model)} has no name: write `name = "..."` in the class, without a type'
         raise RecipeError(msg)
     if model.follows not in PLACES:
         msg = f"step {name!r} follows {model.follows!r}; it must be one of {', '.join(PLACES)}"
@@ -96,14 +96,14 @@ def register(model: type[Named]) -> type[Named]:
         msg = f"step {name!r} has a setting called {taken[0]!r}, a key that records need; give it another name"
         raise RecipeError(msg)
     known = _REGISTERED.get(name, model)
-    if _place_of(known) != _place_of(model):
-        msg = f"a step named {name!r} is registered already, {_place_of(known)}; choose another name"
+    if _dotted_name(known) != _dotted_name(model):
+        msg = f"a step named {name!r} is registered already, {_dotted_name(known)}; choose another name"
         raise RecipeError(msg)
     _REGISTERED[name] = model
     return model
 
 
-def _place_of(model: type) -> str:
+def _dotted_name(model: type) -> str:
     return f"{model.__module__}.{model.__qualname__}"
 
 
@@ -150,6 +150,7 @@ def _explained(model: type[NamedSettings], error: ValidationError) -> str:
 
 
 def _in_recipe(value: object) -> NamedSettings:
+    """A step of a recipe: from its name and settings, or as it is if its class is the registered one."""
     try:
         if not isinstance(value, NamedSettings):
             return NamedSettings.from_json(value)
@@ -157,9 +158,7 @@ def _in_recipe(value: object) -> NamedSettings:
             return value
     except RecipeError as error:
         raise ExplainedError(str(error)) from None
-    msg = (
-        f"{value!r} is of a class that is not, or no longer, the one registered as {value.name!r}; make it of that one"
-    )
+    msg = f"{value!r} is not of the class that is now registered as {value.name!r}; make it again, of that class"
     raise ExplainedError(msg)
 
 

@@ -30,7 +30,7 @@ SimpleITK, then z-scores over the voxels that are greater than zero.
 
 
 def under_users_keys(values: object) -> object:
-    """Merge the user's keys into those of his preset; sections are merged key by key.
+    """Merge the user's keys into those of the preset; sections are merged key by key.
 
     Parameters
     ----------

@@ -71,7 +71,8 @@ def steps_of(recipe: Recipe, target: Spacing) -> tuple[Step, ...]:
 
 def native_steps(recipe: Recipe) -> tuple[Step, ...]:
     """Those before the resampling: spacings, and all that is derived from them, are those of the grid they leave."""
-    return tuple(takewhile(lambda step: not isinstance(step, Resampling), steps_of(recipe, (1.0, 1.0, 1.0))))
+    steps = steps_of(recipe, target=(1.0, 1.0, 1.0))  # any: only the resampling uses it
+    return tuple(takewhile(lambda step: not isinstance(step, Resampling), steps))
 
 
 def _from_outside(recipe: Recipe) -> Iterator[Step]:

@@ -96,7 +96,7 @@ def test_an_instance_of_a_class_that_is_not_registered_is_refused():
 
     with pytest.raises(RecipeError, match="no step is registered as 'unknown'"):
         Recipe(steps=[Unknown()])
-    with pytest.raises(RecipeError, match="of a class that is not, or no longer, the one registered as 'rolling'"):
+    with pytest.raises(RecipeError, match="is not of the class that is now registered as 'rolling'"):
         Recipe(steps=[Impostor()])
 
 
