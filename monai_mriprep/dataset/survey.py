@@ -19,9 +19,9 @@ from monai_mriprep.dataset.statistics import SpacingStatistics, SpacingTable, ch
 from monai_mriprep.dataset.target_rules import derive_target
 from monai_mriprep.dataset.unread_files import unread_files
 from monai_mriprep.errors import DatasetError, MriprepError, StatisticsError, VolumeError
-from monai_mriprep.formats.header import SPACING_RANGE_MM
+from monai_mriprep.formats.header import SPACING_RANGE_MM, Header
 from monai_mriprep.formats.names import SUFFIXES, stem
-from monai_mriprep.formats.read import Header, header_or_problem
+from monai_mriprep.formats.read import header_or_problem
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.steps import Step, final_grid, native_steps
 from monai_mriprep.types import Spacing

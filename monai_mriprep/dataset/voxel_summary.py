@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monai_mriprep.formats.read import Header
+from monai_mriprep.formats.header import Header
 from monai_mriprep.formats.voxels import read_voxels
 from monai_mriprep.types import IMAGE_MAX, LABEL_INTEGRALITY_TOLERANCE, LABEL_MAX, Shape, beyond_float32
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from monai_mriprep.errors import HeaderError, VolumeError
 from monai_mriprep.formats import dicom, itk_reader, metaimage, mgh, nifti, nrrd
-from monai_mriprep.formats.header import Body, Header, regular_file_size, sibling_file
+from monai_mriprep.formats.header import Header, regular_file_size, sibling_file
 from monai_mriprep.formats.names import SUFFIXES
 
-__all__ = ["Body", "Header", "header_or_problem", "read_header"]
+__all__ = ["header_or_problem", "read_header"]
 
 
 def _read_pair(path: Path, size: int) -> Header:

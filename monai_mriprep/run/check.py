@@ -25,7 +25,7 @@ from monai_mriprep.dataset.second_reading import SecondReading, read_again
 from monai_mriprep.dataset.survey import Survey, TargetChoice, survey_dataset
 from monai_mriprep.dataset.voxel_summary import MANY_VALUES, LabelSummary, summarize_image, summarize_label
 from monai_mriprep.errors import MriprepError, VolumeError
-from monai_mriprep.formats.read import Header
+from monai_mriprep.formats.header import Header
 from monai_mriprep.recipe import Recipe, given_or_default
 from monai_mriprep.run.cases import Job
 from monai_mriprep.run.dataset_report import CaseReport, ClassCount, DatasetReport, Needs

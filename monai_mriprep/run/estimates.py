@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monai_mriprep.errors import DiskFullError, MriprepError
-from monai_mriprep.formats.read import Header
+from monai_mriprep.formats.header import Header
 from monai_mriprep.run.cases import Case
 from monai_mriprep.run.memory import available_memory, fits
 from monai_mriprep.steps import Step

@@ -19,8 +19,9 @@ from monai.data.meta_tensor import MetaTensor
 from monai_mriprep.dataset.checks import check_pair
 from monai_mriprep.dataset.voxel_summary import MANY_VALUES
 from monai_mriprep.errors import DiskFullError, MriprepError, MriprepWarning, is_disk_full
+from monai_mriprep.formats.header import Header
 from monai_mriprep.formats.npz import WrittenFile, stored_crc
-from monai_mriprep.formats.read import Header, read_header
+from monai_mriprep.formats.read import read_header
 from monai_mriprep.formats.staging import removed_on_error, stage_files
 from monai_mriprep.pipeline import preprocessing
 from monai_mriprep.run.cases import Case, FileFacts, Job, Result
