@@ -164,18 +164,18 @@ class StepShelld(MapTransform, InvertibleTransform):
         """Each volume that the steps have left, and what was done to it; `volumes` is empty afterwards."""
 
     def _recorded(
-        self, volume: MetaTensor, role: Role, case: CaseOnGrid, tensor: torch.Tensor, trace: Trace
+        self, place: MetaTensor, role: Role, case: CaseOnGrid, tensor: torch.Tensor, trace: Trace
     ) -> torch.Tensor:
-        """The result in the axes of the arrays, with its metadata and the trace in its history."""
+        """The result in the axes of the arrays, with the metadata of `place`, and the trace in its history."""
         oriented = any(isinstance(one.step, Orientation) for one in trace.steps)
         back = case.axes.as_loaded if oriented else case.turn.back
         turned, grid = back.array(tensor).contiguous(), back.grid(trace.target)
-        result: torch.Tensor = on_grid(turned, grid, volume, **_marks(trace, role))
+        result: torch.Tensor = on_grid(turned, grid, place, **_marks(trace, role))
         extra = {
             "mode": LINEAR if role.is_continuous else NEAREST,
             TRACE: trace.to_json(),
-            "own_grid": grid_of(volume).to_json(),  # may differ from the first key's by noise
-            "marks": {name: torch.as_tensor(volume.meta[name]).tolist() for name in MARKS if name in volume.meta},
+            "own_grid": grid_of(place).to_json(),  # may differ from the first key's by noise
+            "marks": {name: torch.as_tensor(place.meta[name]).tolist() for name in MARKS if name in place.meta},
         }
         self.push_transform(result, orig_size=case.source.shape, extra_info=extra)
         return result
