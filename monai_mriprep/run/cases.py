@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -142,7 +142,4 @@ class Result:
 
     def record(self) -> dict[str, Any]:
         """The line for the manifest."""
-        line = {"event": self.status, **asdict(self)}
-        facts = line.pop("facts")
-        del line["status"]
-        return {**line, **facts}
+        return {"event": self.status, "case": self.case, "error": self.error, "warnings": self.warnings, **self.facts}
