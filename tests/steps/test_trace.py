@@ -83,17 +83,13 @@ def test_planning_gets_an_upper_bound():
 def test_two_resamplings_are_undone_last_first(name):
     """Beside scipy, which resamples twice."""
     grid = GRIDS[name]
-    first, second = (
-        (Recipe(normalization={"foreground": "resampled"}, order=1), TARGET),
-        (Recipe(order=1), (3.0, 1.3, 1.1)),
-    )
-    volumes = volumes_on(grid, torch.float32)
-    steps = [steps_of(recipe, target)[0 if recipe is first[0] else 1] for recipe, target in (first, second)]
-    _, trace = forward(steps, Volumes({IMAGE: volumes.by_role[IMAGE]}), grid)
+    targets = (TARGET, (3.0, 1.3, 1.1))
+    steps = [Resampling(target=target, order=1) for target in targets]
+    _, trace = forward(steps, Volumes({IMAGE: volumes_on(grid, torch.float32).by_role[IMAGE]}), grid)
     prediction = np.random.default_rng(2).random((2, *trace.target.shape), np.float32)
     back, _ = backward(trace, torch.from_numpy(prediction))
     expected, where = prediction, [grid, *(one.grid_in for one in trace.steps[1:])]
-    for target, source in zip((second[1], first[1]), reversed(where), strict=True):
+    for target, source in zip(reversed(targets), reversed(where), strict=True):
         axes = oracles.plan(source.shape, source.affine, target)
         way = [oracles.Axis(a.n_out, a.n_in, 1 / a.step, -a.start / a.step) for a in axes]
         expected = np.stack([oracles.spline(channel, way, 1) for channel in expected])
@@ -274,294 +270,45 @@ def changed(*path: Any, to: Any) -> dict[str, Any]:
 EDITED = {
     "no source": (("source",), ...),
     "a source that is text": (("source",), "here"),
-    "no shape": (
-        (
-            "source",
-            "shape",
-        ),
-        ...,
-    ),
-    "two sizes": (
-        (
-            "source",
-            "shape",
-        ),
-        [3, 4],
-    ),
-    "a size of 0": (
-        (
-            "source",
-            "shape",
-        ),
-        [0, 4, 5],
-    ),
-    "a size of half a voxel": (
-        (
-            "source",
-            "shape",
-        ),
-        [3.5, 4, 5],
-    ),
-    "an endless size": (
-        (
-            "source",
-            "shape",
-        ),
-        [float("inf"), 4, 5],
-    ),
-    "a size in text": (
-        (
-            "source",
-            "shape",
-        ),
-        ["9", 4, 5],
-    ),
-    "another size than the crop was found in": (
-        (
-            "source",
-            "shape",
-        ),
-        [2, 2, 2],
-    ),
-    "no affine": (
-        (
-            "source",
-            "affine",
-        ),
-        None,
-    ),
-    "an affine of 3 rows": (
-        (
-            "source",
-            "affine",
-        ),
-        [[1, 0, 0, 0]] * 3,
-    ),
-    "an affine that is flat": (
-        (
-            "source",
-            "affine",
-        ),
-        [[0, 0, 0, 0]] * 4,
-    ),
-    "an affine with nan": (
-        (
-            "source",
-            "affine",
-            0,
-            0,
-        ),
-        float("nan"),
-    ),
-    "an affine in words": (
-        (
-            "source",
-            "affine",
-            0,
-            0,
-        ),
-        "left",
-    ),
-    "a huge affine": (
-        (
-            "source",
-            "affine",
-            0,
-            0,
-        ),
-        10**400,
-    ),
+    "no shape": (("source", "shape"), ...),
+    "two sizes": (("source", "shape"), [3, 4]),
+    "a size of 0": (("source", "shape"), [0, 4, 5]),
+    "a size of half a voxel": (("source", "shape"), [3.5, 4, 5]),
+    "an endless size": (("source", "shape"), [float("inf"), 4, 5]),
+    "a size in text": (("source", "shape"), ["9", 4, 5]),
+    "another size than the crop was found in": (("source", "shape"), [2, 2, 2]),
+    "no affine": (("source", "affine"), None),
+    "an affine of 3 rows": (("source", "affine"), [[1, 0, 0, 0]] * 3),
+    "an affine that is flat": (("source", "affine"), [[0, 0, 0, 0]] * 4),
+    "an affine with nan": (("source", "affine", 0, 0), float("nan")),
+    "an affine in words": (("source", "affine", 0, 0), "left"),
+    "a huge affine": (("source", "affine", 0, 0), 10**400),
     "no steps": (("steps",), ...),
     "steps that are null": (("steps",), None),
     "steps as a mapping": (("steps",), {}),
     "steps as text": (("steps",), "crop"),
-    "a step that is a number": (
-        (
-            "steps",
-            0,
-        ),
-        3,
-    ),
-    "a step that is a name alone": (
-        (
-            "steps",
-            0,
-        ),
-        "crop",
-    ),
-    "a step without a name": (
-        (
-            "steps",
-            0,
-            "step",
-        ),
-        ...,
-    ),
-    "a name that is a list": (
-        (
-            "steps",
-            0,
-            "step",
-        ),
-        ["crop"],
-    ),
-    "a step that nobody knows": (
-        (
-            "steps",
-            0,
-            "step",
-        ),
-        "of_a_stranger",
-    ),
-    "codes that are none": (
-        (
-            "steps",
-            0,
-            "codes",
-        ),
-        "XYZ",
-    ),
-    "a setting too many": (
-        (
-            "steps",
-            0,
-            "speed",
-        ),
-        3,
-    ),
-    "no params": (
-        (
-            "steps",
-            1,
-            "params",
-        ),
-        ...,
-    ),
-    "params that are a number": (
-        (
-            "steps",
-            0,
-            "params",
-        ),
-        5,
-    ),
-    "params that are null": (
-        (
-            "steps",
-            0,
-            "params",
-        ),
-        None,
-    ),
-    "a box without an end": (
-        (
-            "steps",
-            1,
-            "params",
-            "end",
-        ),
-        ...,
-    ),
-    "a box of 1e9 voxels": (
-        (
-            "steps",
-            1,
-            "params",
-            "end",
-        ),
-        [10**9] * 3,
-    ),
-    "a box of 1e300 voxels": (
-        (
-            "steps",
-            1,
-            "params",
-            "end",
-        ),
-        [1e300] * 3,
-    ),
-    "a box from below 0": (
-        (
-            "steps",
-            1,
-            "params",
-            "begin",
-        ),
-        [-1, 0, 0],
-    ),
-    "a box that is empty": (
-        (
-            "steps",
-            1,
-            "params",
-            "end",
-        ),
-        [0, 0, 0],
-    ),
-    "a box in halves": (
-        (
-            "steps",
-            1,
-            "params",
-            "begin",
-        ),
-        [0.5, 0, 0],
-    ),
-    "a box of two sides": (
-        (
-            "steps",
-            1,
-            "params",
-            "begin",
-        ),
-        [0, 0],
-    ),
-    "a target of 0 mm": (
-        (
-            "steps",
-            3,
-            "target",
-        ),
-        [0, 1, 1],
-    ),
-    "a target in words": (
-        (
-            "steps",
-            3,
-            "target",
-        ),
-        "fine",
-    ),
-    "a target grid without a shape": (
-        (
-            "steps",
-            3,
-            "params",
-            "grid",
-            "shape",
-        ),
-        ...,
-    ),
-    "a target grid with a size of 0": (
-        (
-            "steps",
-            3,
-            "params",
-            "grid",
-            "shape",
-        ),
-        [0, 1, 1],
-    ),
-    "a target grid of nested lists": (
-        (
-            "steps",
-            3,
-            "params",
-            "grid",
-            "shape",
-        ),
-        [[1], [1], [1]],
-    ),
+    "a step that is a number": (("steps", 0), 3),
+    "a step that is a name alone": (("steps", 0), "crop"),
+    "a step without a name": (("steps", 0, "step"), ...),
+    "a name that is a list": (("steps", 0, "step"), ["crop"]),
+    "a step that nobody knows": (("steps", 0, "step"), "of_a_stranger"),
+    "codes that are none": (("steps", 0, "codes"), "XYZ"),
+    "a setting too many": (("steps", 0, "speed"), 3),
+    "no params": (("steps", 1, "params"), ...),
+    "params that are a number": (("steps", 0, "params"), 5),
+    "params that are null": (("steps", 0, "params"), None),
+    "a box without an end": (("steps", 1, "params", "end"), ...),
+    "a box of 1e9 voxels": (("steps", 1, "params", "end"), [10**9] * 3),
+    "a box of 1e300 voxels": (("steps", 1, "params", "end"), [1e300] * 3),
+    "a box from below 0": (("steps", 1, "params", "begin"), [-1, 0, 0]),
+    "a box that is empty": (("steps", 1, "params", "end"), [0, 0, 0]),
+    "a box in halves": (("steps", 1, "params", "begin"), [0.5, 0, 0]),
+    "a box of two sides": (("steps", 1, "params", "begin"), [0, 0]),
+    "a target of 0 mm": (("steps", 3, "target"), [0, 1, 1]),
+    "a target in words": (("steps", 3, "target"), "fine"),
+    "a target grid without a shape": (("steps", 3, "params", "grid", "shape"), ...),
+    "a target grid with a size of 0": (("steps", 3, "params", "grid", "shape"), [0, 1, 1]),
+    "a target grid of nested lists": (("steps", 3, "params", "grid", "shape"), [[1], [1], [1]]),
 }
 
 
