@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monai_mriprep import volume as compute
+from monai_mriprep.errors import ResamplingError
 from monai_mriprep.recipe.values import SpacingTriple, SplineOrders
 from monai_mriprep.steps.base import Params, Step, Volumes
 from monai_mriprep.types import FOREGROUND, IMAGE, Boundary, GridRule, Role
@@ -75,12 +76,20 @@ class Resampling(Step):
         return compute.resample.plan_resampling(grid, target, order, self.boundary, zero_outside=self.rule == "itk")
 
     def invert(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
-        """Resample onto the source grid."""
+        """Resample onto the source grid.
+
+        Raises
+        ------
+        ResamplingError
+            If values that are to be interpolated are not finite: one of them would spoil a whole block of voxels.
+        """
         as_image = role.kind == IMAGE.kind
         linear = role.is_continuous and volume.is_floating_point()
         order = self.order if as_image else int(linear)
         boundary = self.boundary if as_image else "nearest"
         plan = compute.resample.plan_resampling(self.grid(grid, params), grid, order, boundary)
+        if volume.is_floating_point() and not (plan.is_nearest or plan.is_identity):
+            _require_finite(volume, role)
         return compute.resample.apply_plan(volume, plan)
 
 
@@ -110,6 +119,17 @@ class ItkResampling(Resampling):
     def working_bytes(self, grid: Grid) -> int:
         """The spline of the input, in float64."""
         return 8 * int(np.prod(grid.shape))
+
+
+def _require_finite(volume: torch.Tensor, role: Role) -> None:
+    """Refuse nan and infinities, which the zeros of a product turn into nan far around them."""
+    ends = (end for channel in volume.detach() for end in channel.aminmax())
+    if not all(np.isfinite(float(end)) for end in ends):
+        msg = (
+            f"the {role.name} holds values that are not finite (nan or infinite), so it cannot be interpolated: put "
+            "numbers in their place, or ask for nearest neighbour"
+        )
+        raise ResamplingError(msg)
 
 
 def _array(volume: torch.Tensor) -> NDArray[np.generic]:

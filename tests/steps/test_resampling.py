@@ -7,7 +7,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from monai_mriprep.errors import VoxelError
+from monai_mriprep.errors import ResamplingError, VoxelError
 from monai_mriprep.steps import Volumes, backward, forward
 from monai_mriprep.steps.resampling import ItkResampling, Resampling, _stated_direction
 from monai_mriprep.types import FOREGROUND, IMAGE, LABEL, PREDICTION
@@ -125,6 +125,29 @@ def test_what_is_constant_comes_back_constant_even_beyond_the_last_centres():
         _, trace = forward([Resampling(target=TARGETS["coarser"], rule=rule)], volumes_on(grid), grid)
         back, _ = backward(trace, torch.full((1, *trace.target.shape), 0.25))
         assert float((back - 0.25).abs().max()) < 1e-6
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf"), float("inf")])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
+def test_what_is_not_finite_is_refused_where_it_would_spread(value, dtype):
+    """Such as a class that was masked out of the logits by -inf."""
+    grid = GRIDS["straight"]
+    _, trace = forward([Resampling(target=TARGETS["finer"])], volumes_on(grid), grid)
+    volume = torch.zeros((2, *trace.target.shape), dtype=dtype)
+    volume[1, :, :, 4:] = value
+    for role in (PREDICTION, IMAGE):
+        with pytest.raises(ResamplingError, match=f"the {role.name} holds values that are not finite .* nearest"):
+            backward(trace, volume, role)
+    back, _ = backward(trace, volume, LABEL)
+    assert set(map(str, back[1].unique().tolist())) >= {"0.0", str(value)}
+    assert not back[0].any()
+
+
+def test_what_is_not_finite_stays_where_it_is_if_nothing_is_interpolated():
+    grid = GRIDS["straight"]
+    _, trace = forward([Resampling(target=grid.spacing)], volumes_on(grid), grid)
+    volume = torch.full((1, *grid.shape), float("-inf"))
+    assert torch.equal(backward(trace, volume)[0], volume)
 
 
 def test_the_recorded_grid_counts_not_the_rule():
