@@ -113,9 +113,10 @@ def _registered(name: str) -> type[NamedSettings]:
         for entry in entry_points(group=ENTRY_POINTS, name=name):
             _load(entry)
     if name not in _REGISTERED:
+        known = ", ".join(sorted(_REGISTERED)) or "none"
         msg = (
-            f"no step is registered as {name!r}; known are {', '.join(sorted(_REGISTERED))}. Import the module that "
-            f"calls register_step, or install the package that names it as an entry point of {ENTRY_POINTS}"
+            f"no step is registered as {name!r}; known are {known}. Import the module that calls register_step, or "
+            f"install the package that names it as an entry point of {ENTRY_POINTS}"
         )
         raise RecipeError(msg)
     return _REGISTERED[name]

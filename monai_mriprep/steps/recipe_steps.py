@@ -42,7 +42,18 @@ def register_step(step: type[OneStep]) -> type[OneStep]:
     return register(step)
 
 
-for _step in (Orientation, NonZeroCrop, ForegroundMask, Resampling, ItkResampling, Normalization, LabelCast):
+OURS: tuple[type[Step], ...] = (
+    Orientation,
+    NonZeroCrop,
+    ForegroundMask,
+    Resampling,
+    ItkResampling,
+    Normalization,
+    LabelCast,
+)
+"""What keys of the recipe switch on."""
+
+for _step in OURS:
     register_step(_step)
 
 
@@ -59,7 +70,7 @@ def steps_of(recipe: Recipe, target: Spacing) -> tuple[Step, ...]:
     Raises
     ------
     RecipeError
-        If one of its ``steps`` is registered, but is no `Step`.
+        If one of its ``steps`` is registered, but is no `Step`; or is one of ours, which would be done twice.
     """
     steps: list[Step] = []
     extras = [*_from_outside(recipe)]
@@ -79,6 +90,12 @@ def _from_outside(recipe: Recipe) -> Iterator[Step]:
     for extra in recipe.steps:
         if not isinstance(extra, Step):
             msg = f"{extra.name!r} of the recipe's steps is registered, but {type(extra).__qualname__} is no Step"
+            raise RecipeError(msg)
+        if type(extra) in OURS:
+            msg = (
+                f"{extra.name!r} among the recipe's steps is one of ours, and would be done beside what the recipe's "
+                "own keys ask for; set those, and name in `steps` only what comes from outside"
+            )
             raise RecipeError(msg)
         yield extra
 

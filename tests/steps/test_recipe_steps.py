@@ -14,6 +14,7 @@ from monai_mriprep.steps.foreground import ForegroundMask
 from monai_mriprep.steps.label_cast import LabelCast
 from monai_mriprep.steps.normalization import Normalization
 from monai_mriprep.steps.orientation import Orientation
+from monai_mriprep.steps.recipe_steps import OURS
 from monai_mriprep.steps.resampling import ItkResampling, Resampling
 from tests.steps.cases import GRIDS
 
@@ -137,6 +138,25 @@ def test_what_is_registered_and_is_no_step_is_not_passed_over():
     register(NoStep)
     with pytest.raises(RecipeError, match="'no_step' of the recipe's steps is registered, but NoStep is no Step"):
         steps_of(Recipe(steps=["no_step"]), TARGET)
+
+
+@pytest.mark.parametrize("ours", OURS, ids=lambda step: step.name)
+def test_one_of_ours_among_them_would_be_done_twice(ours):
+    settings = {"target": [1, 1, 1], "codes": "RAS"}
+    given = {key: settings[key] for key in ours.model_fields.keys() & settings.keys()}
+    recipe = Recipe(steps=[{"step": ours.name, **given}])
+    for list_of in (native_steps, lambda recipe: steps_of(recipe, TARGET)):
+        with pytest.raises(RecipeError, match=f"'{ours.name}' among the recipe's steps is one of ours, .* done beside"):
+            list_of(recipe)
+
+
+def test_one_that_is_made_of_ours_is_from_outside():
+    @register_step
+    class SecondCrop(NonZeroCrop):
+        name = "second_crop"
+        follows = "resampling"
+
+    assert SecondCrop(margin=2.0) in steps_of(Recipe(steps=[{"step": "second_crop", "margin": 2}]), TARGET)
 
 
 @pytest.mark.parametrize("step", [NoStep, object, "flip", Marker(), None])
