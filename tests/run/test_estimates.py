@@ -14,6 +14,8 @@ from monai_mriprep.run.estimates import check_space, estimated, free_bytes, run_
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.session import open_session
 from monai_mriprep.steps import Step, register_step, steps_of
+from monai_mriprep.steps.crop import NonZeroCrop
+from monai_mriprep.steps.label_cast import LabelCast
 
 # --- Memory and size: what the list of steps says ---------------------------------------------------------------------
 
@@ -86,6 +88,11 @@ def test_a_step_that_depends_on_voxels_makes_an_upper_bound(header, crop, is_upp
     assert estimate.grid.shape == (2, 3, 4)
 
 
+@pytest.mark.parametrize(("step", "held"), [(LabelCast(), 24), (NonZeroCrop(), 24 + 24)], ids=["in place", "moves"])
+def test_a_step_that_may_move_voxels_has_them_twice_though_its_bound_is_the_grid_it_got(header, step, held):
+    assert estimated(header, [step]).memory_bytes == 24 * 2 + 9 * held + 8 * 24
+
+
 def test_what_a_header_has_wrong_or_a_step_refuses_is_handed_on(header):
     problem = MriprepError("no header")
     assert estimated(problem, ()) is problem
@@ -116,8 +123,9 @@ def test_space_for_upper_bounds_is_no_reason_to_stop(tmp_path, monkeypatch):
     outputs = {"image": tmp_path / "a", "label": tmp_path / "a"}
     monkeypatch.setattr(estimates, "free_bytes", lambda folder: 100)
     huge = Case("huge", {}, outputs, 10**15, 10**14, is_upper_bound=True)
-    (warning,) = check_space([huge], tmp_path)
-    assert f"{tmp_path}: 1 cases need at most" in warning
+    certain = Case("certain", {}, outputs, output_voxels=1000)
+    (warning,) = check_space([certain, huge], tmp_path)
+    assert f"{tmp_path}: 2 cases need at most" in warning
     assert "can be resumed" in warning
 
 

@@ -92,13 +92,19 @@ def test_every_value_is_needed_and_checked(path):
         record_of(line)
 
 
+def image_written_to(path: str) -> dict:
+    outputs = done_line()["outputs"]
+    return {"outputs": {**outputs, "image": {**outputs["image"], "path": path}}}
+
+
 EDITS = {
     "an empty grid": {"source_grid": {**done_line()["source_grid"], "shape": [0, 4, 5]}},
     "a flat grid": {"target_grid": {**done_line()["target_grid"], "affine": np.zeros((4, 4)).tolist()}},
-    "a folder outside": {
-        "outputs": {**done_line()["outputs"], "image": {**done_line()["outputs"]["image"], "path": "../a.npz"}}
-    },
+    "a folder outside": image_written_to("../a.npz"),
+    "a folder in the folder": image_written_to("imagesTr/a/a.npz"),
+    "the folder itself": image_written_to("imagesTr/"),
     "another role": {"sources": {**done_line()["sources"], "mask": done_line()["sources"]["label"]}},
+    "no label": {files: {"image": done_line()[files]["image"]} for files in ("sources", "outputs")},
     "no year": {"time": 1e300},
     "no number": {"time": float("nan")},
     "no spacing": {"spacing": [-1.0, 1.0, 1.0]},

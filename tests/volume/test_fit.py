@@ -113,6 +113,16 @@ def test_only_what_lies_elsewhere_is_interpolated(shift, share):
     np.testing.assert_allclose(fitted, (1 - share) * volume + share * before, rtol=0, atol=1e-4 if share else 0)
 
 
+def test_of_a_shifted_part_as_large_as_the_whole_the_edge_is_repeated():
+    """Cropped on one side and padded on the other: it has the whole's shape, and does not lie where that lies."""
+    volume, affine = values(WHOLE), WHOLE.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ (-2, 0, 1)
+    fitted, _ = fit_onto(volume, Grid(WHOLE.shape, affine), WHOLE)
+    z, y, x = (np.arange(n) for n in WHOLE.shape)
+    expected = volume.numpy()[:, np.minimum(z + 2, z[-1])][..., np.maximum(x - 1, 0)]
+    assert np.array_equal(fitted, expected)
+
+
 @pytest.mark.parametrize("order", [0, 1])
 def test_of_a_part_at_another_spacing_what_lies_beyond_its_faces_is_not_there(order):
     half = target_grid(WHOLE, (2.6, 1.6, 2.0))
