@@ -54,6 +54,7 @@ __all__ = [
     "UnpairedError",
     "VolumeError",
     "VoxelError",
+    "counted",
     "is_disk_full",
     "package_logger",
     "warn",
@@ -160,6 +161,11 @@ def package_logger() -> logging.Logger:
     logger = logging.getLogger("monai_mriprep")
     logger.addHandler(logging.NullHandler())
     return logger
+
+
+def counted(n: int, noun: str) -> str:
+    """A number of things in words: ``1 voxel``, ``2 voxels``."""
+    return f"{n} {noun}{'s' * (n != 1)}"
 
 
 def warn(messages: Iterable[str], stacklevel: int = 1) -> None:

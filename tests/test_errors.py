@@ -18,6 +18,7 @@ from monai_mriprep.errors import (
     MriprepWarning,
     OutputError,
     VolumeError,
+    counted,
     is_disk_full,
     package_logger,
     warn,
@@ -53,6 +54,10 @@ def test_a_full_disk_is_an_error_of_its_own(number):
     assert type(write_error(OSError(number, ""), "full")) is DiskFullError
     assert type(write_error(OSError(errno.EACCES, ""), "closed")) is OutputError
     assert str(write_error(OSError(number, ""), "full")) == "full"
+
+
+def test_one_thing_is_not_said_to_be_many():
+    assert [counted(n, "label voxel") for n in (0, 1, 2)] == ["0 label voxels", "1 label voxel", "2 label voxels"]
 
 
 def test_a_warning_is_logged_and_points_to_the_line_of_the_caller(caplog):

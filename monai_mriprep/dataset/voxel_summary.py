@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from monai_mriprep.errors import counted
 from monai_mriprep.formats.header import Header
 from monai_mriprep.formats.voxels import read_voxels
 from monai_mriprep.types import IMAGE_MAX, LABEL_INTEGRALITY_TOLERANCE, LABEL_MAX, Shape, beyond_float32
@@ -86,7 +87,7 @@ class LabelSummary:
     def problems(self) -> Iterator[str]:
         """What would make the case fail."""
         if self.fractional:
-            yield f"{self.fractional} voxels of the label are no integers; a label must hold class numbers"
+            yield f"the label has {counted(self.fractional, 'fractional voxel')}; it must hold class numbers"
         if self.maximum > LABEL_MAX:
             yield (
                 f"the label's largest value is {self.maximum:g}, over {LABEL_MAX}; "
@@ -96,7 +97,7 @@ class LabelSummary:
     def warnings(self) -> Iterator[str]:
         """What needs review."""
         if self.negative:
-            yield f"{self.negative} voxels of the label are negative (down to {self.minimum:g}); they become 0"
+            yield f"{counted(self.negative, 'negative label voxel')} (down to {self.minimum:g}) will become 0"
         if len(self.histogram) > MANY_VALUES:
             yield f"the label has {len(self.histogram)} different values; that looks like intensities, not like classes"
         if self.maximum <= 0:

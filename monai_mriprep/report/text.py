@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_mriprep.dataset.second_reading import SecondReading
+from monai_mriprep.errors import counted
 from monai_mriprep.run.dataset_report import CaseReport, DatasetReport, Needs
 from monai_mriprep.run.estimates import shown_bytes
 from monai_mriprep.verify.audit import VerifyReport
@@ -75,7 +76,7 @@ def _outcome(report: DatasetReport) -> str:
         return f"{report.root}: all is well, {pairs}"
     of_cases = sum(len(case.problems) + len(case.warnings) for case in report.cases)
     findings = len(report.warnings) + len(report.orphans) + of_cases
-    return f"{report.root}: {pairs}; {findings} finding{'s' * (findings > 1)} to review"
+    return f"{report.root}: {pairs}; {counted(findings, 'finding')} to review"
 
 
 def _check_rows(cases: Sequence[CaseReport]) -> Iterator[list[str]]:
@@ -128,8 +129,8 @@ def _needs_lines(needs: Needs) -> Iterator[str]:
     yield (
         f"estimates{at_most}: {shown_bytes(needs.output_bytes)} of disk ({shown_bytes(needs.free_bytes)} free in "
         f"{needs.output_root}); {shown_bytes(needs.memory_bytes)} of memory for the largest case "
-        f"(of {shown_bytes(needs.available_bytes)}); {_duration(needs.seconds)} with {needs.workers} "
-        f"worker{'s' * (needs.workers != 1)}"
+        f"(of {shown_bytes(needs.available_bytes)}); {_duration(needs.seconds)} with "
+        f"{counted(needs.workers, 'worker')}"
     )
 
 
@@ -145,7 +146,7 @@ def verify_text(report: VerifyReport) -> Iterator[str]:
         yield "what is unfinished, the next `run` does"
     intact = f"{len(report.intact)} of {report.cases} cases intact, {shown_bytes(report.bytes_read)} read"
     things = len(report.problems)
-    outcome = f"{things} problem{'s' * (things > 1)}" if things else "everything there is as recorded"
+    outcome = f"{counted(things, 'problem')}" if things else "everything there is as recorded"
     yield f"{report.root}: {intact}; {outcome}"
 
 

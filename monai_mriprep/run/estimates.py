@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from monai_mriprep.errors import DiskFullError, MriprepError
+from monai_mriprep.errors import DiskFullError, MriprepError, counted
 from monai_mriprep.formats.header import Header
 from monai_mriprep.run.cases import Case
 from monai_mriprep.run.memory import available_memory, fits
@@ -143,7 +143,7 @@ def check_space(cases: Iterable[Case], folder: Path) -> tuple[str, ...]:
         return ()
     is_upper_bound = any(case.is_upper_bound for case in cases)
     about = "at most" if is_upper_bound else "about"
-    facts = f"{folder}: {len(cases)} cases need {about} {shown_bytes(need)} of disk"
+    facts = f"{folder}: {counted(len(cases), 'case')} will take {about} {shown_bytes(need)} of disk"
     if least > free and not is_upper_bound:
         msg = f"{facts} ({shown_bytes(least)} at the very least), {shown_bytes(free)} are free; free some space first"
         raise DiskFullError(msg)

@@ -18,7 +18,7 @@ from monai.data.meta_tensor import MetaTensor
 
 from monai_mriprep.dataset.checks import check_pair
 from monai_mriprep.dataset.voxel_summary import MANY_VALUES
-from monai_mriprep.errors import DiskFullError, MriprepError, MriprepWarning, is_disk_full
+from monai_mriprep.errors import DiskFullError, MriprepError, MriprepWarning, counted, is_disk_full
 from monai_mriprep.formats.header import Header
 from monai_mriprep.formats.npz import WrittenFile, stored_crc
 from monai_mriprep.formats.read import read_header
@@ -175,7 +175,7 @@ def _warn_of_labels(case: Case, before: dict[int, int], after: dict[int, int]) -
     (label,) = case.sources[LABEL.name]
     gone = vanished_labels(before, after)
     if gone:
-        counts = ", ".join(f"{value} ({before[value]} voxels)" for value in gone)
+        counts = ", ".join(f"{value} ({counted(before[value], 'voxel')})" for value in gone)
         warnings.warn(f"{label}: vanished in preprocessing: label {counts}", MriprepWarning, 2)
     if len(before) > MANY_VALUES:
         message = f"{label}: {len(before)} different values look like intensities, not like a label"

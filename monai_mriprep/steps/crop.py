@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from monai_mriprep.errors import counted
 from monai_mriprep.recipe.values import Amount
 from monai_mriprep.steps.base import Params, Step, Volumes
 from monai_mriprep.types import LABEL, Role
@@ -60,7 +61,7 @@ class NonZeroCrop(Step):
         params = self._box_around(hits, grid)
         for label_role, label in volumes.of_kind(LABEL.kind).items():
             if lost := int(label.count_nonzero()) - int(label[_box(params)].count_nonzero()):
-                problem = f"{lost} voxels that the label marks are cut away; a larger crop_margin keeps them"
+                problem = f"the crop loses {counted(lost, 'labelled voxel')}; a larger crop_margin keeps more"
                 volumes.warn(label_role, problem)
         return params
 

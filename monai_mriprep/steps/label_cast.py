@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from monai_mriprep import volume as compute
+from monai_mriprep.errors import counted
 from monai_mriprep.steps.base import Params, Step, Volumes
 from monai_mriprep.types import LABEL, Role
 from monai_mriprep.volume.geometry import Grid
@@ -35,7 +36,7 @@ class LabelCast(Step):
         for role, label in volumes.of_kind(LABEL.kind).items():
             dtype, n_negative = compute.labels.plan_cast(label, volumes.name(role))
             if n_negative:
-                volumes.warn(role, f"{n_negative} negative label voxels became 0")
+                volumes.warn(role, f"{counted(n_negative, 'negative label voxel')} became 0")
             found[role.name] = {"dtype": dtype, "negative": n_negative}
         return found
 

@@ -87,7 +87,7 @@ def test_a_label_is_summed_up_as_numpy_and_scipy_do(summary_of):
     (box,) = ndimage.find_objects((array > 0.5).astype(int))
     assert found.box == (tuple(s.start for s in box), tuple(s.stop - 1 for s in box))
     assert [*found.problems()] == []
-    assert [*found.warnings()] == ["1 voxels of the label are negative (down to -2); they become 0"]
+    assert [*found.warnings()] == ["1 negative label voxel (down to -2) will become 0"]
 
 
 def label_with(**values):
@@ -99,7 +99,7 @@ def label_with(**values):
 @pytest.mark.parametrize(
     ("array", "problems"),
     [
-        (label_with(first=[1, 1.01, 2.5]), ["2 voxels of the label are no integers"]),
+        (label_with(first=[1, 1.01, 2.5]), ["the label has 2 fractional voxels"]),
         (label_with(first=[LABEL_MAX]), []),
         (label_with(first=[LABEL_MAX + 1]), [f"the label's largest value is 32768, over {LABEL_MAX}"]),
         (label_with(first=[2**31 - 1], dtype=np.int32), ["the label's largest value is 2.14748e+09"]),

@@ -95,7 +95,7 @@ def problems_of(root: Path, recipe: Recipe | None = None, case: int = -1) -> str
 
 
 BAD_LABELS = {
-    "fractional": (np.full(SHAPE, 0.5, np.float32), "288 voxels of the label are no integers"),
+    "fractional": (np.full(SHAPE, 0.5, np.float32), "the label has 288 fractional voxels"),
     "too large": (np.full(SHAPE, 40000, np.int32), "largest value is 40000, over 32767"),
     "absurd": (np.full(SHAPE, 1e30, np.float32), "over 32767"),
     "not finite": (np.full(SHAPE, np.nan, np.float32), "288 of 288 voxels are not finite"),
@@ -111,7 +111,7 @@ def test_labels_that_would_fail(dataset, label, problem):
 
 
 ODD = {
-    "negative": ({"label": np.full(SHAPE, -3, np.int16)}, "288 voxels of the label are negative (down to -3)"),
+    "negative": ({"label": np.full(SHAPE, -3, np.int16)}, "288 negative label voxels (down to -3) will become 0"),
     "intensities": ({"label": np.arange(288, dtype=np.int16).reshape(SHAPE)}, "288 different values"),
     "empty": ({"label": np.zeros(SHAPE, np.int16)}, "no class, only background"),
     "constant": ({"image": np.full(SHAPE, 7, np.int16)}, "288 non-zero voxels of the image have one value"),

@@ -111,7 +111,7 @@ def test_cases_with_free_space(tmp_path, monkeypatch):
     assert check_space([*cases, Case("huge", {}, outputs, 10**15, 10**14)], tmp_path) == ()
     free = 30_000
     (warning,) = check_space(cases, tmp_path)
-    assert f"{tmp_path}: 10 cases need about 0.0 MiB of disk" in warning
+    assert f"{tmp_path}: 10 cases will take about 0.0 MiB of disk" in warning
     free = 2_000
     with pytest.raises(DiskFullError, match="at the very least"):
         check_space(cases, tmp_path)
@@ -125,13 +125,13 @@ def test_space_for_upper_bounds_is_no_reason_to_stop(tmp_path, monkeypatch):
     huge = Case("huge", {}, outputs, 10**15, 10**14, is_upper_bound=True)
     certain = Case("certain", {}, outputs, output_voxels=1000)
     (warning,) = check_space([certain, huge], tmp_path)
-    assert f"{tmp_path}: 2 cases need at most" in warning
+    assert f"{tmp_path}: 2 cases will take at most" in warning
     assert "can be resumed" in warning
 
 
 def test_a_disk_that_is_too_small_stops_the_run_before_it_starts(synthetic, tmp_path, monkeypatch):
     monkeypatch.setattr(estimates, "free_bytes", lambda folder: 10)
-    with pytest.raises(DiskFullError, match="3 cases need about"), open_session(plan_run(synthetic, tmp_path / "out")):
+    with pytest.raises(DiskFullError, match="3 cases will take"), open_session(plan_run(synthetic, tmp_path / "out")):
         pytest.fail("the session was opened")
 
 

@@ -68,7 +68,7 @@ def test_a_label_that_a_crop_has_cut_away_is_not_said_to_have_vanished_by_resamp
         SimpleITK.WriteImage(itk_image(array, np.eye(4)), str(path))
     job = replace(job_of(tmp_path / "out", (1.0, 1.0, 1.0)), recipe=Recipe(crop="nonzero"))
     warned = process_case(job, case_from("a", *paths, job.output_root)).warnings
-    assert [one for one in warned if "label 2 (1 voxels)" in one and "vanished in preprocessing" in one]
+    assert [one for one in warned if "label 2 (1 voxel)" in one and "vanished in preprocessing" in one]
     assert not [one for one in warned if "resampling" in one]
 
 

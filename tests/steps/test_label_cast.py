@@ -41,6 +41,11 @@ def test_negative_values_become_0_and_are_counted():
     assert found.ravel()[:4].tolist() == [0, 5, 0, 300]
 
 
+def test_one_negative_voxel_is_not_said_to_be_many():
+    with pytest.warns(MriprepWarning, match=r"seg\.mha: 1 negative label voxel became 0$"):
+        cast(np.array([-1, *[5] * 23], np.int16))
+
+
 @pytest.mark.parametrize(("value", "reason"), [(32768, "over 32767"), (0.5, "is not an integer"), (np.nan, "nan is")])
 def test_what_no_label_holds_names_the_file(value, reason):
     with pytest.raises(LabelError, match=rf"seg\.mha: label value .*{reason}"):

@@ -49,7 +49,7 @@ def test_resample_label_puts_the_label_on_the_image():
     assert found["image"] is data["image"]
 
 
-@pytest.mark.filterwarnings("ignore:.*negative label voxels:monai_mriprep.errors.MriprepWarning")
+@pytest.mark.filterwarnings("ignore:.*negative label voxel:monai_mriprep.errors.MriprepWarning")
 @pytest.mark.parametrize("key", ["image", "label"])
 @pytest.mark.parametrize("then", [[], [NonZeroMaskd("image", "image"), CastLabeld("label")]], ids=["bare", "wrapped"])
 def test_resample_label_moves_nothing_onto_or_from_a_place_that_is_not_known(key, then):

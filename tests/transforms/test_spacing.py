@@ -211,7 +211,7 @@ def test_inverse_leaves_its_input_alone():
     assert spacing.inverse(found)["image"].shape == (1, *SHAPE)
 
 
-@pytest.mark.filterwarnings("ignore:.*negative label voxels:monai_mriprep.errors.MriprepWarning")
+@pytest.mark.filterwarnings("ignore:.*negative label voxel:monai_mriprep.errors.MriprepWarning")
 def test_a_plain_label_lies_on_the_grid_of_its_image_though_it_was_cast_before():
     data = case()
     plain = CastLabeld("label")(EnsureTyped("label", track_meta=False)(data))

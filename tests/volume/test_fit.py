@@ -118,7 +118,7 @@ def test_of_a_shifted_part_as_large_as_the_whole_the_edge_is_repeated():
     volume, affine = values(WHOLE), WHOLE.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ (-2, 0, 1)
     fitted, _ = fit_onto(volume, Grid(WHOLE.shape, affine), WHOLE)
-    z, y, x = (np.arange(n) for n in WHOLE.shape)
+    z, _, x = map(np.arange, WHOLE.shape)
     expected = volume.numpy()[:, np.minimum(z + 2, z[-1])][..., np.maximum(x - 1, 0)]
     assert np.array_equal(fitted, expected)
 
