@@ -41,15 +41,17 @@ def process_case(job: Job, case: Case) -> Result:
 
     Never raises an `Exception`: whatever goes wrong becomes a failed `Result` that names the case.
     """
+    watch = _Stopwatch()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", MriprepWarning)
         try:
             Manifest(job.manifest).append({"event": "started", "case": case.name, "pid": os.getpid()}, sync=False)
-            facts, files = _carry_out(job, case)
+            facts, files = _carry_out(job, case, watch)
             result = Result(case.name, "done", None, _messages(caught), facts)
             commit_files(job.partial, result, files)
         except Exception as problem:  # noqa: BLE001 - the border: one bad case must not stop the others
-            return Result(case.name, "failed", _explain(problem, job, case), _messages(caught), _failure_facts(problem))
+            error = _explain(problem, job, case, watch.running)
+            return Result(case.name, "failed", error, _messages(caught), _failure_facts(problem))
     return result
 
 
@@ -57,8 +59,8 @@ def _messages(caught: Sequence[warnings.WarningMessage]) -> tuple[str, ...]:
     return tuple(str(warning.message) for warning in caught if issubclass(warning.category, MriprepWarning))
 
 
-def _explain(problem: Exception, job: Job, case: Case) -> str:
-    """The error as it is; where memory or disk ran out, what that means and what to do."""
+def _explain(problem: Exception, job: Job, case: Case, stage: str | None) -> str:
+    """The error as it is; where memory or disk ran out, what that means and what to do; else the stage it arose in."""
     text = f"{type(problem).__name__}: {problem}"
     if isinstance(problem, MriprepError):
         return str(problem)
@@ -66,7 +68,7 @@ def _explain(problem: Exception, job: Job, case: Case) -> str:
         return f"no space left on the disk of {job.output_root}; free some, then run the same command again"
     if isinstance(problem, MemoryError) or "can't allocate memory" in text:
         return f"out of memory (the case needs about {case.memory_bytes / 2**20:.0f} MiB): {text}"
-    return f"unexpected {text}"
+    return f"unexpected {text}" + (f" (in the stage {stage!r})" if stage else "")
 
 
 def _failure_facts(problem: Exception) -> dict[str, Any]:
@@ -77,21 +79,22 @@ def _failure_facts(problem: Exception) -> dict[str, Any]:
 
 
 class _Stopwatch:
-    """Seconds a stage took, by name."""
+    """Seconds a stage took, by name; and the stage that is running, or in which an error arose."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self.running: str | None = None
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
+        self.running, start = name, time.perf_counter()
+        yield  # an error goes past the rest
+        self.running = None
         self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - start, 4)
 
 
-def _carry_out(job: Job, case: Case) -> tuple[dict[str, Any], tuple[WrittenFile, ...]]:
+def _carry_out(job: Job, case: Case, watch: _Stopwatch) -> tuple[dict[str, Any], tuple[WrittenFile, ...]]:
     """The facts for the record, and the files, complete but not yet in place; in the order to move them."""
-    watch = _Stopwatch()
     headers = {role: read_header(path) for role, (path,) in case.sources.items()}
     image, *others = headers.values()
     for other in others:

@@ -104,7 +104,8 @@ class Step(NamedSettings):
         Raises
         ------
         MriprepError
-            If it cannot be carried out. Any other exception ends the case, too, with a traceback in its record.
+            If it cannot be carried out. Any other exception ends the case, too; its record then names the step, and
+            holds the traceback.
         """
         return {}
 

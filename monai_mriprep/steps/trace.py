@@ -138,7 +138,7 @@ def forward(steps: Iterable[Step], volumes: Volumes, grid: Grid, around: Around 
             params = _as_recorded(step, step.plan(volumes, grid))
             applied.append(AppliedStep(step, params, grid))
             volumes = step.carry_out(volumes, grid, params)
-        grid = step.grid(grid, params)
+            grid = step.grid(grid, params)
         _require_shapes(volumes, grid, step.name)
     return volumes, Trace(source, tuple(applied))
 

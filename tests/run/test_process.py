@@ -20,9 +20,10 @@ from monai_mriprep.run import process
 from monai_mriprep.run.decide import decide
 from monai_mriprep.run.manifest import Manifest
 from monai_mriprep.run.process import process_case
+from monai_mriprep.steps.crop import NonZeroCrop
 from monai_mriprep.transforms.files import npz_volume
 from tests.oracles import affine_of, itk_image
-from tests.runs import FOLDER_OF_0_1_0, case_from, case_of, events, image_of, job_of, record_of, write_case
+from tests.runs import FOLDER_OF_0_1_0, broken, case_from, case_of, events, image_of, job_of, record_of, write_case
 
 
 @pytest.fixture
@@ -98,6 +99,23 @@ def test_the_record_says_how_long_each_step_took(tmp_path):
     seconds = process_case(job, case_of(tmp_path / "dataset", tmp_path / "out", "a")).record()["seconds"]
     steps = ["crop", "foreground", "resampling", "normalization", "label_cast"]
     assert list(seconds) == ["load", "count", "MatchGeometryd", *steps, "write", "hash"]
+
+
+@pytest.mark.parametrize("method", ["grid", "plan", "apply"])
+def test_a_step_that_breaks_is_named_with_the_error_as_it_is(tmp_path, monkeypatch, method):
+    write_case(tmp_path / "dataset", "a")
+    job = replace(job_of(tmp_path / "out"), recipe=Recipe(crop="nonzero"))
+    monkeypatch.setattr(NonZeroCrop, method, broken)
+    result = process_case(job, case_of(tmp_path / "dataset", tmp_path / "out", "a"))
+    assert result.error == "unexpected RuntimeError: no luck (in the stage 'crop')"
+    assert "in broken\n" in result.record()["traceback"]
+
+
+def test_what_breaks_outside_the_stages_names_none(tmp_path, monkeypatch):
+    write_case(tmp_path / "dataset", "a")
+    monkeypatch.setattr(process, "_warn_of_labels", broken)
+    result = process_case(job_of(tmp_path / "out"), case_of(tmp_path / "dataset", tmp_path / "out", "a"))
+    assert result.error == "unexpected RuntimeError: no luck"
 
 
 def test_a_source_that_changes_while_it_is_read_is_redone(tmp_path, monkeypatch):

@@ -42,7 +42,7 @@ CONTRACTS = {
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:label.* negative label voxel:monai_mriprep.errors.MriprepWarning"),
-    pytest.mark.filterwarnings("ignore:label.* are cut away:monai_mriprep.errors.MriprepWarning"),
+    pytest.mark.filterwarnings("ignore:label.*the crop loses:monai_mriprep.errors.MriprepWarning"),
 ]
 
 

@@ -34,7 +34,7 @@ from monai_mriprep.volume.geometry import Grid
 from tests import oracles
 from tests.steps.cases import FLOATS, GRIDS, centres, is_inside, volumes_on
 
-pytestmark = pytest.mark.filterwarnings("ignore:label.* are cut away:monai_mriprep.errors.MriprepWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:label.*the crop loses:monai_mriprep.errors.MriprepWarning")
 
 TARGET = (2.2, 1.0, 0.7)
 WHOLE = Recipe(orientation="RAS", crop="nonzero", crop_margin=1.0)

@@ -58,7 +58,7 @@ from tests.oracles import (
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:.*are cut away:monai_mriprep.errors.MriprepWarning"),
+    pytest.mark.filterwarnings("ignore:.*the crop loses:monai_mriprep.errors.MriprepWarning"),
 ]
 
 GRID = Grid((9, 16, 18), np.diag([3.1, 1.2, 1.2, 1.0]))
