@@ -10,6 +10,8 @@ from monai_mriprep.errors import GeometryError
 from monai_mriprep.formats.header import Header
 from monai_mriprep.types import (
     DIRECTION_TOLERANCE,
+    IMAGE,
+    LABEL,
     ORIGIN_TOLERANCE,
     SCANNER_SPACING_MM,
     SPACING_TOLERANCE,
@@ -48,15 +50,23 @@ def check_pair(image: Header, label: Header, policy: GeometryPolicy = "strict") 
         check_grids(image.path, image.grid, label.path, label.grid)
 
 
-def check_grids(image: Path | str, image_grid: Grid, label: Path | str, label_grid: Grid) -> None:
+def check_grids(
+    image: Path | str,
+    image_grid: Grid,
+    label: Path | str,
+    label_grid: Grid,
+    names: tuple[str, str] = (IMAGE.name, LABEL.name),
+) -> None:
     """Refuse two volumes that are not on one grid, within the tolerances of `monai_mriprep.types`.
 
     Parameters
     ----------
     image, label
-        What to call the two in the message.
+        Their files; or the name of one that has none.
     image_grid, label_grid
         Their grids.
+    names
+        What the two are, such as their keys.
 
     Raises
     ------
@@ -65,9 +75,11 @@ def check_grids(image: Path | str, image_grid: Grid, label: Path | str, label_gr
     """
     problem = same_grid_problem(image_grid, label_grid)
     if problem is not None:
+        one, other = names
         msg = (
-            f"image and label differ in {problem} ({_allowed(problem, image_grid)})\n"
-            f"  image {image}: {image_grid}\n  label {label}: {label_grid}\n  {_advice(image_grid, label_grid)}"
+            f"{one} and {other} differ in {problem} ({_allowed(problem, image_grid)})\n"
+            f"  {_named(one, image)}: {image_grid}\n  {_named(other, label)}: {label_grid}\n"
+            f"  {_advice(image_grid, label_grid, one, other)}"
         )
         raise GeometryError(msg)
 
@@ -89,6 +101,11 @@ def doubtful_spacings(grids: Mapping[Path, Grid]) -> tuple[str, ...]:
     return (f"{len(doubts)} of {len(grids)} images have a doubtful spacing: {doubts[0]}",) if doubts else ()
 
 
+def _named(name: str, file: Path | str) -> str:
+    """What a volume is and its file; a tensor of no file is called by its key alone."""
+    return name if str(file) == name else f"{name} {file}"
+
+
 def _allowed(problem: str, grid: Grid) -> str:
     """The rule that is broken, and the tolerance on this grid."""
     spacings = ", ".join(f"{SPACING_TOLERANCE.at(s):.3g}" for s in grid.spacing)
@@ -101,16 +118,16 @@ def _allowed(problem: str, grid: Grid) -> str:
     }[problem]
 
 
-def _advice(image: Grid, label: Grid) -> str:
-    remedy = "`geometry: resample_label` puts the label on the image's grid"
+def _advice(image: Grid, label: Grid, one: str, other: str) -> str:
+    remedy = "`geometry: resample_label` puts a label on its image's grid"
     order, signs, same_box = _axis_relation(image, label)
     if not same_box:
-        return f"check that the label belongs to this image; if it does, {remedy}"
+        return f"check that the {other} belongs to this {one}; if it does, {remedy}"
     if order != (0, 1, 2):
-        return f"both fill the same box, but the label's axes are in another order; {remedy}"
+        return f"both fill the same box, but the {other}'s axes are in another order; {remedy}"
     reversed_axes = " and ".join(name for name, sign in zip("zyx", signs, strict=True) if sign < 0)
     if reversed_axes:
-        return f"both fill the same box, but the label's {reversed_axes} runs the other way; {remedy}"
+        return f"both fill the same box, but the {other}'s {reversed_axes} runs the other way; {remedy}"
     return f"both fill the same box; {remedy}"
 
 

@@ -80,15 +80,15 @@ class CaseOnGrid:
     @classmethod
     def of(cls, volumes: Mapping[Hashable, torch.Tensor], array_axes: ArrayAxes | None) -> CaseOnGrid:
         """Check that all lie on the grid of the first; a plain tensor of its shape does."""
-        key, first = next(iter(volumes.items()))
-        name, source = file_of(first, str(key)), grid_of(first)
+        first_key, first = next(iter(volumes.items()))
+        name, source = file_of(first, str(first_key)), grid_of(first)
         axes = file_axes(first, name, array_axes)
         turn = axes.turn(source)
 
         def placed(volume: torch.Tensor, key: str) -> MetaTensor:
             is_plain = not has_place(volume) and volume.shape[1:] == source.shape
             grid, own_name = source if is_plain else grid_of(volume), file_of(volume, key)
-            check_grids(name, turn.grid(source), own_name, turn.grid(grid))  # messages speak z y x
+            check_grids(name, turn.grid(source), own_name, turn.grid(grid), (str(first_key), key))  # in z y x
             own_axes = axes if is_plain or volume is first else file_axes(volume, own_name, array_axes)
             is_marked = has_place(volume) and own_axes.mark.keys() <= volume.meta.keys()
             return on_grid(NO_VOXEL.expand(volume.shape), grid, volume, **({} if is_marked else own_axes.mark))

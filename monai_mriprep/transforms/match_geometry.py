@@ -84,7 +84,8 @@ class MatchGeometryd(MapTransform):
 
     def _check(self, image: torch.Tensor, grid: Grid, label: torch.Tensor, label_grid: Grid) -> None:
         try:
-            check_grids(file_of(image, self.image_key), grid, file_of(label, self.label_key), label_grid)
+            keys = self.image_key, self.label_key
+            check_grids(file_of(image, keys[0]), grid, file_of(label, keys[1]), label_grid, keys)
         except GeometryError as error:
             if isinstance(image, MetaTensor) and image.meta.get("array_axes") == "zyx":
                 raise

@@ -29,7 +29,7 @@ from monai.transforms.post.dictionary import Invertd
 from monai.transforms.spatial.dictionary import Flipd, Orientationd
 
 from monai_mriprep import AnisotropyAwareSpacingd, LoadNpzd, LoadVolumed, SaveNpzd, build_transforms, load_recipe
-from monai_mriprep.errors import ResamplingError
+from monai_mriprep.errors import GeometryError, ResamplingError
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.restore.arrays import restore_array
 from monai_mriprep.steps import steps_of
@@ -464,6 +464,17 @@ def test_two_keys_of_one_role_are_refused():
 
 
 # --- Memory -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "further",
+    [torch.ones(1, 9, 16, 17), on_grid(torch.ones(1, 9, 16, 17), GRID.part((0, 0, 0), (9, 16, 17)))],
+    ids=["plain", "tracked"],
+)
+def test_what_lies_elsewhere_than_the_first_is_named_by_its_key(further):
+    apply = ApplyStepsd({"t2": IMAGE, "brain": FOREGROUND}, [])
+    with pytest.raises(GeometryError, match=r"^t2 and brain differ in size"):
+        apply({"t2": on_grid(torch.rand(1, *GRID.shape), GRID), "brain": further})
 
 
 def case_and_arrays() -> tuple[dict[str, MetaTensor], dict[str, weakref.ref]]:

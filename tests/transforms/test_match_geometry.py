@@ -21,6 +21,17 @@ def test_strict_shows_both_geometries():
         MatchGeometryd()(data)
 
 
+def test_volumes_are_called_by_their_keys():
+    data = case(AFFINE, affine_of((3.6, 1.1, 0.9), 12, (40, -50, 60)))
+    t2 = MetaTensor(data["image"].as_tensor(), affine=data["image"].affine)
+    with pytest.raises(GeometryError) as caught:
+        MatchGeometryd("t2", "lesion")({"t2": t2, "lesion": data["label"]})
+    lines = [line.strip().split(": ")[0] for line in str(caught.value).splitlines()]
+    assert lines[0].startswith("t2 and lesion differ in spacing")
+    assert lines[1:3] == ["t2", "lesion seg.mha"]
+    assert lines[3].startswith("check that the lesion belongs to this t2; if it does")
+
+
 def test_axes_of_an_array_that_is_not_marked_are_not_called_those_of_its_file():
     marked = case(AFFINE, affine_of((3.6, 1.1, 0.9), 12, (40, -50, 60)))
     said = "z y x, so these three stand for its axes in the order they have"
