@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,6 @@ from monai_mriprep.types import Spacing
 __all__ = [
     "ALGORITHM_VERSION",
     "Case",
-    "FileFacts",
     "Job",
     "Result",
     "Status",
@@ -81,22 +79,6 @@ class Job:
         """Equal for equal recipe, target and algorithm; hexadecimal."""
         facts = {"recipe": self.recipe.fingerprint(), "target": list(self.target), "algorithm": ALGORITHM_VERSION}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True)
-class FileFacts:
-    """What is recorded of a file: enough to see that it has changed."""
-
-    path: str
-    size: int
-    mtime_ns: int
-    sha256: str
-
-    @classmethod
-    def of(cls, path: Path, status: os.stat_result | None = None) -> FileFacts:
-        """Read them; `status` is that of before, for a file that may have changed since its content was used."""
-        status = status or path.stat()
-        return cls(str(path.absolute()), status.st_size, status.st_mtime_ns, sha256_of(path))
 
 
 def sha256_of(path: Path) -> str:

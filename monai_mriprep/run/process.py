@@ -24,9 +24,10 @@ from monai_mriprep.formats.npz import WrittenFile, stored_crc
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.formats.staging import removed_on_error, stage_files
 from monai_mriprep.pipeline import preprocessing
-from monai_mriprep.run.cases import Case, FileFacts, Job, Result
+from monai_mriprep.run.cases import Case, Job, Result
 from monai_mriprep.run.commit import commit_files
 from monai_mriprep.run.manifest import Manifest
+from monai_mriprep.run.records import OutputRecord, RecordedFile
 from monai_mriprep.transforms.apply_steps import trace_of
 from monai_mriprep.transforms.files import npz_volume
 from monai_mriprep.transforms.tensors import grid_of
@@ -157,7 +158,7 @@ def _stamps(header: Header) -> list[tuple[Path, os.stat_result]]:
 
 def _source(header: Header, stamps: Sequence[tuple[Path, os.stat_result]]) -> dict[str, Any]:
     """What is recorded of a source, and who read it; ``data`` lists the other files that hold its voxels."""
-    first, *data = (asdict(FileFacts.of(path, status)) for path, status in stamps)
+    first, *data = (RecordedFile.of(path, status).model_dump() for path, status in stamps)
     return {**first, "reader": header.reader, **({"data": data} if data else {})}
 
 
@@ -169,9 +170,13 @@ def _for_json(histogram: dict[int, int]) -> dict[str, int]:
 def _output(file: WrittenFile) -> dict[str, Any]:
     """Path relative to the output root, so that the folder may be moved."""
     status = file.temporary.stat()
-    relative = f"{file.final.parent.name}/{file.final.name}"
-    facts = asdict(FileFacts(relative, status.st_size, status.st_mtime_ns, file.sha256))
-    return {**facts, "crc32": stored_crc(file.temporary)}
+    return OutputRecord(
+        path=f"{file.final.parent.name}/{file.final.name}",
+        size=status.st_size,
+        mtime_ns=status.st_mtime_ns,
+        sha256=file.sha256,
+        crc32=stored_crc(file.temporary),
+    ).model_dump()
 
 
 def _warn_of_labels(case: Case, before: dict[int, int], after: dict[int, int]) -> None:

@@ -8,7 +8,9 @@ no reader and hold at most one data file.
 from __future__ import annotations
 
 import json
+import os
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import numpy as np
@@ -27,6 +29,7 @@ from pydantic import (
 from monai_mriprep.errors import GeometryError, MriprepError, RecordError
 from monai_mriprep.formats.header import Frame
 from monai_mriprep.recipe.values import SpacingTriple
+from monai_mriprep.run.cases import sha256_of
 from monai_mriprep.steps import AppliedStep, Trace
 from monai_mriprep.steps.resampling import Resampling
 from monai_mriprep.types import ROLES, GridRule
@@ -100,6 +103,21 @@ class RecordedFile(_Model):
     size: Count
     mtime_ns: int
     sha256: str
+
+    @staticmethod
+    def of(path: Path, status: os.stat_result | None = None) -> RecordedFile:
+        """What is to be recorded of a file.
+
+        Parameters
+        ----------
+        path
+            The file, or a folder of slices.
+        status
+            That of before, for a file that may have changed since its content was used; by default that of now.
+        """
+        status = status or path.stat()
+        size, mtime_ns = status.st_size, status.st_mtime_ns
+        return RecordedFile(path=str(path.absolute()), size=size, mtime_ns=mtime_ns, sha256=sha256_of(path))
 
 
 class SourceRecord(RecordedFile):

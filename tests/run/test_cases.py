@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import pickle
 from dataclasses import replace
 
 import pytest
 
 from monai_mriprep.recipe import Recipe
-from monai_mriprep.run.cases import FileFacts, Job, Result, sha256_of
+from monai_mriprep.run.cases import Job, Result, sha256_of
 from tests.runs import case_from
 
 
@@ -32,16 +30,6 @@ def test_the_fingerprint_tells_recipes_and_targets_apart(tmp_path, change):
     job = Job(Recipe(), (3.0, 1.0, 1.0), tmp_path)
     assert replace(job, **change).fingerprint != job.fingerprint
     assert replace(job, output_root=tmp_path / "b").fingerprint == job.fingerprint
-
-
-def test_what_is_recorded_of_a_file(tmp_path):
-    path = tmp_path / "a"
-    path.write_bytes(b"content")
-    os.utime(path, ns=(5, 7))
-    assert FileFacts.of(path) == FileFacts(str(path), 7, 7, hashlib.sha256(b"content").hexdigest())
-    before = path.stat()
-    path.write_bytes(b"more content")
-    assert FileFacts.of(path, before).size == 7
 
 
 def test_a_folder_is_known_by_the_names_in_it(tmp_path):

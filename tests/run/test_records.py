@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import subprocess
 import sys
 from copy import deepcopy
@@ -13,7 +15,7 @@ import pytest
 
 from monai_mriprep.errors import RecordError
 from monai_mriprep.formats.header import Frame
-from monai_mriprep.run.records import Done, Failed, Started, read_description, read_record
+from monai_mriprep.run.records import Done, Failed, RecordedFile, Started, read_description, read_record
 from monai_mriprep.steps import AppliedStep, Trace
 from monai_mriprep.steps.orientation import Orientation
 from monai_mriprep.volume.geometry import Grid, target_grid
@@ -30,6 +32,17 @@ def test_a_finished_case():
     assert (record.source_grid, record.target_grid) == (SOURCE, TARGET)
     assert record.labels.after == {0: 90, 2: 10}
     assert (record.sources["label"].reader, record.sources["label"].data) == ("", ())
+
+
+def test_what_is_recorded_of_a_file(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"content")
+    os.utime(path, ns=(5, 7))
+    sha256 = hashlib.sha256(b"content").hexdigest()
+    assert RecordedFile.of(path) == RecordedFile(path=str(path), size=7, mtime_ns=7, sha256=sha256)
+    before = path.stat()
+    path.write_bytes(b"more content")
+    assert RecordedFile.of(path, before).size == 7
 
 
 def test_the_other_events():

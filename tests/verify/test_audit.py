@@ -16,9 +16,10 @@ from monai_mriprep.errors import LockedError, RecordError
 from monai_mriprep.formats.npz import read_npz, stage_npz
 from monai_mriprep.formats.staging import place_files
 from monai_mriprep.report.text import verify_text
-from monai_mriprep.run.cases import FileFacts, Result
+from monai_mriprep.run.cases import Result
 from monai_mriprep.run.commit import commit_files
 from monai_mriprep.run.manifest import Manifest
+from monai_mriprep.run.records import RecordedFile
 from monai_mriprep.steps.orientation import Orientation
 from monai_mriprep.verify.audit import verify_output
 from tests.runs import broken, done_line, events
@@ -156,7 +157,7 @@ def rewrite(out: Path, role: str, name: str, fill=None, dtype=None, **change) ->
     changed = type(volume)(**{"array": array, "spacing": volume.spacing, "affine": volume.affine, **change})
     place_files([stage_npz(out / name, out / ".partial", changed)])
     record = latest(out)
-    facts = FileFacts.of(out / name)
+    facts = RecordedFile.of(out / name)
     record["outputs"][role] |= {"size": facts.size, "sha256": facts.sha256}
     append(out, record)
 
