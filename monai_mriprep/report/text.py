@@ -146,7 +146,7 @@ def verify_text(report: VerifyReport) -> Iterator[str]:
         yield "what is unfinished, the next `run` does"
     intact = f"{len(report.intact)} of {report.cases} cases intact, {shown_bytes(report.bytes_read)} read"
     things = len(report.problems)
-    outcome = f"{counted(things, 'problem')}" if things else "everything there is as recorded"
+    outcome = counted(things, "problem") if things else "everything there is as recorded"
     yield f"{report.root}: {intact}; {outcome}"
 
 
