@@ -7,7 +7,7 @@ import pytest
 import SimpleITK
 
 from monai_mriprep.dataset import statistics
-from monai_mriprep.dataset.survey import survey_dataset
+from monai_mriprep.dataset.survey import TargetChoice, survey_dataset
 from monai_mriprep.errors import DatasetError, HeaderError, ResamplingError, StatisticsError
 from monai_mriprep.pipeline import open_dataset
 from monai_mriprep.recipe import Recipe
@@ -72,6 +72,62 @@ def test_a_malformed_size_is_an_error_where_it_is_needed(dataset, size):
 
 def test_the_rule_chooses_the_target_and_leaves_the_fingerprint():
     assert NNUNET.fingerprint() == Recipe().fingerprint()
+
+
+def test_the_median_size_is_no_mean(dataset):
+    for name, n_slices in (("b", 6), ("c", 99)):
+        write_case(dataset, name, (n_slices, 8, 9))
+    assert survey_dataset(dataset, Recipe()).median_size == (6, 8, 9)
+
+
+def test_statistics_that_were_computed_come_with_the_target(dataset):
+    computed = survey_dataset(dataset, Recipe()).choice.computed
+    assert (computed.median, computed.p10) == ((4, 1, 1), (pytest.approx(3.2), 1, 1))
+
+
+def test_a_table_that_the_recipe_names_is_not_replaced_by_the_headers(dataset):
+    with pytest.raises(StatisticsError, match=r"other\.csv"):
+        survey_dataset(dataset, Recipe(statistics=str(dataset / "other.csv"))).choice  # noqa: B018
+
+
+@pytest.mark.parametrize("spacing", [(1e-6, 1, 1), (1, 1, 1e4)])
+def test_a_target_may_be_what_a_header_may_say_and_no_more(spacing):
+    assert TargetChoice(spacing, "the target").spacing == spacing
+    beyond = tuple(value if value == 1 else value * 1.001 if value > 1 else value * 0.999 for value in spacing)
+    with pytest.raises(DatasetError, match="the target; the spacing of a scan is from 1e-06 to 10000 mm"):
+        TargetChoice(beyond, "the target")
+
+
+# --- What needs review ------------------------------------------------------------------------------------------------
+
+
+def test_a_table_of_other_scans_is_a_warning_of_a_run_under_an_orientation_only(dataset):
+    """As they are stored, it may be that of the training data; `check` tells of both."""
+    (dataset / "mri_statistics.csv").write_text(HEADER + "[4 2 2],[4 2 2],[4 8 9]\n", encoding="utf-8")
+    as_stored, as_turned = (survey_dataset(dataset, recipe) for recipe in (Recipe(), Recipe(orientation="LPS")))
+    assert [len(survey.choice.misfit) for survey in (as_stored, as_turned)] == [1, 1]
+    assert not set(as_stored.choice.misfit) & set(as_stored.warnings)
+    assert set(as_turned.choice.misfit) <= set(as_turned.warnings)
+
+
+def test_images_and_labels_alone_are_told(dataset):
+    (dataset / "ImagesTr/a.mha").unlink()
+    (dataset / "LabelsTr/c.mha").unlink()
+    assert [orphan.path for orphan in survey_dataset(dataset, Recipe()).orphans] == [
+        dataset / "ImagesTr/c.mha",
+        dataset / "LabelsTr/a.mha",
+    ]
+
+
+def test_outputs_are_compared_in_the_order_of_their_own_names(dataset):
+    """As files, `a-1.npz` comes before `a.npz`, though `a` comes before `a-1`."""
+    write_case(dataset, "a-1")
+    assert survey_dataset(dataset, Recipe()).findings == ()
+    write_case(dataset, "a1")
+    for name in ("a", "a-1", "a1"):
+        (dataset / f"LabelsTr/{name}.mha").rename(dataset / f"LabelsTr/{name}_seg.mha")
+    (finding,) = survey_dataset(dataset, Recipe()).findings
+    assert finding.startswith("sorted by name, a.npz stands beside the label a1_seg.npz")
 
 
 # --- What is read, and how often --------------------------------------------------------------------------------------

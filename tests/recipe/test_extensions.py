@@ -24,6 +24,9 @@ class Rolling(NamedSettings):
     box: tuple[int, int, int] = (1, 2, 3)
 
 
+CIRCULAR: list = []
+CIRCULAR.append(CIRCULAR)
+
 # --- In a recipe ------------------------------------------------------------------------------------------------------
 
 
@@ -55,6 +58,7 @@ def test_settings_are_what_json_has_an_integer_is_a_float_and_a_list_a_tuple():
         ([{"step": "rolling", "box": [1, 2]}], "box"),
         ([{"step": "rolling", "tmies": 3}], "step 'rolling' .*: tmies is no setting of it; its settings are times, .*"),
         ([{"step": "rolling", "times": object()}], "settings of step 'rolling' are not plain values"),
+        ([{"step": "rolling", "times": CIRCULAR}], "settings of step 'rolling' are not plain values"),
         ([{"step": "rolling", "times": "2", "share": "1"}], "times: .*; share: "),
         ([3], "3 is no step; give the name of one, or a mapping"),
         ([{"times": 3}], "is no step"),
@@ -94,10 +98,14 @@ def test_an_instance_of_a_class_that_is_not_registered_is_refused():
     class Impostor(NamedSettings):
         name = "rolling"
 
+    class Heir(Rolling):
+        """A record would give it back as its parent."""
+
     with pytest.raises(RecipeError, match="no step is registered as 'unknown'"):
         Recipe(steps=[Unknown()])
-    with pytest.raises(RecipeError, match="is not of the class that is now registered as 'rolling'"):
-        Recipe(steps=[Impostor()])
+    for other in (Impostor(), Heir()):
+        with pytest.raises(RecipeError, match="is not of the class that is now registered as 'rolling'"):
+            Recipe(steps=[other])
 
 
 def test_the_kind_that_is_asked_for_is_the_kind_that_comes():

@@ -13,7 +13,7 @@ from monai.transforms.io.dictionary import SaveImaged
 
 from monai_mriprep import LoadNpzd, restore
 from monai_mriprep.errors import RecordError
-from monai_mriprep.restore.predictions import read_prediction
+from monai_mriprep.restore.predictions import list_predictions, read_prediction
 from monai_mriprep.volume.geometry import Grid
 from tests.oracles import affine_of
 from tests.restore.files import assert_geometry, label_of, one_hot, target_image, voxels
@@ -119,3 +119,36 @@ def test_a_vector_of_nifti_holds_channels(tmp_path):
     array = np.random.default_rng(0).random((3, *TARGET.shape), np.float32)
     nibabel.save(nifti(array[:, None], TARGET), tmp_path / "p.nii")
     np.testing.assert_array_equal(read_prediction(tmp_path / "p.nii", TARGET), array)
+
+
+def test_a_series_of_vectors_is_refused(tmp_path):
+    nibabel.save(nifti(np.zeros((3, 2, *TARGET.shape), np.float32), TARGET), tmp_path / "p.nii")
+    with pytest.raises(RecordError, match="not a readable NIfTI volume: 5 dimensions; three are expected"):
+        read_prediction(tmp_path / "p.nii", TARGET)
+
+
+@pytest.mark.parametrize("names", [{"classes": 1}, {"arr_0": 1, "other": 0}, {"classes": 1, "spacing": 0}], ids=list)
+def test_an_array_of_an_archive_is_the_only_one_or_has_a_name_that_is_known(tmp_path, names):
+    np.savez(tmp_path / "p.npz", **{name: np.full(TARGET.shape, value) for name, value in names.items()})
+    assert read_prediction(tmp_path / "p.npz", TARGET).all()
+
+
+@pytest.mark.parametrize(
+    ("array", "reason"),
+    [
+        (np.zeros((0, *TARGET.shape)), r"its shape is \(0, 2, 3, 4\); the record says \(2, 3, 4\), z y x"),
+        (np.zeros(TARGET.shape, complex), "holds complex128; integers, booleans or real numbers"),
+    ],
+    ids=["no channel", "complex"],
+)
+def test_what_is_no_prediction_is_refused(tmp_path, array, reason):
+    np.save(tmp_path / "p.npy", array)
+    with pytest.raises(RecordError, match=reason):
+        read_prediction(tmp_path / "p.npy", TARGET)
+
+
+def test_hidden_files_folders_and_files_of_other_kinds_are_no_predictions(tmp_path):
+    for name in ("b_10.npy", "b_2.NII.GZ", "._b_2.npy", ".b.npz", "notes.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "c.npz").mkdir()
+    assert [path.name for path in list_predictions(tmp_path)] == ["b_2.NII.GZ", "b_10.npy"]

@@ -125,6 +125,15 @@ def test_an_output_that_is_no_archive_is_redone(job, case, record):
     assert decide(job, case, record).action == "redo"
 
 
+def test_an_archive_without_the_array_is_redone(job, case, record):
+    path = case.outputs["label"]
+    status = path.stat()
+    np.savez(path, arr_1=np.arange(24.0).reshape(1, 2, 3, 4))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert path.stat().st_size == status.st_size
+    assert decide(job, case, record).action == "redo"
+
+
 @pytest.mark.parametrize("place", ["beside", "linked", "inside"])
 @pytest.mark.parametrize("as_list", [True, False], ids=["a list", "as 0.1.0 recorded it"])
 def test_changed_voxels_in_a_file_of_their_own_are_redone(job, case, tmp_path, place, as_list):

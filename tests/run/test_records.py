@@ -119,8 +119,10 @@ EDITS = {
     "another role": {"sources": {**done_line()["sources"], "mask": done_line()["sources"]["label"]}},
     "no label": {files: {"image": done_line()[files]["image"]} for files in ("sources", "outputs")},
     "no year": {"time": 1e300},
+    "the year 10000": {"time": 253402300800.0},
     "no number": {"time": float("nan")},
     "no spacing": {"spacing": [-1.0, 1.0, 1.0]},
+    "fewer than none": {"labels": {"before": {}, "after": {1: -1}}},
     "no class": {"labels": {"before": {}, "after": {"one": 1}}},
 }
 
@@ -142,6 +144,11 @@ def test_the_problem_names_the_key():
     line["outputs"]["image"]["size"] = "9"
     with pytest.raises(RecordError, match=r"^done\.outputs\.image\.size: Input should be a valid integer$"):
         record_of(line)
+
+
+def test_a_problem_of_the_whole_line_names_no_key():
+    with pytest.raises(RecordError, match=r"^Input should be"):
+        read_record("3")
 
 
 def test_without_a_trace_the_case_was_resampled_from_grid_to_grid():
@@ -222,6 +229,13 @@ def test_the_frame_is_that_of_the_file_where_it_is_recorded():
     assert record_of(done_line(source_header=header)).frame == Frame(
         (2.0, 1.0, 1.0), (0.0, 0.0, 7.0), tuple(map(tuple, header["direction"]))
     )
+
+
+def test_a_frame_whose_axes_span_no_volume_is_an_error_too():
+    header = {**asdict(Frame.of_grid(SOURCE)), "direction": [[1.0, 0.0, 0.0]] * 3}
+    record = record_of(done_line(source_header=header))
+    with pytest.raises(RecordError, match="the direction of the recorded source_header is not that"):
+        _ = record.frame
 
 
 @pytest.mark.parametrize("key", ["spacing", "origin", "direction"])

@@ -109,6 +109,12 @@ def test_the_way_back_has_zeros_outside_the_box():
     assert bool((back[:, z:to_z, y:to_y, x:to_x] == 1).all())
 
 
+def test_what_was_cut_away_is_not_kept_in_memory():
+    volumes, _ = forward([NonZeroCrop()], Volumes({IMAGE: image_of((0, 2, 3, 4), (0, 3, 4, 5))}), GRID)
+    cropped = volumes.by_role[IMAGE]
+    assert cropped.untyped_storage().nbytes() == cropped.nbytes == 8 * cropped.element_size()
+
+
 def test_an_empty_image_is_not_cropped_and_says_so():
     empty = Volumes({IMAGE: image_of(), LABEL: image_of()}, {IMAGE: "scan.mha"})
     with pytest.warns(MriprepWarning, match=r"scan\.mha: the image is 0 everywhere; it is not cropped"):

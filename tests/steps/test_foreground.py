@@ -6,7 +6,7 @@ import torch
 
 from monai_mriprep.steps import Volumes, forward
 from monai_mriprep.steps.foreground import ForegroundMask
-from monai_mriprep.types import FOREGROUND, IMAGE
+from monai_mriprep.types import FOREGROUND, IMAGE, LABEL
 from tests.steps.cases import GRIDS, volumes_on
 
 GRID = GRIDS["straight"]
@@ -27,3 +27,9 @@ def test_the_image_stays_first_and_nothing_else_changes():
     after, _ = forward([ForegroundMask()], before.replaced({IMAGE: before.by_role[IMAGE]}), GRID)
     assert list(after.by_role) == [IMAGE, FOREGROUND]
     assert after.by_role[IMAGE] is before.by_role[IMAGE]
+
+
+def test_a_label_that_comes_alone_has_no_mask():
+    label = torch.ones(1, *GRID.shape, dtype=torch.int8)
+    after, _ = forward([ForegroundMask()], Volumes({LABEL: label}), GRID)
+    assert list(after.by_role) == [LABEL]

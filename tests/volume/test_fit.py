@@ -104,6 +104,14 @@ def test_another_spacing_goes_back_from_where_it_is():
     np.testing.assert_allclose(found[0][inside], (2 * z - y + 3 * x)[inside], atol=1e-4)
 
 
+def test_class_numbers_at_another_spacing_are_never_mixed():
+    half = target_grid(WHOLE, (2.6, 1.6, 2.0))
+    classes = values(half, torch.int16) % 2 * 100
+    found, _ = backward(TRACE, classes, PREDICTION, half)
+    assert found.unique().tolist() == [0, 100]
+    assert torch.equal(found, backward(TRACE, classes.float(), LABEL, half)[0])
+
+
 @pytest.mark.parametrize(("shift", "share"), [(5e-5, 0.0), (0.05, 0.05)], ids=["noise of a header", "moved"])
 def test_only_what_lies_elsewhere_is_interpolated(shift, share):
     volume, affine = values(WHOLE), WHOLE.affine.copy()
