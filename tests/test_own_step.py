@@ -21,6 +21,7 @@ from monai_mriprep.run.manifest import Manifest
 from monai_mriprep.verify.audit import verify_output
 from monai_mriprep.volume.geometry import Grid
 from tests.oracles import SYNTHETIC, SYNTHETIC_TARGET, dictionary, nearest, new_affine, plan, read, spline, z_score
+from tests.runs import write_case
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning"),
@@ -209,3 +210,31 @@ def test_workers_that_inherit_nothing_find_them(synthetic, run, tmp_path, monkey
     assert len(summary.done) == len(SYNTHETIC)
     for path in (tmp_path / "output" / "imagesTr").iterdir():
         assert path.read_bytes() == (run.output / "imagesTr" / path.name).read_bytes()
+
+
+@register_step
+class EveryOther(Step):
+    """Every other slice of what was resampled."""
+
+    name = "every_other"
+    follows = "resampling"
+
+    def grid(self, grid, params=None):
+        return Grid((-(-grid.shape[0] // 2), *grid.shape[1:]), grid.affine * (2, 1, 1, 1))
+
+    def apply(self, volume, role, grid, params):
+        return volume[:, ::2].clone()
+
+    def invert(self, volume, role, grid, params):
+        return volume.repeat_interleave(2, 1)[:, : grid.shape[0]]
+
+
+def test_another_spacing_after_the_resampling_is_in_file_and_record_and_is_verified(tmp_path):
+    write_case(tmp_path, "10_a", (7, 12, 13), (3.0, 1.0, 1.5))
+    output = tmp_path / "output"
+    preprocess(tmp_path, output, Recipe(target_spacing=(2.0, 1.2, 1.5), steps=["every_other"]), workers=0)
+    record = Manifest(output / "manifest.jsonl").done()["10_a"]
+    file = read_npz(output / "imagesTr/10_a.npz")
+    assert tuple(file.spacing) == record.spacing == record.target_grid.spacing == (4.0, 1.2, 1.5)
+    assert np.linalg.norm(file.affine[:3, :3], axis=0) == pytest.approx(record.spacing)
+    assert not verify_output(output).problems

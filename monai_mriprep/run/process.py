@@ -112,7 +112,7 @@ def _carry_out(job: Job, case: Case, watch: _Stopwatch) -> tuple[dict[str, Any],
         "fingerprint": job.fingerprint,
         "sources": sources,
         "outputs": outputs,
-        **_grids_and_trace(image, volumes[IMAGE.name], job),
+        **_grids_and_trace(image, volumes[IMAGE.name]),
         "labels": labels,
         "seconds": watch.seconds,
         "peak_mib": _peak_mib(),
@@ -120,14 +120,14 @@ def _carry_out(job: Job, case: Case, watch: _Stopwatch) -> tuple[dict[str, Any],
     return facts, files
 
 
-def _grids_and_trace(header: Header, image: MetaTensor, job: Job) -> dict[str, Any]:
-    """From which grid to which the image came, and what was done to it on the way."""
+def _grids_and_trace(header: Header, image: MetaTensor) -> dict[str, Any]:
+    """From which grid to which the image came, what was done to it on the way, and the spacing that its file states."""
     return {
         "source_grid": header.grid.to_json(),
         "source_header": asdict(header.frame),
         "target_grid": grid_of(image).to_json(),
         "trace": trace_of(image).to_json(),
-        "spacing": list(job.target),
+        "spacing": npz_volume(image).spacing.tolist(),
         "foreground": {name: image.meta[f"foreground_{name}"] for name in ("mean", "std", "voxels")},
     }
 

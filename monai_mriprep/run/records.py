@@ -231,7 +231,7 @@ class Done(_Event):
     source_header
         Spacing, origin and direction as the image's file states them.
     spacing
-        The target, in mm, z y x.
+        As the outputs state it, in mm, z y x: the target, unless a step after the resampling has made another.
     foreground, labels
         What was found in the voxels.
     seconds
