@@ -15,7 +15,14 @@ import numpy as np
 from monai_mriprep.dataset.checks import doubtful_spacings
 from monai_mriprep.dataset.folders import DatasetFolders, find_folders
 from monai_mriprep.dataset.pairing import Orphan, Pair, Pairing, pair_by_stem
-from monai_mriprep.dataset.statistics import SpacingStatistics, SpacingTable, check_axis_order, table_of_others
+from monai_mriprep.dataset.statistics import (
+    AxisOrder,
+    SpacingStatistics,
+    SpacingTable,
+    check_axis_order,
+    statistics_of,
+    table_of_others,
+)
 from monai_mriprep.dataset.target_rules import derive_target
 from monai_mriprep.dataset.unread_files import unread_files
 from monai_mriprep.errors import DatasetError, MriprepError, StatisticsError, VolumeError
@@ -27,7 +34,7 @@ from monai_mriprep.steps import Step, final_grid, native_steps
 from monai_mriprep.types import Spacing
 from monai_mriprep.volume.geometry import Grid
 
-__all__ = ["STATISTICS_NAME", "Survey", "TargetChoice", "survey_dataset"]
+__all__ = ["STATISTICS_NAME", "Survey", "TargetChoice", "read_table", "survey_dataset"]
 
 STATISTICS_NAME = "mri_statistics.csv"
 
@@ -262,3 +269,32 @@ def _computed_target(survey: Survey) -> TargetChoice:
     derived = derive_target(computed, survey.recipe.target_rule, survey.median_size)
     note = f"{survey.root}: no {STATISTICS_NAME}; computed from the headers of {len(survey.pairing)} paired images"
     return TargetChoice(derived.spacing, f"{derived.text} (computed from headers)", computed, (note,), derived.warnings)
+
+
+def read_table(
+    path: str | Path, images: Iterable[Path], row: int | None = None, axis_order: AxisOrder | None = None
+) -> SpacingStatistics:
+    """Read a table of spacings and, unless its axis order is given, compare it with the headers of images.
+
+    For those who have scans and a table, but no dataset of pairs: the bundle in ``configs/bundle`` calls it.
+
+    Parameters
+    ----------
+    path
+        The table, as `SpacingStatistics.from_csv` reads it.
+    images
+        Scans to compare with, of the dataset that the table is of, or like it.
+    row, axis_order
+        As in `SpacingStatistics.from_csv`.
+
+    Raises
+    ------
+    StatisticsError
+        If the table is malformed, or contradicts the scans as it is and fits them in x y z order.
+    HeaderError
+        If the header of an image is not valid.
+    """
+    table = SpacingStatistics.from_csv(path, row, axis_order)
+    if axis_order is None:
+        check_axis_order(table, statistics_of(images).median, str(path))
+    return table

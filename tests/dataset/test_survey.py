@@ -7,7 +7,7 @@ import pytest
 import SimpleITK
 
 from monai_mriprep.dataset import statistics
-from monai_mriprep.dataset.survey import TargetChoice, survey_dataset
+from monai_mriprep.dataset.survey import TargetChoice, read_table, survey_dataset
 from monai_mriprep.errors import DatasetError, HeaderError, ResamplingError, StatisticsError
 from monai_mriprep.pipeline import open_dataset
 from monai_mriprep.recipe import Recipe
@@ -154,6 +154,16 @@ def test_a_table_is_compared_with_scans_unless_its_order_is_given(dataset):
     for image in (dataset / "ImagesTr").iterdir():
         image.write_bytes(b"")
     assert survey_dataset(dataset, Recipe(axis_order="xyz")).choice.spacing == (3.2, 1, 1)
+
+
+def test_a_table_without_a_dataset_is_compared_with_scans_unless_its_order_is_given(dataset):
+    """The bundle in configs/bundle calls this by its name."""
+    images, table = sorted((dataset / "ImagesTr").iterdir()), dataset / "table.csv"
+    table.write_text("median_spacing,10th_percentile_spacing\n[1 1 4],[1 1 3.2]\n", encoding="utf-8")
+    assert read_table(table, images, axis_order="xyz").median == (4, 1, 1)
+    assert read_table(table, (), axis_order="zyx").median == (1, 1, 4)
+    with pytest.raises(StatisticsError, match="in x y z order"):
+        read_table(table, images)
 
 
 def test_headers_of_labels_are_read_where_they_are_asked_for(dataset):
