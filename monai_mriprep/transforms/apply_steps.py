@@ -90,8 +90,7 @@ class CaseOnGrid:
             grid, own_name = source if is_plain else grid_of(volume), file_of(volume, key)
             check_grids(name, turn.grid(source), own_name, turn.grid(grid), (str(first_key), key))  # in z y x
             own_axes = axes if is_plain else file_axes(volume, own_name, array_axes)
-            is_marked = has_place(volume) and own_axes.mark.keys() <= volume.meta.keys()
-            return on_grid(NO_VOXEL.expand(volume.shape), grid, volume, **({} if is_marked else own_axes.mark))
+            return on_grid(NO_VOXEL.expand(volume.shape), grid, volume, **own_axes.mark)
 
         return cls({key: placed(volume, str(key)) for key, volume in volumes.items()}, axes, source, turn)
 
