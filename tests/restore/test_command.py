@@ -218,11 +218,20 @@ def test_the_command_says_so_and_exits_with_1(made, predictions, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_in_python_a_refusal_is_a_warning(made, predictions, tmp_path):
+def test_in_python_a_refusal_is_a_warning_and_logged_as_an_error(made, predictions, tmp_path, caplog):
     out, _ = made
     np.save(predictions / "stranger.npy", label_of(out, "10_mha")[0])
     with pytest.warns(MriprepWarning, match=r"stranger\.npy"):
         assert restore(out, predictions, tmp_path / "back").restored == ()
+    assert [record.levelname for record in caplog.records if "stranger.npy" in record.getMessage()] == ["ERROR"]
+
+
+def test_values_that_could_be_anything_are_refused_in_plain_words(made, predictions, tmp_path):
+    out, _ = made
+    path = predictions / "10_mha_Lab.npy"
+    np.save(path, label_of(out, "10_mha")[0] + 0.25)
+    (problem,) = restore_each(out, predictions, tmp_path / "back").refused
+    assert str(problem).startswith(f"{path}: values from ")
 
 
 def test_a_damaged_volume_is_refused_as_such(made, predictions, tmp_path):
@@ -248,7 +257,9 @@ def test_nothing_to_do_is_an_error(made, predictions, tmp_path):
 # --- Files ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("place", ["predictions", "out", "out/imagesTr", "out/labelsTr/new", "data/LabelsTr"])
+@pytest.mark.parametrize(
+    "place", ["predictions", "out", "out/imagesTr", "out/labelsTr/new", "out/.partial", "data/LabelsTr"]
+)
 def test_the_result_may_not_go_among_the_input(tmp_path, synthetic, place):
     shutil.copytree(synthetic, tmp_path / "data")
     (tmp_path / "data/ImagesTr/10003_0001_t2w.mha").unlink()

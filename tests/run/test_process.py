@@ -111,6 +111,25 @@ def test_a_step_that_breaks_is_named_with_the_error_as_it_is(tmp_path, monkeypat
     assert "in broken\n" in result.record()["traceback"]
 
 
+@pytest.mark.parametrize(
+    ("problem", "has_traceback"),
+    [(MemoryError("no room"), False), (RuntimeError("DefaultCPUAllocator: can't allocate memory: no room"), True)],
+    ids=["numpy", "torch"],
+)
+def test_a_lack_of_memory_is_told_with_what_the_case_needs(tmp_path, monkeypatch, problem, has_traceback):
+    write_case(tmp_path / "dataset", "a")
+    case = replace(case_of(tmp_path / "dataset", tmp_path / "out", "a"), memory_bytes=5 * 2**20)
+
+    def full(*_):
+        raise problem
+
+    monkeypatch.setattr(process, "_transform", full)
+    result = process_case(job_of(tmp_path / "out"), case)
+    assert result.error.startswith("out of memory (the case needs about 5 MiB): ")
+    assert result.error.endswith("no room")
+    assert ("traceback" in result.record()) == has_traceback
+
+
 def test_what_breaks_outside_the_stages_names_none(tmp_path, monkeypatch):
     write_case(tmp_path / "dataset", "a")
     monkeypatch.setattr(process, "_warn_of_labels", broken)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from monai_mriprep.errors import MriprepWarning, RecipeError, ResamplingError
 from monai_mriprep.steps import Step, Volumes
 from monai_mriprep.steps.crop import NonZeroCrop
-from monai_mriprep.types import FOREGROUND, IMAGE, LABEL
+from monai_mriprep.types import FOREGROUND, IMAGE, LABEL, Role
 from tests.steps.cases import GRIDS, volumes_on
 
 GRID = GRIDS["straight"]
@@ -58,6 +58,14 @@ def test_volumes_by_kind_and_by_name():
     with pytest.warns(MriprepWarning, match=r"^scan\.mha: is odd$") as caught:
         volumes.warn(IMAGE, "is odd")
     assert len(caught) == 1
+
+
+def test_the_first_of_two_images_counts():
+    image, second = torch.zeros(1, *GRID.shape), torch.ones(1, *GRID.shape)
+    by_role = {LABEL: image, IMAGE: image, Role("second", "", IMAGE.kind): second}
+    role, found = Volumes(by_role).image
+    assert role is IMAGE
+    assert found is image
 
 
 def test_other_volumes_of_the_same_case():
