@@ -146,7 +146,7 @@ def forward(steps: Iterable[Step], volumes: Volumes, grid: Grid, around: Around 
 def _as_recorded(step: Step, params: Params) -> Params:
     """The values as a record gives them back, so that a step is given the same ones forward and back."""
     try:
-        recorded: Params = json.loads(json.dumps(dict(params)))
+        recorded: Params = json.loads(json.dumps(dict(params), allow_nan=False))
     except (TypeError, ValueError) as error:
         msg = f"what the step {step.name!r} has found cannot be recorded: {params!r} is not plain JSON ({error})"
         raise RecordError(msg) from error

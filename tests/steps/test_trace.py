@@ -240,7 +240,10 @@ def test_a_step_is_given_the_same_on_both_ways_whoever_kept_the_trace(monkeypatc
     assert GIVEN == [{"size": [1, 2], "counts": {"3": 0.1 + 0.2}}] * 3
 
 
-@pytest.mark.parametrize("found", [{"size": np.int64(3)}, {"box": torch.zeros(2)}, {"place": Path("a")}, 3, None])
+@pytest.mark.parametrize(
+    "found",
+    [{"size": np.int64(3)}, {"box": torch.zeros(2)}, {"at": Path("a")}, {"to": np.nan}, {"to": [np.inf]}, 3, None],
+)
 def test_what_a_record_cannot_hold_is_refused_where_it_is_found(monkeypatch, found):
     monkeypatch.setattr("tests.steps.test_trace.FOUND", [found])
     with pytest.raises(RecordError, match="what the step 'finding' has found cannot be recorded"):
