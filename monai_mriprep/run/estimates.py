@@ -14,6 +14,7 @@ from monai_mriprep.formats.header import Header
 from monai_mriprep.run.cases import Case
 from monai_mriprep.run.memory import available_memory, fits
 from monai_mriprep.steps import Step
+from monai_mriprep.steps.trace import planned_grid
 from monai_mriprep.volume.geometry import Grid
 
 __all__ = ["Estimate", "check_space", "estimated", "free_bytes", "output_bytes", "run_seconds", "shown_bytes"]
@@ -69,14 +70,14 @@ def estimated(image: Header | MriprepError, steps: Sequence[Step]) -> Estimate |
     image
         The header, or what is wrong with it.
     steps
-        Of `monai_mriprep.steps.steps_of`; one that refuses a grid raises an error of this package.
+        Of `monai_mriprep.steps.steps_of`; one that refuses a grid, with whatever error, refuses the case.
     """
     if isinstance(image, MriprepError):
         return image
     grid, peak = image.grid, 0
     try:
         for step in steps:
-            after = step.grid(grid)
+            after = planned_grid(step, grid)
             moves = after is not grid or step.depends_on_voxels
             held = math.prod(grid.shape) + (math.prod(after.shape) if moves else 0)
             peak = max(peak, HELD_BYTES * held + step.working_bytes(grid))

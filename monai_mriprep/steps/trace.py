@@ -17,7 +17,7 @@ from monai_mriprep.volume.geometry import Grid
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["AppliedStep", "Around", "Trace", "backward", "final_grid", "forward"]
+__all__ = ["AppliedStep", "Around", "Trace", "backward", "final_grid", "forward", "planned_grid"]
 
 PRESENT = Role("present", "", FOREGROUND.kind)
 """On the way back, the voxels that a padded or cropped volume still has."""
@@ -94,10 +94,37 @@ class Trace:
 
 
 def final_grid(steps: Iterable[Step], grid: Grid) -> Grid:
-    """Where a case on `grid` will lie after the steps; an upper bound where one depends on the voxels."""
+    """Where a case on `grid` will lie after the steps; an upper bound where one depends on the voxels.
+
+    Raises
+    ------
+    MriprepError
+        As `planned_grid`.
+    """
     for step in steps:
-        grid = step.grid(grid)
+        grid = planned_grid(step, grid)
     return grid
+
+
+def planned_grid(step: Step, grid: Grid) -> Grid:
+    """Where a case on `grid` will lie after one step, as far as that can be told without its voxels.
+
+    Raises
+    ------
+    MriprepError
+        If the step refuses the grid, raises anything else, or returns something else; so that only this case fails.
+    """
+    try:
+        after = step.grid(grid)
+        if not isinstance(after, Grid):
+            msg = f"returned {after!r}, which is no Grid"
+            raise TypeError(msg)
+    except MriprepError:
+        raise
+    except Exception as error:  # the border: a step from outside may raise anything
+        msg = f"the step {step.name!r} cannot tell the grid that it makes of {grid}: {error!r}"
+        raise ResamplingError(msg) from error
+    return after
 
 
 Around = Callable[[str], AbstractContextManager[Any]]

@@ -221,6 +221,30 @@ def test_a_step_that_refuses_one_scan_does_not_stop_the_others(dataset, tmp_path
     assert report.target_spacing == (4, 1, 1)
 
 
+@register_step
+class FailsAtThinSlices(Step):
+    """Has not thought of them: raises what no step should, or returns nothing."""
+
+    name = "survey_fails_at_thin_slices"
+    raises: bool = True
+
+    def grid(self, grid, params=None):
+        if grid.spacing[0] >= 3.5:
+            return grid
+        return {}["thin"] if self.raises else None
+
+
+@pytest.mark.parametrize(("raises", "error"), [(True, "KeyError('thin')"), (False, "None, which is no Grid")])
+def test_a_step_that_fails_at_one_scan_does_not_stop_the_others_either(dataset, tmp_path, raises, error):
+    recipe = Recipe(steps=[{"step": "survey_fails_at_thin_slices", "raises": raises}])
+    assert len(plan_run(dataset, tmp_path / "out", recipe).cases) == 3
+    first, second, third = (case.problems for case in check_dataset(dataset, recipe).cases)
+    assert first == second == ()
+    (problem,) = third
+    assert problem.startswith("the step 'survey_fails_at_thin_slices' cannot tell the grid that it makes of size (")
+    assert error in problem
+
+
 # --- Orientation: everything is of the turned axes --------------------------------------------------------------------
 
 STRAIGHT = [name for name in SCANS if name.startswith("mixed") and "20008" not in name]
