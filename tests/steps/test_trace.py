@@ -187,6 +187,25 @@ def test_a_step_that_does_not_keep_to_its_grid_is_named():
 
 
 @register_step
+class Unbounded(Step):
+    """Forgets that planning has no params, or returns no grid."""
+
+    name = "unbounded"
+    returns: bool = False
+
+    def grid(self, grid: Grid, params: Params | None = None) -> Any:
+        return params if self.returns else Grid(params["shape"], grid.affine)
+
+
+@pytest.mark.parametrize(("returns", "found"), [(False, "TypeError.*subscriptable"), (True, "returned None")])
+def test_a_step_without_a_grid_before_the_voxels_is_named_with_what_it_owes(returns, found):
+    with pytest.raises(
+        ResamplingError, match=f"step 'unbounded' cannot tell .*{found}.*without params, .*an upper bound"
+    ):
+        final_grid([Unbounded(returns=returns)], GRIDS["oblique"])
+
+
+@register_step
 class Unwrapping(Step):
     """Hands out something other than a tensor, on the way back too."""
 
