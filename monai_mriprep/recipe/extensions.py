@@ -113,7 +113,8 @@ def _registered(name: str) -> type[NamedSettings]:
         for entry in entry_points(group=ENTRY_POINTS, name=name):
             _load(entry)
     if name not in _REGISTERED:
-        known = ", ".join(sorted(_REGISTERED)) or "none"
+        installed = (entry.name for entry in entry_points(group=ENTRY_POINTS))
+        known = ", ".join(sorted({*_REGISTERED, *installed})) or "none"
         msg = (
             f"no step is registered as {name!r}; known are {known}. Import the module that calls register_step, or "
             f"install the package that names it as an entry point of {ENTRY_POINTS}"

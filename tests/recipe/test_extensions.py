@@ -213,7 +213,9 @@ def installed(monkeypatch):
     def install(**entries: str) -> None:
         found = [EntryPoint(name, value, ENTRY_POINTS) for name, value in entries.items()]
         monkeypatch.setattr(
-            extensions, "entry_points", lambda *, group, name: [e for e in found if (e.group, e.name) == (group, name)]
+            extensions,
+            "entry_points",
+            lambda *, group, name=None: [e for e in found if e.group == group and name in (None, e.name)],
         )
 
     return install
@@ -227,6 +229,12 @@ class Packed(NamedSettings):
 def test_a_step_of_an_installed_package_is_found(installed):
     installed(packed=f"{__name__}:Packed")
     assert Recipe(steps=[{"step": "packed", "times": 3}]).steps == (Packed(times=3),)
+
+
+def test_a_step_that_is_not_known_is_told_the_installed_ones_though_nothing_has_loaded_them(installed):
+    installed(unloaded="no_such_module_anywhere:Step")
+    with pytest.raises(RecipeError, match=r"no step is registered as 'unlaoded'; known are .*unloaded"):
+        Recipe(steps=["unlaoded"])
 
 
 @pytest.mark.parametrize(
