@@ -192,7 +192,8 @@ def test_flip_takes_under_40_lines_with_its_test():
 
 
 def test_the_test_of_flip_passes(installed):
-    assert "1 passed" in command(installed, "pytest", "-q", "-p", "no:cacheprovider", installed / "test_flip.py")
+    words = ("pytest", "-q", "-W", "error", "-p", "no:cacheprovider", installed / "test_flip.py")
+    assert "1 passed" in command(installed, *words)
 
 
 def test_the_commands_find_flip_where_it_is_installed(installed, tmp_path):
