@@ -123,8 +123,8 @@ def planned_grid(step: Step, grid: Grid) -> Grid:
         raise
     except Exception as error:  # the border: a step from outside may raise anything
         msg = (
-            f"the step {step.name!r} cannot tell the grid that it makes of {grid}: {error!r}; before a voxel is read its "
-            "`grid` is called without params, and must return a Grid, an upper bound where the voxels decide"
+            f"the step {step.name!r} cannot tell the grid that it makes of {grid}: {error!r}; before a voxel is read, "
+            "its `grid` is called without params, and must return a Grid, an upper bound where the voxels decide"
         )
         raise ResamplingError(msg) from error
     return after
