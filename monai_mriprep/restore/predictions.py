@@ -160,7 +160,10 @@ def _with_axes_of(target: Grid, array: NDArray[Any], grid: Grid) -> NDArray[Any]
         turn = Turn()  # no turn helps, and the comparison says why
     turned = turn.grid(grid)
     if (problem := same_grid_problem(target, turned)) is not None:
-        msg = f"its {problem} is not the recorded one:\n  prediction {turned}\n  target     {target}"
+        msg = (
+            f"its {problem} is not the recorded one:\n  prediction {turned}\n  target     {target}\n"
+            "give it the geometry of the preprocessed image, or store an array (.npz, .npy), which needs none"
+        )
         raise RecordError(msg)
     array = np.moveaxis(array, [axis - 3 for axis in turn.order], (-3, -2, -1))
     return np.flip(array, tuple(axis - 3 for axis in range(3) if turn.reverse[axis]))
@@ -175,5 +178,5 @@ def _check(array: NDArray[Any], target: Grid) -> None:
         msg = f"holds {array.dtype}; integers, booleans or real numbers are expected"
         raise RecordError(msg)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        msg = "holds values that are not finite (nan or infinite)"
+        msg = "holds values that are not finite (nan or infinite): put numbers in their place, such as -1e4 in logits"
         raise RecordError(msg)

@@ -179,7 +179,7 @@ def write_bad(out: Path, folder: Path) -> dict[str, str]:
         "11_nifti_Lbb.npy": "did you mean 11_nifti_Lab?",
         "11_nifti_Lab.npy": str(tuple(label[1:].shape)),
         "11_nifti_Ima.npy": "seems to be x y z",
-        "12_nii_Lab.npy": "not finite",
+        "12_nii_Lab.npy": "not finite (nan or infinite): put numbers in their place",
         "12_nii_Ima.npy": "not a readable array",
         "13_nrrd_Lab.npz": "not a readable array",
         "13_nrrd_Ima.npz": "first, second",
