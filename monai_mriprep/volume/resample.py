@@ -10,11 +10,13 @@ of threads.
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
+from threading import current_thread, main_thread
 from typing import Any
 
 import numpy as np
@@ -301,28 +303,41 @@ class _Threads:
 
 @contextmanager
 def _threads(device: torch.device) -> Iterator[_Threads]:
-    """As many threads as torch would use here; inside each, torch itself uses one."""
+    """As many threads as torch would use here; inside each, torch itself uses one.
+
+    A thread that ends gives memory back to MKL, under a lock, a moment after Python has joined it. A process that is
+    forked in that moment inherits the lock, and its first product of matrices never returns. So only the main thread
+    multiplies by itself; every other caller, such as a thread that fills a `CacheDataset`, may end before a fork.
+    """
     count = torch.get_num_threads() if device.type == "cpu" else 1
-    if count == 1:
+    if device.type != "cpu" or (count == 1 and current_thread() is main_thread()):
         yield _Threads(1, None)
         return
     try:
-        yield _Threads(count, _pool(count))
+        with _lent_pool(count) as pool:
+            yield _Threads(count, pool)
     finally:
         torch.set_num_threads(count)  # the initializers have changed the default of later threads
 
 
-@cache
-def _pool(count: int) -> Executor:
-    """Threads that outlive the call.
+_IDLE_POOLS: defaultdict[int, list[Executor]] = defaultdict(list)
+"""By their number of threads, which never end: see `_threads`."""
 
-    A thread that ends gives memory back to MKL, under a lock, a moment after Python has joined it. A process that is
-    forked in that moment inherits the lock, and its first product of matrices never returns.
-    """
-    return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
+os.register_at_fork(after_in_child=_IDLE_POOLS.clear)  # the threads of a parent do not exist in its child
 
 
-os.register_at_fork(after_in_child=_pool.cache_clear)  # the threads of a parent do not exist in its child
+@contextmanager
+def _lent_pool(count: int) -> Iterator[Executor]:
+    """Threads for one call; there are as many pools as calls have run at once."""
+    idle = _IDLE_POOLS[count]
+    try:
+        pool = idle.pop()
+    except IndexError:
+        pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield pool
+    finally:
+        idle.append(pool)
 
 
 @contextmanager

@@ -407,6 +407,28 @@ def test_threads_outlive_a_call(threads):
     assert {thread.native_id for thread in threading.enumerate()} == before
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_thread_that_may_end_multiplies_nothing_itself(count, threads, monkeypatch):
+    """Else a DataLoader that forks after a thread has filled a cache could wait for ever, as in the test above."""
+    threads(count)
+    volume, source = volume_on((20, 60, 60), np.eye(4))
+    plan = plan_resampling(source, target_grid(source, (0.7, 0.6, 0.8)))
+    expected, multiplying, product = apply_plan(volume, plan), set(), torch.mm
+
+    def watched(*args, **kwargs):
+        multiplying.add(threading.current_thread())
+        return product(*args, **kwargs)
+
+    monkeypatch.setattr(torch, "mm", watched)
+    for _ in range(3):
+        with ThreadPoolExecutor(2) as ending:
+            results = list(ending.map(lambda _: apply_plan(volume, plan), range(4)))
+        assert all(torch.equal(result, expected) for result in results)
+    assert multiplying
+    assert all(thread.is_alive() for thread in multiplying)
+    assert len(multiplying) <= 2 * count, "the threads of one call serve the next"
+
+
 @pytest.mark.parametrize("tile", [1, 1 << 11, 1 << 14, 1 << 17])
 @pytest.mark.parametrize("columns", [40, 97, 98, 145])  # in blocks of 48, the last of which may be one column
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 31, 70])
