@@ -20,7 +20,7 @@ from monai_mriprep.dataset.checks import check_pair
 from monai_mriprep.dataset.voxel_summary import MANY_VALUES
 from monai_mriprep.errors import DiskFullError, MriprepError, MriprepWarning, counted, is_disk_full
 from monai_mriprep.formats.header import Header
-from monai_mriprep.formats.npz import WrittenFile, stored_crc
+from monai_mriprep.formats.npz import NpzVolume, WrittenFile, stored_crc
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.formats.staging import removed_on_error, stage_files
 from monai_mriprep.pipeline import preprocessing
@@ -102,8 +102,9 @@ def _carry_out(job: Job, case: Case, watch: _Stopwatch) -> tuple[dict[str, Any],
         check_pair(image, other, job.recipe.geometry)  # before a voxel is read
     stamps = {role: _stamps(header) for role, header in headers.items()}
     volumes, labels = _transform(job, case, watch)
+    written = {role: npz_volume(volumes[role]) for role in case.outputs}
     with watch.stage("write"):
-        files = stage_files({place: npz_volume(volumes[role]) for role, place in case.outputs.items()}, job.partial)
+        files = stage_files({case.outputs[role]: volume for role, volume in written.items()}, job.partial)
     with removed_on_error(files):
         with watch.stage("hash"):
             sources = {role: _source(headers[role], stamped) for role, stamped in stamps.items()}
@@ -112,7 +113,7 @@ def _carry_out(job: Job, case: Case, watch: _Stopwatch) -> tuple[dict[str, Any],
         "fingerprint": job.fingerprint,
         "sources": sources,
         "outputs": outputs,
-        **_grids_and_trace(image, volumes[IMAGE.name]),
+        **_grids_and_trace(image, volumes[IMAGE.name], written[IMAGE.name]),
         "labels": labels,
         "seconds": watch.seconds,
         "peak_mib": _peak_mib(),
@@ -120,14 +121,14 @@ def _carry_out(job: Job, case: Case, watch: _Stopwatch) -> tuple[dict[str, Any],
     return facts, files
 
 
-def _grids_and_trace(header: Header, image: MetaTensor) -> dict[str, Any]:
+def _grids_and_trace(header: Header, image: MetaTensor, written: NpzVolume) -> dict[str, Any]:
     """From which grid to which the image came, what was done to it on the way, and the spacing that its file states."""
     return {
         "source_grid": header.grid.to_json(),
         "source_header": asdict(header.frame),
         "target_grid": grid_of(image).to_json(),
         "trace": trace_of(image).to_json(),
-        "spacing": npz_volume(image).spacing.tolist(),
+        "spacing": written.spacing.tolist(),
         "foreground": {name: image.meta[f"foreground_{name}"] for name in ("mean", "std", "voxels")},
     }
 
