@@ -105,7 +105,7 @@ class RecordedFile(_Model):
     sha256: str
 
     @staticmethod
-    def of(path: Path, status: os.stat_result | None = None) -> RecordedFile:
+    def of(path: Path, status: os.stat_result) -> RecordedFile:
         """What is to be recorded of a file.
 
         Parameters
@@ -113,9 +113,8 @@ class RecordedFile(_Model):
         path
             The file, or a folder of slices.
         status
-            That of before, for a file that may have changed since its content was used; by default that of now.
+            Taken before its content was used, because it may have changed since.
         """
-        status = status or path.stat()
         size, mtime_ns = status.st_size, status.st_mtime_ns
         return RecordedFile(path=str(path.absolute()), size=size, mtime_ns=mtime_ns, sha256=sha256_of(path))
 

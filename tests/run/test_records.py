@@ -39,7 +39,7 @@ def test_what_is_recorded_of_a_file(tmp_path):
     path.write_bytes(b"content")
     os.utime(path, ns=(5, 7))
     sha256 = hashlib.sha256(b"content").hexdigest()
-    assert RecordedFile.of(path) == RecordedFile(path=str(path), size=7, mtime_ns=7, sha256=sha256)
+    assert RecordedFile.of(path, path.stat()) == RecordedFile(path=str(path), size=7, mtime_ns=7, sha256=sha256)
     before = path.stat()
     path.write_bytes(b"more content")
     assert RecordedFile.of(path, before).size == 7

@@ -157,7 +157,7 @@ def rewrite(out: Path, role: str, name: str, fill=None, dtype=None, **change) ->
     changed = type(volume)(**{"array": array, "spacing": volume.spacing, "affine": volume.affine, **change})
     place_files([stage_npz(out / name, out / ".partial", changed)])
     record = latest(out)
-    facts = RecordedFile.of(out / name)
+    facts = RecordedFile.of(out / name, (out / name).stat())
     record["outputs"][role] |= {"size": facts.size, "sha256": facts.sha256}
     append(out, record)
 
