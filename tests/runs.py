@@ -57,15 +57,15 @@ def job_of(output: Path, target=(3.0, 1.0, 1.0)) -> Job:
     return job
 
 
-def case_of(root: Path, output: Path, name: str, memory_bytes: int = 0) -> Case:
+def case_of(root: Path, name: str, memory_bytes: int = 0) -> Case:
     """A case of `write_case`."""
     sources = (root / folder / f"{name}.mha" for folder in ("ImagesTr", "LabelsTr"))
-    return case_from(name, *sources, output, memory_bytes)
+    return case_from(name, *sources, memory_bytes)
 
 
-def case_from(name: str, image: Path, label: Path, output: Path, *costs: int) -> Case:
+def case_from(name: str, image: Path, label: Path, *costs: int) -> Case:
     """A case of these two files; `costs` are its bytes and voxels."""
-    outputs = {role: output / folder / f"{name}.npz" for role, folder in ROLE_FOLDERS.items()}
+    outputs = dict.fromkeys(ROLE_FOLDERS, f"{name}.npz")
     return Case(name, {"image": (image,), "label": (label,)}, outputs, *costs)
 
 

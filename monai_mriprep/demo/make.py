@@ -10,7 +10,7 @@ from monai_mriprep.demo.pictures import Scan, save_comparison
 from monai_mriprep.formats.npz import read_npz
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.formats.voxels import read_voxels
-from monai_mriprep.run.cases import Result
+from monai_mriprep.run.cases import Result, output_paths
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.preprocess import Observer, execute
 from monai_mriprep.run.session import RunSummary, open_session
@@ -46,7 +46,7 @@ def make_demo(folder: Path, workers: int | None, observe: Observer) -> DemoRepor
     for result in done:
         case = cases[result.case]
         before = _native(*(path for (path,) in case.sources.values()))
-        after = _preprocessed(*case.outputs.values())
+        after = _preprocessed(*output_paths(output, case).values())
         save_comparison(pictures / f"{result.case}.png", [before, after])
     lines = ["", plan.derivation, "", _HEADING, *(_line(result) for result in done), ""]
     lines += [f"dataset       {dataset}", f"results       {output}", f"pictures      {pictures}", "", _NEXT]

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from monai_mriprep.formats.npz import PARTIAL
 from monai_mriprep.recipe import Recipe
-from monai_mriprep.types import Spacing
+from monai_mriprep.types import ROLES, Spacing
 
 __all__ = [
     "ALGORITHM_VERSION",
@@ -19,6 +19,7 @@ __all__ = [
     "Job",
     "Result",
     "Status",
+    "output_paths",
     "sha256_of",
 ]
 
@@ -39,7 +40,7 @@ class Case:
     sources
         The files to read, by the name of their role, the image first; one a role.
     outputs
-        The file to write for each role.
+        The bare name of the file to write, by the name of its role; `output_paths` says where it lies.
     memory_bytes
         Estimated peak memory of the case, in bytes; 0 where a header could not be read.
     output_voxels
@@ -50,10 +51,17 @@ class Case:
 
     name: str
     sources: Mapping[str, tuple[Path, ...]] = field(hash=False)
-    outputs: Mapping[str, Path] = field(hash=False)
+    outputs: Mapping[str, str] = field(hash=False)
     memory_bytes: int = 0
     output_voxels: int = 0
     is_upper_bound: bool = False
+
+
+def output_paths(output_root: Path, case: Case) -> dict[str, Path]:
+    """Where the outputs of a case lie in an output folder, by the name of their role."""
+    return {
+        role.name: output_root / role.folder / case.outputs[role.name] for role in ROLES if role.name in case.outputs
+    }
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ class _Check:
             return tuple(reports)
         steps = steps_of(job.recipe, job.target)
         return tuple(
-            self.with_costs(report, job, pair, steps) for report, pair in zip(reports, self.survey.pairing, strict=True)
+            self.with_costs(report, pair, steps) for report, pair in zip(reports, self.survey.pairing, strict=True)
         )
 
     def check_pair(self, pair: Pair) -> CaseReport:
@@ -148,12 +148,12 @@ class _Check:
         native = grid if isinstance(grid, Grid) else None
         return CaseReport(pair.case, *pair, image.grid, image.dtype.name, native, problems=tuple(problems))
 
-    def with_costs(self, report: CaseReport, job: Job, pair: Pair, steps: Sequence[Step]) -> CaseReport:
+    def with_costs(self, report: CaseReport, pair: Pair, steps: Sequence[Step]) -> CaseReport:
         """Add the predicted size and what it takes; or, once, why a step refuses the case."""
         estimate = estimated(self.survey.headers[pair.image], steps)
         if isinstance(estimate, MriprepError):
             return replace(report, problems=tuple(dict.fromkeys((*report.problems, str(estimate)))))
-        case = make_case(job, pair, estimate)
+        case = make_case(pair, estimate)
         lack = () if fits(case, self.memory) else (too_large(case, self.memory),)
         problems, warnings = ((), lack) if case.is_upper_bound else (lack, ())
         return replace(

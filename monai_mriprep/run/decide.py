@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from monai_mriprep.formats.npz import stored_crc
-from monai_mriprep.run.cases import Case, Job
+from monai_mriprep.run.cases import Case, Job, output_paths
 from monai_mriprep.run.records import Done, Failed, Record, RecordedFile, SourceRecord, Started
 
 __all__ = ["Decision", "decide"]
@@ -43,7 +43,7 @@ def decide(job: Job, case: Case, record: Record | None) -> Decision:
         source = record.sources[role]
         if not (_is_unchanged(path, source) and _has_unchanged_data(path, source)):
             return Decision("redo", f"source {role} changed: {path}")
-    for role, path in case.outputs.items():
+    for role, path in output_paths(job.output_root, case).items():
         output = record.outputs[role]
         if not _is_unchanged(path, output) or _stated_checksum(path) != output.crc32:
             return Decision("redo", f"output {role} is missing or changed: {path}")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from monai_mriprep.errors import DiskFullError, MriprepError, counted
 from monai_mriprep.formats.header import Header
-from monai_mriprep.run.cases import Case
+from monai_mriprep.run.cases import Case, output_paths
 from monai_mriprep.run.memory import available_memory, fits
 from monai_mriprep.steps import Step
 from monai_mriprep.steps.trace import planned_grid
@@ -138,7 +138,7 @@ def check_space(cases: Iterable[Case], folder: Path) -> tuple[str, ...]:
     memory = available_memory()
     cases = [case for case in cases if case.is_upper_bound or fits(case, memory)]
     voxels = sum(case.output_voxels for case in cases)
-    free = free_bytes(folder) + sum(_size(path) for case in cases for path in case.outputs.values())
+    free = free_bytes(folder) + sum(_size(path) for case in cases for path in output_paths(folder, case).values())
     need, least = output_bytes(voxels), round(voxels * LEAST_BYTES_PER_VOXEL)
     if need <= free:
         return ()

@@ -73,18 +73,18 @@ def plan_run(dataset_root: str | Path, output_root: str | Path, recipe: Recipe |
     choice = survey.choice
     job = Job(recipe, choice.spacing, output)
     steps = steps_of(recipe, choice.spacing)
-    cases = (make_case(job, pair, estimated(survey.headers[pair.image], steps)) for pair in survey.pairing)
+    cases = (make_case(pair, estimated(survey.headers[pair.image], steps)) for pair in survey.pairing)
     largest_first = tuple(sorted(cases, key=lambda case: -case.memory_bytes))
     return RunPlan(root, job, largest_first, choice.text, choice.computed, survey.warnings)
 
 
-def make_case(job: Job, pair: Pair, estimate: Estimate | MriprepError) -> Case:
+def make_case(pair: Pair, estimate: Estimate | MriprepError) -> Case:
     """Name a pair's outputs, and note what it will take where that can be told."""
     files = tuple(zip(ROLES, pair, strict=True))
     case = Case(
         pair.case,
         {role.name: (path,) for role, path in files},
-        {role.name: job.output_root / role.folder / f"{stem(path)}.npz" for role, path in files},
+        {role.name: f"{stem(path)}.npz" for role, path in files},
     )
     if isinstance(estimate, MriprepError):
         return case

@@ -24,7 +24,7 @@ from monai_mriprep.formats.npz import NpzVolume, WrittenFile, stored_crc
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.formats.staging import removed_on_error, stage_files
 from monai_mriprep.pipeline import preprocessing
-from monai_mriprep.run.cases import Case, Job, Result
+from monai_mriprep.run.cases import Case, Job, Result, output_paths
 from monai_mriprep.run.commit import commit_files
 from monai_mriprep.run.manifest import Manifest
 from monai_mriprep.run.records import OutputRecord, RecordedFile
@@ -103,8 +103,9 @@ def _carry_out(job: Job, case: Case, watch: _Stopwatch) -> tuple[dict[str, Any],
     stamps = {role: _stamps(header) for role, header in headers.items()}
     volumes, labels = _transform(job, case, watch)
     written = {role: npz_volume(volumes[role]) for role in case.outputs}
+    places = output_paths(job.output_root, case)
     with watch.stage("write"):
-        files = stage_files({case.outputs[role]: volume for role, volume in written.items()}, job.partial)
+        files = stage_files({places[role]: volume for role, volume in written.items()}, job.partial)
     with removed_on_error(files):
         with watch.stage("hash"):
             sources = {role: _source(headers[role], stamped) for role, stamped in stamps.items()}

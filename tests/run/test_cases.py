@@ -9,15 +9,23 @@ from dataclasses import replace
 import pytest
 
 from monai_mriprep.recipe import Recipe
-from monai_mriprep.run.cases import Job, Result, sha256_of
+from monai_mriprep.run.cases import Job, Result, output_paths, sha256_of
 from tests.runs import case_from
 
 
 def test_a_case_crosses_to_a_worker_and_is_a_key(tmp_path):
-    case = case_from("a", tmp_path / "a.mha", tmp_path / "b.mha", tmp_path / "out", 5, 6)
+    case = case_from("a", tmp_path / "a.mha", tmp_path / "b.mha", 5, 6)
     assert pickle.loads(pickle.dumps(case)) == case
     assert {case: 1}[replace(case)] == 1
     assert replace(case, memory_bytes=7) != case
+
+
+def test_outputs_lie_in_the_folders_of_their_roles(tmp_path):
+    case = replace(case_from("a", tmp_path / "a.mha", tmp_path / "b.mha"), outputs={"image": "a.npz", "label": "b.npz"})
+    assert output_paths(tmp_path, case) == {
+        "image": tmp_path / "imagesTr" / "a.npz",
+        "label": tmp_path / "labelsTr" / "b.npz",
+    }
 
 
 def test_the_fingerprint_is_that_of_version_0_1_0(tmp_path):

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 from monai_mriprep.recipe import Recipe
-from monai_mriprep.run.cases import Case, Job
+from monai_mriprep.run.cases import Case, Job, output_paths
 from monai_mriprep.run.decide import decide
 from monai_mriprep.run.records import Done, Failed, Started
 from tests.runs import case_from, done_line, record_of
 
 FILES = {
-    "image": lambda case: case.sources["image"][0],
-    "label": lambda case: case.sources["label"][0],
-    "image_npz": lambda case: case.outputs["image"],
-    "label_npz": lambda case: case.outputs["label"],
+    "image": lambda job, case: case.sources["image"][0],
+    "label": lambda job, case: case.sources["label"][0],
+    "image_npz": lambda job, case: output_paths(job.output_root, case)["image"],
+    "label_npz": lambda job, case: output_paths(job.output_root, case)["label"],
 }
 
 
@@ -34,7 +34,7 @@ def line_of(job: Job, case: Case, **changes) -> dict:
     """The line of a case whose files are as they are now."""
     sources = {role: facts_of(path) for role, (path,) in case.sources.items()}
     outputs = {}
-    for role, path in case.outputs.items():
+    for role, path in output_paths(job.output_root, case).items():
         with zipfile.ZipFile(path) as archive:
             checksum = archive.getinfo("arr_0.npy").CRC
         relative = f"{path.parent.name}/{path.name}"
@@ -48,13 +48,13 @@ def job(tmp_path) -> Job:
 
 
 @pytest.fixture
-def case(tmp_path) -> Case:
+def case(job, tmp_path) -> Case:
     """Its files are there: numpy has written the outputs."""
-    case = case_from("a", tmp_path / "a_image.mha", tmp_path / "a_label.mha", tmp_path / "out")
-    for role, (path,) in case.sources.items():
-        path.write_bytes(b"not read")
-        case.outputs[role].parent.mkdir(parents=True)
-        np.savez(case.outputs[role], np.arange(24.0).reshape(1, 2, 3, 4))
+    case = case_from("a", tmp_path / "a_image.mha", tmp_path / "a_label.mha")
+    for (source,), output in zip(case.sources.values(), output_paths(job.output_root, case).values(), strict=True):
+        source.write_bytes(b"not read")
+        output.parent.mkdir(parents=True)
+        np.savez(output, np.arange(24.0).reshape(1, 2, 3, 4))
     return case
 
 
@@ -69,9 +69,7 @@ def test_done_is_skipped(job, case, record):
 
 def test_the_output_may_move(job, case, record, tmp_path):
     (tmp_path / "out").rename(tmp_path / "elsewhere")
-    (image,), (label,) = case.sources.values()
-    moved = case_from("a", image, label, tmp_path / "elsewhere")
-    assert decide(replace(job, output_root=tmp_path / "elsewhere"), moved, record).action == "skip"
+    assert decide(replace(job, output_root=tmp_path / "elsewhere"), case, record).action == "skip"
 
 
 @pytest.mark.parametrize(
@@ -91,7 +89,7 @@ def test_what_was_never_finished_is_run(job, case, found, reason):
 @pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("change", ["touched", "longer", "gone"])
 def test_a_changed_file_is_redone_and_named(job, case, record, file, change):
-    path = FILES[file](case)
+    path = FILES[file](job, case)
     if change == "touched":
         os.utime(path, ns=(1, 1))
     elif change == "longer":
@@ -108,7 +106,7 @@ def test_a_changed_file_is_redone_and_named(job, case, record, file, change):
 @pytest.mark.parametrize("role", ["image", "label"])
 def test_other_voxels_of_the_same_size_and_time_are_redone(job, case, record, role):
     """The checksum that the archive states is the third witness."""
-    path = case.outputs[role]
+    path = output_paths(job.output_root, case)[role]
     status = path.stat()
     np.savez(path, np.arange(1.0, 25.0).reshape(1, 2, 3, 4))
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -118,7 +116,7 @@ def test_other_voxels_of_the_same_size_and_time_are_redone(job, case, record, ro
 
 
 def test_an_output_that_is_no_archive_is_redone(job, case, record):
-    path = case.outputs["image"]
+    path = output_paths(job.output_root, case)["image"]
     status = path.stat()
     path.write_bytes(bytes(status.st_size))
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -126,7 +124,7 @@ def test_an_output_that_is_no_archive_is_redone(job, case, record):
 
 
 def test_an_archive_without_the_array_is_redone(job, case, record):
-    path = case.outputs["label"]
+    path = output_paths(job.output_root, case)["label"]
     status = path.stat()
     np.savez(path, arr_1=np.arange(24.0).reshape(1, 2, 3, 4))
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))

@@ -103,7 +103,7 @@ def test_what_a_header_has_wrong_or_a_step_refuses_is_handed_on(header):
 
 
 def test_cases_with_free_space(tmp_path, monkeypatch):
-    outputs = {"image": tmp_path / "a", "label": tmp_path / "a"}
+    outputs = {"image": "a", "label": "a"}
     cases = [Case(str(i), {}, outputs, output_voxels=1000) for i in range(10)]
     free = 40_000
     monkeypatch.setattr(estimates, "free_bytes", lambda folder: free)
@@ -115,12 +115,13 @@ def test_cases_with_free_space(tmp_path, monkeypatch):
     free = 2_000
     with pytest.raises(DiskFullError, match="at the very least"):
         check_space(cases, tmp_path)
-    (tmp_path / "a").write_bytes(bytes(2_000))  # will be replaced, for each of the twenty
+    (tmp_path / "imagesTr").mkdir()
+    (tmp_path / "imagesTr" / "a").write_bytes(bytes(4_000))  # will be replaced, for each of the ten
     assert check_space(cases, tmp_path) == ()
 
 
 def test_space_for_upper_bounds_is_no_reason_to_stop(tmp_path, monkeypatch):
-    outputs = {"image": tmp_path / "a", "label": tmp_path / "a"}
+    outputs = {"image": "a", "label": "a"}
     monkeypatch.setattr(estimates, "free_bytes", lambda folder: 100)
     huge = Case("huge", {}, outputs, 10**15, 10**14, is_upper_bound=True)
     certain = Case("certain", {}, outputs, output_voxels=1000)

@@ -17,6 +17,7 @@ from monai_mriprep.formats.npz import read_npz, stage_npz
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run import process
+from monai_mriprep.run.cases import output_paths
 from monai_mriprep.run.decide import decide
 from monai_mriprep.run.manifest import Manifest
 from monai_mriprep.run.process import process_case
@@ -48,7 +49,7 @@ RECIPES = {
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_the_record_tells_the_way_from_the_scan_to_the_files(tmp_path, oblique, recipe):
     job = replace(job_of(tmp_path / "out", (2.0, 1.1, 0.7)), recipe=recipe)
-    result = process_case(job, case_from("a", *oblique, job.output_root))
+    result = process_case(job, case_from("a", *oblique))
     assert result.error is None
     record = record_of({**result.record(), "time": 0.0})
     assert record.recorded_trace == json.loads(json.dumps(record.recorded_trace))
@@ -68,7 +69,7 @@ def test_a_label_that_a_crop_has_cut_away_is_not_said_to_have_vanished_by_resamp
     for path, array in zip(paths, (image, label), strict=True):
         SimpleITK.WriteImage(itk_image(array, np.eye(4)), str(path))
     job = replace(job_of(tmp_path / "out", (1.0, 1.0, 1.0)), recipe=Recipe(crop="nonzero"))
-    warned = process_case(job, case_from("a", *paths, job.output_root)).warnings
+    warned = process_case(job, case_from("a", *paths)).warnings
     assert [one for one in warned if "label 2 (1 voxel)" in one and "vanished in preprocessing" in one]
     assert not [one for one in warned if "resampling" in one]
 
@@ -76,14 +77,14 @@ def test_a_label_that_a_crop_has_cut_away_is_not_said_to_have_vanished_by_resamp
 def test_the_record_holds_the_trace_where_monai_is_told_to_keep_no_history(tmp_path, oblique, monkeypatch):
     monkeypatch.setenv("MONAI_TRACE_TRANSFORM", "0")
     job = job_of(tmp_path / "out", (2.0, 1.1, 0.7))
-    result = process_case(job, case_from("a", *oblique, job.output_root))
+    result = process_case(job, case_from("a", *oblique))
     assert result.error is None
     assert record_of({**result.record(), "time": 0.0}).recorded_trace is not None
 
 
 def test_the_line_has_the_keys_of_version_0_1_0_and_the_trace(tmp_path):
     write_case(tmp_path / "dataset", "a")
-    job, case = job_of(tmp_path / "out"), case_of(tmp_path / "dataset", tmp_path / "out", "a")
+    job, case = job_of(tmp_path / "out"), case_of(tmp_path / "dataset", "a")
     Manifest(job.manifest).append(process_case(job, case).record())
     old = next(line for line in events(FOLDER_OF_0_1_0 / "out") if line["event"] == "done")
     (new,) = [line for line in events(job.output_root) if line["event"] == "done"]
@@ -96,7 +97,7 @@ def test_the_line_has_the_keys_of_version_0_1_0_and_the_trace(tmp_path):
 def test_the_record_says_how_long_each_step_took(tmp_path):
     write_case(tmp_path / "dataset", "a")
     job = replace(job_of(tmp_path / "out"), recipe=Recipe(crop="nonzero"))
-    seconds = process_case(job, case_of(tmp_path / "dataset", tmp_path / "out", "a")).record()["seconds"]
+    seconds = process_case(job, case_of(tmp_path / "dataset", "a")).record()["seconds"]
     steps = ["crop", "foreground", "resampling", "normalization", "label_cast"]
     assert list(seconds) == ["load", "count", "MatchGeometryd", *steps, "write", "hash"]
 
@@ -106,7 +107,7 @@ def test_a_step_that_breaks_is_named_with_the_error_as_it_is(tmp_path, monkeypat
     write_case(tmp_path / "dataset", "a")
     job = replace(job_of(tmp_path / "out"), recipe=Recipe(crop="nonzero"))
     monkeypatch.setattr(NonZeroCrop, method, broken)
-    result = process_case(job, case_of(tmp_path / "dataset", tmp_path / "out", "a"))
+    result = process_case(job, case_of(tmp_path / "dataset", "a"))
     assert result.error == "unexpected RuntimeError: no luck (in the stage 'crop')"
     assert "in broken\n" in result.record()["traceback"]
 
@@ -118,7 +119,7 @@ def test_a_step_that_breaks_is_named_with_the_error_as_it_is(tmp_path, monkeypat
 )
 def test_a_lack_of_memory_is_told_with_what_the_case_needs(tmp_path, monkeypatch, problem, has_traceback):
     write_case(tmp_path / "dataset", "a")
-    case = replace(case_of(tmp_path / "dataset", tmp_path / "out", "a"), memory_bytes=5 * 2**20)
+    case = replace(case_of(tmp_path / "dataset", "a"), memory_bytes=5 * 2**20)
 
     def full(*_):
         raise problem
@@ -133,13 +134,13 @@ def test_a_lack_of_memory_is_told_with_what_the_case_needs(tmp_path, monkeypatch
 def test_what_breaks_outside_the_stages_names_none(tmp_path, monkeypatch):
     write_case(tmp_path / "dataset", "a")
     monkeypatch.setattr(process, "_warn_of_labels", broken)
-    result = process_case(job_of(tmp_path / "out"), case_of(tmp_path / "dataset", tmp_path / "out", "a"))
+    result = process_case(job_of(tmp_path / "out"), case_of(tmp_path / "dataset", "a"))
     assert result.error == "unexpected RuntimeError: no luck"
 
 
 def test_a_source_that_changes_while_it_is_read_is_redone(tmp_path, monkeypatch):
     write_case(tmp_path / "dataset", "a")
-    job, case = job_of(tmp_path / "out"), case_of(tmp_path / "dataset", tmp_path / "out", "a")
+    job, case = job_of(tmp_path / "out"), case_of(tmp_path / "dataset", "a")
 
     def changed(image):
         os.utime(image_of(case), ns=(1, 1))
@@ -152,10 +153,10 @@ def test_a_source_that_changes_while_it_is_read_is_redone(tmp_path, monkeypatch)
 
 def test_a_case_that_fails_while_it_is_written_leaves_nothing_behind(tmp_path, monkeypatch):
     write_case(tmp_path / "dataset", "a")
-    job, case = job_of(tmp_path / "out"), case_of(tmp_path / "dataset", tmp_path / "out", "a")
+    job, case = job_of(tmp_path / "out"), case_of(tmp_path / "dataset", "a")
 
     def stage(final, partial, volume):
-        if final == case.outputs["label"]:
+        if final == output_paths(job.output_root, case)["label"]:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return stage_npz(final, partial, volume)
 

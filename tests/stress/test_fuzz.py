@@ -24,6 +24,7 @@ from monai_mriprep.dataset.target_rules import derive_target
 from monai_mriprep.errors import MriprepError, NpzError, RecipeError, StatisticsError
 from monai_mriprep.formats.npz import NpzVolume, read_npz, stage_npz
 from monai_mriprep.recipe import Recipe, load_recipe
+from monai_mriprep.run.cases import output_paths
 from monai_mriprep.run.memory import fits
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.process import process_case
@@ -168,7 +169,7 @@ def preprocess_one(root: Path, output: Path) -> str:
     assert result.status == "done" or not result.error.startswith("unexpected"), result.facts["traceback"]
     assert "traceback" not in result.facts
     if result.status == "done":
-        assert all(read_npz(path).array.size for path in case.outputs.values())
+        assert all(read_npz(path).array.size for path in output_paths(output, case).values())
     return result.status
 
 
