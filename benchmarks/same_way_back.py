@@ -39,8 +39,8 @@ from monai_mriprep.formats.voxels import read_voxels
 from monai_mriprep.formats.write import write_volume
 from monai_mriprep.restore.arrays import restore_array
 from monai_mriprep.restore.source_space import SourceSpace
-from monai_mriprep.run.manifest import Manifest
 from monai_mriprep.steps import Trace, final_grid, native_steps
+from monai_mriprep.store.manifest import Manifest
 from monai_mriprep.types import IMAGE, LABEL, PREDICTION
 
 REAL_SCANS = ROOT / "../shared/data"

@@ -13,7 +13,7 @@ import numpy as np
 from monai_mriprep.formats.write import write_metaimage
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.cases import Case, Job
-from monai_mriprep.run.records import Record, read_record
+from monai_mriprep.store.records import Record, read_record
 
 ROLE_FOLDERS = {"image": "imagesTr", "label": "labelsTr"}
 FOLDER_OF_0_1_0 = Path(__file__).parent / "folder_of_0_1_0"

@@ -17,9 +17,9 @@ from scipy.ndimage import map_coordinates
 
 from monai_mriprep import preprocess, restore
 from monai_mriprep.recipe import Recipe
-from monai_mriprep.run.manifest import Manifest
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.session import open_session
+from monai_mriprep.store.manifest import Manifest
 from monai_mriprep.verify.audit import verify_output
 from tests.runs import FOLDER_OF_0_1_0 as FOLDER
 from tests.runs import events, outputs

@@ -17,7 +17,7 @@ from monai_mriprep import OpenedDataset, Recipe, Step, open_dataset, preprocess,
 from monai_mriprep.formats.npz import read_npz
 from monai_mriprep.run import workers
 from monai_mriprep.run.check import check_dataset
-from monai_mriprep.run.manifest import Manifest
+from monai_mriprep.store.manifest import Manifest
 from monai_mriprep.verify.audit import verify_output
 from monai_mriprep.volume.geometry import Grid
 from tests.oracles import SYNTHETIC, SYNTHETIC_TARGET, dictionary, nearest, new_affine, plan, read, spline, z_score

@@ -29,8 +29,8 @@ from monai_mriprep.restore.arrays import restore_array
 from monai_mriprep.restore.matching import match_predictions
 from monai_mriprep.restore.predictions import list_predictions, prediction_stem, read_prediction
 from monai_mriprep.restore.source_space import SourceSpace
-from monai_mriprep.run.manifest import Manifest
-from monai_mriprep.run.records import Done
+from monai_mriprep.store.manifest import Manifest
+from monai_mriprep.store.records import Done
 from monai_mriprep.types import ROLES
 
 __all__ = ["RestoreSummary", "Restorer", "restore", "restore_each"]

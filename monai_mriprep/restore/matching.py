@@ -11,7 +11,7 @@ from monai_mriprep.errors import RecordError
 from monai_mriprep.formats.names import stem
 from monai_mriprep.restore.predictions import prediction_stem
 from monai_mriprep.restore.source_space import SourceSpace
-from monai_mriprep.run.records import Done
+from monai_mriprep.store.records import Done
 
 __all__ = ["match_predictions"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from monai_mriprep.formats.header import Frame
 from monai_mriprep.formats.names import stem
-from monai_mriprep.run.records import Done
 from monai_mriprep.steps import Trace
+from monai_mriprep.store.records import Done
 from monai_mriprep.types import IMAGE
 
 __all__ = ["SourceSpace"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_mriprep.formats.names import natural_key
-from monai_mriprep.run.records import Done, Record, Started
+from monai_mriprep.store.records import Done, Record, Started
 from monai_mriprep.types import ROLES
 from monai_mriprep.volume.geometry import Grid
 

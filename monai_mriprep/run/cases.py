@@ -20,7 +20,6 @@ __all__ = [
     "Result",
     "Status",
     "output_paths",
-    "sha256_of",
 ]
 
 ALGORITHM_VERSION = 1
@@ -87,18 +86,6 @@ class Job:
         """Equal for equal recipe, target and algorithm; hexadecimal."""
         facts = {"recipe": self.recipe.fingerprint(), "target": list(self.target), "algorithm": ALGORITHM_VERSION}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def sha256_of(path: Path) -> str:
-    """Hash of a file's bytes, hexadecimal; of a folder, that of the names in it."""
-    digest = hashlib.sha256()
-    if path.is_dir():
-        digest.update("\0".join(sorted(entry.name for entry in path.iterdir())).encode(errors="surrogateescape"))
-        return digest.hexdigest()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 from monai_mriprep.errors import OutputError, RecordError, write_error
 from monai_mriprep.formats.names import natural_key
 from monai_mriprep.formats.npz import PARTIAL
-from monai_mriprep.run.records import Done
+from monai_mriprep.store.records import Done
 
 __all__ = ["DATASET_NAME", "current_records", "describe_dataset", "listed_cases", "write_dataset", "write_json"]
 

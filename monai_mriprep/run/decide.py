@@ -9,7 +9,7 @@ from typing import Literal
 
 from monai_mriprep.formats.npz import stored_crc
 from monai_mriprep.run.cases import Case, Job, output_paths
-from monai_mriprep.run.records import Done, Failed, Record, RecordedFile, SourceRecord, Started
+from monai_mriprep.store.records import Done, Failed, Record, RecordedFile, SourceRecord, Started
 
 __all__ = ["Decision", "decide"]
 

@@ -26,8 +26,8 @@ from monai_mriprep.formats.staging import removed_on_error, stage_files
 from monai_mriprep.pipeline import preprocessing
 from monai_mriprep.run.cases import Case, Job, Result, output_paths
 from monai_mriprep.run.commit import commit_files
-from monai_mriprep.run.manifest import Manifest
-from monai_mriprep.run.records import OutputRecord, RecordedFile
+from monai_mriprep.store.manifest import Manifest
+from monai_mriprep.store.records import OutputRecord, RecordedFile
 from monai_mriprep.transforms.apply_steps import trace_of
 from monai_mriprep.transforms.files import npz_volume
 from monai_mriprep.transforms.tensors import grid_of

@@ -23,10 +23,10 @@ from monai_mriprep.run.commit import recover, remove_entry
 from monai_mriprep.run.dataset_json import write_dataset, write_json
 from monai_mriprep.run.decide import Decision, decide
 from monai_mriprep.run.estimates import check_space
-from monai_mriprep.run.lock import exclusive
-from monai_mriprep.run.manifest import Manifest, Records
 from monai_mriprep.run.plan import RunPlan
-from monai_mriprep.run.records import Failed, Record, Started
+from monai_mriprep.store.lock import exclusive
+from monai_mriprep.store.manifest import Manifest, Records
+from monai_mriprep.store.records import Failed, Record, Started
 from monai_mriprep.types import ROLES
 
 __all__ = ["RunSummary", "Session", "open_session"]

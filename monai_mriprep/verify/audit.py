@@ -12,14 +12,14 @@ import numpy as np
 
 from monai_mriprep.dataset.voxel_summary import count_values
 from monai_mriprep.errors import NpzError, RecordError
+from monai_mriprep.formats.digest import sha256_of
 from monai_mriprep.formats.names import natural_key
 from monai_mriprep.formats.npz import PARTIAL, NpzVolume, read_npz
-from monai_mriprep.run.cases import sha256_of
 from monai_mriprep.run.commit import pending_outputs
-from monai_mriprep.run.lock import shared
-from monai_mriprep.run.manifest import Manifest, Records
 from monai_mriprep.run.memory import default_workers
-from monai_mriprep.run.records import Done, Failed, RecordedFile, read_description
+from monai_mriprep.store.lock import shared
+from monai_mriprep.store.manifest import Manifest, Records
+from monai_mriprep.store.records import Done, Failed, RecordedFile, read_description
 from monai_mriprep.types import IMAGE, LABEL, ROLES, Role
 
 __all__ = ["Finding", "VerifyReport", "verify_output"]

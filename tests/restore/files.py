@@ -9,7 +9,7 @@ import numpy as np
 import SimpleITK
 
 from monai_mriprep import load_recipe
-from monai_mriprep.run.manifest import Manifest
+from monai_mriprep.store.manifest import Manifest
 from tests.oracles import itk_image
 
 FORMATS = {"10_mha": ".mha", "11_nifti": ".nii.gz", "12_nii": ".nii", "13_nrrd": ".nrrd", "14_mhd": ".mhd"}

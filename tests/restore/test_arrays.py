@@ -10,9 +10,9 @@ from monai_mriprep import restore
 from monai_mriprep.restore import arrays
 from monai_mriprep.restore.arrays import restore_array
 from monai_mriprep.restore.source_space import SourceSpace
-from monai_mriprep.run.manifest import Manifest
 from monai_mriprep.steps import AppliedStep, Trace
 from monai_mriprep.steps.resampling import Resampling
+from monai_mriprep.store.manifest import Manifest
 from monai_mriprep.volume.geometry import Grid
 from monai_mriprep.volume.resample import apply_plan, plan_resampling
 from tests.restore.files import assert_geometry, voxels

@@ -16,7 +16,7 @@ from monai_mriprep import preprocess, restore
 from monai_mriprep.errors import DatasetError, DiskFullError, HeaderError, MriprepWarning, OutputError, RecordError
 from monai_mriprep.restore import command
 from monai_mriprep.restore.command import restore_each
-from monai_mriprep.run.manifest import Manifest
+from monai_mriprep.store.manifest import Manifest
 from tests.oracles import SCANS, affine_of, itk_image, phantom
 from tests.restore.files import (
     FORMATS,

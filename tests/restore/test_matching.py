@@ -9,7 +9,7 @@ import pytest
 from monai_mriprep.errors import RecordError
 from monai_mriprep.restore.matching import match_predictions
 from monai_mriprep.restore.source_space import SourceSpace
-from monai_mriprep.run.records import Done
+from monai_mriprep.store.records import Done
 from tests.runs import done_line, record_of
 
 

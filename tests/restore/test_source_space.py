@@ -12,11 +12,11 @@ from monai_mriprep import restore
 from monai_mriprep.formats.header import Frame
 from monai_mriprep.restore.command import restore_each
 from monai_mriprep.restore.source_space import SourceSpace
-from monai_mriprep.run.manifest import Manifest
 from monai_mriprep.steps import AppliedStep, Trace
 from monai_mriprep.steps.crop import NonZeroCrop
 from monai_mriprep.steps.orientation import Orientation
 from monai_mriprep.steps.resampling import Resampling
+from monai_mriprep.store.manifest import Manifest
 from monai_mriprep.volume.geometry import Grid, target_grid
 from tests.oracles import affine_of
 from tests.restore.files import assert_geometry

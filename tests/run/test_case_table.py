@@ -10,8 +10,8 @@ import pytest
 from monai_mriprep.run.case_table import COLUMNS, write_table
 from monai_mriprep.run.cases import Result
 from monai_mriprep.run.plan import plan_run
-from monai_mriprep.run.records import Failed, Started
 from monai_mriprep.run.session import open_session
+from monai_mriprep.store.records import Failed, Started
 from tests.runs import done_line, record_of
 
 DONE = record_of(done_line("case_10", warnings=["one, with a comma", 'two, with a "quote"']))

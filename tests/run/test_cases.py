@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from monai_mriprep.recipe import Recipe
-from monai_mriprep.run.cases import Job, Result, output_paths, sha256_of
+from monai_mriprep.run.cases import Job, Result, output_paths
 from tests.runs import case_from
 
 
@@ -38,15 +38,6 @@ def test_the_fingerprint_tells_recipes_and_targets_apart(tmp_path, change):
     job = Job(Recipe(), (3.0, 1.0, 1.0), tmp_path)
     assert replace(job, **change).fingerprint != job.fingerprint
     assert replace(job, output_root=tmp_path / "b").fingerprint == job.fingerprint
-
-
-def test_a_folder_is_known_by_the_names_in_it(tmp_path):
-    (tmp_path / "b").write_bytes(b"1")
-    first = sha256_of(tmp_path)
-    (tmp_path / "b").write_bytes(b"2")
-    assert sha256_of(tmp_path) == first
-    (tmp_path / "a").touch()
-    assert sha256_of(tmp_path) != first
 
 
 def test_a_result_becomes_a_line():

@@ -14,7 +14,7 @@ from monai_mriprep.errors import OutputError
 from monai_mriprep.formats.npz import NpzVolume, WrittenFile, stage_npz
 from monai_mriprep.run.cases import Result
 from monai_mriprep.run.commit import commit_files, recover, remove_entry
-from monai_mriprep.run.manifest import Manifest
+from monai_mriprep.store.manifest import Manifest
 from tests.runs import done_line, events, outputs
 
 CASE = "case \udcff\n"

@@ -13,7 +13,7 @@ import pytest
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.cases import Case, Job, output_paths
 from monai_mriprep.run.decide import decide
-from monai_mriprep.run.records import Done, Failed, Started
+from monai_mriprep.store.records import Done, Failed, Started
 from tests.runs import case_from, done_line, record_of
 
 FILES = {

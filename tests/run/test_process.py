@@ -19,9 +19,9 @@ from monai_mriprep.recipe import Recipe
 from monai_mriprep.run import process
 from monai_mriprep.run.cases import output_paths
 from monai_mriprep.run.decide import decide
-from monai_mriprep.run.manifest import Manifest
 from monai_mriprep.run.process import process_case
 from monai_mriprep.steps.crop import NonZeroCrop
+from monai_mriprep.store.manifest import Manifest
 from monai_mriprep.transforms.files import npz_volume
 from tests.oracles import affine_of, itk_image
 from tests.runs import FOLDER_OF_0_1_0, broken, case_from, case_of, events, image_of, job_of, record_of, write_case

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from monai_mriprep.run import preprocess
 from monai_mriprep.run.cases import Case, Job, Result
-from monai_mriprep.run.manifest import Manifest
 from monai_mriprep.run.session import Session
+from monai_mriprep.store.manifest import Manifest
 
 Work = Callable[[Job, Case], Result]
 

@@ -18,9 +18,9 @@ from monai_mriprep.formats.staging import place_files
 from monai_mriprep.report.text import verify_text
 from monai_mriprep.run.cases import Result
 from monai_mriprep.run.commit import commit_files
-from monai_mriprep.run.manifest import Manifest
-from monai_mriprep.run.records import RecordedFile
 from monai_mriprep.steps.orientation import Orientation
+from monai_mriprep.store.manifest import Manifest
+from monai_mriprep.store.records import RecordedFile
 from monai_mriprep.verify.audit import verify_output
 from tests.runs import broken, done_line, events
 
@@ -204,7 +204,7 @@ def test_a_folder_without_records(tmp_path):
 
 def test_a_run_that_is_alive_is_waited_for(out):
     hold = (
-        "import sys; from pathlib import Path; from monai_mriprep.run.lock import exclusive\n"
+        "import sys; from pathlib import Path; from monai_mriprep.store.lock import exclusive\n"
         "with exclusive(Path(sys.argv[1])):\n    print('held', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", hold, str(out / ".lock")]

@@ -27,9 +27,9 @@ from pydantic import (
 )
 
 from monai_mriprep.errors import GeometryError, MriprepError, RecordError
+from monai_mriprep.formats.digest import sha256_of
 from monai_mriprep.formats.header import Frame
 from monai_mriprep.recipe.values import SpacingTriple
-from monai_mriprep.run.cases import sha256_of
 from monai_mriprep.steps import AppliedStep, Trace
 from monai_mriprep.steps.resampling import Resampling
 from monai_mriprep.types import ROLES, GridRule

@@ -12,12 +12,12 @@ import sys
 import pytest
 
 from monai_mriprep.errors import LockedError, OutputError
-from monai_mriprep.run.lock import exclusive, shared
+from monai_mriprep.store.lock import exclusive, shared
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from monai_mriprep.run.lock import exclusive
+from monai_mriprep.store.lock import exclusive
 with exclusive(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -15,9 +15,9 @@ import pytest
 
 from monai_mriprep.errors import RecordError
 from monai_mriprep.formats.header import Frame
-from monai_mriprep.run.records import Done, Failed, RecordedFile, Started, read_description, read_record
 from monai_mriprep.steps import AppliedStep, Trace
 from monai_mriprep.steps.orientation import Orientation
+from monai_mriprep.store.records import Done, Failed, RecordedFile, Started, read_description, read_record
 from monai_mriprep.volume.geometry import Grid, target_grid
 from tests.runs import done_line, record_of
 
@@ -257,7 +257,7 @@ def test_the_description_of_a_run():
 
 def test_neither_torch_nor_monai_is_loaded():
     code = (
-        "import sys; from monai_mriprep.run.records import read_record\n"
+        "import sys; from monai_mriprep.store.records import read_record\n"
         "record = read_record(sys.argv[1]); record.trace.target\n"
         "print(*sorted({'torch', 'monai', 'itk', 'pandas'} & sys.modules.keys()))"
     )

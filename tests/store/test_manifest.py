@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from monai_mriprep.run.manifest import Manifest
+from monai_mriprep.store.manifest import Manifest
 from tests.runs import done_line
 
 FAILED = {"event": "failed", "error": "why"}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_mriprep.errors import RecordError, write_error
-from monai_mriprep.run.records import Done, Record, read_record
+from monai_mriprep.store.records import Done, Record, read_record
 
 __all__ = ["Manifest", "Records"]
 

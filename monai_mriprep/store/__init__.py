@@ -1,0 +1,1 @@
+"""The output folder: every name in it, what is written there, and what is believed of it."""
