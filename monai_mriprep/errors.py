@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import errno
 import warnings
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -154,12 +155,20 @@ class MriprepWarning(UserWarning):
 def package_logger() -> logging.Logger:
     """The package's logger, ``monai_mriprep``, to which runs and datasets report.
 
-    It only has a `logging.NullHandler`. To see the messages, attach a handler or call `logging.basicConfig`.
+    It only has a `logging.NullHandler`. To see the messages, attach a handler or call `logging.basicConfig`. A handler
+    that raises an error loses the message, and does no other harm.
     """
     import logging  # 2 ms, which the command's help does not need
 
     logger = logging.getLogger("monai_mriprep")
     logger.addHandler(logging.NullHandler())
+    hand_over = logger.callHandlers
+
+    def hand_over_or_drop(record: logging.LogRecord) -> None:
+        with suppress(Exception):
+            hand_over(record)
+
+    logger.callHandlers = hand_over_or_drop  # type: ignore[method-assign]
     return logger
 
 

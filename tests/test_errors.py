@@ -74,3 +74,14 @@ def test_a_warning_is_logged_and_points_to_the_line_of_the_caller(caplog):
 def test_the_logger_has_one_handler_that_shows_nothing():
     assert package_logger() is package_logger() is logging.getLogger("monai_mriprep")
     assert [type(handler) for handler in package_logger().handlers].count(logging.NullHandler) == 1
+
+
+def test_a_handler_that_fails_loses_the_message_and_no_more(monkeypatch):
+    class Broken(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise OSError(record.getMessage())
+
+    monkeypatch.setattr(logging.getLogger(), "handlers", [Broken()])
+    package_logger().error("look at this")
+    with pytest.warns(MriprepWarning, match="and at that"):
+        warn(["and at that"])

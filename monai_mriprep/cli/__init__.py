@@ -1,55 +1,53 @@
 """The command line. Results go to stdout; progress, warnings and errors to stderr.
 
 Exit status: 0 all well; 1 finished, but some cases failed or something needs attention; 2 could not start;
-130 interrupted, 143 terminated.
+130 interrupted, 143 terminated. What cannot be written to stdout or stderr does not change it.
 """
 
 from __future__ import annotations
 
-import io
-import signal
 import sys
 from typing import Any
 
-import typer
-
-from monai_mriprep.cli.commands import app
-from monai_mriprep.cli.show import INTERRUPTED, TERMINATED, fail
-from monai_mriprep.errors import MriprepError
+from monai_mriprep.cli.signals import Stopped, end_at_once_on_signals, stop_on_signals
+from monai_mriprep.cli.streams import drop_what_cannot_be_written, lost_result
 
 __all__ = ["main"]
-
-RESUMES = "interrupted; the same command resumes"
-
-
-class _Terminated(BaseException):
-    """Raised on SIGTERM, so that the workers are ended and the lock is freed."""
-
-
-def _terminate(signum: int, frame: object) -> None:
-    raise _Terminated
 
 
 def main() -> None:
     """Run the command line. Every `MriprepError` becomes one message and an exit status."""
-    signal.signal(signal.SIGTERM, _terminate)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a file name need not be text
     try:
-        status = app(standalone_mode=False)
-        if status == INTERRUPTED:  # typer returns it after Ctrl-C, without a message
-            status = fail(RESUMES, INTERRUPTED)
+        try:
+            stop_on_signals()
+            drop_what_cannot_be_written()
+            status = _command()
+        finally:
+            end_at_once_on_signals()
+    except Stopped as stopped:
+        from monai_mriprep.cli.show import fail
+
+        status = fail(stopped.message, stopped.status)
+    sys.exit(status)
+
+
+def _command() -> int:
+    """Run the command that `sys.argv` names; the exit status."""
+    from monai_mriprep.cli.commands import app  # takes as long as an impatient Ctrl-C
+    from monai_mriprep.cli.show import fail, warn
+    from monai_mriprep.errors import MriprepError
+
+    try:
+        status = int(app(standalone_mode=False))
     except MriprepError as error:
-        status = fail(str(error))
-    except (KeyboardInterrupt, typer.Abort):  # older versions of typer turn the first into the second
-        status = fail(RESUMES, INTERRUPTED)
-    except _Terminated:
-        status = fail("terminated; the same command resumes", TERMINATED)
+        return fail(str(error))
     except Exception as error:
         if not hasattr(error, "exit_code"):
             raise
-        status = _usage(error)
-    sys.exit(status)
+        return _usage(error)
+    if lost := lost_result():
+        warn([f"a part of the result could not be written to stdout ({lost})"])
+    return status
 
 
 def _usage(error: Any) -> int:

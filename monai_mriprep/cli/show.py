@@ -13,16 +13,14 @@ if TYPE_CHECKING:
 __all__ = [
     "ATTENTION",
     "COULD_NOT_START",
-    "INTERRUPTED",
     "OK",
-    "TERMINATED",
     "fail",
     "log",
     "summarize",
     "warn",
 ]
 
-OK, ATTENTION, COULD_NOT_START, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+OK, ATTENTION, COULD_NOT_START = 0, 1, 2
 
 
 def log(message: str) -> None:

@@ -1,0 +1,61 @@
+"""SIGINT and SIGTERM end a command once, in order, and within a time limit."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from types import FrameType
+
+__all__ = ["Stopped", "end_at_once_on_signals", "stop_on_signals"]
+
+GRACE_SECONDS = 30
+"""Ending the workers and writing the last records takes a second or two. A file system may hang."""
+
+WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+
+
+class Stopped(BaseException):
+    """Raised by the first signal, so that workers are ended, records are written and the lock is freed."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.status = 128 + number
+        self.message = f"{WORDS[signal.Signals(number)]}; the same command resumes"
+
+
+def stop_on_signals() -> None:
+    """Raise `Stopped` on the first signal, and ignore those that follow; a signal that is ignored already stays so."""
+    main = os.getpid()
+
+    def stop(number: int, _: FrameType | None) -> None:
+        stopped = Stopped(number)
+        if os.getpid() != main:  # a child that has just been forked, and did not set its own handlers yet
+            os._exit(stopped.status)
+        for each in WORDS:  # whoever is impatient must not break the clean-up
+            signal.signal(each, signal.SIG_IGN)
+        _end_after(GRACE_SECONDS, stopped)
+        raise stopped
+
+    for each in WORDS:
+        if signal.getsignal(each) is not signal.SIG_IGN:
+            signal.signal(each, stop)
+
+
+def _end_after(seconds: int, stopped: Stopped) -> None:
+    """Leave at once if the exception was swallowed, as in a finalizer, or if the clean-up hangs."""
+
+    def leave(*_: object) -> None:
+        with suppress(OSError):
+            os.write(2, f"error: {stopped.message}\n".encode())
+        os._exit(stopped.status)
+
+    signal.signal(signal.SIGALRM, leave)
+    signal.alarm(seconds)
+
+
+def end_at_once_on_signals() -> None:
+    """What is left to do is the interpreter's own clean-up, in which no exception may be raised."""
+    for each in WORDS:
+        if signal.getsignal(each) is not signal.SIG_IGN:
+            signal.signal(each, signal.SIG_DFL)

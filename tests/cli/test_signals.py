@@ -1,0 +1,163 @@
+"""SIGINT and SIGTERM at every moment of a command: one message at most, 130 or 143, and no traceback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.runs import write_cases
+
+NUMBERS = [signal.SIGINT, signal.SIGTERM]
+
+
+def started(code: str, *arguments: object) -> subprocess.Popen[str]:
+    """A Python program in a process group of its own."""
+    line = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def read_line(process: subprocess.Popen[str]) -> str:
+    """A line of its output; a moment later the program is past writing it."""
+    line = process.stdout.readline()
+    time.sleep(0.1)
+    return line
+
+
+def shell_status(process: subprocess.Popen[str]) -> int:
+    return process.returncode if process.returncode >= 0 else 128 - process.returncode
+
+
+WAIT = """
+import time
+def wait():  # one long sleep would go on where the signal comes just before it
+    for _ in range(600):
+        time.sleep(0.05)
+"""
+
+COMMAND = """
+import sys, monai_mriprep.cli as cli
+print("ready", flush=True)
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("seconds", [0.0, 0.1, 0.6, 2.0])
+def test_a_signal_while_a_run_starts(tmp_path, number, seconds):
+    """During the imports, the plan, the import of MONAI, the start of the workers."""
+    run = started(COMMAND, "run", write_cases(tmp_path / "data", 60), tmp_path / "out", "-w", "2")
+    run.stdout.readline()
+    time.sleep(seconds)
+    os.killpg(run.pid, number)
+    _, text = run.communicate(timeout=60)
+    assert shell_status(run) == 128 + number, text
+    assert "Traceback" not in text
+    assert "Exception ignored" not in text
+    assert text.count("the same command resumes") <= 1
+
+
+AT_EXIT = """
+import atexit, time, monai_mriprep.cli as cli
+atexit.register(lambda: (print("leaving", flush=True), time.sleep(30)))
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_signal_while_the_interpreter_ends(number):
+    process = started(AT_EXIT, "--version")
+    lines = [process.stdout.readline(), process.stdout.readline()]
+    assert lines[1] == "leaving\n"
+    os.killpg(process.pid, number)
+    assert process.communicate(timeout=20)[1] == ""
+    assert shell_status(process) == 128 + number
+
+
+CLEAN_UP = (
+    WAIT
+    + """
+import time, monai_mriprep.cli as cli
+def command():
+    try:
+        print("ready", flush=True)
+        wait()
+    finally:
+        print("cleaning", flush=True)
+        time.sleep(1)
+        print("clean", flush=True)
+cli._command = command
+cli.main()
+"""
+)
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_more_signals_do_not_break_the_clean_up(number):
+    process = started(CLEAN_UP)
+    assert read_line(process) == "ready\n"
+    os.killpg(process.pid, number)
+    assert read_line(process) == "cleaning\n"
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+        os.killpg(process.pid, each)
+    shown, text = process.communicate(timeout=20)
+    assert shown == "clean\n"
+    assert text.splitlines() == [f"error: {'interrupted' if number == signal.SIGINT else 'terminated'}; {RESUMES}"]
+    assert shell_status(process) == 128 + number
+
+
+RESUMES = "the same command resumes"
+
+SWALLOWED = (
+    WAIT
+    + """
+import monai_mriprep.cli as cli, monai_mriprep.cli.signals as signals
+signals.GRACE_SECONDS = 1
+def command():
+    print("ready", flush=True)
+    try:
+        wait()
+    except BaseException:
+        wait()
+    return 0
+cli._command = command
+cli.main()
+"""
+)
+
+
+def test_a_signal_that_is_swallowed_ends_the_command_all_the_same():
+    process = started(SWALLOWED)
+    assert read_line(process) == "ready\n"
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.communicate(timeout=10)[1] == f"error: terminated; {RESUMES}\n"
+    assert process.returncode == 143
+
+
+FORKED = (
+    WAIT
+    + """
+import os, monai_mriprep.cli as cli
+def command():
+    child = os.fork()
+    if child == 0:
+        print("ready", flush=True)
+        wait()
+    os.waitpid(child, 0)
+    wait()
+cli._command = command
+cli.main()
+"""
+)
+
+
+def test_a_child_that_was_just_forked_shows_nothing():
+    process = started(FORKED)
+    assert read_line(process) == "ready\n"
+    os.killpg(process.pid, signal.SIGTERM)
+    assert process.communicate(timeout=10)[1] == f"error: terminated; {RESUMES}\n"
+    assert process.returncode == 143
