@@ -208,4 +208,5 @@ def preprocessing(
     """
     match = [MatchGeometryd(geometry=recipe.geometry)] if LABEL in roles else []
     steps = ApplyStepsd({role.name: role for role in roles}, steps_of(recipe, target), around=around)
-    return [LoadVolumed([role.name for role in roles]), *match], steps
+    load = LoadVolumed([role.name for role in roles], labels=[role.name for role in roles if role.kind == LABEL.kind])
+    return [load, *match], steps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,12 @@ from numpy.typing import NDArray
 from monai_mriprep.errors import LabelError
 from monai_mriprep.types import LABEL, LABEL_INTEGRALITY_TOLERANCE, LABEL_MAX
 
-__all__ = ["apply_cast", "label_histogram", "plan_cast", "vanished_labels"]
+__all__ = ["apply_cast", "label_histogram", "narrowed", "plan_cast", "vanished_labels"]
 
 INT8_MAX = 127
+
+PART_VOXELS = 1 << 20
+"""Voxels that are counted or cast at once: what that takes beside the label is the same for a label of any size."""
 
 
 def label_histogram(label: torch.Tensor) -> dict[int, int]:
@@ -27,15 +31,23 @@ def label_histogram(label: torch.Tensor) -> dict[int, int]:
     label
         ``(..., W)``; float values are rounded.
     """
-    values = label.detach().cpu().numpy()
-    rows = (np.rint(values) if values.dtype.kind == "f" else values).reshape(-1, values.shape[-1])
+    rows = label.detach().cpu().numpy().reshape(-1, label.shape[-1])
+    at_once = max(1, PART_VOXELS // rows.shape[1])
+    counts: Counter[int] = Counter()
+    for first in range(0, len(rows), at_once):
+        counts.update(_counted_rows(rows[first : first + at_once]))
+    return dict(sorted(counts.items()))
+
+
+def _counted_rows(rows: NDArray[Any]) -> Counter[int]:
+    rows = np.rint(rows) if rows.dtype.kind == "f" else rows
     low = rows.min(axis=1)
     whole = low == rows.max(axis=1)
     counts: Counter[int] = Counter()
     for found, weight in ((low[whole], rows.shape[1]), (rows[~whole], 1)):
         for value, count in zip(*_count(found), strict=True):
             counts[int(value)] += int(count) * weight
-    return dict(sorted(counts.items()))
+    return counts
 
 
 def _count(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
@@ -47,6 +59,31 @@ def _count(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
     counts = torch.bincount(torch.from_numpy((flat - flat.min()).astype(np.int64))).numpy()
     present = np.flatnonzero(counts)
     return present + base, counts[present]
+
+
+def narrowed(values: NDArray[Any]) -> NDArray[Any]:
+    """A label in 16 bits, where they hold every value exactly: else as it is.
+
+    Parameters
+    ----------
+    values
+        ``(D, H, W)``, any real type; not written to.
+
+    Returns
+    -------
+    array
+        int16, of the shape of `values`; or `values` itself, where its type is not wider, or int16 would change it.
+    """
+    if values.dtype.itemsize < 2 or values.dtype == np.int16 or not all(map(_fits_int16, values)):
+        return values
+    return values.view(np.int16) if values.dtype == np.uint16 else values.astype(np.int16)
+
+
+def _fits_int16(plane: NDArray[Any]) -> bool:
+    limits = np.iinfo(np.int16)
+    if plane.min() < limits.min or plane.max() > limits.max:
+        return False
+    return plane.dtype.kind != "f" or bool((plane == np.rint(plane)).all())
 
 
 def vanished_labels(before: dict[int, int], after: dict[int, int]) -> list[int]:
@@ -74,27 +111,45 @@ def plan_cast(label: torch.Tensor, name: str = LABEL.name) -> tuple[str, int]:
     LabelError
         If a value is over 32767, or further than `LABEL_INTEGRALITY_TOLERANCE` from an integer.
     """
+    parts = list(_parts(label))
     if label.is_floating_point():
-        label = _integral(label, name)
-    low, high = (int(value) for value in torch.aminmax(label.to(torch.uint8) if label.dtype == torch.bool else label))
+        _require_integral(parts, name)
+    ends = [_ends(part) for part in parts]
+    low, high = min(low for low, _ in ends), max(high for _, high in ends)
     if high > LABEL_MAX:
         shown = high if high < 2**53 else f"{float(high):g}"
         problem = f"label value {shown} is over {LABEL_MAX}; renumber the labels, or check that this is one"
         raise LabelError(name, problem)
-    n_negative = int(torch.count_nonzero(label < 0)) if low < 0 else 0
+    n_negative = sum(int(torch.count_nonzero(_whole(part) < 0)) for part in parts) if low < 0 else 0
     return "int8" if high <= INT8_MAX else "int16", n_negative
+
+
+def _parts(label: torch.Tensor) -> Sequence[torch.Tensor]:
+    """All voxels, some at a time."""
+    parts: Sequence[torch.Tensor] = label.detach().reshape(-1).split(PART_VOXELS)
+    return parts
+
+
+def _ends(part: torch.Tensor) -> tuple[int, int]:
+    low, high = torch.aminmax(part.to(torch.uint8) if part.dtype == torch.bool else _whole(part))
+    return int(low), int(high)
+
+
+def _whole(part: torch.Tensor) -> torch.Tensor:
+    return part.round() if part.is_floating_point() else part
+
+
+def _require_integral(parts: Iterable[torch.Tensor], name: str) -> None:
+    for part in parts:
+        off = (part - part.round()).abs()
+        if not bool((off <= LABEL_INTEGRALITY_TOLERANCE).all()):
+            value = float(part[int(off.nan_to_num(nan=1.0).argmax())])
+            raise LabelError(name, f"label value {value:g} is not an integer; a label must hold class numbers")
 
 
 def apply_cast(label: torch.Tensor, dtype: str, n_negative: int = 0) -> torch.Tensor:
     """Set negative values to 0 and cast, by what `plan_cast` has found; `label` is not written to."""
-    whole = label.round() if label.is_floating_point() else label
-    return (whole.clamp(min=0) if n_negative else whole).to(getattr(torch, dtype), copy=True)
-
-
-def _integral(label: torch.Tensor, name: str) -> torch.Tensor:
-    rounded = label.round()
-    off = (label - rounded).abs()
-    if not bool((off <= LABEL_INTEGRALITY_TOLERANCE).all()):
-        value = float(label.flatten()[int(off.nan_to_num(nan=1.0).argmax())])
-        raise LabelError(name, f"label value {value:g} is not an integer; a label must hold class numbers")
-    return rounded
+    result = torch.empty(label.shape, dtype=getattr(torch, dtype), device=label.device)
+    for part, target in zip(_parts(label), _parts(result), strict=True):
+        target.copy_(_whole(part).clamp(min=0) if n_negative else _whole(part))
+    return result

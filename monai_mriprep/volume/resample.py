@@ -207,8 +207,10 @@ def resample_label_onto(label: torch.Tensor, label_grid: Grid, grid: Grid) -> to
     """
     to_label = np.linalg.inv(label_grid.affine) @ grid.affine
     rest = _positions(to_label, grid.shape)
-    slices = [_pick_slice(label, to_label[:3, 0] * k + rest) for k in range(grid.shape[0])]
-    return torch.stack(slices, dim=1)
+    result = label.new_empty((len(label), *grid.shape))
+    for k in range(grid.shape[0]):
+        result[:, k] = _pick_slice(label, to_label[:3, 0] * k + rest)
+    return result
 
 
 def _positions(to_label: NDArray[np.float64], shape: Shape) -> NDArray[np.float64]:

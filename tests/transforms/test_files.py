@@ -96,6 +96,17 @@ def test_voxels_and_affine_are_those_of_other_readers(tmp_path, suffix, dtype):
     assert volume.numpy().dtype == wider.get(dtype, dtype)
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.uint32, np.float32, np.float64])
+def test_a_key_that_is_named_as_a_label_is_held_in_16_bits(tmp_path, dtype):
+    array = np.random.default_rng(0).integers(0, 300, (3, 4, 5)).astype(dtype)
+    SimpleITK.WriteImage(itk_image(array, AFFINE), str(tmp_path / "a.nrrd"))
+    data = {"image": tmp_path / "a.nrrd", "label": tmp_path / "a.nrrd"}
+    loaded = LoadVolumed(["image", "label"], labels="label")(data)
+    assert loaded["label"].dtype == torch.int16
+    assert loaded["image"].dtype != torch.int16
+    assert np.array_equal(loaded["label"][0].numpy(), array)
+
+
 def test_scaled_nifti_equals_nibabel(tmp_path):
     image = nibabel.Nifti1Image(np.arange(60, dtype=np.int16).reshape(3, 4, 5), np.diag([1.0, 2, 3, 1]))
     image.header.set_slope_inter(0.37, -11.5)

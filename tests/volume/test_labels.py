@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monai_mriprep.errors import LabelError
-from monai_mriprep.volume.labels import apply_cast, label_histogram, plan_cast, vanished_labels
+from monai_mriprep.volume import labels
+from monai_mriprep.volume.labels import apply_cast, label_histogram, narrowed, plan_cast, vanished_labels
 
 SIGNED = [torch.int8, torch.int16, torch.int32, torch.int64, torch.float16, torch.float32, torch.float64]
 
@@ -110,3 +111,59 @@ def test_histogram_equals_numpy(values, dtype):
 
 def test_vanished_labels_are_positive_and_sorted():
     assert vanished_labels({-1: 4, 0: 9, 7: 1, 3: 2, 5: 5}, {5: 1}) == [3, 7]
+
+
+# --- In parts ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=[torch.int16, torch.int64, torch.float64])
+def noise(request) -> torch.Tensor:
+    values = np.random.default_rng(0).integers(-3, 200, (1, 5, 6, 7))
+    return torch.from_numpy(values).to(request.param)
+
+
+@pytest.mark.parametrize("voxels", [1, 8, 41, 10**6])
+def test_parts_give_what_the_whole_gives(noise, voxels, monkeypatch):
+    monkeypatch.setattr(labels, "PART_VOXELS", voxels)
+    found, counts = np.unique(noise.numpy(), return_counts=True)
+    assert label_histogram(noise) == dict(zip(found.astype(int).tolist(), counts.tolist(), strict=True))
+    assert plan_cast(noise) == ("int16", int((noise < 0).sum()))
+    cast, _ = cast_label(noise)
+    assert np.array_equal(cast.numpy(), noise.numpy().clip(0).astype(np.int16))
+
+
+def test_a_fraction_in_a_later_part_is_found(monkeypatch):
+    monkeypatch.setattr(labels, "PART_VOXELS", 4)
+    with pytest.raises(LabelError, match=r"label value 2\.5 is not an integer"):
+        plan_cast(label_of(*[1] * 9, 2.5, *[0] * 6))
+
+
+def test_an_array_that_is_not_contiguous_is_cast_in_place_and_order(noise):
+    turned = noise.permute(0, 3, 1, 2)
+    assert np.array_equal(cast_label(turned)[0].numpy(), turned.numpy().clip(0))
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64", "uint16", "uint32", "uint64", "float32", "float64"])
+def test_a_label_that_int16_holds_exactly_takes_16_bits(dtype):
+    values = np.array([[[0, 1, 32767]]], dtype)
+    assert narrowed(values).dtype == np.int16
+    assert np.array_equal(narrowed(values), values)
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        ([0, 32768], "int64"),
+        ([-32769, 0], "int64"),
+        ([0, 65535], "uint16"),
+        ([2**63], "uint64"),
+        ([1.0, 1.0001], "float64"),
+        ([1e30], "float32"),
+        ([7], "uint8"),
+        ([-7], "int8"),
+        ([-7], "int16"),
+    ],
+)
+def test_a_label_that_16_bits_would_change_or_not_shrink_is_handed_back(values, dtype):
+    label = np.array([[values]], dtype)
+    assert narrowed(label) is label
