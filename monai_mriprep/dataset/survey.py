@@ -26,9 +26,9 @@ from monai_mriprep.dataset.statistics import (
 from monai_mriprep.dataset.target_rules import derive_target
 from monai_mriprep.dataset.unread_files import unread_files
 from monai_mriprep.errors import DatasetError, MriprepError, StatisticsError, VolumeError
-from monai_mriprep.formats.header import SPACING_RANGE_MM, Header
+from monai_mriprep.formats.header import SPACING_RANGE_MM, Outline
 from monai_mriprep.formats.names import SUFFIXES, stem
-from monai_mriprep.formats.read import header_or_problem
+from monai_mriprep.formats.read import outline_or_problem
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.steps import Step, final_grid, native_steps
 from monai_mriprep.types import Spacing
@@ -55,8 +55,8 @@ class Survey:
         Where its volumes are.
     pairing
         The pairs, and the files left over.
-    headers
-        Of the paired images, and of their labels where those were asked for; or what is wrong with one.
+    outlines
+        Of the headers of the paired images, and of their labels where those were asked for; or what is wrong with one.
     unread
         Files beside the volumes that are not read, a sentence for each folder.
     """
@@ -65,7 +65,7 @@ class Survey:
     recipe: Recipe
     folders: DatasetFolders
     pairing: Pairing
-    headers: Mapping[Path, Header | VolumeError]
+    outlines: Mapping[Path, Outline | VolumeError]
     unread: tuple[str, ...] = ()
 
     @cached_property
@@ -76,7 +76,7 @@ class Survey:
         resampling depends on the voxels.
         """
         steps = native_steps(self.recipe)
-        return {pair.image: _grid_or_problem(steps, self.headers[pair.image]) for pair in self.pairing}
+        return {pair.image: _grid_or_problem(steps, self.outlines[pair.image]) for pair in self.pairing}
 
     @property
     def unreadable(self) -> tuple[MriprepError, ...]:
@@ -170,15 +170,15 @@ def survey_dataset(root: Path, recipe: Recipe, with_labels: bool = False) -> Sur
     folders = find_folders(root)
     pairing = pair_by_stem(folders.images, folders.labels, recipe.pattern)
     paths = (path for pair in pairing for path in (pair if with_labels else (pair.image,)))
-    headers = {path: header_or_problem(path) for path in paths}
-    return Survey(root, recipe, folders, pairing, headers, unread_files(folders))
+    outlines = {path: outline_or_problem(path) for path in paths}
+    return Survey(root, recipe, folders, pairing, outlines, unread_files(folders))
 
 
-def _grid_or_problem(steps: Sequence[Step], header: Header | VolumeError) -> Grid | MriprepError:
-    if isinstance(header, VolumeError):
-        return header
+def _grid_or_problem(steps: Sequence[Step], outline: Outline | VolumeError) -> Grid | MriprepError:
+    if isinstance(outline, VolumeError):
+        return outline
     try:
-        return final_grid(steps, header.grid)
+        return final_grid(steps, outline.grid)
     except MriprepError as error:
         return error
 

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
@@ -30,6 +30,7 @@ __all__ = [
     "Frame",
     "Header",
     "LibraryBody",
+    "Outline",
     "Reader",
     "checked_header",
     "compose_affine",
@@ -175,6 +176,36 @@ class Frame:
         )
 
 
+class Outline(NamedTuple):
+    """What planning needs of a header: little enough to be kept of every file of a large dataset.
+
+    Parameters
+    ----------
+    grid, dtype, scaled, reader
+        As in `Header`.
+    """
+
+    grid: Grid
+    dtype: np.dtype[np.generic]
+    scaled: bool = False
+    reader: Reader = "built-in"
+
+    @property
+    def voxels(self) -> int:
+        """Number of voxels."""
+        return math.prod(self.grid.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the decoded voxels, as stored."""
+        return self.voxels * self.dtype.itemsize
+
+    @property
+    def value_dtype(self) -> np.dtype[np.generic]:
+        """Type of the values that `read_voxels` gives, in native byte order."""
+        return np.dtype(np.float32) if self.scaled else self.dtype.newbyteorder("=")
+
+
 @dataclass(frozen=True)
 class Header:
     """Everything that is known of a volume before its voxels are read.
@@ -219,14 +250,19 @@ class Header:
         return tuple(dict.fromkeys((self.path, *self.body.files)))
 
     @property
+    def outline(self) -> Outline:
+        """What planning needs of it."""
+        return Outline(self.grid, self.dtype, self.scaled, self.reader)
+
+    @property
     def voxels(self) -> int:
         """Number of voxels."""
-        return math.prod(self.grid.shape)
+        return self.outline.voxels
 
     @property
     def nbytes(self) -> int:
         """Bytes of the decoded voxels, as stored."""
-        return self.voxels * self.dtype.itemsize
+        return self.outline.nbytes
 
     @property
     def scaled(self) -> bool:
@@ -236,7 +272,7 @@ class Header:
     @property
     def value_dtype(self) -> np.dtype[np.generic]:
         """Type of the values that `read_voxels` gives, in native byte order."""
-        return np.dtype(np.float32) if self.scaled else self.dtype.newbyteorder("=")
+        return self.outline.value_dtype
 
 
 def regular_file_size(path: Path) -> int:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from monai_mriprep.errors import HeaderError, VolumeError
 from monai_mriprep.formats import dicom, itk_reader, metaimage, mgh, nifti, nrrd
-from monai_mriprep.formats.header import Header, regular_file_size, sibling_file
+from monai_mriprep.formats.header import Header, Outline, regular_file_size, sibling_file
 from monai_mriprep.formats.names import SUFFIXES
 
-__all__ = ["header_or_problem", "read_header"]
+__all__ = ["outline_or_problem", "read_header"]
 
 
 def _read_pair(path: Path, size: int) -> Header:
@@ -62,9 +62,9 @@ def read_header(path: str | Path) -> Header:
     raise HeaderError(path, f"not a volume; a folder of DICOM slices, or a name in {', '.join(SUFFIXES)} is expected")
 
 
-def header_or_problem(path: Path) -> Header | VolumeError:
-    """Read a header, or return the error, so that one bad file does not stop the others."""
+def outline_or_problem(path: Path) -> Outline | VolumeError:
+    """The outline of a header, or what is wrong with it, so that one bad file does not stop the others."""
     try:
-        return read_header(path)
+        return read_header(path).outline
     except VolumeError as error:
         return error

@@ -11,6 +11,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,14 +19,15 @@ from typing import TypeVar
 
 import numpy as np
 
-from monai_mriprep.dataset.checks import check_pair
+from monai_mriprep.dataset.checks import check_grids
 from monai_mriprep.dataset.folders import DatasetFolders
 from monai_mriprep.dataset.pairing import Pair
 from monai_mriprep.dataset.second_reading import SecondReading, read_again
 from monai_mriprep.dataset.survey import Survey, TargetChoice, survey_dataset
 from monai_mriprep.dataset.voxel_summary import MANY_VALUES, LabelSummary, summarize_image, summarize_label
 from monai_mriprep.errors import MriprepError, VolumeError
-from monai_mriprep.formats.header import Header
+from monai_mriprep.formats.header import Header, Outline
+from monai_mriprep.formats.read import read_header
 from monai_mriprep.recipe import Recipe, given_or_default
 from monai_mriprep.run.cases import Job
 from monai_mriprep.run.dataset_report import CaseReport, ClassCount, DatasetReport, Needs
@@ -98,7 +100,7 @@ class _Check:
         cases, again = self.check_headers(job), None
         if voxels:
             cases = self.check_voxels(cases, workers)
-            again = read_again(self.readable(), self.memory // COPIES)
+            again = read_again(self.headers(), self.memory // COPIES)
             cases = tuple(_with_second_reading(case, again) for case in cases)
         needs = None if job is None else self.needs(job, cases, workers)
         of_target = () if choice is None else (*choice.warnings, *choice.misfit)
@@ -122,9 +124,11 @@ class _Check:
         except MriprepError as error:
             return None, (str(error),)
 
-    def readable(self) -> list[Header]:
-        """The headers that were read, of images and labels."""
-        return [header for header in self.survey.headers.values() if isinstance(header, Header)]
+    def headers(self) -> Iterator[Header]:
+        """Of images and labels; one that cannot be read is named by the case's problems."""
+        for path in self.survey.outlines:
+            with suppress(VolumeError):
+                yield read_header(path)
 
     def check_headers(self, job: Job | None) -> tuple[CaseReport, ...]:
         """Judge each pair by its headers; its costs, too, where there is a target."""
@@ -138,19 +142,19 @@ class _Check:
 
     def check_pair(self, pair: Pair) -> CaseReport:
         """Judge a pair by its two headers."""
-        image, label = (self.survey.headers[path] for path in pair)
+        image, label = (self.survey.outlines[path] for path in pair)
         grid = self.survey.grids[pair.image]
         problems = [str(problem) for problem in (grid, label) if isinstance(problem, MriprepError)]
         if isinstance(image, VolumeError):
             return CaseReport(pair.case, *pair, problems=tuple(problems))
-        if isinstance(label, Header):
-            problems += _geometry_problem(image, label, self.survey.recipe)
+        if isinstance(label, Outline):
+            problems += _geometry_problem(pair, image, label, self.survey.recipe)
         native = grid if isinstance(grid, Grid) else None
         return CaseReport(pair.case, *pair, image.grid, image.dtype.name, native, problems=tuple(problems))
 
     def with_costs(self, report: CaseReport, pair: Pair, steps: Sequence[Step]) -> CaseReport:
         """Add the predicted size and what it takes; or, once, why a step refuses the case."""
-        estimate = estimated(self.survey.headers[pair.image], steps)
+        estimate = estimated(self.survey.outlines[pair.image], steps)
         if isinstance(estimate, MriprepError):
             return replace(report, problems=tuple(dict.fromkeys((*report.problems, str(estimate)))))
         case = make_case(pair, estimate)
@@ -169,9 +173,10 @@ class _Check:
     def check_voxels(self, cases: Sequence[CaseReport], workers: int) -> tuple[CaseReport, ...]:
         """Judge the cases by their voxels, too; as many at once as the memory allows."""
         room = self.memory // COPIES
-        sizes = [header.nbytes for header in self.readable() if header.nbytes <= room]
+        outlines = (outline for outline in self.survey.outlines.values() if isinstance(outline, Outline))
+        sizes = [outline.nbytes for outline in outlines if outline.nbytes <= room]
         fitting = room // max(sizes, default=1)
-        return _mapped(partial(_check_voxels, self.survey.headers, room), cases, min(workers, fitting))
+        return _mapped(partial(_check_voxels, self.survey.outlines, room), cases, min(workers, fitting))
 
     def needs(self, job: Job, cases: Iterable[CaseReport], workers: int) -> Needs:
         """Add up what the cases without a problem will take."""
@@ -201,22 +206,23 @@ def _misplaced(output: Path, folders: DatasetFolders) -> Iterator[str]:
         yield f"{output}: the output cannot be written, for {existing} takes no files ({why}); choose another folder"
 
 
-def _geometry_problem(image: Header, label: Header, recipe: Recipe) -> list[str]:
+def _geometry_problem(pair: Pair, image: Outline, label: Outline, recipe: Recipe) -> list[str]:
     try:
-        check_pair(image, label, recipe.geometry)
+        if recipe.geometry == "strict":
+            check_grids(pair.image, image.grid, pair.label, label.grid)
     except MriprepError as error:
         return [str(error)]
     return []
 
 
-def _check_voxels(headers: Mapping[Path, Header | VolumeError], room: int, report: CaseReport) -> CaseReport:
+def _check_voxels(outlines: Mapping[Path, Outline | VolumeError], room: int, report: CaseReport) -> CaseReport:
     """Read image and label, each as far as it can be read."""
-    image, image_problems = _attempt(summarize_image, headers[report.image], room)
-    label, label_problems = _attempt(summarize_label, headers[report.label], room)
+    image, image_problems = _attempt(summarize_image, report.image, outlines[report.image], room)
+    label, label_problems = _attempt(summarize_label, report.label, outlines[report.label], room)
     problems = [*image_problems, *label_problems]
     problems += [*(image.problems() if image else ()), *(label.problems() if label else ())]
     warnings = [*(image.warnings() if image else ()), *(label.warnings() if label else ())]
-    warnings += [] if report.problems else _outside(report.grid, headers[report.label], label)
+    warnings += [] if report.problems else _outside(report.grid, outlines[report.label], label)
     return replace(
         report,
         problems=(*report.problems, *problems),
@@ -227,14 +233,14 @@ def _check_voxels(headers: Mapping[Path, Header | VolumeError], room: int, repor
 
 
 def _attempt(
-    read: Callable[[Header], Outcome], header: Header | VolumeError, room: int
+    read: Callable[[Header], Outcome], path: Path, outline: Outline | VolumeError, room: int
 ) -> tuple[Outcome | None, list[str]]:
     """Summarise a volume, or say why not; a header that could not be read is a problem already."""
-    if isinstance(header, VolumeError):
+    if isinstance(outline, VolumeError):
         return None, []
-    too_large = f"{header.path}: not read: {shown_bytes(header.nbytes)} of voxels do not fit into the memory"
+    too_large = f"{path}: not read: {shown_bytes(outline.nbytes)} of voxels do not fit into the memory"
     try:
-        return (read(header), []) if header.nbytes <= room else (None, [too_large])
+        return (read(read_header(path)), []) if outline.nbytes <= room else (None, [too_large])
     except VolumeError as error:
         return None, [str(error)]
     except MemoryError:
@@ -249,11 +255,11 @@ def _with_second_reading(report: CaseReport, again: SecondReading) -> CaseReport
     return replace(report, problems=(*report.problems, *problems), warnings=(*report.warnings, *warnings))
 
 
-def _outside(image: Grid | None, header: Header | VolumeError, label: LabelSummary | None) -> Iterator[str]:
+def _outside(image: Grid | None, outline: Outline | VolumeError, label: LabelSummary | None) -> Iterator[str]:
     """Say so where classes lie outside the image: `resample_label` would cut them off."""
-    if image is None or isinstance(header, VolumeError) or label is None or label.box is None:
+    if image is None or isinstance(outline, VolumeError) or label is None or label.box is None:
         return
-    to_image = np.linalg.solve(image.affine, header.grid.affine)
+    to_image = np.linalg.solve(image.affine, outline.grid.affine)
     corners = np.array(np.meshgrid(*zip(*label.box, strict=True))).reshape(3, -1)
     inside = to_image[:3, :3] @ corners + to_image[:3, 3:]
     low, high = inside.min(axis=1), inside.max(axis=1)

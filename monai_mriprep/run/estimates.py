@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monai_mriprep.errors import DiskFullError, MriprepError, counted
-from monai_mriprep.formats.header import Header
+from monai_mriprep.formats.header import Outline
 from monai_mriprep.run.cases import Case, output_paths
 from monai_mriprep.run.memory import available_memory, fits
 from monai_mriprep.steps import Step
@@ -60,7 +60,7 @@ class Estimate:
         return math.prod(self.grid.shape)
 
 
-def estimated(image: Header | MriprepError, steps: Sequence[Step]) -> Estimate | MriprepError:
+def estimated(image: Outline | MriprepError, steps: Sequence[Step]) -> Estimate | MriprepError:
     """Walk a list of steps from the grid of a header, or say why that cannot be done.
 
     A step that moves voxels has them twice, before and after; one that hands its grid back works in place of them.

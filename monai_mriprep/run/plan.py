@@ -73,7 +73,7 @@ def plan_run(dataset_root: str | Path, output_root: str | Path, recipe: Recipe |
     choice = survey.choice
     job = Job(recipe, choice.spacing, output)
     steps = steps_of(recipe, choice.spacing)
-    cases = (make_case(pair, estimated(survey.headers[pair.image], steps)) for pair in survey.pairing)
+    cases = (make_case(pair, estimated(survey.outlines[pair.image], steps)) for pair in survey.pairing)
     largest_first = tuple(sorted(cases, key=lambda case: -case.memory_bytes))
     return RunPlan(root, job, largest_first, choice.text, choice.computed, survey.warnings)
 
