@@ -154,7 +154,8 @@ class _Check:
 
     def with_costs(self, report: CaseReport, pair: Pair, steps: Sequence[Step]) -> CaseReport:
         """Add the predicted size and what it takes; or, once, why a step refuses the case."""
-        estimate = estimated(self.survey.outlines[pair.image], steps)
+        image, label = (self.survey.outlines[path] for path in pair)
+        estimate = estimated(steps, image, label, self.survey.recipe.geometry)
         if isinstance(estimate, MriprepError):
             return replace(report, problems=tuple(dict.fromkeys((*report.problems, str(estimate)))))
         case = make_case(pair, estimate)

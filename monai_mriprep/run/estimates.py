@@ -15,14 +15,24 @@ from monai_mriprep.run.cases import Case, output_paths
 from monai_mriprep.run.memory import available_memory, fits
 from monai_mriprep.steps import Step
 from monai_mriprep.steps.trace import planned_grid
-from monai_mriprep.volume.geometry import Grid
+from monai_mriprep.types import GeometryPolicy
+from monai_mriprep.volume.geometry import Grid, same_grid_problem
 
 __all__ = ["Estimate", "check_space", "estimated", "free_bytes", "output_bytes", "run_seconds", "shown_bytes"]
 
-HELD_BYTES = 4 + 1 + 4
-"""Memory for a voxel of a case between two steps: image as float32, mask, label."""
+HELD_BYTES = 4 + 1
+"""Memory for a voxel of a case between two steps: image as float32, mask. The label comes on top."""
+LABEL_BYTES, WIDE_LABEL_BYTES = 4, 10
+"""Memory for a voxel of the label between two steps; of one of 8 bytes that does not fit into 16 bits (measured)."""
 WRITTEN_BYTES = 4 + 4
 """Memory for a voxel of the output on top of that: z-scores beside the image that they are made of, compressed file."""
+
+LIBRARY_COPIES = 2
+"""Volumes that a library makes of one that it decodes, at the most."""
+WIDENED = {"uint16": 4, "uint32": 8}
+"""Bytes of a voxel of these types once it is a tensor: torch computes with signed ones."""
+POSITION_BYTES = 150
+"""Memory for a voxel of one slice while its label is found on another grid: positions in float64 (measured: 137)."""
 
 BYTES_PER_VOXEL = 3.7
 """Disk for a voxel of image and label (measured on eleven scans: 1.9 where nothing is resampled, else 3.4 to 3.7)."""
@@ -60,32 +70,74 @@ class Estimate:
         return math.prod(self.grid.shape)
 
 
-def estimated(image: Outline | MriprepError, steps: Sequence[Step]) -> Estimate | MriprepError:
+def estimated(
+    steps: Sequence[Step],
+    image: Outline | MriprepError,
+    label: Outline | MriprepError | None = None,
+    geometry: GeometryPolicy = "strict",
+) -> Estimate | MriprepError:
     """Walk a list of steps from the grid of a header, or say why that cannot be done.
-
-    A step that moves voxels has them twice, before and after; one that hands its grid back works in place of them.
 
     Parameters
     ----------
-    image
-        The header, or what is wrong with it.
     steps
         Of `monai_mriprep.steps.steps_of`; one that refuses a grid, with whatever error, refuses the case.
+    image, label
+        Of the headers, or what is wrong with one. A case whose label's header cannot be read ends before a voxel is
+        read, so its estimate is that of the image alone.
+    geometry
+        Of the recipe.
     """
     if isinstance(image, MriprepError):
         return image
-    grid, peak = image.grid, 0
+    known = label if isinstance(label, Outline) else None
     try:
-        for step in steps:
-            after = planned_grid(step, grid)
-            moves = after is not grid or step.depends_on_voxels
-            held = math.prod(grid.shape) + (math.prod(after.shape) if moves else 0)
-            peak = max(peak, HELD_BYTES * held + step.working_bytes(grid))
-            grid = after
+        peak, grid = _walked(steps, image, _label_bytes(known))
     except MriprepError as error:
         return error
-    memory = image.nbytes + peak + WRITTEN_BYTES * math.prod(grid.shape)
+    memory = max(peak, *([_reading(image), _reading_label(image, known, geometry)] if known else [_reading(image)]))
     return Estimate(grid, memory, any(step.depends_on_voxels for step in steps))
+
+
+def _walked(steps: Sequence[Step], image: Outline, label_bytes: int) -> tuple[int, Grid]:
+    """The peak of the memory while a case walks a list of steps and is written, and the grid that it ends on.
+
+    A step that moves voxels has them twice, before and after; one that hands its grid back works in place of them.
+    """
+    grid, peak = image.grid, 0
+    for step in steps:
+        after = planned_grid(step, grid)
+        moves = after is not grid or step.depends_on_voxels
+        held = math.prod(grid.shape) + (math.prod(after.shape) if moves else 0)
+        peak = max(peak, (HELD_BYTES + label_bytes) * held + step.working_bytes(grid))
+        grid = after
+    return image.nbytes + peak + WRITTEN_BYTES * math.prod(grid.shape), grid
+
+
+def _label_bytes(label: Outline | None) -> int:
+    return WIDE_LABEL_BYTES if label is not None and label.value_dtype.itemsize > LABEL_BYTES else LABEL_BYTES
+
+
+def _reading(outline: Outline) -> int:
+    """The peak while a volume becomes a tensor: as stored, where it needs it a copy in another type, a mask."""
+    copies = 1 if outline.reader == "built-in" else LIBRARY_COPIES
+    converted = outline.scaled or outline.dtype.name in WIDENED
+    mask = outline.value_dtype.kind == "f"
+    return copies * outline.nbytes + (_tensor_bytes(outline) if converted else 0) + outline.voxels * mask
+
+
+def _tensor_bytes(outline: Outline) -> int:
+    return outline.voxels * WIDENED.get(outline.value_dtype.name, outline.value_dtype.itemsize)
+
+
+def _reading_label(image: Outline, label: Outline, geometry: GeometryPolicy) -> int:
+    """The peak while a label is read beside its image, and put on the image's grid where it lies on another."""
+    wide = label.value_dtype.itemsize > 2
+    reading = _reading(label) + 2 * label.voxels * wide
+    if geometry == "resample_label" and same_grid_problem(image.grid, label.grid) is not None:
+        matching = label.value_dtype.itemsize * (label.voxels + image.voxels)
+        reading = max(reading, matching + POSITION_BYTES * math.prod(image.grid.shape[1:]))
+    return _tensor_bytes(image) + reading
 
 
 def output_bytes(voxels: int) -> int:

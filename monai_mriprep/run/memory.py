@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 from monai_mriprep.run.cases import Case
 
@@ -17,33 +19,71 @@ MAIN_BYTES = 600 * 2**20
 WORKER_BYTES = 120 * 2**20
 """What a forked worker adds before its first case (measured: 60 to 110 MiB)."""
 
-CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
+"""Where Linux tells of memory."""
+
+
+class _Names(NamedTuple):
+    """Files of a cgroup, and the key of the page cache that can be dropped, in one of the two versions."""
+
+    limit: str
+    usage: str
+    cache: str
+
+
+VERSION_1 = _Names("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+VERSION_2 = _Names("memory.max", "memory.current", "inactive_file")
 
 
 def available_memory() -> int:
-    """Bytes that this process may use: what the machine, its cgroup or ``ulimit -v`` allow, whichever is least."""
-    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    limits += [int(text) for path in _cgroup_files() if (text := _read(path)).isdigit()]
+    """Bytes that this process and its workers may use together.
+
+    What is free, by the machine, the cgroups above this process and ``ulimit -v``, whichever is least; and what this
+    process holds already. A system without ``/proc`` does not say what is free, so all memory counts.
+    """
+    own = _facts(PROC / "self/status")
+    free = [_free_of_machine(), *_free_of_cgroups()]
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
-    limits += [soft] if soft != resource.RLIM_INFINITY else []
-    return min(limits)
+    free += [soft - own.get("VmSize", 0)] if soft != resource.RLIM_INFINITY else []
+    return max(0, min(free)) + own.get("RssAnon", 0)
 
 
-def _cgroup_files() -> Iterator[Path]:
-    """The limits of this process's own cgroup and those above it, in either version."""
-    yield from map(Path, CGROUP_LIMITS)
-    for line in _read(Path("/proc/self/cgroup")).splitlines():
+def _free_of_machine() -> int:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return _facts(PROC / "meminfo").get("MemAvailable", total)
+
+
+def _free_of_cgroups() -> Iterator[int]:
+    """What each limit leaves: files in memory that nobody uses are no part of what is taken."""
+    for folder, names in _cgroups():
+        limit, usage = (_read(folder / name) for name in (names.limit, names.usage))
+        if limit.isdigit() and usage.isdigit():
+            yield int(limit) - int(usage) + _facts(folder / "memory.stat").get(names.cache, 0)
+
+
+def _cgroups() -> Iterator[tuple[Path, _Names]]:
+    """The cgroup of this process and those above it, in either version; a container sees its own as the topmost."""
+    yield CGROUPS, VERSION_2
+    yield CGROUPS / "memory", VERSION_1
+    for line in _read(PROC / "self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
-        version_1 = "memory" in controllers.split(",")
-        root = Path("/sys/fs/cgroup/memory" if version_1 else "/sys/fs/cgroup")
-        name = "memory.limit_in_bytes" if version_1 else "memory.max"
+        is_first = "memory" in controllers.split(",")
+        root = CGROUPS / "memory" if is_first else CGROUPS
         own = root / path.lstrip("/")
-        yield from (folder / name for folder in (own, *own.parents) if root in (folder, *folder.parents))
+        for folder in (own, *own.parents):
+            if root in (folder, *folder.parents):
+                yield folder, VERSION_1 if is_first else VERSION_2
+
+
+def _facts(path: Path) -> dict[str, int]:
+    """The numbers of a file of lines such as ``VmSize:  12 kB``, in bytes."""
+    found = re.findall(r"^(\w+):?[ \t]+(\d+)( kB)?$", _read(path), re.MULTILINE)
+    return {key: int(number) * (1024 if unit else 1) for key, number, unit in found}
 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="ascii").strip()
+        return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return ""
 

@@ -68,12 +68,17 @@ def plan_run(dataset_root: str | Path, output_root: str | Path, recipe: Recipe |
         If the output would mix with the input.
     """
     root, output, recipe = Path(dataset_root), Path(output_root), given_or_default(recipe)
-    survey = survey_dataset(root, recipe)
+    survey = survey_dataset(root, recipe, with_labels=True)
     check_output_folder(output, survey.folders)
     choice = survey.choice
     job = Job(recipe, choice.spacing, output)
     steps = steps_of(recipe, choice.spacing)
-    cases = (make_case(pair, estimated(survey.outlines[pair.image], steps)) for pair in survey.pairing)
+
+    def estimate(pair: Pair) -> Estimate | MriprepError:
+        image, label = survey.outlines[pair.image], survey.outlines[pair.label]
+        return estimated(steps, image, label, recipe.geometry)
+
+    cases = (make_case(pair, estimate(pair)) for pair in survey.pairing)
     largest_first = tuple(sorted(cases, key=lambda case: -case.memory_bytes))
     return RunPlan(root, job, largest_first, choice.text, choice.computed, survey.warnings)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from monai_mriprep.errors import DiskFullError, MriprepError, ResamplingError
+from monai_mriprep.formats.header import Outline
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run import estimates
@@ -16,6 +17,7 @@ from monai_mriprep.run.session import open_session
 from monai_mriprep.steps import Step, register_step, steps_of
 from monai_mriprep.steps.crop import NonZeroCrop
 from monai_mriprep.steps.label_cast import LabelCast
+from monai_mriprep.volume.geometry import Grid
 
 # --- Memory and size: what the list of steps says ---------------------------------------------------------------------
 
@@ -73,7 +75,7 @@ def header(write_mha):
 
 def test_a_step_before_the_resampling_is_in_the_estimate(header):
     steps = steps_of(Recipe(steps=["estimates_every_other_slice"]), (3.0, 0.75, 0.5))
-    estimate = estimated(header, steps)
+    estimate = estimated(steps, header)
     assert estimate.grid.shape == (1, 3, 4)
     assert estimate.voxels == 12
     np.testing.assert_allclose(estimate.grid.spacing, (3, 0.75, 0.5))
@@ -83,20 +85,80 @@ def test_a_step_before_the_resampling_is_in_the_estimate(header):
 
 @pytest.mark.parametrize(("crop", "is_upper_bound"), [("none", False), ("nonzero", True)])
 def test_a_step_that_depends_on_voxels_makes_an_upper_bound(header, crop, is_upper_bound):
-    estimate = estimated(header, steps_of(Recipe(crop=crop), (3.0, 0.75, 0.5)))
+    estimate = estimated(steps_of(Recipe(crop=crop), (3.0, 0.75, 0.5)), header)
     assert estimate.is_upper_bound == is_upper_bound
     assert estimate.grid.shape == (2, 3, 4)
 
 
 @pytest.mark.parametrize(("step", "held"), [(LabelCast(), 24), (NonZeroCrop(), 24 + 24)], ids=["in place", "moves"])
 def test_a_step_that_may_move_voxels_has_them_twice_though_its_bound_is_the_grid_it_got(header, step, held):
-    assert estimated(header, [step]).memory_bytes == 24 * 2 + 9 * held + 8 * 24
+    assert estimated([step], header).memory_bytes == 24 * 2 + 9 * held + 8 * 24
 
 
 def test_what_a_header_has_wrong_or_a_step_refuses_is_handed_on(header):
     problem = MriprepError("no header")
-    assert estimated(problem, ()) is problem
-    assert str(estimated(header, steps_of(Recipe(steps=["estimates_refusing"]), (1.0, 1.0, 1.0)))) == "not this one"
+    assert estimated((), problem) is problem
+    assert str(estimated(steps_of(Recipe(steps=["estimates_refusing"]), (1.0, 1.0, 1.0)), header)) == "not this one"
+
+
+SHAPE = (10, 20, 30)
+VOXELS = 10 * 20 * 30
+SAME = steps_of(Recipe(), (3.0, 1.0, 1.0))
+COARSE = steps_of(Recipe(), (9.0, 4.0, 4.0))
+
+
+def outline(dtype: str, shape=SHAPE, **facts) -> Outline:
+    affine = np.diag([*(3.0 * SHAPE[0] / shape[0], SHAPE[1] / shape[1], SHAPE[2] / shape[2]), 1.0])
+    return Outline(Grid(shape, affine), np.dtype(dtype), **facts)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32", "float32"])
+def test_a_label_of_32_bits_or_less_on_its_images_grid_costs_what_every_case_is_estimated_at(dtype):
+    image = outline("int16")
+    assert estimated(SAME, image, outline(dtype)) == estimated(SAME, image)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64", "float64"])
+def test_a_label_of_64_bits_may_stay_wide(dtype):
+    image = outline("int16")
+    more = estimated(SAME, image, outline(dtype)).memory_bytes - estimated(SAME, image).memory_bytes
+    assert more == 2 * VOXELS * (10 - 4)
+
+
+def test_a_label_is_read_beside_its_image_and_converted():
+    image, label = outline("uint16"), outline("int64", (10, 200, 300))
+    estimate = estimated(COARSE, image, label)
+    assert estimate.memory_bytes == VOXELS * 4 + 100 * VOXELS * (8 + 2)
+    assert estimate.voxels < VOXELS
+
+
+@pytest.mark.parametrize(
+    ("facts", "bytes_per_voxel"),
+    [
+        ({"dtype": "int8"}, 1),
+        ({"dtype": "int16"}, 2),
+        ({"dtype": "float32"}, 4 + 1 + 2),
+        ({"dtype": "int16", "scaled": True}, 2 + 4 + 1 + 2),
+        ({"dtype": "int16", "reader": "itk"}, 2 + 2),
+        ({"dtype": "uint32"}, 4 + 8 + 2),
+    ],
+    ids=str,
+)
+def test_reading_takes_what_the_type_and_the_reader_take(facts, bytes_per_voxel):
+    label = outline(shape=(10, 200, 300), **facts)
+    assert estimated(COARSE, outline("int16"), label).memory_bytes == VOXELS * 2 + 100 * VOXELS * bytes_per_voxel
+
+
+def test_a_label_that_is_put_on_its_images_grid_is_there_twice_and_its_positions():
+    image, label = outline("int16", (10, 60, 90)), outline("int16", (10, 61, 90))
+    strict, resampled = (estimated(COARSE, image, label, geometry) for geometry in ("strict", "resample_label"))
+    assert resampled.memory_bytes == image.nbytes + label.nbytes + image.nbytes + 150 * 60 * 90
+    assert strict.memory_bytes < resampled.memory_bytes
+    assert estimated(COARSE, image, image, "resample_label") == estimated(COARSE, image, image)
+
+
+def test_a_label_whose_header_cannot_be_read_is_left_out():
+    assert estimated(SAME, outline("int16"), MriprepError("no header")) == estimated(SAME, outline("int16"))
 
 
 # --- Disk and time ----------------------------------------------------------------------------------------------------

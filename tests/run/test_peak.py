@@ -1,0 +1,77 @@
+"""The memory that a case really takes stays within its estimate; each is measured in a process of its own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+
+from monai_mriprep.recipe import Recipe
+from monai_mriprep.run.plan import plan_run
+from monai_mriprep.run.process import process_case
+from tests.runs import job_of
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
+
+SHAPE = (30, 250, 400)
+SPACING = (3.0, 1.0, 1.0)
+NOISE_BYTES = 30 * 2**20
+"""What is loaded and allocated once in a new worker, whatever the case; a part of `WORKER_BYTES`."""
+
+FINE, COARSE = Recipe(target_spacing=(3.0, 0.8, 0.8)), Recipe(target_spacing=(3.0, 2.0, 2.0))
+MATCHED = Recipe(target_spacing=SPACING, geometry="resample_label")
+CASES: dict[str, tuple[Recipe, str, Callable[[np.ndarray], np.ndarray], tuple[int, int, int]]] = {
+    "64-bit label": (FINE, "int16", np.int64, SHAPE),
+    "64-bit image and label": (COARSE, "int32", np.int64, SHAPE),
+    "label of fractions": (FINE, "int16", lambda label: label + 1e-5, SHAPE),
+    "label much larger than its image": (MATCHED, "int16", np.int64, (60, 500, 800)),
+    "thick slices": (MATCHED, "int16", np.uint8, (31, 250, 400)),
+    "unsigned": (COARSE, "uint16", np.uint16, SHAPE),
+}
+
+
+def save(path: Path, array: np.ndarray) -> None:
+    """NIfTI of the extent that `SHAPE` has."""
+    path.parent.mkdir(parents=True)
+    spacing = [mm * n / m for mm, n, m in zip(SPACING, SHAPE, array.shape, strict=True)]
+    image = nibabel.Nifti1Image(np.ascontiguousarray(array.T), np.diag([*spacing[::-1], 1.0]), dtype=array.dtype)
+    nibabel.save(image, path)
+
+
+def memory(key: str) -> int:
+    """A figure of this process, in bytes."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{key}:"))
+
+
+def measure(sender, job, case) -> None:
+    torch.set_num_threads(1)
+    before = memory("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak of the parent
+    result = process_case(job, case)
+    sender.send((result.status, result.error, memory("VmHWM") - before))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_peak_of_a_case_is_within_its_estimate(tmp_path, name):
+    recipe, image, as_label, label_shape = CASES[name]
+    rng = np.random.default_rng(0)
+    save(tmp_path / "data/ImagesTr/a.nii", rng.integers(1, 900, SHAPE, np.int16).astype(image))
+    save(tmp_path / "data/LabelsTr/a.nii", as_label(rng.integers(0, 3, label_shape, np.int16)))
+    plan = plan_run(tmp_path / "data", tmp_path / "out", recipe)
+    (case,), job = plan.cases, plan.job
+    job_of(job.output_root)  # makes the folders
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=measure, args=(sender, job, case))
+    child.start()
+    status, error, peak = receiver.recv()
+    child.join()
+    assert (status, error) == ("done", None)
+    assert peak < case.memory_bytes + NOISE_BYTES
