@@ -531,7 +531,8 @@ def orientation() -> Iterator[Row]:
         survey = survey_dataset(scans() / "mixed", Recipe(orientation=codes))
         target = target_spacing(survey.statistics)
         steps = steps_of(survey.recipe, target)
-        shapes = {path.stem: final_grid(steps, survey.outlines[path].grid).shape for path in survey.grids}
+        found = zip(survey.pairing, survey.outlines, strict=True)
+        shapes = {pair.image.stem: final_grid(steps, outlines.image.grid).shape for pair, outlines in found}
         millions = f"{sum(map(math.prod, shapes.values())) / 1e6:.1f} million"
         yield f"`{codes}`", survey.statistics.median, target, shapes[FETAL_2], shapes[CORD_2], millions
 

@@ -16,11 +16,12 @@ from monai_mriprep.types import (
     SCANNER_SPACING_MM,
     SPACING_TOLERANCE,
     GeometryPolicy,
+    Spacing,
 )
 from monai_mriprep.volume.geometry import Grid, same_grid_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -84,21 +85,21 @@ def check_grids(
         raise GeometryError(msg)
 
 
-def doubtful_spacing(path: Path | str, grid: Grid) -> str | None:
+def doubtful_spacing(path: Path | str, spacing: Spacing) -> str | None:
     """A sentence about a file's spacing that is finer than any MR scanner makes; None if it is not."""
-    if min(grid.spacing) >= SCANNER_SPACING_MM:
+    if min(spacing) >= SCANNER_SPACING_MM:
         return None
-    shown = ", ".join(f"{value:.4g}" for value in grid.spacing)
+    shown = ", ".join(f"{value:.4g}" for value in spacing)
     return (
         f"{path}: its spacing ({shown}) mm (z y x) is under {SCANNER_SPACING_MM:g} mm, finer than any MR "
         "scanner makes; its header is probably in metres: multiply its spacing and origin by 1000"
     )
 
 
-def doubtful_spacings(grids: Mapping[Path, Grid]) -> tuple[str, ...]:
+def doubtful_spacings(spacings: Sequence[tuple[Path, Spacing]]) -> tuple[str, ...]:
     """One warning for all images of a dataset with a doubtful spacing, about the first of them; or none."""
-    doubts = [doubt for path, grid in grids.items() if (doubt := doubtful_spacing(path, grid)) is not None]
-    return (f"{len(doubts)} of {len(grids)} images have a doubtful spacing: {doubts[0]}",) if doubts else ()
+    doubts = [doubt for path, spacing in spacings if (doubt := doubtful_spacing(path, spacing)) is not None]
+    return (f"{len(doubts)} of {len(spacings)} images have a doubtful spacing: {doubts[0]}",) if doubts else ()
 
 
 def _named(name: str, file: Path | str) -> str:

@@ -18,6 +18,7 @@ __all__ = [
     "find_folders",
     "list_others",
     "list_volumes",
+    "volume_names",
 ]
 
 IMAGE_FOLDERS = ("ImagesTr", "imagesTr")
@@ -44,10 +45,20 @@ def list_volumes(folder: str | Path) -> tuple[Path, ...]:
         If the folder cannot be listed, or two of its files have one stem, or stems that differ only in case or in
         unicode form (macOS and Windows would make one file of their outputs).
     """
-    folder = Path(folder)
-    paths = sorted(map(Path, filter(_is_volume, _entries(folder))), key=lambda path: natural_key(path.name))
-    _refuse_shared_stems(folder, paths)
-    return tuple(paths)
+    return tuple(Path(folder, name) for name in volume_names(folder))
+
+
+def volume_names(folder: str | Path) -> tuple[str, ...]:
+    """The names of these volumes; of thousands they take a fifth of the memory of paths.
+
+    Raises
+    ------
+    DatasetError
+        As `list_volumes`.
+    """
+    names = sorted((entry.name for entry in _entries(Path(folder)) if _is_volume(entry)), key=natural_key)
+    _refuse_shared_stems(Path(folder), names)
+    return tuple(names)
 
 
 def list_others(folder: str | Path) -> tuple[Path, ...]:
@@ -94,12 +105,12 @@ def find_folders(dataset_root: str | Path) -> DatasetFolders:
     return DatasetFolders(_find_folder(root, IMAGE_FOLDERS), _find_folder(root, LABEL_FOLDERS))
 
 
-def _refuse_shared_stems(folder: Path, paths: list[Path]) -> None:
+def _refuse_shared_stems(folder: Path, names: list[str]) -> None:
     """Refuse files with equal stems, and stems that only macOS and Windows take for equal."""
     groups = defaultdict(list)
-    for path in paths:
-        groups[unicodedata.normalize("NFC", stem(path)).casefold()].append(path.name)
-    shared = [_shown_names(names) for names in groups.values() if len(names) > 1]
+    for name in names:
+        groups[unicodedata.normalize("NFC", stem(name)).casefold()].append(name)
+    shared = [_shown_names(alike) for alike in groups.values() if len(alike) > 1]
     if shared:
         msg = (
             f"{folder}: {'; '.join(shared)} have the same stem, so it is unclear which one is meant; keep one of them, "

@@ -35,9 +35,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
-from monai_mriprep.dataset.folders import list_volumes
+from monai_mriprep.dataset.folders import volume_names
 from monai_mriprep.errors import PairingError
 from monai_mriprep.formats.names import stem
 from monai_mriprep.types import IMAGE, LABEL, ROLES, Role
@@ -86,11 +86,44 @@ class Orphan:
     reason: str
 
 
+class Pairs(Sequence[Pair]):
+    """Pairs of files of two folders, by their names; a pair is made when it is asked for.
+
+    Parameters
+    ----------
+    images_dir, labels_dir
+        The folders.
+    names
+        Of each image and its label.
+    """
+
+    __slots__ = ("folders", "names")
+
+    def __init__(self, images_dir: Path, labels_dir: Path, names: Iterable[tuple[str, str]]) -> None:
+        self.folders = images_dir, labels_dir
+        self.names = tuple(names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, index: int) -> Pair: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Pairs: ...
+
+    def __getitem__(self, index: int | slice) -> Pair | Pairs:
+        if isinstance(index, slice):
+            return Pairs(*self.folders, self.names[index])
+        image, label = (folder / name for folder, name in zip(self.folders, self.names[index], strict=True))
+        return Pair(image, label)
+
+
 @dataclass(frozen=True)
 class Pairing:
     """The pairs of a dataset, in natural order of the images, and the files left over."""
 
-    pairs: tuple[Pair, ...]
+    pairs: Pairs
     unpaired_images: tuple[Orphan, ...] = ()
     unpaired_labels: tuple[Orphan, ...] = ()
 
@@ -133,13 +166,17 @@ def pair_by_stem(images_dir: str | Path, labels_dir: str | Path, pattern: str | 
     DatasetError
         If a folder cannot be listed, or two of its files have stems that some systems take for equal.
     """
-    images = {stem(path): path for path in list_volumes(images_dir)}
-    labels = {stem(path): path for path in list_volumes(labels_dir)}
+    images = {stem(name): name for name in volume_names(images_dir)}
+    labels = {stem(name): name for name in volume_names(labels_dir)}
     names = pair_names(images, labels, pattern)
     return Pairing(
-        pairs=tuple(Pair(images[image], labels[label]) for image, label in names.pairs),
-        unpaired_images=tuple(_orphan(images[name], keys, LABEL, pattern) for name, keys in names.images.items()),
-        unpaired_labels=tuple(_orphan(labels[name], keys, IMAGE, pattern) for name, keys in names.labels.items()),
+        pairs=Pairs(Path(images_dir), Path(labels_dir), ((images[one], labels[other]) for one, other in names.pairs)),
+        unpaired_images=tuple(
+            _orphan(Path(images_dir, images[name]), keys, LABEL, pattern) for name, keys in names.images.items()
+        ),
+        unpaired_labels=tuple(
+            _orphan(Path(labels_dir, labels[name]), keys, IMAGE, pattern) for name, keys in names.labels.items()
+        ),
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,12 +32,26 @@ from monai_mriprep.formats.names import SUFFIXES, stem
 from monai_mriprep.formats.read import outline_or_problem
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.steps import Step, final_grid, native_steps
-from monai_mriprep.types import Spacing
+from monai_mriprep.types import Shape, Spacing
 from monai_mriprep.volume.geometry import Grid
 
-__all__ = ["STATISTICS_NAME", "Survey", "TargetChoice", "read_table", "survey_dataset"]
+__all__ = ["STATISTICS_NAME", "Measures", "PairOutlines", "Survey", "TargetChoice", "read_table", "survey_dataset"]
 
 STATISTICS_NAME = "mri_statistics.csv"
+
+
+class PairOutlines(NamedTuple):
+    """The outlines of an image and, where it was asked for, of its label; or what is wrong with one."""
+
+    image: Outline | VolumeError
+    label: Outline | VolumeError | None = None
+
+
+class Measures(NamedTuple):
+    """Spacing (mm) and size (voxels) of an image once it is to be resampled, z y x."""
+
+    spacing: Spacing
+    shape: Shape
 
 
 @dataclass(frozen=True)
@@ -56,7 +71,7 @@ class Survey:
     pairing
         The pairs, and the files left over.
     outlines
-        Of the headers of the paired images, and of their labels where those were asked for; or what is wrong with one.
+        Of the headers of each pair, in the order of the pairing.
     unread
         Files beside the volumes that are not read, a sentence for each folder.
     """
@@ -65,7 +80,7 @@ class Survey:
     recipe: Recipe
     folders: DatasetFolders
     pairing: Pairing
-    outlines: Mapping[Path, Outline | VolumeError]
+    outlines: tuple[PairOutlines, ...]
     unread: tuple[str, ...] = ()
 
     @cached_property
@@ -76,12 +91,19 @@ class Survey:
         resampling depends on the voxels.
         """
         steps = native_steps(self.recipe)
-        return {pair.image: _grid_or_problem(steps, self.outlines[pair.image]) for pair in self.pairing}
+        outlines = zip(self.pairing, self.outlines, strict=True)
+        return {pair.image: _grid_or_problem(steps, found.image) for pair, found in outlines}
+
+    @cached_property
+    def measures(self) -> tuple[Measures | MriprepError, ...]:
+        """Spacing and size of these grids, in the order of the pairing."""
+        steps = native_steps(self.recipe)
+        return tuple(_measures_or_problem(steps, found.image) for found in self.outlines)
 
     @property
     def unreadable(self) -> tuple[MriprepError, ...]:
         """What is wrong with the images that `grids` has no grid of: their cases fail later, by their own names."""
-        return tuple(grid for grid in self.grids.values() if isinstance(grid, MriprepError))
+        return tuple(found for found in self.measures if isinstance(found, MriprepError))
 
     @cached_property
     def statistics(self) -> SpacingStatistics:
@@ -92,12 +114,12 @@ class Survey:
         DatasetError, StatisticsError
             If there is not one.
         """
-        return SpacingStatistics.from_spacings(grid.spacing for grid in self._known_grids())
+        return SpacingStatistics.from_spacings(found.spacing for found in self._known())
 
     @cached_property
     def median_size(self) -> tuple[float, float, float]:
         """Median number of their voxels, z y x; errors as of `statistics`."""
-        z, y, x = np.median([grid.shape for grid in self._known_grids()], axis=0).tolist()
+        z, y, x = np.median([found.shape for found in self._known()], axis=0).tolist()
         return z, y, x
 
     @cached_property
@@ -122,7 +144,8 @@ class Survey:
     @property
     def doubts(self) -> tuple[str, ...]:
         """A warning of spacings that no scanner makes, or none."""
-        return doubtful_spacings({path: grid for path, grid in self.grids.items() if isinstance(grid, Grid)})
+        found = zip(self.pairing, self.measures, strict=True)
+        return doubtful_spacings([(pair.image, one.spacing) for pair, one in found if isinstance(one, Measures)])
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -136,9 +159,9 @@ class Survey:
         misfit = () if self.recipe.orientation == "keep" else self.choice.misfit
         return (*orphans, *self.findings, *self.choice.notes, *self.choice.warnings, *misfit)
 
-    def _known_grids(self) -> list[Grid]:
+    def _known(self) -> list[Measures]:
         self._require_pairs()
-        known = [grid for grid in self.grids.values() if isinstance(grid, Grid)]
+        known = [found for found in self.measures if isinstance(found, Measures)]
         if not known:
             n, first = len(self.pairing), self.unreadable[0]
             msg = f"not one header of {n} paired images can be read, so no target spacing; the first: {first}"
@@ -169,9 +192,17 @@ def survey_dataset(root: Path, recipe: Recipe, with_labels: bool = False) -> Sur
     """
     folders = find_folders(root)
     pairing = pair_by_stem(folders.images, folders.labels, recipe.pattern)
-    paths = (path for pair in pairing for path in (pair if with_labels else (pair.image,)))
-    outlines = {path: outline_or_problem(path) for path in paths}
+    outlines = tuple(_outlines(pair, with_labels) for pair in pairing)
     return Survey(root, recipe, folders, pairing, outlines, unread_files(folders))
+
+
+def _outlines(pair: Pair, with_label: bool) -> PairOutlines:
+    """The outlines of a pair; most labels lie on the very grid of their image, which then is kept once."""
+    image = outline_or_problem(pair.image)
+    label = outline_or_problem(pair.label) if with_label else None
+    if isinstance(image, Outline) and isinstance(label, Outline):
+        label = label.sharing(image)
+    return PairOutlines(image, label)
 
 
 def _grid_or_problem(steps: Sequence[Step], outline: Outline | VolumeError) -> Grid | MriprepError:
@@ -181,6 +212,11 @@ def _grid_or_problem(steps: Sequence[Step], outline: Outline | VolumeError) -> G
         return final_grid(steps, outline.grid)
     except MriprepError as error:
         return error
+
+
+def _measures_or_problem(steps: Sequence[Step], outline: Outline | VolumeError) -> Measures | MriprepError:
+    grid = _grid_or_problem(steps, outline)
+    return Measures(grid.spacing, grid.shape) if isinstance(grid, Grid) else grid
 
 
 def _no_pairs(folders: DatasetFolders, pairing: Pairing) -> str:

@@ -12,12 +12,14 @@ import re
 import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
 from monai_mriprep.errors import GeometryError, HeaderError
+from monai_mriprep.types import Shape
 from monai_mriprep.volume.geometry import LPS_TO_RAS, Grid, reverse_axes
 
 if TYPE_CHECKING:
@@ -181,19 +183,39 @@ class Outline(NamedTuple):
 
     Parameters
     ----------
-    grid, dtype, scaled, reader
+    shape
+        Voxels along z, y, x.
+    affine
+        The bytes of its grid's affine, a fifth of what a `Grid` takes.
+    dtype, scaled, reader
         As in `Header`.
     """
 
-    grid: Grid
+    shape: Shape
+    affine: bytes
     dtype: np.dtype[np.generic]
     scaled: bool = False
     reader: Reader = "built-in"
 
+    @classmethod
+    def of(cls, grid: Grid, dtype: np.dtype[np.generic], scaled: bool = False, reader: Reader = "built-in") -> Outline:
+        """The outline of a volume on a grid."""
+        return cls(grid.shape, grid.affine.tobytes(), _shared(dtype), scaled, reader)
+
+    def sharing(self, other: Outline) -> Outline:
+        """The same, with the shape and the affine of another in memory, where they are equal."""
+        is_same = (self.shape, self.affine) == (other.shape, other.affine)
+        return self._replace(shape=other.shape, affine=other.affine) if is_same else self
+
+    @property
+    def grid(self) -> Grid:
+        """Where the volume lies."""
+        return Grid(self.shape, np.frombuffer(self.affine).reshape(4, 4))
+
     @property
     def voxels(self) -> int:
         """Number of voxels."""
-        return math.prod(self.grid.shape)
+        return math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:
@@ -204,6 +226,12 @@ class Outline(NamedTuple):
     def value_dtype(self) -> np.dtype[np.generic]:
         """Type of the values that `read_voxels` gives, in native byte order."""
         return np.dtype(np.float32) if self.scaled else self.dtype.newbyteorder("=")
+
+
+@lru_cache(maxsize=64)
+def _shared(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
+    """One object for all equal types; a type with a byte order is otherwise a new one in each header."""
+    return dtype
 
 
 @dataclass(frozen=True)
@@ -252,17 +280,17 @@ class Header:
     @property
     def outline(self) -> Outline:
         """What planning needs of it."""
-        return Outline(self.grid, self.dtype, self.scaled, self.reader)
+        return Outline.of(self.grid, self.dtype, self.scaled, self.reader)
 
     @property
     def voxels(self) -> int:
         """Number of voxels."""
-        return self.outline.voxels
+        return math.prod(self.grid.shape)
 
     @property
     def nbytes(self) -> int:
         """Bytes of the decoded voxels, as stored."""
-        return self.outline.nbytes
+        return self.voxels * self.dtype.itemsize
 
     @property
     def scaled(self) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from monai_mriprep.formats.names import stem
+from monai_mriprep.formats.npz import PARTIAL
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.types import ROLES, Spacing
 
@@ -16,7 +18,9 @@ __all__ = [
     "ALGORITHM_VERSION",
     "Case",
     "Job",
+    "OutputNames",
     "Result",
+    "SourceFiles",
     "Status",
     "output_paths",
 ]
@@ -27,7 +31,60 @@ ALGORITHM_VERSION = 1
 Status = Literal["done", "failed"]
 
 
-@dataclass(frozen=True)
+class SourceFiles(Mapping[str, tuple[Path, ...]]):
+    """The files of a case by the name of their role, one a role, each made when it is asked for: a run holds all cases.
+
+    Parameters
+    ----------
+    folders
+        For each role, in order, its name and the folder of its files; one tuple for all cases.
+    names
+        Of the files in these folders.
+    """
+
+    __slots__ = ("folders", "names")
+
+    def __init__(self, folders: tuple[tuple[str, Path], ...], names: tuple[str, ...]) -> None:
+        self.folders = folders
+        self.names = names
+
+    def __getitem__(self, role: str) -> tuple[Path, ...]:
+        folder, name = self.place(role)
+        return (folder / name,)
+
+    def place(self, role: str) -> tuple[Path, str]:
+        """The folder and the name of a role's file."""
+        for (known, folder), name in zip(self.folders, self.names, strict=True):
+            if known == role:
+                return folder, name
+        raise KeyError(role)
+
+    def __iter__(self) -> Iterator[str]:
+        return (role for role, _ in self.folders)
+
+    def __len__(self) -> int:
+        return len(self.folders)
+
+
+class OutputNames(Mapping[str, str]):
+    """What the outputs of a case are called, by the name of their role: as the source, with another suffix."""
+
+    __slots__ = ("sources",)
+
+    def __init__(self, sources: SourceFiles) -> None:
+        self.sources = sources
+
+    def __getitem__(self, role: str) -> str:
+        return f"{stem(self.sources.place(role)[1])}.npz"
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.sources)
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """One case: its files, their places in the output, and what its headers say of its cost.
 
@@ -64,25 +121,21 @@ def output_paths(output_root: Path, case: Case) -> dict[str, Path]:
 
 @dataclass(frozen=True)
 class Job:
-    """What all cases of a run share.
-
-    Parameters
-    ----------
-    recipe, target
-        What to do.
-    output_root
-        Where to.
-    writer
-        Name of the writer that stages the files; by default the process that works on a case.
-    redo
-        How often the output folder was started anew; in every record.
-    """
+    """What all cases of a run share."""
 
     recipe: Recipe
     target: Spacing
     output_root: Path
-    writer: str | None = None
-    redo: int = 0
+
+    @property
+    def partial(self) -> Path:
+        """Folder of temporary files, on the same file system as the output."""
+        return self.output_root / PARTIAL
+
+    @property
+    def manifest(self) -> Path:
+        """The file of the records."""
+        return self.output_root / "manifest.jsonl"
 
     @property
     def fingerprint(self) -> str:
@@ -123,9 +176,3 @@ class Result:
     def record(self) -> dict[str, Any]:
         """The line for the manifest."""
         return {"event": self.status, "case": self.case, "error": self.error, "warnings": self.warnings, **self.facts}
-
-    @classmethod
-    def of_record(cls, record: Mapping[str, Any]) -> Result:
-        """The result that gives this line."""
-        facts = {key: value for key, value in record.items() if key not in ("event", "case", "error", "warnings")}
-        return cls(record["case"], record["event"], record["error"], tuple(record["warnings"]), facts)

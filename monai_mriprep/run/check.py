@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,7 +33,7 @@ from monai_mriprep.run.cases import Job
 from monai_mriprep.run.dataset_report import CaseReport, ClassCount, DatasetReport, Needs
 from monai_mriprep.run.estimates import estimated, free_bytes, output_bytes, run_seconds, shown_bytes
 from monai_mriprep.run.memory import available_memory, default_workers, fits, too_large
-from monai_mriprep.run.plan import check_output_folder, make_case
+from monai_mriprep.run.plan import cases_of, check_output_folder
 from monai_mriprep.steps import Step, steps_of
 from monai_mriprep.volume.geometry import Grid
 
@@ -124,9 +124,17 @@ class _Check:
         except MriprepError as error:
             return None, (str(error),)
 
+    @cached_property
+    def outlines(self) -> Mapping[Path, Outline | VolumeError]:
+        """Of each image and label, or what is wrong with its header."""
+        found = zip(self.survey.pairing, self.survey.outlines, strict=True)
+        return {
+            path: one for pair, outlines in found for path, one in zip(pair, outlines, strict=True) if one is not None
+        }
+
     def headers(self) -> Iterator[Header]:
         """Of images and labels; one that cannot be read is named by the case's problems."""
-        for path in self.survey.outlines:
+        for path in self.outlines:
             with suppress(VolumeError):
                 yield read_header(path)
 
@@ -142,7 +150,7 @@ class _Check:
 
     def check_pair(self, pair: Pair) -> CaseReport:
         """Judge a pair by its two headers."""
-        image, label = (self.survey.outlines[path] for path in pair)
+        image, label = (self.outlines[path] for path in pair)
         grid = self.survey.grids[pair.image]
         problems = [str(problem) for problem in (grid, label) if isinstance(problem, MriprepError)]
         if isinstance(image, VolumeError):
@@ -154,11 +162,11 @@ class _Check:
 
     def with_costs(self, report: CaseReport, pair: Pair, steps: Sequence[Step]) -> CaseReport:
         """Add the predicted size and what it takes; or, once, why a step refuses the case."""
-        image, label = (self.survey.outlines[path] for path in pair)
+        image, label = (self.outlines[path] for path in pair)
         estimate = estimated(steps, image, label, self.survey.recipe.geometry)
         if isinstance(estimate, MriprepError):
             return replace(report, problems=tuple(dict.fromkeys((*report.problems, str(estimate)))))
-        case = make_case(pair, estimate)
+        (case,) = cases_of(self.survey.folders, [((pair.image.name, pair.label.name), estimate)])
         lack = () if fits(case, self.memory) else (too_large(case, self.memory),)
         problems, warnings = ((), lack) if case.is_upper_bound else (lack, ())
         return replace(
@@ -174,10 +182,10 @@ class _Check:
     def check_voxels(self, cases: Sequence[CaseReport], workers: int) -> tuple[CaseReport, ...]:
         """Judge the cases by their voxels, too; as many at once as the memory allows."""
         room = self.memory // COPIES
-        outlines = (outline for outline in self.survey.outlines.values() if isinstance(outline, Outline))
+        outlines = (outline for outline in self.outlines.values() if isinstance(outline, Outline))
         sizes = [outline.nbytes for outline in outlines if outline.nbytes <= room]
         fitting = room // max(sizes, default=1)
-        return _mapped(partial(_check_voxels, self.survey.outlines, room), cases, min(workers, fitting))
+        return _mapped(partial(_check_voxels, self.outlines, room), cases, min(workers, fitting))
 
     def needs(self, job: Job, cases: Iterable[CaseReport], workers: int) -> Needs:
         """Add up what the cases without a problem will take."""

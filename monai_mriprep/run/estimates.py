@@ -136,7 +136,7 @@ def _reading_label(image: Outline, label: Outline, geometry: GeometryPolicy) -> 
     reading = _reading(label) + 2 * label.voxels * wide
     if geometry == "resample_label" and same_grid_problem(image.grid, label.grid) is not None:
         matching = label.value_dtype.itemsize * (label.voxels + image.voxels)
-        reading = max(reading, matching + POSITION_BYTES * math.prod(image.grid.shape[1:]))
+        reading = max(reading, matching + POSITION_BYTES * math.prod(image.shape[1:]))
     return _tensor_bytes(image) + reading
 
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monai_mriprep.dataset.folders import DatasetFolders
-from monai_mriprep.dataset.pairing import Pair
 from monai_mriprep.dataset.statistics import SpacingStatistics
 from monai_mriprep.dataset.survey import survey_dataset
 from monai_mriprep.errors import MriprepError, OutputError
 from monai_mriprep.formats.names import stem
 from monai_mriprep.recipe import Recipe, given_or_default
-from monai_mriprep.run.cases import Case, Job
+from monai_mriprep.run.cases import Case, Job, OutputNames, SourceFiles
 from monai_mriprep.run.estimates import Estimate, estimated
 from monai_mriprep.steps import steps_of
-from monai_mriprep.types import ROLES
+from monai_mriprep.types import IMAGE, LABEL, ROLES
 
-__all__ = ["RunPlan", "check_output_folder", "make_case", "plan_run"]
+__all__ = ["RunPlan", "cases_of", "check_output_folder", "plan_run"]
 
 
 @dataclass(frozen=True)
@@ -73,24 +73,23 @@ def plan_run(dataset_root: str | Path, output_root: str | Path, recipe: Recipe |
     choice = survey.choice
     job = Job(recipe, choice.spacing, output)
     steps = steps_of(recipe, choice.spacing)
-
-    def estimate(pair: Pair) -> Estimate | MriprepError:
-        image, label = survey.outlines[pair.image], survey.outlines[pair.label]
-        return estimated(steps, image, label, recipe.geometry)
-
-    cases = (make_case(pair, estimate(pair)) for pair in survey.pairing)
+    estimates = (estimated(steps, *outlines, geometry=recipe.geometry) for outlines in survey.outlines)
+    cases = cases_of(survey.folders, zip(survey.pairing.pairs.names, estimates, strict=True))
     largest_first = tuple(sorted(cases, key=lambda case: -case.memory_bytes))
     return RunPlan(root, job, largest_first, choice.text, choice.computed, survey.warnings)
 
 
-def make_case(pair: Pair, estimate: Estimate | MriprepError) -> Case:
-    """Name a pair's outputs, and note what it will take where that can be told."""
-    files = tuple(zip(ROLES, pair, strict=True))
-    case = Case(
-        pair.case,
-        {role.name: (path,) for role, path in files},
-        {role.name: f"{stem(path)}.npz" for role, path in files},
-    )
+def cases_of(
+    folders: DatasetFolders, pairs: Iterable[tuple[tuple[str, str], Estimate | MriprepError]]
+) -> Iterator[Case]:
+    """The cases of pairs of file names, image and label; with what each will take where that can be told."""
+    by_role = (IMAGE.name, folders.images), (LABEL.name, folders.labels)
+    for names, estimate in pairs:
+        sources = SourceFiles(by_role, names)
+        yield _with_costs(Case(stem(names[0]), sources, OutputNames(sources)), estimate)
+
+
+def _with_costs(case: Case, estimate: Estimate | MriprepError) -> Case:
     if isinstance(estimate, MriprepError):
         return case
     return replace(

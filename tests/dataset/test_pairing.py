@@ -210,6 +210,15 @@ def folders(tmp_path):
     return tmp_path / "ImagesTr", tmp_path / "LabelsTr"
 
 
+def test_pairs_are_a_sequence(folders):
+    pairs = pair_by_stem(*folders).pairs
+    assert list(pairs[1:]) == list(pairs)[1:]
+    assert pairs[-1] == list(pairs)[-1]
+    assert len(pairs[:1]) == 1
+    with pytest.raises(IndexError):
+        pairs[len(pairs)]
+
+
 def test_pair_by_stem_gives_paths_in_natural_order(folders):
     images, labels = folders
 

@@ -170,8 +170,10 @@ def test_headers_of_labels_are_read_where_they_are_asked_for(dataset):
     label = dataset / "LabelsTr/b.mha"
     label.write_bytes(b"")
 
-    assert label not in survey_dataset(dataset, Recipe()).outlines
-    assert isinstance(survey_dataset(dataset, Recipe(), with_labels=True).outlines[label], HeaderError)
+    assert {found.label for found in survey_dataset(dataset, Recipe()).outlines} == {None}
+    _, problem, _ = survey_dataset(dataset, Recipe(), with_labels=True).outlines
+    assert isinstance(problem.label, HeaderError)
+    assert problem.label.path == str(label)
 
 
 def test_what_one_image_has_wrong_stands_in_place_of_its_grid(dataset):
@@ -346,5 +348,5 @@ def test_a_doubtful_spacing_is_told_in_the_turned_axes(sagittal):
 
 def test_keeping_the_orientation_is_reading_the_headers(datasets):
     survey = survey_dataset(datasets[0], Recipe())
-    assert all(survey.outlines[path].grid is grid for path, grid in survey.grids.items())
+    assert [found.image.grid for found in survey.outlines] == list(survey.grids.values())
     assert all(isinstance(grid, Grid) for grid in survey.grids.values())

@@ -35,6 +35,24 @@ def test_what_is_no_file_is_refused_without_opening_it(tmp_path, suffix):
             read_header(path)
 
 
+def test_an_outline_has_the_grid_the_sizes_and_the_types_of_its_header(write_mha):
+    header = read_header(write_mha(ElementType="MET_FLOAT", body=bytes(96)))
+    outline = pickle.loads(pickle.dumps(header.outline))
+    assert outline.grid == header.grid
+    assert (outline.voxels, outline.nbytes) == (header.voxels, header.nbytes) == (24, 96)
+    assert (outline.value_dtype, outline.scaled, outline.reader) == (np.float32, False, "built-in")
+
+
+def test_the_outline_of_a_label_on_the_grid_of_its_image_holds_no_other_grid(write_mha, tmp_path):
+    image, same, other = (
+        read_header(write_mha(tmp_path / name, Offset=offset)).outline
+        for name, offset in (("a.mha", "1 2 3"), ("b.mha", "1 2 3"), ("c.mha", "1 2 4"))
+    )
+    assert same.sharing(image) == same
+    assert same.sharing(image).affine is image.affine
+    assert other.sharing(image) is other
+
+
 ELSEWHERE = [
     "/dev/zero",
     "../secret.raw",

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from monai_mriprep.recipe import Recipe
-from monai_mriprep.run.cases import Job, Result, output_paths
+from monai_mriprep.run.cases import Case, Job, OutputNames, Result, SourceFiles, output_paths
 from tests.runs import case_from
 
 
@@ -18,6 +18,18 @@ def test_a_case_crosses_to_a_worker_and_is_a_key(tmp_path):
     assert pickle.loads(pickle.dumps(case)) == case
     assert {case: 1}[replace(case)] == 1
     assert replace(case, memory_bytes=7) != case
+
+
+def test_files_are_made_of_folders_and_names_when_they_are_asked_for(tmp_path):
+    folders = (("image", tmp_path / "i"), ("label", tmp_path / "l"))
+    sources = SourceFiles(folders, ("a_0000.nii.gz", "a.mha"))
+    assert sources == {"image": (tmp_path / "i/a_0000.nii.gz",), "label": (tmp_path / "l/a.mha",)}
+    assert OutputNames(sources) == {"image": "a_0000.npz", "label": "a.npz"}
+    case = Case("a_0000", sources, OutputNames(sources), 5)
+    assert pickle.loads(pickle.dumps(case)) == case
+    assert "mask" not in sources
+    with pytest.raises(KeyError, match="mask"):
+        OutputNames(sources)["mask"]
 
 
 def test_outputs_lie_in_the_folders_of_their_roles(tmp_path):

@@ -109,7 +109,7 @@ COARSE = steps_of(Recipe(), (9.0, 4.0, 4.0))
 
 def outline(dtype: str, shape=SHAPE, **facts) -> Outline:
     affine = np.diag([*(3.0 * SHAPE[0] / shape[0], SHAPE[1] / shape[1], SHAPE[2] / shape[2]), 1.0])
-    return Outline(Grid(shape, affine), np.dtype(dtype), **facts)
+    return Outline.of(Grid(shape, affine), np.dtype(dtype), **facts)
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32", "float32"])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -36,6 +39,24 @@ def test_files_are_named_by_the_stems_of_their_sources(tmp_path):
         "label": "data/LabelsTr/1_2.mha",
     }
     assert case.outputs == {"image": "1_2_0000.npz", "label": "1_2.npz"}
+
+
+def test_a_plan_of_thousands_of_cases_is_small(tmp_path):
+    """Under 700 bytes for each: two names, two figures, and what holds them."""
+    few, many = (write_cases(tmp_path / f"{count}", count) for count in (20, 220))
+    plan_run(few, tmp_path / "out")
+    tracemalloc.start()
+    try:
+        held = []
+        for root in (few, many):
+            before, _ = tracemalloc.get_traced_memory()
+            plan = plan_run(root, tmp_path / "out")
+            gc.collect()
+            held.append(tracemalloc.get_traced_memory()[0] - before)
+            assert plan.cases[-1].name
+    finally:
+        tracemalloc.stop()
+    assert (held[1] - held[0]) / 200 < 700
 
 
 def test_a_case_whose_header_cannot_be_read_has_no_estimate(tmp_path):
