@@ -40,7 +40,8 @@ from monai_mriprep.formats.write import write_volume
 from monai_mriprep.restore.arrays import restore_array
 from monai_mriprep.restore.source_space import SourceSpace
 from monai_mriprep.steps import Trace, final_grid, native_steps
-from monai_mriprep.store.manifest import Manifest
+from monai_mriprep.store.manifest import read_index
+from monai_mriprep.store.store import open_store
 from monai_mriprep.types import IMAGE, LABEL, PREDICTION
 
 REAL_SCANS = ROOT / "../shared/data"
@@ -225,7 +226,8 @@ def _by_a_run(header: Header, recipe: Recipe) -> tuple[SourceSpace, NDArray[Any]
             results = preprocess(root, output, recipe, workers=0)
         for failed in results.failed:
             raise MriprepError(failed.error)
-        (record,) = Manifest(output / "manifest.jsonl").done().values()
+        with open_store(output) as store:
+            (record,) = read_index(store.root).all_done()
         (path,) = (output / LABEL.folder).iterdir()
         with np.load(path) as content:
             return SourceSpace.of(record), content["arr_0"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import time
 import zipfile
 from pathlib import Path
 
@@ -13,7 +14,10 @@ import numpy as np
 from monai_mriprep.formats.write import write_metaimage
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.cases import Case, Job
-from monai_mriprep.store.records import Record, read_record
+from monai_mriprep.store.lines import seal
+from monai_mriprep.store.manifest import append_lines, read_index
+from monai_mriprep.store.records import Done, Record, read_record
+from monai_mriprep.store.store import open_store
 
 ROLE_FOLDERS = {"image": "imagesTr", "label": "labelsTr"}
 FOLDER_OF_0_1_0 = Path(__file__).parent / "folder_of_0_1_0"
@@ -52,7 +56,7 @@ def write_troubled_cases(root: Path) -> Path:
 def job_of(output: Path, target=(3.0, 1.0, 1.0)) -> Job:
     """A run's job, with the folders that a session makes."""
     job = Job(Recipe(), target, output)
-    for folder in (output, job.partial, *(output / name for name in OUTPUT_FOLDERS)):
+    for folder in (output, output / ".partial", *(output / name for name in OUTPUT_FOLDERS)):
         folder.mkdir(parents=True, exist_ok=True)
     return job
 
@@ -101,6 +105,23 @@ def record_of(line: dict) -> Record:
     return read_record(json.dumps(line))
 
 
+def append_record(output: Path, line: dict) -> None:
+    """Add a line to the manifest, sealed as a run does it; with the time of now, if it has none."""
+    with open_store(output) as store:
+        append_lines(store.root, [seal({**line, "time": line.get("time", time.time())})])
+
+
+def done_records(output: Path) -> dict[str, Done]:
+    """The last record of success of each case."""
+    with open_store(output) as store:
+        return {record.case: record for record in read_index(store.root).all_done()}
+
+
+def left_over(output: Path) -> list[str]:
+    """What is still in the folder of temporary files."""
+    return sorted(str(path.relative_to(output / ".partial")) for path in (output / ".partial").rglob("*"))
+
+
 def image_of(case: Case) -> Path:
     """The source of its image."""
     (path,) = case.sources["image"]
@@ -123,14 +144,15 @@ def assert_complete(content: bytes) -> None:
 
 
 def events(output: Path) -> list[dict]:
-    """Lines of the manifest that are whole."""
+    """Lines of the manifest that are whole, about a case; without their seal."""
     found, path = [], output / "manifest.jsonl"
     for line in path.read_bytes().split(b"\n") if path.exists() else ():
         try:
-            found.append(json.loads(line))
+            facts = json.loads(line)
         except ValueError:
             continue
-    return found
+        found.append({key: value for key, value in facts.items() if key not in ("version", "digest")})
+    return [facts for facts in found if "case" in facts]
 
 
 def events_of(output: Path, kind: str) -> list[str]:

@@ -19,10 +19,9 @@ from monai_mriprep import preprocess, restore
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.session import open_session
-from monai_mriprep.store.manifest import Manifest
 from monai_mriprep.verify.audit import verify_output
 from tests.runs import FOLDER_OF_0_1_0 as FOLDER
-from tests.runs import events, outputs
+from tests.runs import done_records, events, outputs
 
 SOURCES = {"10001_0001_0000": "10001_0001_0000.mha", "10002_0001_0000": "10002_0001_0000.mhd"}
 
@@ -72,7 +71,7 @@ def test_a_changed_file_is_done_again_to_the_same_voxels(folder, changed):
     assert [result.case for result in summary.done] == ["10002_0001_0000"]
     for name, array in arrays(folder / "out").items():
         np.testing.assert_allclose(array, before[name], rtol=0, atol=1e-5, err_msg=name)  # bytes differ between CPUs
-    assert Manifest(folder / "out/manifest.jsonl").done()["10002_0001_0000"].sources["image"].reader
+    assert done_records(folder / "out")["10002_0001_0000"].sources["image"].reader
 
 
 def test_another_recipe_is_done_again(folder):

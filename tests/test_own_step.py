@@ -17,11 +17,10 @@ from monai_mriprep import OpenedDataset, Recipe, Step, open_dataset, preprocess,
 from monai_mriprep.formats.npz import read_npz
 from monai_mriprep.run import workers
 from monai_mriprep.run.check import check_dataset
-from monai_mriprep.store.manifest import Manifest
 from monai_mriprep.verify.audit import verify_output
 from monai_mriprep.volume.geometry import Grid
 from tests.oracles import SYNTHETIC, SYNTHETIC_TARGET, dictionary, nearest, new_affine, plan, read, spline, z_score
-from tests.runs import write_case
+from tests.runs import done_records, write_case
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning"),
@@ -137,7 +136,7 @@ def test_the_files_of_a_run_are_what_scipy_says(run, name):
 
 
 def test_the_record_holds_them_and_the_output_is_verified(run, name):
-    (record,) = (record for case, record in Manifest(run.output / "manifest.jsonl").done().items() if name in case)
+    (record,) = (record for case, record in done_records(run.output).items() if name in case)
     steps = [one.step for one in record.trace.steps]
     assert [step.name for step in steps] == [
         "border", "foreground", "resampling", "mirror", "normalization", "label_cast",
@@ -233,7 +232,7 @@ def test_another_spacing_after_the_resampling_is_in_file_and_record_and_is_verif
     write_case(tmp_path, "10_a", (7, 12, 13), (3.0, 1.0, 1.5))
     output = tmp_path / "output"
     preprocess(tmp_path, output, Recipe(target_spacing=(2.0, 1.2, 1.5), steps=["every_other"]), workers=0)
-    record = Manifest(output / "manifest.jsonl").done()["10_a"]
+    record = done_records(output)["10_a"]
     file = read_npz(output / "imagesTr/10_a.npz")
     assert tuple(file.spacing) == record.spacing == record.target_grid.spacing == (4.0, 1.2, 1.5)
     assert np.linalg.norm(file.affine[:3, :3], axis=0) == pytest.approx(record.spacing)

@@ -16,8 +16,8 @@ from isal import isal_zlib
 
 from benchmarks.serve import serve
 from monai_mriprep import SpacingStatistics, build_transforms, target_spacing
-from monai_mriprep.formats.npz import NpzVolume, read_npz, stage_npz
-from monai_mriprep.formats.staging import move_files, place_files
+from monai_mriprep.formats.npz import NpzVolume, read_npz
+from monai_mriprep.store.staging import save_volumes
 from monai_mriprep.transforms.files import npz_volume
 
 PARTS = {"image": "imagesTr", "label": "labelsTr"}
@@ -45,11 +45,8 @@ def write_ours_unsynced(folder: str) -> dict[str, Any]:
 
 def _write_ours(folder: str, sync: bool) -> dict[str, Any]:
     def write() -> None:
-        staged = [stage_npz(path, Path(folder) / ".partial", state[key]) for key, path in _paths(folder).items()]
-        if sync:
-            place_files(staged)
-        else:
-            move_files((file.temporary, file.final) for file in staged)
+        volumes = {(path.parent.name, path.name): state[key] for key, path in _paths(folder).items()}
+        save_volumes(Path(folder), volumes, sync)
 
     return _timed(write, folder)
 

@@ -194,7 +194,8 @@ def split(
     seed: Annotated[int, typer.Option("--seed", help="Another one gives another split.")] = 0,
 ) -> int:
     """Split the cases for cross-validation, by patient, and write splits_final.json in the form of nnU-Net's."""
-    from monai_mriprep.export.splits import SPLITS_NAME, patient_of, write_splits
+    from monai_mriprep.export.splits import patient_of, write_splits
+    from monai_mriprep.store.layout import SPLITS
 
     splits = write_splits(output_root, folds, patient, seed)
     typer.echo("fold  train   val  patients of val")
@@ -204,7 +205,7 @@ def split(
         typer.echo(
             f"{number:4} {len(fold.train):6} {len(fold.val):5}  {len(patients)}: {', '.join(patients[:8])}{more}"
         )
-    typer.echo(output_root / SPLITS_NAME)
+    typer.echo(output_root / SPLITS)
     return OK
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable
@@ -11,11 +12,11 @@ from pathlib import Path
 
 from monai_mriprep.errors import DatasetError, RecipeError
 from monai_mriprep.formats.names import natural_key
-from monai_mriprep.run.dataset_json import listed_cases, write_json
+from monai_mriprep.run.dataset_json import listed_cases
+from monai_mriprep.store.layout import SPLITS
+from monai_mriprep.store.store import open_store
 
-__all__ = ["SPLITS_NAME", "Fold", "patient_of", "split_by_patient", "write_splits"]
-
-SPLITS_NAME = "splits_final.json"
+__all__ = ["Fold", "patient_of", "split_by_patient", "write_splits"]
 
 NUMERIC_TOKEN = r"(?<![0-9A-Za-z])[0-9]+(?![0-9A-Za-z])"
 """Digits without a letter next to them: the 10000 of ``10000_0001_t2w``, not the 2 of ``t2w``."""
@@ -140,7 +141,8 @@ def write_splits(
     MriprepError
         If there is no list of cases, or they cannot be split.
     """
-    root = Path(output_root)
-    split = split_by_patient(listed_cases(root), folds, patient, seed)
-    write_json(root / SPLITS_NAME, [asdict(fold) for fold in split])
+    with open_store(Path(output_root)) as store:
+        split = split_by_patient(listed_cases(store), folds, patient, seed)
+        store.replace(SPLITS, (json.dumps([asdict(fold) for fold in split], indent=2) + "\n").encode())
+        store.leave()
     return split

@@ -8,18 +8,15 @@ Reference: the ZIP file format specification (APPNOTE), and numpy's NEP 1 for th
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
-import os
 import struct
 import tokenize
-import uuid
 import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 from isal import isal_zlib
@@ -33,16 +30,12 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "PARTIAL",
     "NpzVolume",
-    "WrittenFile",
+    "decode_npz",
+    "encode_npz",
     "read_npz",
-    "stage_npz",
     "stored_crc",
 ]
-
-PARTIAL = ".partial"
-"""Subfolder for temporary files, so that they are on the same file system as the folders of the roles."""
 
 LEVEL = 1
 """ISA-L's level: 0 is larger, 2 and 3 are slower and hardly smaller on float32 (measured)."""
@@ -73,51 +66,9 @@ class NpzVolume:
     affine: NDArray[np.float64] | None
 
 
-@dataclass(frozen=True)
-class WrittenFile:
-    """A complete temporary file and where it belongs."""
-
-    temporary: Path
-    final: Path
-    size: int
-    sha256: str
-
-    def sync(self) -> None:
-        """Wait until its content is on the disk and survives a power cut."""
-        with self.temporary.open("rb") as file:
-            os.fsync(file.fileno())
-
-
-def stage_npz(final: Path, partial: Path, volume: NpzVolume) -> WrittenFile:
-    """Write a file under a temporary name in `partial`, on the same file system.
-
-    The disk starts to write in the background; `WrittenFile.sync` waits for it. Do other work in between.
-
-    Parameters
-    ----------
-    final
-        Where `monai_mriprep.formats.staging.place_files` will put it.
-    partial
-        Folder of temporary files; made if it is missing.
-    volume
-        What to write.
-    """
-    partial.mkdir(parents=True, exist_ok=True)
-    temporary = partial / f"{os.getpid()}-{uuid.uuid4().hex}.npz"
-    parts = list(_archive(volume))
-    try:
-        with temporary.open("wb") as file:
-            file.writelines(parts)  # buffered: on a full disk an unbuffered write may stop early without an error
-            file.flush()
-            if hasattr(os, "posix_fadvise"):
-                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part)
-    return WrittenFile(temporary, final, sum(map(len, parts)), digest.hexdigest())
+def encode_npz(volume: NpzVolume) -> list[bytes]:
+    """The bytes of a file, in parts."""
+    return list(_archive(volume))
 
 
 def _archive(volume: NpzVolume) -> Iterator[bytes]:
@@ -204,7 +155,7 @@ def _end_of_directory(n_entries: int, offset: int, size: int) -> bytes:
     return wide + b"PK\x05\x06" + struct.pack("<4H2I", 0, 0, n_entries, n_entries, size, place)
 
 
-def stored_crc(path: Path) -> int:
+def stored_crc(file: str | Path | IO[bytes]) -> int:
     """The checksum of ``arr_0`` as the archive's directory states it; the array is not read.
 
     Raises
@@ -212,7 +163,7 @@ def stored_crc(path: Path) -> int:
     OSError, zipfile.BadZipFile, KeyError
         If there is none.
     """
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(file) as archive:
         return archive.getinfo("arr_0.npy").CRC
 
 
@@ -232,6 +183,20 @@ def read_npz(path: str | Path) -> NpzVolume:
     path = Path(path)
     try:
         raw = path.read_bytes()
+    except (OSError, MemoryError) as error:
+        raise NpzError(path, f"not a readable preprocessed volume ({error}); preprocess the case again") from error
+    return decode_npz(raw, path)
+
+
+def decode_npz(raw: bytes, path: Path) -> NpzVolume:
+    """The volume in the bytes of a file; `path` is named in errors, and not opened.
+
+    Raises
+    ------
+    NpzError
+        As `read_npz`.
+    """
+    try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             array = _read_entry(archive, raw, "arr_0.npy")
             spacing = _read_entry(archive, raw, "spacing.npy")

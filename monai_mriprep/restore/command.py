@@ -23,15 +23,15 @@ from monai_mriprep.errors import (
 )
 from monai_mriprep.formats.header import Frame
 from monai_mriprep.formats.names import stem
-from monai_mriprep.formats.npz import PARTIAL
 from monai_mriprep.formats.write import write_volume
 from monai_mriprep.restore.arrays import restore_array
 from monai_mriprep.restore.matching import match_predictions
 from monai_mriprep.restore.predictions import list_predictions, prediction_stem, read_prediction
 from monai_mriprep.restore.source_space import SourceSpace
-from monai_mriprep.store.manifest import Manifest
+from monai_mriprep.store.layout import FOLDERS
+from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.records import Done
-from monai_mriprep.types import ROLES
+from monai_mriprep.store.store import Store, open_store
 
 __all__ = ["RestoreSummary", "Restorer", "restore", "restore_each"]
 
@@ -122,16 +122,23 @@ def restore_each(
         As `restore`; also `DiskFullError` where no space is left.
     """
     root, folder = Path(output_root), Path(restored)
-    records = Manifest(root / "manifest.jsonl").done()
-    if not records:
+    with open_store(root) as store:
+        return _restore_each(store, Path(predictions), folder, probabilities)
+
+
+def _restore_each(store: Store, predictions: Path, folder: Path, probabilities: bool) -> RestoreSummary:
+    root, index = store.root.path, read_index(store.root)
+    for problem in index.problems():
+        LOGGER.warning("%s", problem)
+    if not index.done_places:
         msg = f"{root}: no finished case is recorded there; the output folder of a run is expected"
         raise RecordError(msg)
     paths = list_predictions(predictions)
-    _refuse_folder_of_inputs(folder, root, paths[0].parent, records.values())
+    _refuse_folder_of_inputs(folder, root, paths[0].parent, index.all_done())
     _make_folder(folder)
     restorer = Restorer(folder, probabilities)
     outcomes: list[Path | MriprepError] = []
-    for path, match in match_predictions(paths, records.values()):
+    for path, match in match_predictions(paths, index):
         outcomes.append(match if isinstance(match, RecordError) else restorer(path, match))
         _log(path, outcomes[-1])
     done = tuple(outcome for outcome in outcomes if isinstance(outcome, Path))
@@ -149,7 +156,7 @@ def _refuse_folder_of_inputs(folder: Path, root: Path, predictions: Path, record
     """Restored files must not land on predictions, on preprocessed files or on sources."""
     place = folder.resolve()
     sources = {Path(file.path).parent for record in records for file in record.sources.values()}
-    ours = (root / name for name in (*(role.folder for role in ROLES), PARTIAL))
+    ours = (root / name for name in FOLDERS)
     closed = {path.resolve() for path in (*ours, *sources)}
     if place == predictions.resolve() or place == root.resolve() or closed & {place, *place.parents}:
         msg = f"{folder}: the restored files would lie among predictions, preprocessed files or sources; choose another"

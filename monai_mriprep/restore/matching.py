@@ -4,64 +4,75 @@ from __future__ import annotations
 
 import difflib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from monai_mriprep.errors import RecordError
 from monai_mriprep.formats.names import stem
 from monai_mriprep.restore.predictions import prediction_stem
 from monai_mriprep.restore.source_space import SourceSpace
+from monai_mriprep.store.manifest import Index
 from monai_mriprep.store.records import Done
 
 __all__ = ["match_predictions"]
 
 
-def match_predictions(
-    predictions: Iterable[Path], records: Iterable[Done]
-) -> tuple[tuple[Path, SourceSpace | RecordError], ...]:
-    """Find the source space of each prediction; no prediction is read.
+def match_predictions(predictions: Iterable[Path], index: Index) -> Iterator[tuple[Path, SourceSpace | RecordError]]:
+    """Find the source space of each prediction, one at a time; no prediction is read.
 
     Parameters
     ----------
     predictions
         The files.
-    records
-        Of the finished cases.
+    index
+        The records; open while the matches are taken.
 
-    Returns
-    -------
+    Yields
+    ------
     tuple
         Each file with its source space. In its place is an error, which names the file, where the stem is that of no
         case or of two, where another prediction has the same stem, or where the record of the case cannot be used.
     """
-    cases_of_stem, files_of_stem = defaultdict(list), defaultdict(list)
-    for record in records:
-        for name in {stem(file.path) for file in record.sources.values()}:
-            cases_of_stem[name].append(record)
+    cases_of_stem, files_of_stem = _cases_of_stem(index), defaultdict(list)
     files = list(predictions)
     for path in files:
         files_of_stem[prediction_stem(path)].append(path.name)
-    return tuple((path, _matched(path, cases_of_stem, files_of_stem[prediction_stem(path)])) for path in files)
+    for path in files:
+        try:
+            case = _matching_case(prediction_stem(path), cases_of_stem, files_of_stem[prediction_stem(path)])
+            yield path, SourceSpace.of(_trusted_record(case, index))
+        except RecordError as error:
+            yield path, RecordError(f"{path}: {error}")
 
 
-def _matched(
-    path: Path, cases_of_stem: Mapping[str, list[Done]], files_of_stem: list[str]
-) -> SourceSpace | RecordError:
-    try:
-        record = _matching_record(prediction_stem(path), cases_of_stem, files_of_stem)
-        return SourceSpace.of(record)
-    except RecordError as error:
-        return RecordError(f"{path}: {error}")
+def _cases_of_stem(index: Index) -> dict[str, list[str]]:
+    """By the stem of a source, the cases it belongs to; and those by their own name whose record is damaged."""
+    cases = defaultdict(list)
+    for record in index.all_done():
+        for name in {stem(file.path) for file in record.sources.values()}:
+            cases[name].append(record.case)
+    for case in index.damaged:
+        if case not in cases[case]:
+            cases[case].append(case)
+    return {name: found for name, found in cases.items() if found}
 
 
-def _matching_record(name: str, cases_of_stem: Mapping[str, list[Done]], files_of_stem: list[str]) -> Done:
+def _trusted_record(case: str, index: Index) -> Done:
+    record = index.done(case)
+    if record is None or case in index.damaged:
+        what = index.damaged.get(case, "its record is gone")
+        msg = f"{what}; preprocess the case again, or rebuild its record from its files (repair)"
+        raise RecordError(msg)
+    return record
+
+
+def _matching_case(name: str, cases_of_stem: Mapping[str, list[str]], files_of_stem: list[str]) -> str:
     found = cases_of_stem.get(name, [])
     if len(files_of_stem) > 1:
         msg = f"{' and '.join(files_of_stem)} would become one file; keep one of them"
         raise RecordError(msg)
     if len(found) > 1:
-        cases = " and ".join(record.case for record in found)
-        msg = f"its stem fits the records of two cases, {cases}; rename it to the other stem"
+        msg = f"its stem fits the records of two cases, {' and '.join(found)}; rename it to the other stem"
         raise RecordError(msg)
     if not found:
         near = difflib.get_close_matches(name, cases_of_stem, n=1)

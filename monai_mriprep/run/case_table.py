@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
-from monai_mriprep.formats.names import natural_key
 from monai_mriprep.store.records import Done, Record, Started
 from monai_mriprep.types import ROLES
 from monai_mriprep.volume.geometry import Grid
 
-__all__ = ["COLUMNS", "write_table"]
+__all__ = ["COLUMNS", "table_of"]
 
 _ROLES = tuple(role.name for role in ROLES)
 
@@ -40,31 +37,19 @@ COLUMNS = (
 """Sizes in voxels, spacings in mm, labels as ``value:voxels``; outputs relative to the output folder."""
 
 
-def write_table(path: Path, partial: Path, records: Mapping[str, Record]) -> None:
-    """Write the table; it appears whole or not at all.
+def table_of(records: Iterable[Record]) -> str:
+    """The table.
 
     Parameters
     ----------
-    path
-        The file. Where it cannot be written, such as on a full disk, an older one is removed: a wrong table is worse
-        than none, and the records are in ``manifest.jsonl``.
-    partial
-        Folder of temporary files on the same file system.
     records
-        The last record of each case.
+        The last one of each case, in the order of the rows.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(_row(records[case]) for case in sorted(records, key=natural_key))
-    temporary = partial / path.name
-    try:
-        temporary.write_text(text.getvalue(), encoding="utf-8", errors="backslashreplace")
-        temporary.replace(path)
-    except OSError:
-        for file in (temporary, path):
-            with suppress(OSError):
-                file.unlink(missing_ok=True)
+    writer.writerows(map(_row, records))
+    return text.getvalue()
 
 
 def _row(record: Record) -> dict[str, Any]:

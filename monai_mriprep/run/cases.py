@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from monai_mriprep.formats.names import stem
-from monai_mriprep.formats.npz import PARTIAL
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.types import ROLES, Spacing
 
@@ -121,21 +120,25 @@ def output_paths(output_root: Path, case: Case) -> dict[str, Path]:
 
 @dataclass(frozen=True)
 class Job:
-    """What all cases of a run share."""
+    """What all cases of a run share.
+
+    Parameters
+    ----------
+    recipe, target
+        What to do.
+    output_root
+        Where to.
+    writer
+        Name of the writer that stages the files; by default the process that works on a case.
+    redo
+        How often the output folder was started anew; in every record.
+    """
 
     recipe: Recipe
     target: Spacing
     output_root: Path
-
-    @property
-    def partial(self) -> Path:
-        """Folder of temporary files, on the same file system as the output."""
-        return self.output_root / PARTIAL
-
-    @property
-    def manifest(self) -> Path:
-        """The file of the records."""
-        return self.output_root / "manifest.jsonl"
+    writer: str | None = None
+    redo: int = 0
 
     @property
     def fingerprint(self) -> str:
@@ -176,3 +179,9 @@ class Result:
     def record(self) -> dict[str, Any]:
         """The line for the manifest."""
         return {"event": self.status, "case": self.case, "error": self.error, "warnings": self.warnings, **self.facts}
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> Result:
+        """The result that gives this line."""
+        facts = {key: value for key, value in record.items() if key not in ("event", "case", "error", "warnings")}
+        return cls(record["case"], record["event"], record["error"], tuple(record["warnings"]), facts)

@@ -3,42 +3,31 @@
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from collections.abc import Iterable
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
-from monai_mriprep.errors import OutputError, RecordError, write_error
-from monai_mriprep.formats.names import natural_key
-from monai_mriprep.formats.npz import PARTIAL
+from monai_mriprep.errors import RecordError
+from monai_mriprep.store.layout import DATASET
 from monai_mriprep.store.records import Done
+from monai_mriprep.store.store import Store
 
-__all__ = ["DATASET_NAME", "current_records", "describe_dataset", "listed_cases", "write_dataset", "write_json"]
-
-DATASET_NAME = "dataset.json"
+__all__ = ["describe_dataset", "is_current", "listed_cases"]
 
 
-def current_records(records: Iterable[Done], output_root: Path, fingerprint: str) -> list[Done]:
-    """Those made by this recipe and target, whose files are there; in natural order of the case.
+def is_current(record: Done, store: Store, fingerprint: str) -> bool:
+    """Whether a case was made by this recipe and target, and its files are there.
 
     Parameters
     ----------
-    records
-        Of finished cases.
-    output_root
-        Where their files should be.
+    record
+        Of the case.
+    store
+        Where its files should be.
     fingerprint
         Of the run; what another recipe has left in the folder must not be mixed in.
     """
-    mine = (record for record in records if record.fingerprint == fingerprint)
-    current = [record for record in mine if _has_files(record, output_root)]
-    return sorted(current, key=lambda record: natural_key(record.case))
-
-
-def _has_files(record: Done, output_root: Path) -> bool:
-    return all((output_root / file.path).is_file() for file in record.outputs.values())
+    places = (file.path.split("/") for file in record.outputs.values())
+    return record.fingerprint == fingerprint and all(store.folder(folder).is_file(name) for folder, name in places)
 
 
 def describe_dataset(records: Iterable[Done]) -> dict[str, Any]:
@@ -47,12 +36,16 @@ def describe_dataset(records: Iterable[Done]) -> dict[str, Any]:
     The keys have nnU-Net's names and meaning, and nnU-Net cannot use the file: it reads no ``.npz``, and wants labels
     without gaps. Labels are those that occur in the preprocessed files, named by their value.
     Each case also has its ``case``, the name that ``splits_final.json`` uses.
+
+    Parameters
+    ----------
+    records
+        Of the cases, in the order of the list; taken one at a time.
     """
-    records = list(records)
-    found = {value for record in records for value in record.labels.after}
-    training = [
-        {"case": record.case, **{role: file.path for role, file in record.outputs.items()}} for record in records
-    ]
+    found, training = set[int](), []
+    for record in records:
+        found.update(record.labels.after)
+        training.append({"case": record.case, **{role: file.path for role, file in record.outputs.items()}})
     return {
         "channel_names": {"0": "MRI"},
         "labels": {"background": 0, **{f"label_{value}": value for value in sorted(found) if value > 0}},
@@ -62,25 +55,7 @@ def describe_dataset(records: Iterable[Done]) -> dict[str, Any]:
     }
 
 
-def write_dataset(output_root: Path, records: Iterable[Done], fingerprint: str) -> None:
-    """Write ``dataset.json``; where that fails, remove an older one, which would be wrong.
-
-    Parameters
-    ----------
-    output_root
-        The folder it describes and goes into.
-    records, fingerprint
-        As in `current_records`.
-    """
-    path = output_root / DATASET_NAME
-    try:
-        write_json(path, describe_dataset(current_records(records, output_root, fingerprint)))
-    except OutputError:
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
-
-
-def listed_cases(output_root: Path) -> tuple[str, ...]:
+def listed_cases(store: Store) -> tuple[str, ...]:
     """The cases that ``dataset.json`` lists.
 
     Raises
@@ -88,31 +63,11 @@ def listed_cases(output_root: Path) -> tuple[str, ...]:
     RecordError
         If it is missing or is not ours.
     """
-    path = output_root / DATASET_NAME
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(store.root.read(DATASET))
         return tuple(str(pair["case"]) for pair in content["training"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         why = error.strerror if isinstance(error, OSError) else f"it is not a run's: {error!r}"
+        path = store.root.path / DATASET
         msg = f"{path}: cannot be read ({why}); give the output folder of a run: `run` writes this list of cases"
         raise RecordError(msg) from error
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write under a temporary name in ``.partial`` beside the file, then put it in place.
-
-    Raises
-    ------
-    DiskFullError, OutputError
-        If it cannot be written.
-    """
-    temporary = path.parent / PARTIAL / f"{os.getpid()}-{uuid.uuid4().hex}.json"
-    try:
-        temporary.parent.mkdir(exist_ok=True)
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        with suppress(OSError):  # a disk that has become read-only refuses this, too
-            temporary.unlink(missing_ok=True)
-        msg = f"{path}: cannot be written ({error.strerror}); free space or mend it, then run again"
-        raise write_error(error, msg) from error

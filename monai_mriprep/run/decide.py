@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from monai_mriprep.formats.npz import stored_crc
-from monai_mriprep.run.cases import Case, Job, output_paths
-from monai_mriprep.store.records import Done, Failed, Record, RecordedFile, SourceRecord, Started
+from monai_mriprep.run.cases import Case, Job
+from monai_mriprep.store.folder import Folder
+from monai_mriprep.store.layout import ROLE_FOLDERS
+from monai_mriprep.store.records import Done, Failed, OutputRecord, Record, RecordedFile, Retired, SourceRecord, Started
+from monai_mriprep.store.store import Store
 
 __all__ = ["Decision", "decide"]
 
@@ -22,13 +26,15 @@ class Decision:
     reason: str
 
 
-def decide(job: Job, case: Case, record: Record | None) -> Decision:
+def decide(job: Job, case: Case, record: Record | None, store: Store) -> Decision:
     """Decide by the case's last record and the state of its files; nothing is changed.
 
     Parameters
     ----------
     job, case
         What is wanted.
+    store
+        Where the outputs are; a link in place of one is none.
     record
         The case's last one in the manifest, or None.
     """
@@ -43,22 +49,30 @@ def decide(job: Job, case: Case, record: Record | None) -> Decision:
         source = record.sources[role]
         if not (_is_unchanged(path, source) and _has_unchanged_data(path, source)):
             return Decision("redo", f"source {role} changed: {path}")
-    for role, path in output_paths(job.output_root, case).items():
-        output = record.outputs[role]
-        if not _is_unchanged(path, output) or _stated_checksum(path) != output.crc32:
-            return Decision("redo", f"output {role} is missing or changed: {path}")
+    for role, name in case.outputs.items():
+        folder = store.folder(ROLE_FOLDERS[role])
+        if not _is_intact(folder, name, record.outputs[role]):
+            return Decision("redo", f"output {role} is missing or changed: {folder.path / name}")
     return Decision("skip", "done before")
 
 
-_NOT_DONE = {type(None): "no record", Failed: "failed before", Started: "interrupted before"}
+_NOT_DONE = {
+    type(None): "no record",
+    Failed: "failed before",
+    Started: "interrupted before",
+    Retired: "it had left the dataset",
+}
 
 
 def _is_unchanged(path: Path, recorded: RecordedFile) -> bool:
     """Size and modification time are the recorded ones."""
     try:
-        status = path.stat()
+        return _fits(path.stat(), recorded)
     except OSError:
         return False
+
+
+def _fits(status: os.stat_result, recorded: RecordedFile) -> bool:
     return (status.st_size, status.st_mtime_ns) == (recorded.size, recorded.mtime_ns)
 
 
@@ -68,9 +82,10 @@ def _has_unchanged_data(path: Path, source: SourceRecord) -> bool:
     return all(any(_is_unchanged(home / Path(file.path).name, file) for home in homes) for file in source.data)
 
 
-def _stated_checksum(path: Path) -> int | None:
-    """The checksum that the archive's directory states; reading the array is the business of ``verify``."""
+def _is_intact(folder: Folder, name: str, recorded: OutputRecord) -> bool:
+    """Size, time and the checksum that its directory states; reading the array is the business of ``verify``."""
     try:
-        return stored_crc(path)
+        with folder.reading(name) as file:
+            return _fits(os.fstat(file.fileno()), recorded) and stored_crc(file) == recorded.crc32
     except (OSError, zipfile.BadZipFile, KeyError):
-        return None
+        return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -134,9 +134,15 @@ def _results(session: Session, workers: int, memory: int) -> Generator[Result, N
         if fitting == 0:
             yield from (Result(case.name, "failed", too_large(case, memory)) for case in cases)
         elif workers == 0:
-            yield from map(work, cases)
+            yield from map(work, _announced(session, cases))
         else:
-            yield from run_in_workers(work, cases, fitting, session.interrupted)
+            yield from run_in_workers(work, cases, fitting, session.announce, session.finished)
+
+
+def _announced(session: Session, cases: Iterable[Case]) -> Iterator[Case]:
+    for case in cases:
+        session.announce(case.name)
+        yield case
 
 
 def _doubts(cases: Iterable[Case], memory: int) -> dict[str, str]:

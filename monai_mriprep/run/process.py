@@ -20,14 +20,15 @@ from monai_mriprep.dataset.checks import check_pair
 from monai_mriprep.dataset.voxel_summary import MANY_VALUES
 from monai_mriprep.errors import DiskFullError, MriprepError, MriprepWarning, counted, is_disk_full
 from monai_mriprep.formats.header import Header
-from monai_mriprep.formats.npz import NpzVolume, WrittenFile, stored_crc
+from monai_mriprep.formats.npz import NpzVolume
 from monai_mriprep.formats.read import read_header
-from monai_mriprep.formats.staging import removed_on_error, stage_files
 from monai_mriprep.pipeline import preprocessing
-from monai_mriprep.run.cases import Case, Job, Result, output_paths
-from monai_mriprep.run.commit import commit_files
-from monai_mriprep.store.manifest import Manifest
+from monai_mriprep.run.cases import Case, Job, Result
+from monai_mriprep.store.journal import commit_files
+from monai_mriprep.store.layout import ROLE_FOLDERS
 from monai_mriprep.store.records import OutputRecord, RecordedFile
+from monai_mriprep.store.staging import StagedFile, removed_on_error, stage_files
+from monai_mriprep.store.store import Store, open_store
 from monai_mriprep.transforms.apply_steps import trace_of
 from monai_mriprep.transforms.files import npz_volume
 from monai_mriprep.transforms.tensors import grid_of
@@ -46,10 +47,10 @@ def process_case(job: Job, case: Case) -> Result:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", MriprepWarning)
         try:
-            Manifest(job.manifest).append({"event": "started", "case": case.name, "pid": os.getpid()}, sync=False)
-            facts, files = _carry_out(job, case, watch)
-            result = Result(case.name, "done", None, _messages(caught), facts)
-            commit_files(job.partial, result, files)
+            with open_store(job.output_root, job.writer) as store:
+                facts, files = _carry_out(job, case, store, watch)
+                result = Result(case.name, "done", None, _messages(caught), facts)
+                commit_files(store, result.record(), files)
         except Exception as problem:  # noqa: BLE001 - the border: one bad case must not stop the others
             error = _explain(problem, job, case, watch.running)
             return Result(case.name, "failed", error, _messages(caught), _failure_facts(problem))
@@ -94,7 +95,7 @@ class _Stopwatch:
         self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - start, 4)
 
 
-def _carry_out(job: Job, case: Case, watch: _Stopwatch) -> tuple[dict[str, Any], tuple[WrittenFile, ...]]:
+def _carry_out(job: Job, case: Case, store: Store, watch: _Stopwatch) -> tuple[dict[str, Any], tuple[StagedFile, ...]]:
     """The facts for the record, and the files, complete but not yet in place; in the order to move them."""
     headers = {role: read_header(path) for role, (path,) in case.sources.items()}
     image, *others = headers.values()
@@ -103,15 +104,16 @@ def _carry_out(job: Job, case: Case, watch: _Stopwatch) -> tuple[dict[str, Any],
     stamps = {role: _stamps(header) for role, header in headers.items()}
     volumes, labels = _transform(job, case, watch)
     written = {role: npz_volume(volumes[role]) for role in case.outputs}
-    places = output_paths(job.output_root, case)
     with watch.stage("write"):
-        files = stage_files({places[role]: volume for role, volume in written.items()}, job.partial)
-    with removed_on_error(files):
+        places = {(ROLE_FOLDERS[role], case.outputs[role]): volume for role, volume in written.items()}
+        files = stage_files(store, places)
+    with removed_on_error(store.staging, files):
         with watch.stage("hash"):
             sources = {role: _source(headers[role], stamped) for role, stamped in stamps.items()}
         outputs = {role: _output(file) for role, file in zip(case.outputs, reversed(files), strict=True)}
     facts = {
         "fingerprint": job.fingerprint,
+        **({"redo": job.redo} if job.redo else {}),
         "sources": sources,
         "outputs": outputs,
         **_grids_and_trace(image, volumes[IMAGE.name], written[IMAGE.name]),
@@ -169,16 +171,11 @@ def _for_json(histogram: dict[int, int]) -> dict[str, int]:
     return {str(value): count for value, count in histogram.items()}
 
 
-def _output(file: WrittenFile) -> dict[str, Any]:
+def _output(file: StagedFile) -> dict[str, Any]:
     """Path relative to the output root, so that the folder may be moved."""
-    status = file.temporary.stat()
-    return OutputRecord(
-        path=f"{file.final.parent.name}/{file.final.name}",
-        size=status.st_size,
-        mtime_ns=status.st_mtime_ns,
-        sha256=file.sha256,
-        crc32=stored_crc(file.temporary),
-    ).model_dump()
+    path = f"{file.move.folder}/{file.move.name}"
+    output = OutputRecord(path=path, size=file.size, mtime_ns=file.mtime_ns, sha256=file.sha256, crc32=file.crc32)
+    return output.model_dump()
 
 
 def _warn_of_labels(case: Case, before: dict[int, int], after: dict[int, int]) -> None:

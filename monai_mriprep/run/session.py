@@ -5,62 +5,61 @@ Neither torch nor MONAI is loaded here, so a run that finds nothing to do ends a
 
 from __future__ import annotations
 
+import os
 import platform
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from monai_mriprep._version import __version__
-from monai_mriprep.dataset.survey import STATISTICS_NAME
 from monai_mriprep.errors import OutputError, package_logger
-from monai_mriprep.run.case_table import write_table
 from monai_mriprep.run.cases import ALGORITHM_VERSION, Case, Result
-from monai_mriprep.run.commit import recover, remove_entry
-from monai_mriprep.run.dataset_json import write_dataset, write_json
 from monai_mriprep.run.decide import Decision, decide
+from monai_mriprep.run.derived import write_derived
 from monai_mriprep.run.estimates import check_space
 from monai_mriprep.run.plan import RunPlan
+from monai_mriprep.store.description import RunDescription, write_description
+from monai_mriprep.store.journal import recover, recover_case
+from monai_mriprep.store.layout import ROLE_FOLDERS, STATISTICS
 from monai_mriprep.store.lock import exclusive
-from monai_mriprep.store.manifest import Manifest, Records
-from monai_mriprep.store.records import Failed, Record, Started
-from monai_mriprep.types import ROLES
+from monai_mriprep.store.manifest import Index, read_index
+from monai_mriprep.store.recorder import Recorder
+from monai_mriprep.store.records import Opened
+from monai_mriprep.store.store import Store, make_store, open_store
+from monai_mriprep.store.takeover import take_over
 
 __all__ = ["RunSummary", "Session", "open_session"]
 
 LOGGER = package_logger()
-
-TABLE_NAME = "manifest.csv"
 
 VERSIONED = ("monai", "torch", "numpy", "scipy", "nibabel", "isal")
 
 
 @dataclass(frozen=True)
 class Session:
-    """An output folder that this process alone writes to.
+    """An output folder that this process writes to.
 
     Parameters
     ----------
     plan
         What the run is going to do.
-    manifest
-        Where its records go.
+    store, recorder
+        Where to, and who writes the records.
     decisions
         What is to be done with each of the plan's cases, in their order, and why.
     warnings
         What needs review in the dataset and the output folder as a whole.
-    started_before
-        The record of each case that an earlier run has started and not finished.
     """
 
     plan: RunPlan
-    manifest: Manifest
+    store: Store
+    recorder: Recorder
     decisions: tuple[tuple[Case, Decision], ...]
     warnings: tuple[str, ...] = ()
-    started_before: Mapping[str, Started] = field(default_factory=dict)
 
     @property
     def todo(self) -> tuple[Case, ...]:
@@ -72,23 +71,23 @@ class Session:
         """Names of the cases that were finished before."""
         return tuple(case.name for case, decision in self.decisions if decision.action == "skip")
 
+    def announce(self, case: str) -> None:
+        """Record that the work on a case begins."""
+        self.recorder.add({"event": "started", "case": case, "pid": os.getpid()})
+
     def record(self, result: Result) -> None:
-        """Enter a result into the manifest."""
-        self.manifest.append(result.record())
-        if result.status == "done":  # a case that failed while its files were moved is finished by `recover`
-            remove_entry(self.plan.job.partial, result.case)
+        """Record a result."""
+        self.recorder.add(result.record())
 
-    def interrupted(self) -> tuple[list[Result], set[str]]:
-        """After workers have died: results that were finished but not recorded, and cases that were under way."""
-        finished = recover(self.plan.job.partial)
-        started = _started(self.manifest.latest())
-        under_way = {name for name, record in started.items() if record != self.started_before.get(name)}
-        return finished, under_way - {result.case for result in finished}
+    def finished(self, case: str) -> Result | None:
+        """The result of a case whose worker has died after it had finished the case; None if it had not."""
+        record = recover_case(self.store, case)
+        return None if record is None else Result.of_record(record)
 
-    def record_finished(self) -> None:
-        """Record cases that were finished and not yet recorded, and remove what others left; no worker may be alive."""
-        for result in recover(self.plan.job.partial):
-            self.record(result)
+    def close(self) -> None:
+        """Record what was finished and not recorded, and remove what else workers have left; none may be alive."""
+        self.recorder.flush()
+        recover(self.store, self.store.staging, self.recorder.enter)
 
 
 @dataclass(frozen=True)
@@ -143,40 +142,44 @@ def open_session(plan: RunPlan, overwrite: bool = False) -> Iterator[Session]:
     OutputError
         If the folder cannot be made or written to.
     """
-    job, root = plan.job, plan.job.output_root
-    _make_folders(root, *(root / role.folder for role in ROLES), job.partial)
-    with exclusive(root / ".lock"):
-        session = _prepare(plan, overwrite)
-        _log(session)
-        try:
-            yield session
-        finally:
-            with suppress(OutputError, OSError):  # what cannot be done now, the next run does
-                session.record_finished()
-            _write_summaries(plan, session.manifest.read())
+    make_store(plan.job.output_root)
+    with open_store(plan.job.output_root) as store:
+        aside = store.settle()
+        with exclusive(store.root):
+            session = _prepare(plan, store, aside, overwrite)
+            _log(session)
+            try:
+                yield session
+            finally:
+                with suppress(OutputError, OSError):  # what cannot be done now, the next run does
+                    session.close()
+                names = [case.name for case in plan.cases]
+                write_derived(store, read_index(store.root), names, plan.job.fingerprint)
+                store.leave()
 
 
-def _write_summaries(plan: RunPlan, records: Records) -> None:
-    """The table of all cases, and the list of those of this dataset whose files are good for training."""
-    job, root = plan.job, plan.job.output_root
-    write_table(root / TABLE_NAME, job.partial, records.latest)
-    names = [case.name for case in plan.cases if not isinstance(records.latest.get(case.name), Failed)]
-    write_dataset(root, [records.done[name] for name in names if name in records.done], job.fingerprint)
-
-
-def _prepare(plan: RunPlan, overwrite: bool) -> Session:
-    """Describe the run, finish what the one before has left, and decide; the lock is held."""
-    job, root = plan.job, plan.job.output_root
+def _prepare(plan: RunPlan, store: Store, aside: tuple[str, ...], overwrite: bool) -> Session:
+    """Describe the run, finish what others have left, and decide; the lock is held."""
     if plan.computed_statistics is not None:
-        plan.computed_statistics.to_csv(root / STATISTICS_NAME)
-    write_json(root / "run.json", _description(plan))
-    manifest = Manifest(job.manifest)
-    Session(plan, manifest, ()).record_finished()
-    latest = manifest.latest()
-    records = {} if overwrite else latest
-    decisions = tuple((case, decide(job, case, records.get(case.name))) for case in plan.cases)
-    session = Session(plan, manifest, decisions, started_before=_started(latest))
-    return replace(session, warnings=plan.warnings + check_space(session.todo, root))
+        store.replace(STATISTICS, plan.computed_statistics.as_csv().encode())
+    write_description(store, _description(plan))
+    recorder = Recorder(store)
+    left = take_over(recorder)
+    index = read_index(store.root)
+    decisions = tuple(_decided(plan, store, index, overwrite))
+    plan = replace(plan, job=replace(plan.job, writer=store.writer))
+    session = Session(plan, store, recorder, decisions)
+    if session.todo:
+        store.probe(ROLE_FOLDERS.values())
+    lack = check_space(session.todo, plan.job.output_root)
+    if session.todo or _is_other(index.opened, plan):
+        recorder.add(_opened(plan))
+    return replace(session, warnings=(*plan.warnings, *aside, *left, *index.problems(), *lack))
+
+
+def _decided(plan: RunPlan, store: Store, index: Index, overwrite: bool) -> Iterator[tuple[Case, Decision]]:
+    for case in plan.cases:
+        yield case, decide(plan.job, case, None if overwrite else index.latest(case.name), store)
 
 
 def _log(session: Session) -> None:
@@ -189,32 +192,33 @@ def _log(session: Session) -> None:
         LOGGER.info("redo: %s", reason + f" ({count} cases)" * (count > 1))
 
 
-def _started(records: Mapping[str, Record]) -> dict[str, Started]:
-    return {name: record for name, record in records.items() if isinstance(record, Started)}
+def _is_other(opened: Opened | None, plan: RunPlan) -> bool:
+    """Whether a run that finds nothing to do has another dataset before it than the one before."""
+    return opened is not None and opened.cases != len(plan.cases)
 
 
-def _make_folders(*folders: Path) -> None:
-    for folder in folders:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            msg = f"{folder}: the output folder cannot be made ({error.strerror}); choose another, or free the name"
-            raise OutputError(msg) from error
-
-
-def _description(plan: RunPlan) -> dict[str, Any]:
+def _opened(plan: RunPlan) -> dict[str, Any]:
     return {
+        "event": "opened",
         "dataset_root": str(plan.dataset_root.resolve()),
-        "recipe": plan.job.recipe.as_dict(),
-        "target_spacing": list(plan.job.target),
-        "derivation": plan.derivation,
-        "fingerprint": plan.job.fingerprint,
-        "algorithm_version": ALGORITHM_VERSION,
         "cases": len(plan.cases),
-        "warnings": list(plan.warnings),
-        "versions": {
-            "python": platform.python_version(),
-            "monai-mriprep": __version__,
-            **{name: version(name) for name in VERSIONED},
-        },
+        "warnings": plan.warnings,
+        "versions": _versions(),
     }
+
+
+def _versions() -> dict[str, str]:
+    of_packages = {name: version(name) for name in VERSIONED}
+    return {"python": platform.python_version(), "monai-mriprep": __version__, **of_packages}
+
+
+def _description(plan: RunPlan) -> RunDescription:
+    return RunDescription(
+        dataset_root=str(plan.dataset_root.resolve()),
+        recipe=plan.job.recipe.as_dict(),
+        target_spacing=plan.job.target,
+        derivation=plan.derivation,
+        fingerprint=plan.job.fingerprint,
+        algorithm_version=ALGORITHM_VERSION,
+        versions=_versions(),
+    )

@@ -22,6 +22,7 @@ from typing import Any, Final
 import torch
 from monai.data.dataloader import DataLoader
 from monai.data.dataset import Dataset
+from torch.utils.data import Sampler
 
 from monai_mriprep.run.cases import Case, Result
 
@@ -38,7 +39,11 @@ PR_SET_PDEATHSIG = 1
 
 
 def run_in_workers(
-    work: Work, cases: Sequence[Case], workers: int, interrupted_cases: Callable[[], tuple[list[Result], set[str]]]
+    work: Work,
+    cases: Sequence[Case],
+    workers: int,
+    announce: Callable[[str], None],
+    finished: Callable[[str], Result | None],
 ) -> Iterator[Result]:
     """Process the cases in worker processes. Each case gets a result, even if its worker dies.
 
@@ -50,36 +55,57 @@ def run_in_workers(
         In the order in which they are started.
     workers
         Processes, at least 1.
-    interrupted_cases
-        Called after a worker has died, when none is left. Returns the results of cases that were finished but not
-        yielded yet, and the names of those that were under way.
+    announce
+        Called with the name of each case that is handed to a worker.
+    finished
+        Called after a worker has died, when none is left: the result of a case that was finished and not yielded yet.
     """
     left = {case.name: case for case in cases}
     while left:
+        handed_out = _HandedOut(list(left.values()), announce)
         try:
-            for result in _run_loader(work, list(left.values()), workers):
+            for result in _run_loader(work, handed_out, workers):
                 del left[result.case]
                 yield result
         except _WorkerDeathError:
-            finished, under_way = interrupted_cases()
-            recovered = [result for result in finished if left.pop(result.case, None) is not None]
-            yield from recovered
-            retried = under_way & left.keys()
-            if not recovered and not retried:  # it died before it announced a case, and might do so for ever
-                retried = set(list(left)[:1])
-            for name in retried:
-                yield _run_in_own_process(work, left.pop(name))
+            for name in [name for name in handed_out.names if name in left]:
+                case = left.pop(name)
+                yield finished(name) or _try_alone(work, case, announce)
+
+
+def _try_alone(work: Work, case: Case, announce: Callable[[str], None]) -> Result:
+    announce(case.name)
+    return _run_in_own_process(work, case)
+
+
+class _HandedOut(Sampler[int]):
+    """Hands the cases to the loader, in order, and knows which ones it has handed out."""
+
+    def __init__(self, cases: Sequence[Case], announce: Callable[[str], None]) -> None:
+        self.cases = cases
+        self.announce = announce
+        self.names: list[str] = []
+
+    def __iter__(self) -> Iterator[int]:
+        for number, case in enumerate(self.cases):
+            self.announce(case.name)
+            self.names.append(case.name)
+            yield number
+
+    def __len__(self) -> int:
+        return len(self.cases)
 
 
 class _WorkerDeathError(Exception):
     """A worker has died before it finished its work."""
 
 
-def _run_loader(work: Work, cases: Sequence[Case], workers: int) -> Iterator[Result]:
+def _run_loader(work: Work, handed_out: _HandedOut, workers: int) -> Iterator[Result]:
     loader = DataLoader(
-        Dataset(cases, transform=work),
+        Dataset(handed_out.cases, transform=work),
+        sampler=handed_out,
         batch_size=1,
-        num_workers=min(workers, len(cases)),
+        num_workers=min(workers, len(handed_out)),
         collate_fn=_unbatched,
         prefetch_factor=1,
         in_order=False,

@@ -1,4 +1,8 @@
-"""The lock of an output folder: one run at a time."""
+"""The lock of an output folder: one run at a time.
+
+It is a courtesy: it spares two runs each other's work. Nothing is lost without it, as on a file system that has none,
+because each writer has temporary files of its own.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from monai_mriprep.errors import LockedError, OutputError
+from monai_mriprep.errors import LockedError, OutputError, package_logger
+from monai_mriprep.store import calls
+from monai_mriprep.store.folder import Folder
+from monai_mriprep.store.layout import LOCK
 
 __all__ = ["exclusive", "shared"]
 
@@ -18,85 +25,79 @@ _locks_of_this_process: dict[Path, object] = {}
 
 
 @contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a file.
+def exclusive(root: Folder) -> Iterator[None]:
+    """Hold the lock of an output folder.
 
     The kernel keeps the lock (POSIX ``fcntl``) and frees it when this process ends, also by a crash. Forked workers do
-    not inherit it.
+    not inherit it. Where the file system has no locks, that is logged.
 
     Raises
     ------
     LockedError
         If another process holds it, or another thread of this one.
     OutputError
-        If the file cannot be opened or locked.
+        If its file cannot be opened.
     """
-    place, own = path.resolve(), object()
+    place, own = root.path.resolve(), object()
     if _locks_of_this_process.setdefault(place, own) is not own:
-        raise _locked_by_this_process(path)
+        raise _locked_by_this_process(root)
     try:
-        with _locked(path):
+        with _locked(root):
             yield
     finally:
         del _locks_of_this_process[place]
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(root: Folder) -> Iterator[None]:
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = root.updating(LOCK)
     except OSError as error:
-        msg = f"{path.parent}: the output folder cannot be written to ({error.strerror}); mend it, or choose another"
+        msg = f"{root.path}: the output folder cannot be written to ({error.strerror}); mend it, or choose another"
         raise OutputError(msg) from error
     try:
-        try:
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            _require_lock_support(path, error)
-            holder = os.read(descriptor, 100).decode(errors="replace").strip() or "unknown"
-            msg = f"{path.parent}: another run is alive there (process {holder}); wait for it, or choose another folder"
-            raise LockedError(msg) from error
-        with suppress(OSError):  # on a full disk the lock works without the name of its holder
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()} on {os.uname().nodename}\n".encode(), 0)
+        _lock(root, descriptor, fcntl.LOCK_EX, "another run is alive there")
+        if os.fstat(descriptor).st_nlink == 1:  # else it is somebody else's file, too
+            with suppress(OSError):  # on a full disk the lock works without the name of its holder
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"{os.getpid()} on {os.uname().nodename}\n".encode(), 0)
         yield
     finally:
-        os.close(descriptor)
+        calls.close(descriptor)
 
 
 @contextmanager
-def shared(path: Path) -> Iterator[None]:
+def shared(root: Folder) -> Iterator[None]:
     """Hold a shared lock: no run can start, but other readers can. Nothing is written.
 
     Raises
     ------
     LockedError
         If a run is alive there.
-    OutputError
-        If the file cannot be locked.
     """
-    if path.resolve() in _locks_of_this_process:
-        raise _locked_by_this_process(path)
-    if not path.is_file():
+    if root.path.resolve() in _locks_of_this_process:
+        raise _locked_by_this_process(root)
+    if not root.is_file(LOCK):
         yield
         return
-    with path.open("rb") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError as error:
-            _require_lock_support(path, error)
-            holder = file.read(100).decode(errors="replace").strip() or "unknown"
-            msg = f"{path.parent}: a run is alive there (process {holder}); wait for its end"
-            raise LockedError(msg) from error
+    with root.reading(LOCK) as file:
+        _lock(root, file.fileno(), fcntl.LOCK_SH, "a run is alive there")
         yield
 
 
-def _locked_by_this_process(path: Path) -> LockedError:
-    return LockedError(f"{path.parent}: another run is alive there, in this process ({os.getpid()}); wait for its end")
+def _lock(root: Folder, descriptor: int, kind: int, refusal: str) -> None:
+    try:
+        fcntl.lockf(descriptor, kind | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EAGAIN):
+            package_logger().warning(
+                "%s: this file system has no locks (%s); start one run at a time", root.path, error.strerror
+            )
+            return
+        holder = os.pread(descriptor, 100, 0).decode(errors="replace").strip() or "unknown"
+        msg = f"{root.path}: {refusal} (process {holder}); wait for its end, or choose another folder"
+        raise LockedError(msg) from error
 
 
-def _require_lock_support(path: Path, error: OSError) -> None:
-    """Raise an `OutputError` unless the error means that another process holds the lock."""
-    if error.errno not in (errno.EACCES, errno.EAGAIN):
-        msg = f"{path}: cannot be locked ({error.strerror}); use a file system that has locks"
-        raise OutputError(msg) from error
+def _locked_by_this_process(root: Folder) -> LockedError:
+    return LockedError(f"{root.path}: another run is alive there, in this process ({os.getpid()}); wait for its end")

@@ -1,132 +1,191 @@
-"""``manifest.jsonl``: one record a line, only ever appended to."""
+"""``manifest.jsonl``: one record a line, only ever appended to; and what it says, in little memory."""
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from monai_mriprep.errors import RecordError, write_error
-from monai_mriprep.store.records import Done, Record, read_record
+from monai_mriprep.errors import RecordError
+from monai_mriprep.store import calls
+from monai_mriprep.store.folder import Folder
+from monai_mriprep.store.layout import MANIFEST
+from monai_mriprep.store.lines import NewerVersionError
+from monai_mriprep.store.records import Done, Opened, Record, Retired, read_record
 
-__all__ = ["Manifest", "Records"]
+__all__ = ["Index", "append_lines", "read_index"]
 
-CASE = re.compile(r'"case": *("(?:[^"\\]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")')
+LONGEST_LINE = 1 << 24
+"""Bytes that are taken for one line; a longer one is damaged."""
+
+CASE = re.compile(rb'"case": *("(?:[^"\\]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")')
 """Where a line names its case; what comes after it may be torn."""
 
 
+class _Place(NamedTuple):
+    """Where a line is in the file, and what its event is."""
+
+    event: str
+    offset: int
+    length: int
+
+
 @dataclass
-class Records:
-    """What a manifest says, by the name of the case.
+class Index:
+    """Where the records of each case are. A record is read again when it is asked for.
 
     Parameters
     ----------
-    latest
-        The last record of each case.
-    done
-        The last record of success, whatever was tried since.
-    unreadable
-        What is wrong with the last line of a case, where that is no record. Such a case has no latest record, so that
-        it is done again.
+    root
+        The output folder; must be open when a record is asked for.
+    places
+        Where the last record of each case is.
+    done_places
+        Where the last record of success is, whatever was tried since, unless the case was retired.
+    damaged
+        What is wrong with the last line of a case, where that is no record or was changed. Such a case has no latest
+        record, so that it is done again.
+    nameless
+        What is wrong with lines that are no records and name no case.
+    opened
+        Of the last run; None up to 0.3.0.
     """
 
-    latest: dict[str, Record] = field(default_factory=dict)
-    done: dict[str, Done] = field(default_factory=dict)
-    unreadable: dict[str, str] = field(default_factory=dict)
+    root: Folder
+    places: dict[str, _Place] = field(default_factory=dict)
+    done_places: dict[str, _Place] = field(default_factory=dict)
+    damaged: dict[str, str] = field(default_factory=dict)
+    nameless: list[str] = field(default_factory=list)
+    opened: Opened | None = None
 
-    def add(self, record: Record) -> None:
-        """Enter the next record."""
-        self.latest[record.case] = record
-        self.unreadable.pop(record.case, None)
-        if isinstance(record, Done):
-            self.done[record.case] = record
+    def cases(self) -> set[str]:
+        """All that have a record, or a damaged one; those that were retired are left out."""
+        return {name for name, place in self.places.items() if place.event != "retired"} | self.damaged.keys()
 
-    def add_unreadable(self, line: str, problem: str) -> None:
-        """Enter a line that is no record."""
-        if (found := CASE.search(line)) is not None:
-            case = str(json.loads(found[1], strict=False))
-            self.latest.pop(case, None)
-            self.unreadable[case] = problem
+    def event(self, case: str) -> str | None:
+        """The last one of a case."""
+        place = self.places.get(case)
+        return None if place is None else place.event
 
+    def latest(self, case: str) -> Record | None:
+        """The last record of a case."""
+        return self._read(self.places.get(case))
 
-class Manifest:
-    """The records of a run.
+    def done(self, case: str) -> Done | None:
+        """The last record of success of a case, whatever was tried since."""
+        record = self._read(self.done_places.get(case))
+        return record if isinstance(record, Done) else None
 
-    A line is written by one system call and synced. A torn last line, all that a power cut can leave, is no record,
-    and is closed before the next line is appended.
+    def all_done(self) -> Iterator[Done]:
+        """The last record of success of each case, one at a time, in the order of the file."""
+        for case, _ in sorted(self.done_places.items(), key=lambda item: item[1].offset):
+            record = self.done(case)
+            if record is not None:
+                yield record
 
-    Parameters
-    ----------
-    path
-        The file; it need not exist.
-    """
+    def problems(self) -> tuple[str, ...]:
+        """What cannot be trusted, a sentence for each line."""
+        return (*self.damaged.values(), *self.nameless)
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def append(self, record: Mapping[str, Any], sync: bool = True) -> None:
-        """Add one record; its time is put in.
-
-        Parameters
-        ----------
-        record
-            What JSON can hold.
-        sync
-            Wait until a power cut cannot take it back.
+    def add(self, number: int, offset: int, line: bytes) -> None:
+        """Enter the next line.
 
         Raises
         ------
-        DiskFullError
-            If there is no space left for it.
-        OutputError
-            If it cannot be written for another reason.
+        NewerVersionError
+            If a newer version has written it.
         """
-        line = json.dumps({**record, "time": round(time.time(), 3)}) + "\n"
         try:
-            self._append(line, sync)
-        except OSError as error:
-            msg = f"{self.path}: the record cannot be written ({error.strerror}); free space or mend it, then run again"
-            raise write_error(error, msg) from error
+            record = read_record(line.decode(errors="replace"))
+        except NewerVersionError as error:
+            msg = f"{self.root.path / MANIFEST}, line {number}: {error}"
+            raise NewerVersionError(msg) from error
+        except RecordError as error:
+            self._add_damaged(line, f"line {number} of {MANIFEST} cannot be trusted ({error})")
+            return
+        if isinstance(record, Opened):
+            self.opened = record
+        else:
+            self._add_record(record, _Place(record.event, offset, len(line)))
 
-    def _append(self, line: str, sync: bool) -> None:
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-        try:
-            content = (self._missing_newline(descriptor) + line).encode()
-            if os.write(descriptor, content) < len(content):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            if sync:
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    def _add_record(self, record: Record, place: _Place) -> None:
+        self.places[record.case] = place
+        self.damaged.pop(record.case, None)
+        if isinstance(record, Done):
+            self.done_places[record.case] = place
+        elif isinstance(record, Retired):
+            self.done_places.pop(record.case, None)
 
-    def read(self) -> Records:
-        """Every record, once; a line that is no record and names no case is skipped."""
-        records = Records()
-        if not self.path.exists():
-            return records
-        with self.path.open(encoding="utf-8", errors="replace") as file:
-            for number, line in enumerate(file, start=1):
-                try:
-                    records.add(read_record(line))
-                except RecordError as error:
-                    records.add_unreadable(line, f"line {number} of {self.path.name} is no record ({error})")
-        return records
+    def _add_damaged(self, line: bytes, problem: str) -> None:
+        cases = list(_named_cases(line))  # more than one, where the end of a line is damaged
+        for case in cases:
+            self.places.pop(case, None)
+            self.damaged[case] = problem
+        if not cases and line.strip():
+            self.nameless.append(problem)
 
-    def latest(self) -> dict[str, Record]:
-        """The last record of each case."""
-        return self.read().latest
+    def _read(self, place: _Place | None) -> Record | None:
+        if place is None:
+            return None
+        with self.root.reading(MANIFEST) as file:
+            file.seek(place.offset)
+            line = file.read(place.length)
+        record = read_record(line.decode(errors="replace"))
+        return None if isinstance(record, Opened) else record
 
-    def done(self) -> dict[str, Done]:
-        """The last record of success of each case that has one, whatever was tried since."""
-        return self.read().done
 
-    @staticmethod
-    def _missing_newline(descriptor: int) -> str:
-        size = os.fstat(descriptor).st_size
-        return "\n" if size and os.pread(descriptor, 1, size - 1) != b"\n" else ""
+def _named_cases(line: bytes) -> Iterator[str]:
+    for found in CASE.finditer(line):
+        with suppress(ValueError):
+            yield str(json.loads(found[1], strict=False))
+
+
+def read_index(root: Folder) -> Index:
+    """Read every line once.
+
+    Raises
+    ------
+    RecordError
+        If a newer version has written one, or the file cannot be read.
+    """
+    index = Index(root)
+    if root.status(MANIFEST) is None:
+        return index
+    try:
+        with root.reading(MANIFEST) as file:
+            offset, number = 0, 1
+            while line := file.readline(LONGEST_LINE):
+                index.add(number, offset, line)
+                offset += len(line)
+                number += line.endswith(b"\n")
+    except OSError as error:
+        msg = f"{root.path / MANIFEST}: the records cannot be read ({error.strerror})"
+        raise RecordError(msg) from error
+    return index
+
+
+def append_lines(root: Folder, lines: Sequence[str], sync: bool = False) -> None:
+    """Append lines by one system call. A torn last line, all that a power cut can leave, is closed first.
+
+    Raises
+    ------
+    OSError
+        If that fails.
+    """
+    descriptor = root.appending(MANIFEST)
+    try:
+        text = "".join(f"{line}\n" for line in lines)
+        calls.write(descriptor, (_missing_newline(descriptor) + text).encode())
+        if sync:
+            calls.fsync(descriptor)
+    finally:
+        calls.close(descriptor)
+
+
+def _missing_newline(descriptor: int) -> str:
+    size = os.fstat(descriptor).st_size
+    return "\n" if size and os.pread(descriptor, 1, size - 1) != b"\n" else ""

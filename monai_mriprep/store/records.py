@@ -7,8 +7,8 @@ no reader and hold at most one data file.
 
 from __future__ import annotations
 
-import json
 import os
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -32,6 +32,8 @@ from monai_mriprep.formats.header import Frame
 from monai_mriprep.recipe.values import SpacingTriple
 from monai_mriprep.steps import AppliedStep, Trace
 from monai_mriprep.steps.resampling import Resampling
+from monai_mriprep.store.layout import ROLE_FOLDERS, is_output
+from monai_mriprep.store.lines import unseal
 from monai_mriprep.types import ROLES, GridRule
 from monai_mriprep.volume.geometry import Grid, same_grid_problem, target_grid
 
@@ -41,13 +43,15 @@ __all__ = [
     "ForegroundRecord",
     "HeaderRecord",
     "LabelRecord",
+    "Opened",
     "OutputRecord",
     "Record",
     "RecordedFile",
-    "RunDescription",
+    "Retired",
     "SourceRecord",
     "Started",
-    "read_description",
+    "check_record",
+    "checked",
     "read_record",
 ]
 
@@ -203,14 +207,13 @@ class Failed(_Event):
     error: str
 
 
-FOLDERS = {role.name: role.folder for role in ROLES}
 REQUIRED = {role.name for role in ROLES if role.required}
 
 
 def _are_in_their_folders(files: dict[str, OutputRecord]) -> dict[str, OutputRecord]:
     for role, file in files.items():
         folder, _, name = file.path.partition("/")
-        if folder != FOLDERS.get(role) or not name or "/" in name:
+        if folder != ROLE_FOLDERS.get(role) or not is_output(name):
             msg = f"{file.path!r} is not in the folder of its role {role!r}"
             raise ValueError(msg)
     return files
@@ -223,6 +226,8 @@ class Done(_Event):
     ----------
     fingerprint
         Of the recipe, target spacing and version of the algorithm.
+    redo
+        How often the output folder had been started anew.
     sources, outputs
         Its files, by the name of their role; both have the same roles.
     source_grid, target_grid
@@ -243,6 +248,7 @@ class Done(_Event):
 
     event: Literal["done"] = "done"
     fingerprint: str
+    redo: Count = 0
     sources: dict[str, SourceRecord]
     outputs: Annotated[dict[str, OutputRecord], AfterValidator(_are_in_their_folders)]
     source_grid: RecordedGrid
@@ -321,52 +327,89 @@ def _frame_problem(frame: Frame, grid: Grid) -> str | None:
     return problem and f"the {problem} of the recorded source_header"
 
 
-Record = Started | Failed | Done
+class Retired(_Event):
+    """A case has left the dataset, or its files got other names; what it had was moved to ``retired/``.
+
+    Parameters
+    ----------
+    files
+        Where they are now, relative to the output folder.
+    """
+
+    event: Literal["retired"] = "retired"
+    files: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
 
-class RunDescription(_Model):
-    """What ``run.json`` says of the last run: how many cases it had, and the fingerprint that their records have."""
+class Opened(_Model):
+    """A run has begun.
 
+    Parameters
+    ----------
+    time
+        When, in seconds since 1970.
+    dataset_root
+        What it read.
+    cases
+        How many it had.
+    warnings
+        What needed review in the dataset as a whole.
+    versions
+        Of the packages that compute.
+    """
+
+    event: Literal["opened"] = "opened"
+    time: Annotated[float, Field(ge=0, lt=YEAR_10000)]
+    dataset_root: str
     cases: Count
-    fingerprint: str
+    warnings: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    versions: dict[str, str] = {}
 
 
-_RECORD: TypeAdapter[Record] = TypeAdapter(Annotated[Record, Field(discriminator="event")])
-_DESCRIPTION = TypeAdapter(RunDescription)
+Record = Started | Failed | Done | Retired
+"""What is recorded of a case."""
 
-Checked = TypeVar("Checked")
+_RECORD: TypeAdapter[Record | Opened] = TypeAdapter(Annotated[Record | Opened, Field(discriminator="event")])
 
 
-def read_record(line: str) -> Record:
+def check_record(facts: Mapping[str, Any]) -> Record | Opened:
+    """The record that plain values make.
+
+    Raises
+    ------
+    RecordError
+        If they make none.
+    """
+    return checked(_RECORD, facts)
+
+
+def read_record(line: str) -> Record | Opened:
     """Read one line of ``manifest.jsonl``.
 
     Raises
     ------
+    NewerVersionError
+        If a newer version has written it.
     RecordError
-        If it is no record.
+        If it is no record, or was changed since it was written.
     """
-    return _checked(_RECORD, line)
+    _, facts = unseal(line)
+    return check_record(facts)
 
 
-def read_description(text: str) -> RunDescription:
-    """Read ``run.json``.
+Checked = TypeVar("Checked")
+
+
+def checked(adapter: TypeAdapter[Checked], facts: Mapping[str, Any]) -> Checked:
+    """Plain values as what an adapter makes of them.
 
     Raises
     ------
     RecordError
-        If it is none.
+        If they do not fit.
     """
-    return _checked(_DESCRIPTION, text)
-
-
-def _checked(adapter: TypeAdapter[Checked], text: str) -> Checked:
-    """Parse JSON by Python's own parser, for pydantic's refuses names of files that are not text."""
     try:
-        return adapter.validate_python(json.loads(text))
+        return adapter.validate_python(facts)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         msg = f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")
-        raise RecordError(msg) from error
-    except (ValueError, RecursionError) as error:
-        msg = "it is no whole JSON"
         raise RecordError(msg) from error

@@ -19,13 +19,14 @@ from monai_mriprep.dataset.checks import doubtful_spacing
 from monai_mriprep.dataset.pairing import Pairing, compile_pattern, pair_by_stem
 from monai_mriprep.errors import MriprepError, MriprepWarning, UnpairedError, VoxelError
 from monai_mriprep.formats.names import stem
-from monai_mriprep.formats.npz import PARTIAL, NpzVolume, read_npz
+from monai_mriprep.formats.npz import NpzVolume, read_npz
 from monai_mriprep.formats.read import read_header
-from monai_mriprep.formats.staging import place_files, removed_on_error, stage_files
 from monai_mriprep.formats.voxels import read_voxels
+from monai_mriprep.store.layout import OUTPUT_SUFFIX, ROLE_FOLDERS
+from monai_mriprep.store.staging import save_volumes
 from monai_mriprep.transforms.axes import check_array_axes, file_axes
 from monai_mriprep.transforms.tensors import as_tracked, file_of, grid_of, on_grid, spacing_marks
-from monai_mriprep.types import IMAGE, LABEL, ROLES, SAME_SPACING_TOLERANCE
+from monai_mriprep.types import IMAGE, LABEL, SAME_SPACING_TOLERANCE
 from monai_mriprep.volume.geometry import Grid
 from monai_mriprep.volume.labels import narrowed
 
@@ -275,12 +276,10 @@ class SaveNpzd(MapTransform):
         """Write, and return `data` as it came."""
         volumes = {}
         for key in self.key_iterator(dict(data)):
-            final = self._final(str(key), data[key])
+            place = self._place(str(key), data[key])
             self._check_axes(data[key], file_of(data[key], str(key)))
-            volumes[final] = npz_volume(data[key])
-        files = stage_files(volumes, Path(self.output_dir, PARTIAL))
-        with removed_on_error(files):
-            place_files(files)
+            volumes[place] = npz_volume(data[key])
+        save_volumes(Path(self.output_dir), volumes)
         return dict(data)
 
     def _check_axes(self, volume: MetaTensor, name: str) -> None:
@@ -292,13 +291,13 @@ class SaveNpzd(MapTransform):
             )
             raise MriprepError(msg)
 
-    def _final(self, key: str, volume: MetaTensor) -> Path:
+    def _place(self, key: str, volume: MetaTensor) -> tuple[str, str]:
+        """The folder, and the name in it."""
         source = file_of(volume, "")
         if not source:
             msg = f"{key!r} has no file name in its metadata; load it with LoadVolumed, or set meta['filename_or_obj']"
             raise MriprepError(msg)
-        folder = next((role.folder for role in ROLES if role.name == key), key)
-        return Path(self.output_dir) / folder / f"{stem(source).removesuffix('.npz')}.npz"
+        return ROLE_FOLDERS.get(key, key), f"{stem(source).removesuffix(OUTPUT_SUFFIX)}{OUTPUT_SUFFIX}"
 
 
 def npz_volume(volume: MetaTensor) -> NpzVolume:

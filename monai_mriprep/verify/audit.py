@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import stat
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,15 +13,19 @@ from pathlib import Path
 import numpy as np
 
 from monai_mriprep.dataset.voxel_summary import count_values
-from monai_mriprep.errors import NpzError, RecordError
-from monai_mriprep.formats.digest import sha256_of
+from monai_mriprep.errors import NpzError, OutputError, RecordError
 from monai_mriprep.formats.names import natural_key
-from monai_mriprep.formats.npz import PARTIAL, NpzVolume, read_npz
-from monai_mriprep.run.commit import pending_outputs
+from monai_mriprep.formats.npz import NpzVolume, decode_npz
 from monai_mriprep.run.memory import default_workers
+from monai_mriprep.store.description import read_description
+from monai_mriprep.store.folder import Folder, what_it_is
+from monai_mriprep.store.journal import pending_outputs
+from monai_mriprep.store.layout import MANIFEST, OUTPUT_SUFFIX, PARTIAL, ROLE_FOLDERS, RUN
 from monai_mriprep.store.lock import shared
-from monai_mriprep.store.manifest import Manifest, Records
-from monai_mriprep.store.records import Done, Failed, RecordedFile, read_description
+from monai_mriprep.store.manifest import Index, read_index
+from monai_mriprep.store.records import Done, Failed, OutputRecord
+from monai_mriprep.store.store import Store, open_store
+from monai_mriprep.store.writers import Writer
 from monai_mriprep.types import IMAGE, LABEL, ROLES, Role
 
 __all__ = ["Finding", "VerifyReport", "verify_output"]
@@ -99,32 +105,49 @@ def verify_output(output_root: str | Path, workers: int | None = None) -> Verify
     LockedError
         If a run is alive in the folder, which would change what is being read.
     """
-    root = Path(output_root)
-    manifest = Manifest(root / "manifest.jsonl")
-    if not manifest.path.is_file():
-        msg = f"{root}: no {manifest.path.name} there, so nothing to compare with; is it the output folder of a run?"
+    with open_store(Path(output_root)) as store, shared(store.root):
+        return _verify(store, default_workers() if workers is None else workers)
+
+
+def _verify(store: Store, workers: int) -> VerifyReport:
+    root = store.root.path
+    if store.root.status(MANIFEST) is None:
+        msg = f"{root}: no {MANIFEST} there, so nothing to compare with; is it the output folder of a run?"
         raise RecordError(msg)
-    with shared(root / ".lock"):
-        records = manifest.read()
-        cases = sorted(records.latest.keys() | records.unreadable, key=natural_key)
-        pending = pending_outputs(root / PARTIAL)
-        check = partial(_check_case, records, partial(_check_outputs, root, pending))
-        with ThreadPoolExecutor(max(1, default_workers() if workers is None else workers)) as executor:
-            checked = dict(zip(cases, executor.map(check, cases), strict=True))
-        recorded = {file.path for record in records.done.values() for file in record.outputs.values()}
-        findings = [finding for found in checked.values() for finding in found]
-        findings += [*_compare_with_last_run(root, records), *_unrecorded_files(root, recorded | pending)]
+    index = read_index(store.root)
+    cases = sorted(index.cases(), key=natural_key)
+    pending = _pending(store)
+    check = partial(_check_case, index, partial(_check_outputs, store, pending))
+    with ThreadPoolExecutor(max(1, workers)) as executor:
+        checked = dict(zip(cases, executor.map(check, cases), strict=True))
+    recorded = {file.path for record in index.all_done() for file in record.outputs.values()}
+    findings = [finding for found in checked.values() for finding in found]
+    findings += [Finding(MANIFEST, f"{problem}; it names no case") for problem in index.nameless]
+    findings += [*_compare_with_last_run(store, index), *_unrecorded_files(store, recorded | pending)]
     intact = tuple(name for name, found in checked.items() if not found)
-    read = sum(file.size for name in intact for file in records.done[name].outputs.values())
+    read = sum(file.size for name in intact for file in _outputs_of(index, name))
     return VerifyReport(root, len(cases), intact, read, tuple(findings))
 
 
-def _check_case(records: Records, check: Callable[[Done], Iterable[Finding]], case: str) -> list[Finding]:
+def _outputs_of(index: Index, case: str) -> Iterable[OutputRecord]:
+    record = index.done(case)
+    return () if record is None else record.outputs.values()
+
+
+def _pending(store: Store) -> set[str]:
+    """Outputs that the journals of all writers will put in place."""
+    if not store.has_folder(PARTIAL):
+        return set()
+    places = [store.partial, *(store.partial.folder(name) for name in store.partial.names() if Writer.of(name))]
+    return {output for place in places for output in pending_outputs(place)}
+
+
+def _check_case(index: Index, check: Callable[[Done], Iterable[Finding]], case: str) -> list[Finding]:
     """Compare a case's files with the record of its last success, and say so where more was tried since."""
-    done, latest = records.done.get(case), records.latest.get(case)
+    done, latest = index.done(case), index.latest(case)
     findings = [] if done is None else list(check(done))
-    if case in records.unreadable:
-        return [Finding(case, f"{records.unreadable[case]}; `run` does the case again"), *findings]
+    if case in index.damaged:
+        return [Finding(case, f"{index.damaged[case]}; `run` does the case again"), *findings]
     if isinstance(latest, Done):
         return findings
     what = f"failed in its last run: {latest.error}" if isinstance(latest, Failed) else "was interrupted"
@@ -133,13 +156,13 @@ def _check_case(records: Records, check: Callable[[Done], Iterable[Finding]], ca
     return [Finding(case, what, is_unfinished=True), *findings]
 
 
-def _check_outputs(root: Path, pending: Collection[str], record: Done) -> Iterator[Finding]:
+def _check_outputs(store: Store, pending: Collection[str], record: Done) -> Iterator[Finding]:
     """Compare a finished case's files with its record; those that are just being replaced are left out."""
     yield from (Finding(record.case, problem) for problem in _trace_problems(record))
     for role in ROLES:
         path = record.outputs[role.name].path
         if path not in pending:
-            yield from (Finding(path, problem) for problem in _check_file(root, role, record))
+            yield from (Finding(path, problem) for problem in _check_file(store, role, record))
 
 
 def _trace_problems(record: Done) -> Iterator[str]:
@@ -150,31 +173,37 @@ def _trace_problems(record: Done) -> Iterator[str]:
         yield str(error)
 
 
-def _check_file(root: Path, role: Role, record: Done) -> Iterator[str]:
+def _check_file(store: Store, role: Role, record: Done) -> Iterator[str]:
     output = record.outputs[role.name]
-    path = root / output.path
+    folder, name = output.path.split("/")
     try:
-        _require_recorded_bytes(path, output)
-        yield from _differences(read_npz(path), role, record)
+        raw = _recorded_bytes(store.folder(folder), name, output)
+        yield from _differences(decode_npz(raw, store.root.path / output.path), role, record)
     except NpzError as error:
         yield error.problem
-    except RecordError as error:
+    except OutputError as error:
         yield str(error)
     except (OSError, MemoryError) as error:
         yield f"cannot be read: {error!r}"
 
 
-def _require_recorded_bytes(path: Path, expected: RecordedFile) -> None:
+def _recorded_bytes(folder: Folder, name: str, expected: OutputRecord) -> bytes:
     """Refuse a file that is not, byte for byte, the one that was written; so what is decoded afterwards is ours."""
-    if not path.is_file():
+    found = folder.status(name)
+    if found is None:
         msg = "is missing; `run` makes it again"
         raise RecordError(msg)
-    if (size := path.stat().st_size) != expected.size:
-        msg = f"has {size} bytes, {expected.size} were written; {_REMEDY}"
+    if not stat.S_ISREG(found.st_mode):
+        msg = f"is {what_it_is(found.st_mode)}; {_REMEDY}"
         raise RecordError(msg)
-    if sha256_of(path) != expected.sha256:
+    if found.st_size != expected.size:
+        msg = f"has {found.st_size} bytes, {expected.size} were written; {_REMEDY}"
+        raise RecordError(msg)
+    raw = folder.read(name, expected.size)
+    if hashlib.sha256(raw).hexdigest() != expected.sha256:
         msg = f"is damaged or was changed: its SHA-256 is not the recorded one; {_REMEDY}"
         raise RecordError(msg)
+    return raw
 
 
 _REMEDY = "remove it, and `run` makes it again"
@@ -198,37 +227,39 @@ def _differences(volume: NpzVolume, role: Role, record: Done) -> Iterator[str]:
         yield f"holds the labels {found} (value: voxels); {record.labels.after} are recorded"
 
 
-def _compare_with_last_run(root: Path, records: Records) -> Iterator[Finding]:
+def _compare_with_last_run(store: Store, index: Index) -> Iterator[Finding]:
     """Compare the recorded cases with what the last run wanted."""
+    recorded = len(index.cases())
+    if index.opened is not None and recorded < index.opened.cases:
+        what = f"the last run had {index.opened.cases} cases, {recorded} of them were started"
+        yield Finding(MANIFEST, what, is_unfinished=True)
     try:
-        run = read_description((root / "run.json").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, RecordError) as error:
-        yield Finding("run.json", f"cannot be read ({error}); `run` writes it again")
+        run = read_description(store)
+    except RecordError as error:
+        yield Finding(RUN, str(error))
         return
-    recorded = len(records.latest.keys() | records.unreadable)
-    if recorded < run.cases:
-        yield Finding(
-            "run.json", f"the last run had {run.cases} cases, {recorded} of them were started", is_unfinished=True
-        )
-    others = [name for name, record in records.done.items() if record.fingerprint != run.fingerprint]
+    if run is None:
+        yield Finding(RUN, "is missing; `run` writes it again")
+        return
+    others = [record.case for record in index.all_done() if record.fingerprint != run.fingerprint]
     if others:
-        yield Finding(
-            "run.json",
+        what = (
             f"cases have another recipe, target spacing or version than the last run: {_first_three(others)}; "
-            "`run` does them again, unless their sources have left the dataset",
+            "`run` does them again, unless their sources have left the dataset"
         )
+        yield Finding(RUN, what)
 
 
-def _unrecorded_files(root: Path, recorded: Collection[str]) -> Iterator[Finding]:
+def _unrecorded_files(store: Store, recorded: Collection[str]) -> Iterator[Finding]:
     """Name everything that no finished case's record names."""
-    for folder in (role.folder for role in ROLES):
-        for path in sorted((root / folder).glob("*")):
-            name = f"{folder}/{path.name}"
-            if path.suffix != ".npz" or not path.is_file():
-                yield Finding(name, "is no .npz file; who lists the folder takes it for a case: remove it")
-            elif name not in recorded:
-                yield Finding(name, "belongs to no case that is recorded as finished; remove it")
-    leftovers = sorted(path.name for path in (root / PARTIAL).glob("*"))
+    for folder in ROLE_FOLDERS.values():
+        for name in store.folder(folder).names():
+            path = f"{folder}/{name}"
+            if not name.endswith(OUTPUT_SUFFIX) or not store.folder(folder).is_file(name):
+                yield Finding(path, "is no .npz file; who lists the folder takes it for a case: remove it")
+            elif path not in recorded:
+                yield Finding(path, "belongs to no case that is recorded as finished; remove it")
+    leftovers = store.partial.names() if store.has_folder(PARTIAL) else []
     if leftovers:
         yield Finding(PARTIAL, f"holds what an interrupted run left: {_first_three(leftovers)}", is_unfinished=True)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import resource
 import struct
 import zipfile
 from pathlib import Path
@@ -16,8 +15,7 @@ from hypothesis import strategies as st
 
 from monai_mriprep.errors import NpzError
 from monai_mriprep.formats import npz
-from monai_mriprep.formats.npz import NpzVolume, read_npz, stage_npz
-from monai_mriprep.formats.staging import place_files
+from monai_mriprep.formats.npz import NpzVolume, encode_npz, read_npz
 from tests.oracles import affine_of
 
 AFFINE = affine_of((3, 0.7, 1 / 3), 17, (1e-12, -123.456789012345, 1e5 / 7))
@@ -30,8 +28,7 @@ def volume_of(dtype: str = "float32", shape: tuple[int, ...] = (1, 5, 6, 7), aff
 
 
 def write(folder: Path, volume: NpzVolume, name: str = "case.npz") -> Path:
-    staged = stage_npz(folder / name, folder / ".partial", volume)
-    place_files([staged])
+    (folder / name).write_bytes(b"".join(encode_npz(volume)))
     return folder / name
 
 
@@ -100,34 +97,8 @@ def test_arrays_of_any_layout(tmp_path, order):
     assert np.array_equal(read_npz(path).array, array)
 
 
-def test_equal_input_gives_equal_bytes(tmp_path):
-    one = stage_npz(tmp_path / "a.npz", tmp_path / ".partial", volume_of())
-    other = stage_npz(tmp_path / "b.npz", tmp_path / ".partial", volume_of())
-    assert one.temporary != other.temporary
-    assert one.temporary.read_bytes() == other.temporary.read_bytes()
-    assert one.sha256 == other.sha256
-    assert one.size == one.temporary.stat().st_size
-
-
-def test_nothing_is_in_place_before_the_commit(tmp_path):
-    staged = stage_npz(tmp_path / "imagesTr" / "a.npz", tmp_path / ".partial", volume_of())
-    assert not (tmp_path / "imagesTr").exists()
-    place_files([staged])
-    assert [path.name for path in (tmp_path / "imagesTr").iterdir()] == ["a.npz"]
-    assert list((tmp_path / ".partial").iterdir()) == []
-
-
-@pytest.mark.parametrize("missing", [1, 100, 400])
-def test_a_failed_write_leaves_nothing(tmp_path, good, missing):
-    """The file may not grow to its size, as on a full disk: the write that meets the limit ends early, in silence."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(good) - missing, limits[1]))
-    try:
-        with pytest.raises(OSError, match="File too large"):
-            stage_npz(tmp_path / "a.npz", tmp_path / "partial", volume_of())
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert list((tmp_path / "partial").iterdir()) == []
+def test_equal_input_gives_equal_bytes():
+    assert encode_npz(volume_of()) == encode_npz(volume_of())
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=12, max_size=12))

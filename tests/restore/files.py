@@ -9,8 +9,8 @@ import numpy as np
 import SimpleITK
 
 from monai_mriprep import load_recipe
-from monai_mriprep.store.manifest import Manifest
 from tests.oracles import itk_image
+from tests.runs import done_records
 
 FORMATS = {"10_mha": ".mha", "11_nifti": ".nii.gz", "12_nii": ".nii", "13_nrrd": ".nrrd", "14_mhd": ".mhd"}
 SHAPE, SPACING = (9, 17, 15), (3.3333333333333335, 1.1, 0.7)
@@ -65,7 +65,7 @@ def voxels(path: Path) -> np.ndarray:
 
 def target_image(out: Path, array: np.ndarray) -> SimpleITK.Image:
     """An array of the first case's target grid, as SimpleITK holds it; channels last."""
-    record = Manifest(out / "manifest.jsonl").done()["10_mha_Ima"]
+    record = done_records(out)["10_mha_Ima"]
     image = itk_image(np.zeros(array.shape[:3], np.uint8), record.target_grid.affine)
     result = SimpleITK.GetImageFromArray(array, isVector=array.ndim == 4)
     result.CopyInformation(image)

@@ -12,15 +12,15 @@ from monai_mriprep.restore.arrays import restore_array
 from monai_mriprep.restore.source_space import SourceSpace
 from monai_mriprep.steps import AppliedStep, Trace
 from monai_mriprep.steps.resampling import Resampling
-from monai_mriprep.store.manifest import Manifest
 from monai_mriprep.volume.geometry import Grid
 from monai_mriprep.volume.resample import apply_plan, plan_resampling
 from tests.restore.files import assert_geometry, voxels
+from tests.runs import done_records
 
 
 def test_channels_are_interpolated_then_compared(made, predictions, tmp_path):
     out, facts = made
-    record = Manifest(out / "manifest.jsonl").done()["10_mha_Ima"]
+    record = done_records(out)["10_mha_Ima"]
     trace = SourceSpace.of(record).trace
     floats = np.random.default_rng(0).random((3, *trace.target.shape), np.float32)
     np.save(predictions / "10_mha_Ima.npy", floats)

@@ -16,7 +16,6 @@ from monai_mriprep import preprocess, restore
 from monai_mriprep.errors import DatasetError, DiskFullError, HeaderError, MriprepWarning, OutputError, RecordError
 from monai_mriprep.restore import command
 from monai_mriprep.restore.command import restore_each
-from monai_mriprep.store.manifest import Manifest
 from tests.oracles import SCANS, affine_of, itk_image, phantom
 from tests.restore.files import (
     FORMATS,
@@ -32,6 +31,7 @@ from tests.restore.files import (
     voxels,
     write_pair,
 )
+from tests.runs import append_record, done_records
 
 # --- Geometry ---------------------------------------------------------------------------------------------------------
 
@@ -117,7 +117,7 @@ def test_orientation_and_crop_are_undone(tmp_path, suffix):
     assert preprocess(tmp_path / "data", tmp_path / "out", recipe, workers=0).done
     with np.load(tmp_path / "out/labelsTr/1_Lab.npz") as content:
         prediction = content["arr_0"]
-    record = Manifest(tmp_path / "out/manifest.jsonl").done()["1_Ima"]
+    record = done_records(tmp_path / "out")["1_Ima"]
     (tmp_path / "volumes").mkdir()
     stored = itk_image(prediction[0], record.target_grid.affine)
     SimpleITK.WriteImage(SimpleITK.DICOMOrient(stored, "SPR"), str(tmp_path / "volumes/1_Ima.mha"))
@@ -131,9 +131,8 @@ def test_orientation_and_crop_are_undone(tmp_path, suffix):
 def test_the_last_finished_record_counts_whatever_came_after(made, predictions, tmp_path):
     out, facts = made
     shutil.copytree(out, tmp_path / "out")
-    manifest = Manifest(tmp_path / "out/manifest.jsonl")
-    manifest.append({"event": "failed", "case": "10_mha_Ima", "error": "disk"})
-    manifest.append({"event": "started", "case": "10_mha_Ima"})
+    append_record(tmp_path / "out", {"event": "failed", "case": "10_mha_Ima", "error": "disk"})
+    append_record(tmp_path / "out", {"event": "started", "case": "10_mha_Ima"})
     summary = restore(tmp_path / "out", out / "labelsTr", tmp_path / "back")
     assert len(summary.restored) == len(facts)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,23 @@ def record(case: str, *stems: str, **changes) -> Done:
     return record_of(line)
 
 
+@dataclass
+class Records:
+    """In place of the index of a manifest."""
+
+    records: tuple[Done, ...]
+    damaged: dict[str, str] = field(default_factory=dict)
+
+    def all_done(self) -> tuple[Done, ...]:
+        return self.records
+
+    def done(self, case: str) -> Done | None:
+        return next((one for one in self.records if one.case == case), None)
+
+
 def problem_of(name: str, *records: Done, others: tuple[str, ...] = ()) -> str:
     """What is said of a prediction that is refused."""
-    found = dict(match_predictions([Path(name), *map(Path, others)], records))[Path(name)]
+    found = dict(match_predictions([Path(name), *map(Path, others)], Records(records)))[Path(name)]
     assert isinstance(found, RecordError)
     assert str(found).startswith(f"{name}: ")
     return str(found)
@@ -31,13 +46,13 @@ def problem_of(name: str, *records: Done, others: tuple[str, ...] = ()) -> str:
 
 @pytest.mark.parametrize("name", ["a.npz", "b.npy", "b.nii.gz", "a.mha"])
 def test_the_stem_of_the_image_or_of_the_label(name):
-    ((path, space),) = match_predictions([Path(name)], [record("c", "c", "d"), record("a", "a", "b")])
+    ((path, space),) = match_predictions([Path(name)], Records((record("c", "c", "d"), record("a", "a", "b"))))
     assert path == Path(name)
     assert isinstance(space, SourceSpace)
 
 
 def test_one_stem_for_image_and_label():
-    ((_, space),) = match_predictions([Path("c.npy")], [record("c", "c", "c")])
+    ((_, space),) = match_predictions([Path("c.npy")], Records((record("c", "c", "c"),)))
     assert isinstance(space, SourceSpace)
 
 
@@ -57,6 +72,13 @@ def test_two_predictions_that_would_become_one_file():
 
 def test_a_record_that_cannot_be_used_stands_in_the_way_of_its_own_predictions_alone():
     damaged = record("a", "a", "b", trace={"source": {}})
-    found = dict(match_predictions([Path("b.npz"), Path("c.npz")], [damaged, record("c", "c", "d")]))
+    found = dict(match_predictions([Path("b.npz"), Path("c.npz")], Records((damaged, record("c", "c", "d")))))
     assert isinstance(found[Path("c.npz")], SourceSpace)
     assert "b.npz: what was done to the case cannot be read" in str(found[Path("b.npz")])
+
+
+def test_a_case_whose_last_line_cannot_be_trusted_is_refused():
+    records = Records((record("a", "a", "b"), record("c", "c", "d")), {"a": "line 7 cannot be trusted"})
+    found = dict(match_predictions([Path("b.npz"), Path("c.npz")], records))
+    assert isinstance(found[Path("c.npz")], SourceSpace)
+    assert "line 7 cannot be trusted; preprocess the case again" in str(found[Path("b.npz")])

@@ -16,11 +16,10 @@ from monai_mriprep.steps import AppliedStep, Trace
 from monai_mriprep.steps.crop import NonZeroCrop
 from monai_mriprep.steps.orientation import Orientation
 from monai_mriprep.steps.resampling import Resampling
-from monai_mriprep.store.manifest import Manifest
 from monai_mriprep.volume.geometry import Grid, target_grid
 from tests.oracles import affine_of
 from tests.restore.files import assert_geometry
-from tests.runs import broken, done_line, events, record_of
+from tests.runs import append_record, broken, done_line, events, record_of
 
 SOURCE = Grid((9, 8, 7), affine_of((3.0, 1.0, 0.7), 12.0, (1.0, 1 / 3, -5.0)))
 TARGET = target_grid(SOURCE, (2.0, 1.5, 0.5))
@@ -62,8 +61,7 @@ def test_the_format_of_the_source_or_the_one_that_is_written_in_its_place(name, 
 def test_a_record_from_before_the_header_was_kept(made, predictions, tmp_path):
     out, facts = made
     shutil.copytree(out, tmp_path / "old")
-    lines = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
-    kept = [{key: value for key, value in line.items() if key != "source_header"} for line in lines]
+    kept = [{key: value for key, value in line.items() if key != "source_header"} for line in events(out)]
     (tmp_path / "old/manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in kept))
     summary = restore(tmp_path / "old", out / "labelsTr/10_mha_Lab.npz", tmp_path / "back")
     assert_geometry(summary.restored[0], facts["10_mha"], 1e-12)
@@ -72,10 +70,9 @@ def test_a_record_from_before_the_header_was_kept(made, predictions, tmp_path):
 def test_a_step_that_nobody_has_registered_is_refused_by_name_and_the_rest_is_restored(made, tmp_path):
     out, facts = made
     shutil.copytree(out, tmp_path / "out")
-    manifest = Manifest(tmp_path / "out/manifest.jsonl")
     record = next(event for event in events(out) if event["case"] == "11_nifti_Ima" and event["event"] == "done")
     unknown = {"source": record["source_grid"], "steps": [{"step": "bias_field", "params": {}}]}
-    manifest.append({**record, "trace": unknown})
+    append_record(tmp_path / "out", {**record, "trace": unknown})
     summary = restore_each(tmp_path / "out", out / "labelsTr", tmp_path / "back")
     assert len(summary.restored) == len(facts) - 1
     (problem,) = map(str, summary.refused)
@@ -87,7 +84,6 @@ def test_a_step_that_nobody_has_registered_is_refused_by_name_and_the_rest_is_re
 def test_a_step_that_fails_on_the_way_back_is_refused_by_name_and_the_rest_is_restored(made, tmp_path, monkeypatch):
     out, facts = made
     shutil.copytree(out, tmp_path / "out")
-    manifest = Manifest(tmp_path / "out/manifest.jsonl")
     record = next(event for event in events(out) if event["case"] == "11_nifti_Ima" and event["event"] == "done")
     grid = Grid.from_json(record["target_grid"])
     crop = AppliedStep(NonZeroCrop(), {"begin": [0, 0, 0], "end": list(grid.shape)}, grid)
@@ -96,7 +92,7 @@ def test_a_step_that_fails_on_the_way_back_is_refused_by_name_and_the_rest_is_re
         {"grid": record["target_grid"]},
         Grid.from_json(record["source_grid"]),
     )
-    manifest.append({**record, "trace": Trace(resampling.grid_in, (resampling, crop)).to_json()})
+    append_record(tmp_path / "out", {**record, "trace": Trace(resampling.grid_in, (resampling, crop)).to_json()})
 
     monkeypatch.setattr(NonZeroCrop, "invert", broken)
     summary = restore_each(tmp_path / "out", out / "labelsTr", tmp_path / "back")
@@ -114,7 +110,7 @@ def test_a_step_from_outside_that_fails_over_its_grid_is_refused_by_name_and_the
     record = next(event for event in events(out) if event["case"] == "11_nifti_Ima" and event["event"] == "done")
     turned = {"step": "orientation", "codes": "RAS", "params": {}}
     trace = {"source": record["source_grid"], "steps": [turned]}
-    Manifest(tmp_path / "out/manifest.jsonl").append({**record, "trace": trace})
+    append_record(tmp_path / "out", {**record, "trace": trace})
 
     monkeypatch.setattr(Orientation, "grid", broken)
     summary = restore_each(tmp_path / "out", out / "labelsTr", tmp_path / "back")

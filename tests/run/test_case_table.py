@@ -7,12 +7,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from monai_mriprep.run.case_table import COLUMNS, write_table
+from monai_mriprep.run.case_table import COLUMNS, table_of
 from monai_mriprep.run.cases import Result
+from monai_mriprep.run.derived import write_derived
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.session import open_session
+from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.records import Failed, Started
-from tests.runs import done_line, record_of
+from monai_mriprep.store.store import open_store
+from tests.runs import append_record, done_line, record_of
 
 DONE = record_of(done_line("case_10", warnings=["one, with a comma", 'two, with a "quote"']))
 
@@ -24,8 +27,7 @@ def table(root: Path) -> pd.DataFrame:
 def test_a_row_for_each_case(tmp_path):
     failed = Failed(case="case_9", error="two\nlines", time=1.0)
     started = Started(case="case_11", pid=5, time=2.0)
-    records = {record.case: record for record in (DONE, started, failed)}
-    write_table(tmp_path / "manifest.csv", tmp_path, records)
+    (tmp_path / "manifest.csv").write_text(table_of([failed, DONE, started]))
 
     rows = table(tmp_path)
     assert list(rows.index) == ["case_9", "case_10", "case_11"]
@@ -38,19 +40,16 @@ def test_a_row_for_each_case(tmp_path):
     assert done["labels_after"] == "0:90 2:10"
     assert (done["image"], done["label_bytes"], done["seconds"]) == ("imagesTr/case_10.npz", 9, 0.75)
     assert done["time"] == "2023-11-14T22:13:20+00:00"
-    assert [path.name for path in tmp_path.iterdir()] == ["manifest.csv"]
 
 
 def test_names_that_are_not_text_are_escaped(tmp_path):
     name = b"caf\xe9".decode(errors="surrogateescape")
-    write_table(tmp_path / "manifest.csv", tmp_path, {name: record_of(done_line(name))})
-    assert list(table(tmp_path).index) == [r"caf\udce9"]
-
-
-def test_a_table_that_cannot_be_written_leaves_no_old_one(tmp_path):
-    (tmp_path / "manifest.csv").write_text("old")
-    write_table(tmp_path / "manifest.csv", tmp_path / "missing", {})
-    assert not (tmp_path / "manifest.csv").exists()
+    (tmp_path / "out").mkdir()
+    append_record(tmp_path / "out", done_line(name))
+    with open_store(tmp_path / "out") as store:
+        store.root.make_folder(".partial")
+        write_derived(store, read_index(store.root), [], "f")
+    assert list(table(tmp_path / "out").index) == [r"caf\udce9"]
 
 
 @pytest.mark.parametrize("ending", [None, KeyboardInterrupt, RuntimeError])
@@ -58,7 +57,7 @@ def test_a_session_writes_the_table_however_it_ends(synthetic, tmp_path, ending)
     def work() -> None:
         with open_session(plan_run(synthetic, tmp_path / "out")) as session:
             session.record(Result(session.todo[0].name, "failed", "why"))
-            session.manifest.append({"event": "started", "case": session.todo[1].name})
+            session.announce(session.todo[1].name)
             if ending:
                 raise ending
 

@@ -13,7 +13,8 @@ from monai_mriprep import LoadNpzd, load_recipe, preprocess
 from monai_mriprep.errors import RecordError
 from monai_mriprep.formats.write import write_metaimage
 from monai_mriprep.run.dataset_json import listed_cases
-from tests.runs import write_case, write_cases
+from monai_mriprep.store.store import open_store
+from tests.runs import left_over, write_case, write_cases
 
 RECIPE = load_recipe(None, ["target_spacing=[3, 1, 1]"])
 
@@ -98,7 +99,7 @@ def test_a_case_whose_files_were_taken_away_is_not_in_it(dataset, tmp_path):
 
 def test_it_leaves_nothing_behind(dataset, tmp_path):
     preprocess(dataset, tmp_path / "out", RECIPE, workers=0)
-    assert list((tmp_path / "out/.partial").iterdir()) == []
+    assert left_over(tmp_path / "out") == []
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", '{"training": [1]}', '{"training": [{"image": "a"}]}'])
@@ -106,8 +107,9 @@ def test_what_is_not_ours_is_named(tmp_path, content):
     if content is not None:
         (tmp_path / "dataset.json").write_text(content)
     why = "No such file or directory" if content is None else "it is not a run's"
-    with pytest.raises(RecordError, match=rf"dataset\.json: cannot be read \({why}.*`run` writes"):
-        listed_cases(tmp_path)
+    message = rf"dataset\.json: cannot be read \({why}.*`run` writes"
+    with open_store(tmp_path) as store, pytest.raises(RecordError, match=message):
+        listed_cases(store)
 
 
 def test_a_case_that_has_left_the_dataset_or_failed_since_is_not_in_it(dataset, tmp_path):

@@ -12,8 +12,9 @@ import pytest
 
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.cases import Case, Job, output_paths
-from monai_mriprep.run.decide import decide
-from monai_mriprep.store.records import Done, Failed, Started
+from monai_mriprep.run.decide import Decision, decide
+from monai_mriprep.store.records import Done, Failed, Record, Started
+from monai_mriprep.store.store import open_store
 from tests.runs import case_from, done_line, record_of
 
 FILES = {
@@ -42,6 +43,11 @@ def line_of(job: Job, case: Case, **changes) -> dict:
     return done_line(case.name, fingerprint=job.fingerprint, sources=sources, outputs=outputs) | changes
 
 
+def decided(job: Job, case: Case, record: Record | None) -> Decision:
+    with open_store(job.output_root) as store:
+        return decide(job, case, record, store)
+
+
 @pytest.fixture
 def job(tmp_path) -> Job:
     return Job(Recipe(), (3.0, 1.0, 1.0), tmp_path / "out")
@@ -64,12 +70,12 @@ def record(job, case) -> Done:
 
 
 def test_done_is_skipped(job, case, record):
-    assert decide(job, case, record).action == "skip"
+    assert decided(job, case, record).action == "skip"
 
 
 def test_the_output_may_move(job, case, record, tmp_path):
     (tmp_path / "out").rename(tmp_path / "elsewhere")
-    assert decide(replace(job, output_root=tmp_path / "elsewhere"), case, record).action == "skip"
+    assert decided(replace(job, output_root=tmp_path / "elsewhere"), case, record).action == "skip"
 
 
 @pytest.mark.parametrize(
@@ -82,7 +88,7 @@ def test_the_output_may_move(job, case, record, tmp_path):
     ids=["nothing", "started", "failed"],
 )
 def test_what_was_never_finished_is_run(job, case, found, reason):
-    decision = decide(job, case, found)
+    decision = decided(job, case, found)
     assert (decision.action, decision.reason) == ("run", reason)
 
 
@@ -98,7 +104,7 @@ def test_a_changed_file_is_redone_and_named(job, case, record, file, change):
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     else:
         path.unlink()
-    decision = decide(job, case, record)
+    decision = decided(job, case, record)
     assert decision.action == "redo"
     assert str(path) in decision.reason
 
@@ -111,7 +117,7 @@ def test_other_voxels_of_the_same_size_and_time_are_redone(job, case, record, ro
     np.savez(path, np.arange(1.0, 25.0).reshape(1, 2, 3, 4))
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert path.stat().st_size == status.st_size
-    decision = decide(job, case, record)
+    decision = decided(job, case, record)
     assert (decision.action, str(path) in decision.reason) == ("redo", True)
 
 
@@ -120,7 +126,7 @@ def test_an_output_that_is_no_archive_is_redone(job, case, record):
     status = path.stat()
     path.write_bytes(bytes(status.st_size))
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert decide(job, case, record).action == "redo"
+    assert decided(job, case, record).action == "redo"
 
 
 def test_an_archive_without_the_array_is_redone(job, case, record):
@@ -129,7 +135,7 @@ def test_an_archive_without_the_array_is_redone(job, case, record):
     np.savez(path, arr_1=np.arange(24.0).reshape(1, 2, 3, 4))
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert path.stat().st_size == status.st_size
-    assert decide(job, case, record).action == "redo"
+    assert decided(job, case, record).action == "redo"
 
 
 @pytest.mark.parametrize("place", ["beside", "linked", "inside"])
@@ -147,23 +153,23 @@ def test_changed_voxels_in_a_file_of_their_own_are_redone(job, case, tmp_path, p
     data.write_bytes(b"voxels")
     line = line_of(job, case)
     line["sources"]["image"]["data"] = [facts_of(data)] if as_list else facts_of(data)
-    assert decide(job, case, record_of(line)).action == "skip"
+    assert decided(job, case, record_of(line)).action == "skip"
     os.utime(data, ns=(1, 1))
-    decision = decide(job, case, record_of(line))
+    decision = decided(job, case, record_of(line))
     assert (decision.action, decision.reason) == ("redo", f"source image changed: {header}")
 
 
 @pytest.mark.parametrize("change", [{"recipe": Recipe(order=1)}, {"target": (3.0, 1.0, 1.1)}])
 def test_another_recipe_or_target_is_redone(job, case, record, change):
-    decision = decide(replace(job, **change), case, record)
+    decision = decided(replace(job, **change), case, record)
     assert decision.action == "redo"
     assert "recipe" in decision.reason
 
 
 def test_a_setting_that_changes_no_voxel_is_skipped(job, case, record):
-    assert decide(replace(job, recipe=Recipe(pattern="(?P<case>.*)")), case, record).action == "skip"
+    assert decided(replace(job, recipe=Recipe(pattern="(?P<case>.*)")), case, record).action == "skip"
 
 
 def test_a_case_of_other_roles_is_redone(job, case, record):
     images = replace(case, sources={"image": case.sources["image"]}, outputs={"image": case.outputs["image"]})
-    assert decide(job, images, record).reason == "it was made of image and label; now it is image"
+    assert decided(job, images, record).reason == "it was made of image and label; now it is image"

@@ -12,19 +12,29 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from monai_mriprep.formats import staging
-from monai_mriprep.formats.npz import read_npz, stage_npz
+from monai_mriprep.formats.npz import encode_npz, read_npz
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run import process
-from monai_mriprep.run.cases import output_paths
 from monai_mriprep.run.decide import decide
 from monai_mriprep.run.process import process_case
 from monai_mriprep.steps.crop import NonZeroCrop
-from monai_mriprep.store.manifest import Manifest
+from monai_mriprep.store import staging
+from monai_mriprep.store.store import open_store
 from monai_mriprep.transforms.files import npz_volume
 from tests.oracles import affine_of, itk_image
-from tests.runs import FOLDER_OF_0_1_0, broken, case_from, case_of, events, image_of, job_of, record_of, write_case
+from tests.runs import (
+    FOLDER_OF_0_1_0,
+    append_record,
+    broken,
+    case_from,
+    case_of,
+    events,
+    image_of,
+    job_of,
+    record_of,
+    write_case,
+)
 
 
 @pytest.fixture
@@ -85,7 +95,7 @@ def test_the_record_holds_the_trace_where_monai_is_told_to_keep_no_history(tmp_p
 def test_the_line_has_the_keys_of_version_0_1_0_and_the_trace(tmp_path):
     write_case(tmp_path / "dataset", "a")
     job, case = job_of(tmp_path / "out"), case_of(tmp_path / "dataset", "a")
-    Manifest(job.manifest).append(process_case(job, case).record())
+    append_record(job.output_root, process_case(job, case).record())
     old = next(line for line in events(FOLDER_OF_0_1_0 / "out") if line["event"] == "done")
     (new,) = [line for line in events(job.output_root) if line["event"] == "done"]
     assert [key for key in new if key != "trace"] == list(old)
@@ -148,18 +158,19 @@ def test_a_source_that_changes_while_it_is_read_is_redone(tmp_path, monkeypatch)
 
     monkeypatch.setattr(process, "npz_volume", changed)
     record = record_of({**process_case(job, case).record(), "time": 0.0})
-    assert decide(job, case, record).reason == f"source image changed: {image_of(case)}"
+    with open_store(job.output_root) as store:
+        assert decide(job, case, record, store).reason == f"source image changed: {image_of(case)}"
 
 
 def test_a_case_that_fails_while_it_is_written_leaves_nothing_behind(tmp_path, monkeypatch):
     write_case(tmp_path / "dataset", "a")
     job, case = job_of(tmp_path / "out"), case_of(tmp_path / "dataset", "a")
 
-    def stage(final, partial, volume):
-        if final == output_paths(job.output_root, case)["label"]:
+    def encode(volume):
+        if volume.array.dtype != np.float32:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return stage_npz(final, partial, volume)
+        return encode_npz(volume)
 
-    monkeypatch.setattr(staging, "stage_npz", stage)
+    monkeypatch.setattr(staging, "encode_npz", encode)
     assert process_case(job, case).stops_run
-    assert list(job.partial.iterdir()) == []
+    assert [path for path in (job.output_root / ".partial").rglob("*") if path.is_file()] == []

@@ -14,7 +14,7 @@ from monai_mriprep.run.preprocess import execute, preprocess
 from monai_mriprep.run.process import process_case
 from monai_mriprep.run.session import open_session
 from monai_mriprep.verify.audit import verify_output
-from tests.runs import done_line, errors_of, events, events_of, outputs, write_case, write_cases
+from tests.runs import done_line, errors_of, events, events_of, left_over, outputs, write_case, write_cases
 
 
 def run(root: Path, output: Path, **options):
@@ -46,18 +46,17 @@ def test_what_a_worker_finished_is_recorded_at_the_end_though_nobody_received_it
         interrupt(session)
     assert len(events_of(output, "done")) == 1
     assert len(json.loads((output / "dataset.json").read_text())["training"]) == 1
-    assert list((output / ".partial").iterdir()) == []
+    assert left_over(output) == []
     assert len(run(root, output).done) == 1
 
 
-def test_under_way_is_what_this_run_has_started(tmp_path):
-    root, output = write_cases(tmp_path / "dataset", 3), tmp_path / "out"
+def test_what_a_worker_finished_is_known_though_nobody_received_it(tmp_path):
+    root, output = write_cases(tmp_path / "dataset", 2), tmp_path / "out"
     with open_session(plan_run(root, output)) as session:
-        session.manifest.append({"event": "started", "case": "case_0"})
-        assert session.interrupted() == ([], {"case_0"})
-    with open_session(plan_run(root, output)) as session:
-        session.manifest.append({"event": "started", "case": "case_1"})
-        assert session.interrupted() == ([], {"case_1"})
+        first, second = session.todo
+        result = process_case(session.plan.job, first)
+        assert json.dumps(session.finished(first.name).record()) == json.dumps(result.record())
+        assert session.finished(second.name) is None
 
 
 def test_a_full_disk_that_takes_no_record_stops_the_run(tmp_path, monkeypatch):

@@ -43,10 +43,12 @@ class Work:
     def starts(self, name: str) -> int:
         return len(list(self.folder.glob(f"{name}.started.*")))
 
-    def interrupted(self) -> tuple[list[Result], set[str]]:
-        done = {path.stem for path in self.folder.glob("*.done")}
-        started = {path.name.split(".")[0] for path in self.folder.glob("*.started.*")}
-        return [Result(name, "done") for name in sorted(done)], started - done
+    def finished(self, name: str) -> Result | None:
+        return Result(name, "done") if (self.folder / f"{name}.done").exists() else None
+
+
+def ignore(_: str) -> None:
+    pass
 
 
 def kill(_: int) -> None:
@@ -58,7 +60,7 @@ def leave(_: int) -> None:
 
 
 def run(work: Work, count: int, workers: int = 2) -> dict[str, Result]:
-    results = list(run_in_workers(work, cases(count), workers, work.interrupted))
+    results = list(run_in_workers(work, cases(count), workers, ignore, work.finished))
     names = [result.case for result in results]
     assert sorted(names, key=int) == [str(index) for index in range(count)], "each case has exactly one result"
     assert multiprocessing.active_children() == []
@@ -109,7 +111,7 @@ def test_all_cases_may_be_deadly(tmp_path):
 def test_a_death_while_the_result_is_used_does_no_harm(tmp_path):
     """PyTorch's handler would raise in the middle of whatever is done with the result."""
     work, results = Work(tmp_path), []
-    for result in run_in_workers(work, cases(9), 2, work.interrupted):
+    for result in run_in_workers(work, cases(9), 2, ignore, work.finished):
         if len(results) == 2:
             victim = multiprocessing.active_children()[0].pid
             os.kill(victim, signal.SIGKILL)
@@ -121,25 +123,25 @@ def test_a_death_while_the_result_is_used_does_no_harm(tmp_path):
 
 def test_leaving_early_ends_the_workers(tmp_path):
     work = Work(tmp_path, lambda _: threading.Event().wait(), ("1", "2", "3"))
-    results = run_in_workers(work, cases(4), 3, work.interrupted)
+    results = run_in_workers(work, cases(4), 3, ignore, work.finished)
     next(results)
     results.close()
     assert multiprocessing.active_children() == []
 
 
 def test_an_error_of_ours_ends_the_workers(tmp_path):
-    def interrupted() -> tuple[list[Result], set[str]]:
+    def finished(_: str) -> Result | None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        list(run_in_workers(Work(tmp_path, kill, ("1",)), cases(4), 2, interrupted))
+        list(run_in_workers(Work(tmp_path, kill, ("1",)), cases(4), 2, ignore, finished))
     assert multiprocessing.active_children() == []
 
 
 def test_it_works_in_a_thread(tmp_path):
     results: list[Result] = []
     work = Work(tmp_path)
-    thread = threading.Thread(target=lambda: results.extend(run_in_workers(work, cases(4), 2, work.interrupted)))
+    thread = threading.Thread(target=lambda: results.extend(run_in_workers(work, cases(4), 2, ignore, work.finished)))
     thread.start()
     thread.join(timeout=120)
     assert len(results) == 4

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from monai_mriprep.verify.audit import verify_output
-from tests.runs import errors_of, events_of, outputs, write_case, write_cases
+from tests.runs import errors_of, events_of, left_over, outputs, write_case, write_cases
 from tests.stress.conftest import PROJECT, until
 
 pytestmark = [pytest.mark.stress, pytest.mark.timeout(300)]
@@ -126,7 +126,7 @@ def test_signals_end_a_run_quickly(nursery, tmp_path, number, group, workers):
     assert "Traceback" not in run.text
     done = len(set(events_of(output, "done")))
     assert done < 12
-    assert list((output / ".partial").iterdir()) == []
+    assert left_over(output) == []
     status, text = nursery.start("run", dataset, output, *options).finish()
     assert status == 0, text
     assert len(outputs(output)) == 24
@@ -192,14 +192,14 @@ def test_a_full_disk(nursery, tmp_path, small_disk, kib, workers):
     assert 0 < len(found) < 20
     assert found.items() <= expected.items()
     assert damaged(output) == []
-    assert list((output / ".partial").iterdir()) == []
+    assert left_over(output) == []
 
     small_disk(100_000, "remount")
     status, text = nursery.start("run", dataset, output, "-w", workers).finish()
     assert status == 0, text
     assert outputs(output) == expected
     assert verify_output(output).findings == ()
-    assert list((output / ".partial").iterdir()) == []
+    assert left_over(output) == []
 
 
 def test_a_disk_that_has_become_read_only(nursery, tmp_path, small_disk):

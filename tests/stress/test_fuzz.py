@@ -22,7 +22,7 @@ from isal import isal_zlib
 from monai_mriprep.dataset.statistics import SpacingStatistics
 from monai_mriprep.dataset.target_rules import derive_target
 from monai_mriprep.errors import MriprepError, NpzError, RecipeError, StatisticsError
-from monai_mriprep.formats.npz import NpzVolume, read_npz, stage_npz
+from monai_mriprep.formats.npz import NpzVolume, encode_npz, read_npz
 from monai_mriprep.recipe import Recipe, load_recipe
 from monai_mriprep.run.cases import output_paths
 from monai_mriprep.run.memory import fits
@@ -198,18 +198,18 @@ def test_damaged_metaimages(tmp_path):
 # --- Preprocessed files -----------------------------------------------------------------------------------------------
 
 
-def npz_corpus(folder: Path) -> list[bytes]:
+def npz_corpus() -> list[bytes]:
     """Our own file, with and without its affine, and numpy's."""
     rng = np.random.default_rng(SEED)
     array, spacing = rng.normal(size=(1, 3, 4, 5)).astype(np.float32), np.array([3.0, 1.0, 1.0])
     ours = [NpzVolume(array, spacing, affine) for affine in (np.diag([3.0, 1.0, 1.0, 1.0]), None)]
     stream = io.BytesIO()
     np.savez(stream, array, spacing=spacing)
-    return [stage_npz(folder / "a.npz", folder, volume).temporary.read_bytes() for volume in ours] + [stream.getvalue()]
+    return [b"".join(encode_npz(volume)) for volume in ours] + [stream.getvalue()]
 
 
 def test_damaged_npz(tmp_path):
-    corpus, path, outcomes = npz_corpus(tmp_path), tmp_path / "damaged.npz", Counter()
+    corpus, path, outcomes = npz_corpus(), tmp_path / "damaged.npz", Counter()
     for index in range(MUTANTS):
         rng = np.random.default_rng([SEED, index])
         content = corpus[index % len(corpus)]

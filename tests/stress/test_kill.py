@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections import Counter
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from monai_mriprep.verify.audit import verify_output
-from tests.runs import OUTPUT_FOLDERS, events_of, outputs, write_cases
+from tests.runs import OUTPUT_FOLDERS, events_of, left_over, outputs, write_cases
 from tests.stress.conftest import Nursery, Run
 
 pytestmark = [pytest.mark.stress, pytest.mark.timeout(600)]
@@ -30,17 +31,22 @@ def arguments(dataset: Path, output: Path) -> list:
     return ["run", dataset, output, "--workers", 2, "--set", "target_spacing=[1.7, 0.7, 0.7]"]
 
 
+def temporary_files(partial: Path, suffix: str = "") -> set[str]:
+    """Files of all writers, while they come and go."""
+    return {name for folder, _, names in os.walk(partial) for name in names if name.endswith(suffix)}
+
+
 def start_and_linger(nursery: Nursery, draw: random.Random, options: list, whole: float) -> Run:
     """Start a run, and wait for a random moment: in its first half, or close behind a new temporary file or journal."""
     partial = options[2] / ".partial"
-    left_over = set(partial.glob("*"))
+    before = temporary_files(partial)
     run = nursery.start(*options)
-    sign = draw.choice([None, "*.npz", "*.journal"])
+    sign = draw.choice([None, ".npz", ".journal"])
     if sign is None:
         time.sleep(draw.uniform(0.0, 0.5 * whole))
     else:
         end = time.monotonic() + whole
-        while not set(partial.glob(sign)) - left_over and time.monotonic() < end:
+        while not temporary_files(partial, sign) - before and time.monotonic() < end:
             pass  # a journal entry lives for milliseconds
         time.sleep(draw.uniform(0.0, 0.004))
     return run
@@ -48,11 +54,11 @@ def start_and_linger(nursery: Nursery, draw: random.Random, options: list, whole
 
 def moment(output: Path) -> str:
     """What the dead have left behind, the most telling first."""
-    partial = list((output / ".partial").glob("*"))
+    partial = temporary_files(output / ".partial")
     images, labels = ({path.stem for path in (output / folder).iterdir()} for folder in OUTPUT_FOLDERS)
     if images != labels:
         return "between the two files of a pair"
-    if any(path.suffix == ".journal" for path in partial):
+    if any(name.endswith(".journal") for name in partial):
         return "after a commit, before its record"
     if partial:
         return "while files were written"
@@ -84,7 +90,7 @@ def test_thirty_kills(nursery, watch, dataset, tmp_path):
 
     assert outputs(output) == expected
     assert verify_output(output).findings == ()
-    assert list((output / ".partial").iterdir()) == []
+    assert left_over(output) == []
     assert len(moments) >= 2, moments
     assert sum(one.appeared for one in watches) >= 2 * CASES
     opened = sum(one.opened for one in watches)

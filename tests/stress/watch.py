@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from monai_mriprep.store.layout import is_probe
 from tests.runs import OUTPUT_FOLDERS, assert_complete
 
 IN_MODIFY, IN_MOVED_TO, IN_CREATE, IN_NONBLOCK = 0x2, 0x80, 0x100, 0o4000
@@ -44,14 +45,15 @@ class Watch:
     def _look(self) -> None:
         while not self._ended.is_set():
             self._open_new_files()
-            for kind, name in read_events(self._events):
+            for kind, name in (event for event in read_events(self._events) if not is_probe(event[1])):
                 self.appeared += 1
                 if kind != IN_MOVED_TO or not name.endswith(".npz"):
                     self.problems.append(f"{name} did not appear by being moved there, complete (event {kind:#x})")
             self._ended.wait(0.001)
 
     def _open_new_files(self) -> None:
-        for entry in (entry for folder in self.folders for entry in os.scandir(folder)):
+        entries = (entry for folder in self.folders for entry in os.scandir(folder))
+        for entry in (entry for entry in entries if not is_probe(entry.name)):
             try:
                 content = self._content_if_new(entry)
                 if content is not None:

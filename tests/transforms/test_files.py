@@ -18,6 +18,7 @@ from monai.transforms.io.dictionary import LoadImaged
 from monai.transforms.spatial.dictionary import Resized, Spacingd, Zoomd
 
 from monai_mriprep.errors import DatasetError, MriprepError, NpzError, PairingError, UnpairedError
+from monai_mriprep.store import calls
 from monai_mriprep.transforms import AnisotropyAwareSpacingd, LoadNpzd, LoadVolumed, SaveNpzd, StemPaird
 from tests.oracles import SYNTHETIC, affine_of, dictionary, itk_image, read
 
@@ -146,19 +147,18 @@ def test_save_writes_two_files_and_nothing_else(saved):
 
 def test_no_file_is_moved_before_all_are_on_the_disk(tmp_path, monkeypatch):
     """What stands in its place must outlast a power cut, and a pair must not be torn by one."""
-    synced, moved, fsync, replace = set(), {}, os.fsync, Path.replace
+    synced, moved, fsync, rename = set(), {}, os.fsync, calls.rename
 
     def note_sync(descriptor):
         synced.add(os.fstat(descriptor).st_ino)
         fsync(descriptor)
 
-    def note_move(path, target):
-        if Path(target).suffix == ".npz":
-            moved[path.stat().st_ino] = set(synced)
-        return replace(path, target)
+    def note_move(name, folder, new_name, new_folder):
+        moved[calls.status(name, folder).st_ino] = set(synced)
+        rename(name, folder, new_name, new_folder)
 
     monkeypatch.setattr(os, "fsync", note_sync)
-    monkeypatch.setattr(Path, "replace", note_move)
+    monkeypatch.setattr(calls, "rename", note_move)
     SaveNpzd(["image", "label"], tmp_path)({"image": volume_of("a_1.mha"), "label": volume_of("a_2.mha", torch.int8)})
     assert len(moved) == 2
     for before in moved.values():

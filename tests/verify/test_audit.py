@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -13,16 +12,15 @@ import pytest
 
 from monai_mriprep import preprocess
 from monai_mriprep.errors import LockedError, RecordError
-from monai_mriprep.formats.npz import read_npz, stage_npz
-from monai_mriprep.formats.staging import place_files
+from monai_mriprep.formats.npz import read_npz
 from monai_mriprep.report.text import verify_text
-from monai_mriprep.run.cases import Result
-from monai_mriprep.run.commit import commit_files
 from monai_mriprep.steps.orientation import Orientation
-from monai_mriprep.store.manifest import Manifest
+from monai_mriprep.store.journal import commit_files
 from monai_mriprep.store.records import RecordedFile
+from monai_mriprep.store.staging import save_volumes, stage_files
+from monai_mriprep.store.store import open_store
 from monai_mriprep.verify.audit import verify_output
-from tests.runs import broken, done_line, events
+from tests.runs import append_record, broken, done_line, events
 
 IMAGE, LABEL = "imagesTr/10001_0001_t2w.npz", "labelsTr/10001_0001_seg.npz"
 CASE = "10001_0001_t2w"
@@ -46,7 +44,7 @@ def latest(out: Path) -> dict:
 
 
 def append(out: Path, record: dict) -> None:
-    Manifest(out / "manifest.jsonl").append(record)
+    append_record(out, record)
 
 
 def test_a_finished_run_is_intact(finished):
@@ -82,8 +80,8 @@ DAMAGE = {
     "the affine": (lambda out: flip(out / LABEL, -20), LABEL, "its SHA-256 is not the recorded one"),
     "truncated": (lambda out: (out / IMAGE).write_bytes((out / IMAGE).read_bytes()[:99]), IMAGE, "has 99 bytes"),
     "missing": (lambda out: (out / LABEL).unlink(), LABEL, "is missing"),
-    "a folder": (lambda out: ((out / LABEL).unlink(), (out / LABEL).mkdir()), LABEL, "is missing"),
-    "dangling": (lambda out: ((out / LABEL).unlink(), (out / LABEL).symlink_to("x")), LABEL, "is missing"),
+    "a folder": (lambda out: ((out / LABEL).unlink(), (out / LABEL).mkdir()), LABEL, "is a folder"),
+    "dangling": (lambda out: ((out / LABEL).unlink(), (out / LABEL).symlink_to("x")), LABEL, "is a link"),
     "hidden file": (lambda out: (out / "imagesTr/.DS_Store").touch(), "imagesTr/.DS_Store", "no .npz file"),
     "text": (lambda out: (out / "labelsTr/notes.txt").touch(), "labelsTr/notes.txt", "no .npz file"),
     "unrecorded": (
@@ -92,9 +90,13 @@ DAMAGE = {
         "is recorded as finished",
     ),
     "other recipe": (lambda out: append(out, {**latest(out), "fingerprint": "0"}), "run.json", CASE),
-    "poor record": (lambda out: append(out, {"event": "done", "case": "b"}), "b", "is no record (done."),
-    "strange record": (lambda out: append(out, {**latest(out), "outputs": 5}), CASE, "is no record (done.outputs:"),
-    "torn record": (lambda out: tear_last_line(out), "c", "is no record (it is no whole JSON)"),
+    "poor record": (lambda out: append(out, {"event": "done", "case": "b"}), "b", "cannot be trusted (done."),
+    "strange record": (
+        lambda out: append(out, {**latest(out), "outputs": 5}),
+        CASE,
+        "cannot be trusted (done.outputs:",
+    ),
+    "torn record": (lambda out: tear_last_line(out), "c", "cannot be trusted (it is no whole JSON)"),
     "strange trace": (lambda out: append(out, {**latest(out), "trace": {}}), CASE, "cannot be read from its trace"),
     "other trace": (
         lambda out: append(out, {**latest(out), "trace": {"source": latest(out)["source_grid"], "steps": []}}),
@@ -108,7 +110,7 @@ DAMAGE = {
         CASE,
         "the spacing of the recorded source_header is not that of the source_grid",
     ),
-    "no run.json": (lambda out: (out / "run.json").unlink(), "run.json", "cannot be read"),
+    "no run.json": (lambda out: (out / "run.json").unlink(), "run.json", "is missing"),
 }
 
 
@@ -155,7 +157,7 @@ def rewrite(out: Path, role: str, name: str, fill=None, dtype=None, **change) ->
     volume = read_npz(out / name)
     array = np.full_like(volume.array, fill) if fill is not None else volume.array.astype(dtype or volume.array.dtype)
     changed = type(volume)(**{"array": array, "spacing": volume.spacing, "affine": volume.affine, **change})
-    place_files([stage_npz(out / name, out / ".partial", changed)])
+    save_volumes(out, {tuple(name.split("/")): changed})
     record = latest(out)
     facts = RecordedFile.of(out / name, (out / name).stat())
     record["outputs"][role] |= {"size": facts.size, "sha256": facts.sha256}
@@ -172,11 +174,10 @@ def test_what_is_unfinished_is_no_damage(out):
     for record in case.values():
         append(out, record)
     (out / ".partial/1-abc.npz").touch()
-    run = json.loads((out / "run.json").read_text())
-    (out / "run.json").write_text(json.dumps({**run, "cases": 9}))
+    append_record(out, {"event": "opened", "dataset_root": "/data", "cases": 9})
     report = verify_output(out)
     assert report.problems == ()
-    assert [finding.subject for finding in report.unfinished] == ["b", "c", "run.json", ".partial"]
+    assert [finding.subject for finding in report.unfinished] == ["b", "c", "manifest.jsonl", ".partial"]
 
 
 def test_an_interrupted_redo_leaves_the_old_pair(out):
@@ -192,8 +193,9 @@ def test_an_interrupted_redo_leaves_the_old_pair(out):
 def test_a_case_that_was_committed_but_not_recorded(out):
     record = latest(out)
     append(out, {"event": "started", "case": CASE})
-    staged = [stage_npz(out / name, out / ".partial", read_npz(out / name)) for name in (LABEL, IMAGE)]
-    commit_files(out / ".partial", Result(CASE, "done", facts={"outputs": record["outputs"]}), staged)
+    with open_store(out) as store:
+        staged = stage_files(store, {tuple(name.split("/")): read_npz(out / name) for name in (IMAGE, LABEL)})
+        commit_files(store, record, staged)
     assert verify_output(out).problems == ()
 
 
@@ -205,9 +207,10 @@ def test_a_folder_without_records(tmp_path):
 def test_a_run_that_is_alive_is_waited_for(out):
     hold = (
         "import sys; from pathlib import Path; from monai_mriprep.store.lock import exclusive\n"
-        "with exclusive(Path(sys.argv[1])):\n    print('held', flush=True); sys.stdin.read()"
+        "from monai_mriprep.store.folder import opened\n"
+        "with opened(Path(sys.argv[1])) as root, exclusive(root):\n    print('held', flush=True); sys.stdin.read()"
     )
-    command = [sys.executable, "-c", hold, str(out / ".lock")]
+    command = [sys.executable, "-c", hold, str(out)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout.readline() == b"held\n"
         with pytest.raises(LockedError, match=f"process {holder.pid}"):

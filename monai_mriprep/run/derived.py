@@ -1,0 +1,48 @@
+"""The files that are derived from the records when a run ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+
+from monai_mriprep.errors import OutputError
+from monai_mriprep.formats.names import natural_key
+from monai_mriprep.run.case_table import table_of
+from monai_mriprep.run.dataset_json import describe_dataset, is_current
+from monai_mriprep.store.layout import DATASET, TABLE
+from monai_mriprep.store.manifest import Index
+from monai_mriprep.store.store import Store
+
+__all__ = ["write_derived"]
+
+
+def write_derived(store: Store, index: Index, cases: Iterable[str], fingerprint: str) -> None:
+    """Write ``manifest.csv``, all recorded cases, and ``dataset.json``, those that are good for training.
+
+    Where one cannot be written, such as on a full disk, an older one is removed: a wrong list is worse than none, and
+    the records are in ``manifest.jsonl``.
+
+    Parameters
+    ----------
+    store, index
+        The output folder, and its records.
+    cases
+        Of the dataset.
+    fingerprint
+        Of the run.
+    """
+    latest = (index.latest(case) for case in sorted(index.cases(), key=natural_key))
+    _write(store, TABLE, table_of(record for record in latest if record is not None))
+    good = (case for case in sorted(cases, key=natural_key) if index.event(case) != "failed")
+    done = (record for case in good if (record := index.done(case)) is not None)
+    listed = describe_dataset(record for record in done if is_current(record, store, fingerprint))
+    _write(store, DATASET, json.dumps(listed, indent=2) + "\n")
+
+
+def _write(store: Store, name: str, text: str) -> None:
+    try:
+        store.replace(name, text.encode(errors="backslashreplace"))
+    except OutputError:
+        with suppress(OSError):
+            store.root.remove(name)

@@ -1,0 +1,115 @@
+"""The names in an output folder, and which of them are ours.
+
+::
+
+    imagesTr/ labelsTr/                  the volumes, nothing else
+    run.json                             recipe and target spacing
+    mri_statistics.csv                   statistics that a run has computed
+    manifest.jsonl                       the records
+    manifest.csv dataset.json            derived from the records
+    splits_final.json                    folds, where `split` was used
+    .partial/WRITER/                     files and journal of one writer
+    .lock                                held while a run is alive
+    retired/                             files of cases that have left the dataset
+    NAME.set-aside                       what stood where one of these must be
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from monai_mriprep.errors import RecordError
+from monai_mriprep.types import ROLES
+
+__all__ = [
+    "DATASET",
+    "FILES",
+    "FOLDERS",
+    "LOCK",
+    "MANIFEST",
+    "OUTPUT_SUFFIX",
+    "PARTIAL",
+    "PROBE",
+    "RETIRED",
+    "ROLE_FOLDERS",
+    "RUN",
+    "SET_ASIDE",
+    "SPLITS",
+    "STATISTICS",
+    "TABLE",
+    "check_bare",
+    "is_entry",
+    "is_output",
+    "is_probe",
+    "is_staged",
+    "is_temporary",
+]
+
+RUN = "run.json"
+STATISTICS = "mri_statistics.csv"
+MANIFEST = "manifest.jsonl"
+TABLE = "manifest.csv"
+DATASET = "dataset.json"
+SPLITS = "splits_final.json"
+LOCK = ".lock"
+PARTIAL = ".partial"
+RETIRED = "retired"
+SET_ASIDE = ".set-aside"
+OUTPUT_SUFFIX = ".npz"
+PROBE = ".probe-"
+"""Start of the name of a file that is moved into a folder and out again, to see whether that works."""
+
+ROLE_FOLDERS = {role.name: role.folder for role in ROLES}
+"""The folder of each role, by its name."""
+FOLDERS = (*ROLE_FOLDERS.values(), PARTIAL)
+FILES = (LOCK, RUN, STATISTICS, MANIFEST, TABLE, DATASET, SPLITS)
+
+_STAGED = re.compile(r"[0-9]{1,10}-[0-9a-f]{32}\.npz")
+_TEMPORARY = re.compile(
+    r"[0-9]{1,10}-[0-9a-f]{32}\.(?:npz|json|old)|[0-9a-f]{64}\.(?:journal|unfinished)|manifest\.csv"
+)
+_ENTRY = re.compile(r"[0-9a-f]{64}\.journal")
+
+
+def is_output(name: str) -> bool:
+    """Whether a preprocessed volume may have this bare name."""
+    return name.endswith(OUTPUT_SUFFIX) and not name.startswith(".") and _is_bare(name)
+
+
+def is_staged(name: str) -> bool:
+    """Whether a volume that waits to be moved into place may have this name."""
+    return _STAGED.fullmatch(name) is not None
+
+
+def is_entry(name: str) -> bool:
+    """Whether an entry of the journal may have this name."""
+    return _ENTRY.fullmatch(name) is not None
+
+
+def is_probe(name: str) -> bool:
+    """Whether an interrupted probe may have left this name in a folder of volumes."""
+    return name.startswith(PROBE) and is_staged(name.removeprefix(PROBE))
+
+
+def is_temporary(name: str) -> bool:
+    """Whether we, or a version before us, may have left this name in a folder of temporary files."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+def check_bare(name: str) -> str:
+    """Return a name that leads to no other folder.
+
+    Raises
+    ------
+    RecordError
+        If it does.
+    """
+    if not _is_bare(name):
+        msg = f"{name!r} is not the bare name of a file"
+        raise RecordError(msg)
+    return name
+
+
+def _is_bare(name: str) -> bool:
+    return name not in ("", ".", "..") and os.sep not in name and "\0" not in name

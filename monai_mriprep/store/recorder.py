@@ -1,0 +1,106 @@
+"""The one who writes records: in groups, so that many small cases do not wait for the disk one by one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from monai_mriprep.errors import write_error
+from monai_mriprep.store.journal import entry_name
+from monai_mriprep.store.layout import MANIFEST, ROLE_FOLDERS
+from monai_mriprep.store.lines import seal
+from monai_mriprep.store.manifest import append_lines
+from monai_mriprep.store.store import Store
+
+__all__ = ["Recorder"]
+
+GROUP_RECORDS = 64
+GROUP_SECONDS = 1.0
+
+
+class Recorder:
+    """Appends records to the manifest, and syncs them in groups.
+
+    A line is written at once. After 64 records of finished cases, or one second after the first of a group, the
+    manifest and the folders of volumes are synced. Only then are the journal entries of the group removed, so a power
+    cut before it loses nothing.
+
+    Parameters
+    ----------
+    store
+        Where.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._entries: list[str] = []
+        self._first = 0.0
+
+    def enter(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Append records, and sync them with their files; the caller removes their journal entries.
+
+        Raises
+        ------
+        DiskFullError, OutputError
+            If that fails.
+        """
+        for record in records:
+            self._append(record)
+        if records:
+            self._sync()
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Append one record; its time is put in.
+
+        Raises
+        ------
+        DiskFullError
+            If there is no space left for it.
+        OutputError
+            If it cannot be written for another reason.
+        """
+        self._append(record)
+        if record["event"] != "done":
+            return
+        self._first = self._first if self._entries else time.monotonic()
+        self._entries.append(entry_name(record["case"]))
+        if len(self._entries) >= GROUP_RECORDS or time.monotonic() - self._first > GROUP_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Sync what was added, and remove the journal entries.
+
+        Raises
+        ------
+        DiskFullError, OutputError
+            If that fails; the entries stay.
+        """
+        if not self._entries:
+            return
+        self._sync()
+        for entry in self._entries:
+            with suppress(OSError):
+                self.store.staging.remove(entry)
+        self._entries.clear()
+
+    def _append(self, record: Mapping[str, Any]) -> None:
+        line = seal({**record, "time": round(time.time(), 3)})
+        with self._named_errors():
+            append_lines(self.store.root, [line])
+
+    def _sync(self) -> None:
+        with self._named_errors():
+            append_lines(self.store.root, (), sync=True)
+            for name in ROLE_FOLDERS.values():
+                self.store.folder(name).sync()
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            path = self.store.root.path / MANIFEST
+            msg = f"{path}: the records cannot be written ({error.strerror}); free space or mend it, then run again"
+            raise write_error(error, msg) from error

@@ -1,0 +1,69 @@
+"""What other writers have left in an output folder: finished where they are dead, else named and left alone."""
+
+from __future__ import annotations
+
+import uuid
+
+from monai_mriprep.store.journal import recover
+from monai_mriprep.store.recorder import Recorder
+from monai_mriprep.store.writers import Writer, this_writer
+
+__all__ = ["take_over"]
+
+
+def take_over(recorder: Recorder, foreign: bool = False) -> tuple[str, ...]:
+    """Record what dead writers, and versions up to 0.3.0, have finished in ``.partial``, and clear away the rest.
+
+    A folder is renamed before it is touched, so that of two processes only one gets it, and a writer that is alive
+    after all finds its files gone instead of two that move them.
+
+    Parameters
+    ----------
+    recorder
+        Of the output folder. Its lock is held, or the file system has none.
+    foreign
+        Take over writers of other machines, too. They cannot be asked whether they are alive.
+
+    Returns
+    -------
+    tuple of str
+        What needs review.
+    """
+    store = recorder.store
+    problems = [*recover(store, store.partial, recorder.enter)]  # where versions up to 0.3.0 put everything
+    problems += recover(store, store.staging, recorder.enter)
+    for name in store.partial.names():
+        writer = Writer.of(name)
+        if writer is not None and name != store.writer:
+            problems += _take_over(recorder, name, writer, foreign)
+    return tuple(problems)
+
+
+def _take_over(recorder: Recorder, name: str, writer: Writer, foreign: bool) -> tuple[str, ...]:
+    partial, state = recorder.store.partial, writer.state()
+    if state == "own":  # a transform of this process is saving there
+        return ()
+    if state == "alive":
+        return (f"{partial.path / name}: process {writer.pid} is writing there; it is left alone",)
+    if state == "foreign" and not foreign:
+        msg = (
+            f"{partial.path / name}: process {writer.pid} of {writer.host} may be writing there, and cannot be asked "
+            "from here; it is left alone. If it has ended, --take-over clears up after it"
+        )
+        return (msg,)
+    mine = f"{this_writer().name}+{uuid.uuid4().hex}"
+    try:
+        partial.move(name, partial, mine)
+    except FileNotFoundError:  # another process was quicker
+        return ()
+    return _recover_and_remove(recorder, mine)
+
+
+def _recover_and_remove(recorder: Recorder, name: str) -> tuple[str, ...]:
+    store = recorder.store
+    staging = store.partial.folder(name)
+    try:
+        return recover(store, staging, recorder.enter)
+    finally:
+        staging.close()
+        store.partial.remove_folder(name)

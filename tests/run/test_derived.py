@@ -1,0 +1,29 @@
+"""The derived files: whole, or not there."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from monai_mriprep.run.derived import write_derived
+from monai_mriprep.store import calls
+from monai_mriprep.store.manifest import read_index
+from monai_mriprep.store.store import open_store
+from tests.runs import append_record, done_line
+
+
+def test_what_cannot_be_written_leaves_no_old_one(tmp_path, monkeypatch):
+    append_record(tmp_path, done_line("a"))
+    for name in ("manifest.csv", "dataset.json"):
+        (tmp_path / name).write_text("old")
+
+    def full(descriptor, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with open_store(tmp_path) as store:
+        store.settle()
+        monkeypatch.setattr(calls, "write", full)
+        write_derived(store, read_index(store.root), ["a"], "f")
+        assert store.staging.names() == []
+    assert not (tmp_path / "manifest.csv").exists()
+    assert not (tmp_path / "dataset.json").exists()
