@@ -107,7 +107,7 @@ def _carry_out(job: Job, case: Case, store: Store, watch: _Stopwatch) -> tuple[d
     with watch.stage("write"):
         places = {(ROLE_FOLDERS[role], case.outputs[role]): volume for role, volume in written.items()}
         files = stage_files(store, places)
-    with removed_on_error(store.staging, files):
+    with removed_on_error(store.staging, [file.move for file in files]):
         with watch.stage("hash"):
             sources = {role: _source(headers[role], stamped) for role, stamped in stamps.items()}
         outputs = {role: _output(file) for role, file in zip(case.outputs, reversed(files), strict=True)}

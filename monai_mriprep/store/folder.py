@@ -51,10 +51,13 @@ class Folder:
         """
         return Folder(calls.open_folder(check_bare(name), self.descriptor), self.path / name)
 
-    def make_folder(self, name: str) -> None:
-        """Make a folder, unless it is there."""
-        with suppress(FileExistsError):
+    def make_folder(self, name: str) -> bool:
+        """Make a folder, unless the name is there; whether it was made."""
+        try:
             calls.make_folder(check_bare(name), self.descriptor)
+        except FileExistsError:
+            return False
+        return True
 
     def names(self) -> list[str]:
         """The names in it, sorted."""
@@ -80,6 +83,11 @@ class Folder:
         """Whether a name is that of a regular file."""
         found = self.status(name)
         return found is not None and stat.S_ISREG(found.st_mode)
+
+    def is_folder(self, name: str) -> bool:
+        """Whether a name is that of a folder, and no link to one."""
+        found = self.status(name)
+        return found is not None and stat.S_ISDIR(found.st_mode)
 
     @contextmanager
     def reading(self, name: str) -> Iterator[IO[bytes]]:

@@ -20,9 +20,9 @@ from typing import Any
 from monai_mriprep.errors import OutputError, RecordError
 from monai_mriprep.store.folder import Folder
 from monai_mriprep.store.layout import ROLE_FOLDERS, is_entry, is_output, is_staged, is_temporary
-from monai_mriprep.store.lines import seal, unseal
+from monai_mriprep.store.lines import NewerVersionError, seal, unseal
 from monai_mriprep.store.records import Done, check_record
-from monai_mriprep.store.staging import Move, StagedFile, move_together, removed_on_error
+from monai_mriprep.store.staging import Move, StagedFile, is_undone, move_together, removed_on_error
 from monai_mriprep.store.store import Store
 from monai_mriprep.store.writers import Writer
 
@@ -60,28 +60,33 @@ def commit_files(store: Store, record: dict[str, Any], files: Sequence[StagedFil
     """
     staging, entry = store.staging, entry_name(record["case"])
     moves = [file.move for file in files]
-    with removed_on_error(staging, files):
-        for file in files:
-            staging.sync_file(file.move.staged)
+    with removed_on_error(staging, moves):
+        for move in moves:
+            staging.sync_file(move.staged)
         _enter(staging, entry, seal({"record": record, "moves": moves}))
-        try:
-            move_together(store, staging, moves)
-        except OutputError:
-            if all(staging.is_file(move.staged) for move in moves):  # else the next run has to finish or undo it
-                staging.remove(entry)
-            raise
+    try:
+        move_together(store, staging, moves)
+    except OutputError:
+        _withdraw(staging, entry, moves)
+        raise
 
 
 def _enter(staging: Folder, entry: str, text: str) -> None:
     """All or nothing: from the entry on the files are to be moved."""
-    staging.remove(entry)
     try:
-        staging.create(entry, [text.encode()], sync=True)
-        staging.sync()
+        staging.replace(entry, text.encode(), staging)
     except Exception:
         with suppress(OSError):
             staging.remove(entry)
         raise
+
+
+def _withdraw(staging: Folder, entry: str, moves: Sequence[Move]) -> None:
+    """Remove an entry and then its files, unless one is still in place: then `recover` has to finish it."""
+    with suppress(OSError):
+        if is_undone(staging, moves):
+            for name in (entry, *(move.staged for move in moves)):
+                staging.remove(name)
 
 
 def entry_name(case: str) -> str:
@@ -105,19 +110,27 @@ def recover(store: Store, staging: Folder, keep: Callable[[Sequence[dict[str, An
     -------
     tuple of str
         What could not be used or finished.
+
+    Raises
+    ------
+    NewerVersionError
+        If a newer version has written an entry; it is left there.
     """
-    finished, waiting, problems = {}, set[str](), []
+    finished, waiting, problems = [], set[str](), []
     for name in filter(is_entry, staging.names()):
         try:
-            finished[name] = _finish(store, staging, name)
+            finished.append(_finish(store, staging, name))
+        except NewerVersionError as error:
+            msg = f"{staging.path / name}: {error}"
+            raise NewerVersionError(msg) from error
         except RecordError as error:
             problems.append(
                 f"{staging.path / name}: this entry of the journal cannot be used ({error}); its case is done again"
             )
-        except OutputError as error:
+        except (OutputError, OSError) as error:
             problems.append(f"a finished case waits to be put in place: {error}")
             waiting |= {name, *_files_of(staging, name)}
-    keep(list(finished.values()))
+    keep(finished)
     foreign = [name for name in staging.names() if name not in waiting and not _clear(staging, name)]
     if foreign:
         shown = ", ".join(foreign[:3]) + ", ..." * (len(foreign) > 3)
@@ -128,9 +141,10 @@ def recover(store: Store, staging: Folder, keep: Callable[[Sequence[dict[str, An
 def recover_case(store: Store, case: str) -> dict[str, Any] | None:
     """The record of a case that one of the writer's dead workers has finished; None if it has not."""
     try:
-        return _finish(store, store.staging, entry_name(case))
-    except OutputError:
+        record = _finish(store, store.staging, entry_name(case))
+    except (OutputError, OSError):
         return None
+    return record if record["case"] == case else None
 
 
 def pending_outputs(staging: Folder) -> Iterator[str]:
@@ -143,16 +157,17 @@ def pending_outputs(staging: Folder) -> Iterator[str]:
 def _finish(store: Store, staging: Folder, name: str) -> dict[str, Any]:
     """The record of an entry, whose files are in place afterwards."""
     entry = _read_entry(staging, name)
-    for role, move in zip(_roles(entry.moves), entry.moves, strict=True):
-        _require_recorded(store, staging, move, entry.done.outputs[role].sha256)
-    move_together(store, staging, entry.moves)
+    hashes = {file.path: file.sha256 for file in entry.done.outputs.values()}
+    in_place = {move for move in entry.moves if staging.status(move.staged) is None}
+    for move in entry.moves:
+        place = (store.folder(move.folder), move.name) if move in in_place else (staging, move.staged)
+        _require_recorded(*place, hashes[f"{move.folder}/{move.name}"])
+    move_together(store, staging, entry.moves, in_place)
     return entry.record
 
 
-def _require_recorded(store: Store, staging: Folder, move: Move, sha256: str) -> None:
-    """Refuse a file that is not the recorded one, byte for byte: under its temporary name, else where it goes."""
-    places = ((staging, move.staged), (store.folder(move.folder), move.name))
-    folder, name = next((place for place in places if place[0].status(place[1]) is not None), places[0])
+def _require_recorded(folder: Folder, name: str, sha256: str) -> None:
+    """Refuse a file that is not the recorded one, byte for byte."""
     digest = hashlib.sha256()
     try:
         with folder.reading(name) as file:
@@ -164,11 +179,6 @@ def _require_recorded(store: Store, staging: Folder, move: Move, sha256: str) ->
     if digest.hexdigest() != sha256:
         msg = f"{folder.path / name} is not the file that it tells of"
         raise RecordError(msg)
-
-
-def _roles(moves: Sequence[Move]) -> list[str]:
-    names = {folder: role for role, folder in ROLE_FOLDERS.items()}
-    return [names[move.folder] for move in moves]
 
 
 def _read_entry(staging: Folder, name: str) -> _Entry:
@@ -214,7 +224,7 @@ def _files_of(staging: Folder, name: str) -> set[str]:
 
 def _clear(staging: Folder, name: str) -> bool:
     """Remove a temporary file of ours; whether the name is one of ours."""
-    if Writer.of(name) is not None:  # where versions up to 0.3.0 put their files, each writer has its folder
+    if Writer.of(name) is not None and staging.is_folder(name):  # of another writer, in the folder of them all
         return True
     if not is_temporary(name) or not staging.is_file(name):
         return False

@@ -65,6 +65,9 @@ ROLE_FOLDERS = {role.name: role.folder for role in ROLES}
 FOLDERS = (*ROLE_FOLDERS.values(), PARTIAL)
 FILES = (LOCK, RUN, STATISTICS, MANIFEST, TABLE, DATASET, SPLITS)
 
+LONGEST_NAME = 255
+"""In bytes; file systems take no longer one."""
+
 _STAGED = re.compile(r"[0-9]{1,10}-[0-9a-f]{32}\.npz")
 _TEMPORARY = re.compile(
     r"[0-9]{1,10}-[0-9a-f]{32}\.(?:npz|json|old)|[0-9a-f]{64}\.(?:journal|unfinished)|manifest\.csv"
@@ -74,7 +77,8 @@ _ENTRY = re.compile(r"[0-9a-f]{64}\.journal")
 
 def is_output(name: str) -> bool:
     """Whether a preprocessed volume may have this bare name."""
-    return name.endswith(OUTPUT_SUFFIX) and not name.startswith(".") and _is_bare(name)
+    is_short = len(name.encode(errors="surrogatepass")) <= LONGEST_NAME
+    return name.endswith(OUTPUT_SUFFIX) and not name.startswith(".") and _is_bare(name) and is_short
 
 
 def is_staged(name: str) -> bool:
@@ -112,4 +116,8 @@ def check_bare(name: str) -> str:
 
 
 def _is_bare(name: str) -> bool:
-    return name not in ("", ".", "..") and os.sep not in name and "\0" not in name
+    try:
+        encoded = os.fsencode(name)
+    except UnicodeError:  # JSON can hold text that no name can be
+        return False
+    return encoded not in (b"", b".", b"..") and os.sep not in name and b"\0" not in encoded

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from monai_mriprep.errors import OutputError, package_logger, write_error
+from monai_mriprep.errors import package_logger, write_error
 from monai_mriprep.formats.npz import NpzVolume, encode_npz, stored_crc
 from monai_mriprep.store.folder import Folder, temporary_name
 from monai_mriprep.store.layout import PARTIAL
 from monai_mriprep.store.store import Store, make_store, open_store
 from monai_mriprep.store.writers import this_writer
 
-__all__ = ["Move", "StagedFile", "move_together", "removed_on_error", "save_volumes", "stage_files"]
+__all__ = ["Move", "StagedFile", "is_undone", "move_together", "removed_on_error", "save_volumes", "stage_files"]
 
 
 class Move(NamedTuple):
@@ -26,6 +26,10 @@ class Move(NamedTuple):
     staged: str
     folder: str
     name: str
+
+
+Moved = Sequence[tuple[Folder, Move]]
+"""Files that were moved, each with the folder that it is in."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +72,9 @@ def stage_files(store: Store, volumes: Mapping[tuple[str, str], NpzVolume]) -> t
     tuple of StagedFile
         In the order in which to move them, the image last: where an image is, its label is there, too.
     """
-    files: list[StagedFile] = []
-    with removed_on_error(store.staging, files):
-        for (folder, name), volume in volumes.items():
-            files.append(_stage(store.staging, Move(temporary_name("npz"), folder, name), volume))
+    moves = {Move(temporary_name("npz"), folder, name): volume for (folder, name), volume in volumes.items()}
+    with removed_on_error(store.staging, moves):
+        files = [_stage(store.staging, move, volume) for move, volume in moves.items()]
     return tuple(reversed(files))
 
 
@@ -94,15 +97,14 @@ def save_volumes(root: Path, volumes: Mapping[tuple[str, str], NpzVolume], sync:
     """
     make_store(root)
     with open_store(root, f"{this_writer().name}+{uuid.uuid4().hex}") as store:
-        for folder in (PARTIAL, *(folder for folder, _ in volumes)):
-            store.root.make_folder(folder)
+        store.make_folders([PARTIAL, *(folder for folder, _ in volumes)])
         try:
-            files = stage_files(store, volumes)
-            with removed_on_error(store.staging, files):
-                for file in files if sync else ():
-                    store.staging.sync_file(file.move.staged)
-                move_together(store, store.staging, [file.move for file in files])
-            for folder in {folder for folder, _ in volumes} if sync else ():
+            moves = [file.move for file in stage_files(store, volumes)]
+            with removed_on_error(store.staging, moves):
+                for move in moves if sync else ():
+                    store.staging.sync_file(move.staged)
+                move_together(store, store.staging, moves)
+            for folder in dict.fromkeys(move.folder for move in moves) if sync else ():
                 store.folder(folder).sync()
         finally:
             store.leave()
@@ -121,19 +123,19 @@ def _stage(staging: Folder, move: Move, volume: NpzVolume) -> StagedFile:
 
 
 @contextmanager
-def removed_on_error(staging: Folder, files: Iterable[StagedFile]) -> Iterator[None]:
-    """Remove temporary files if an error is raised inside, since the disk may be full."""
+def removed_on_error(staging: Folder, moves: Iterable[Move]) -> Iterator[None]:
+    """Remove the temporary files of moves if an error is raised inside, since the disk may be full."""
     try:
         yield
     except Exception:
-        for file in files:
+        for move in moves:
             with suppress(OSError):
-                staging.remove(file.move.staged)
+                staging.remove(move.staged)
         raise
 
 
-def move_together(store: Store, staging: Folder, moves: Sequence[Move]) -> None:
-    """Move files into place: all of them, or none. What was moved before a crash stays moved.
+def move_together(store: Store, staging: Folder, moves: Sequence[Move], in_place: Collection[Move] = ()) -> None:
+    """Move files into place: all of them, or none.
 
     A file that is replaced keeps a second name among the temporary ones until all are in place.
 
@@ -145,27 +147,34 @@ def move_together(store: Store, staging: Folder, moves: Sequence[Move]) -> None:
         The folder of the temporary files.
     moves
         In this order. Nothing is synced here.
+    in_place
+        Those that were done before a crash.
 
     Raises
     ------
     DiskFullError, OutputError
-        If one cannot be moved; the others are back under their temporary names, and the files before in their place.
+        If one cannot be moved. The others are back under their temporary names, and the files before in their place;
+        `is_undone` tells whether that has worked.
     """
-    started: list[Move] = []
-    try:
-        for move in moves:
-            started.append(move)
-            _move(store, staging, move)
-    except OSError as error:
-        for move in reversed(started):
-            _move_back(store, staging, move)
-        folder, name = moves[len(started) - 1][1:]
-        place = store.root.path / folder / name
-        msg = f"{place}: the finished file cannot be put there ({error.strerror}); mend it, then run again"
-        raise write_error(error, msg) from error
+    folders = [store.folder(move.folder) for move in moves]  # one that is missing is noticed before the first move
+    moved: list[tuple[Folder, Move]] = []
+    for folder, move in zip(folders, moves, strict=True):
+        try:
+            if move not in in_place:
+                _move(store, staging, folder, move)
+        except OSError as error:
+            _move_back(staging, [(folder, move)], moved)
+            msg = f"{folder.path / move.name}: the finished file cannot be put there ({error.strerror}); mend it"
+            raise write_error(error, f"{msg}, then run again") from error
+        moved.append((folder, move))
     for move in moves:
         with suppress(OSError):
             staging.remove(_kept(move))
+
+
+def is_undone(staging: Folder, moves: Iterable[Move]) -> bool:
+    """Whether files that could not be moved together all wait again, and no file that they replace does."""
+    return all(staging.is_file(move.staged) and staging.status(_kept(move)) is None for move in moves)
 
 
 def _kept(move: Move) -> str:
@@ -173,10 +182,7 @@ def _kept(move: Move) -> str:
     return move.staged.removesuffix("npz") + "old"
 
 
-def _move(store: Store, staging: Folder, move: Move) -> None:
-    if staging.status(move.staged) is None:
-        return  # it was moved before a crash
-    folder = store.folder(move.folder)
+def _move(store: Store, staging: Folder, folder: Folder, move: Move) -> None:
     if folder.is_file(move.name):
         with suppress(FileExistsError):  # a try that a crash has interrupted has kept it
             _keep(folder, staging, move)
@@ -194,12 +200,12 @@ def _keep(folder: Folder, staging: Folder, move: Move) -> None:
         folder.move(move.name, staging, _kept(move))
 
 
-def _move_back(store: Store, staging: Folder, move: Move) -> None:
-    """Undo a move; raises nothing, since an error is under way already, and the next run tries all of it again."""
-    with suppress(OSError, OutputError):
-        folder = store.folder(move.folder)
-        if staging.status(move.staged) is None:
-            folder.move(move.name, staging, move.staged)
-        if staging.status(_kept(move)) is not None:
-            staging.move(_kept(move), folder, move.name)
-            staging.remove(_kept(move))  # where both are names of one file, the move leaves both
+def _move_back(staging: Folder, failed: Moved, moved: Moved) -> None:
+    """Undo moves, the last one first; raises nothing, since an error is under way already."""
+    with suppress(OSError):
+        for folder, move in (*failed, *reversed(moved)):
+            if (folder, move) in moved:
+                folder.move(move.name, staging, move.staged)
+            if staging.status(_kept(move)) is not None:
+                staging.move(_kept(move), folder, move.name)
+                staging.remove(_kept(move))  # where both are names of one file, the move leaves both
