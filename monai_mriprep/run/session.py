@@ -146,6 +146,7 @@ def open_session(plan: RunPlan, overwrite: bool = False) -> Iterator[Session]:
     with open_store(plan.job.output_root) as store:
         aside = store.settle()
         with exclusive(store.root):
+            store.own_manifest()
             session = _prepare(plan, store, aside, overwrite)
             _log(session)
             try:

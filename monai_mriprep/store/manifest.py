@@ -176,6 +176,7 @@ def append_lines(root: Folder, lines: Sequence[str], sync: bool = False) -> None
     OSError
         If that fails.
     """
+    is_new = root.status(MANIFEST) is None
     descriptor = root.appending(MANIFEST)
     try:
         text = "".join(f"{line}\n" for line in lines)
@@ -184,6 +185,8 @@ def append_lines(root: Folder, lines: Sequence[str], sync: bool = False) -> None
             calls.fsync(descriptor)
     finally:
         calls.close(descriptor)
+    if is_new:
+        root.sync()
 
 
 def _missing_newline(descriptor: int) -> str:

@@ -45,8 +45,7 @@ class Store:
 
     def has_folder(self, name: str) -> bool:
         """Whether there is a folder of this name in it, and no link or file."""
-        found = self.root.status(name)
-        return found is not None and stat.S_ISDIR(found.st_mode)
+        return self.root.is_folder(name)
 
     @property
     def partial(self) -> Folder:
@@ -55,12 +54,32 @@ class Store:
 
     @property
     def staging(self) -> Folder:
-        """The folder of the writer's temporary files and journal; made if it is missing."""
+        """The folder of the writer's temporary files and journal; made if it is missing.
+
+        Raises
+        ------
+        DiskFullError, OutputError
+            If it cannot be made.
+        """
         key = f"{PARTIAL}/{self.writer}"
         if key not in self._folders:
-            self.partial.make_folder(self.writer)
+            self.make_folders([self.writer], self.partial)
             self._folders[key] = self._open(self.partial, self.writer)
         return self._folders[key]
+
+    def make_folders(self, names: Iterable[str], parent: Folder | None = None) -> None:
+        """Make folders in the output folder, or in one in it, where they are missing; they survive a power cut.
+
+        Raises
+        ------
+        DiskFullError, OutputError
+            If they cannot be made.
+        """
+        parent = parent or self.root
+        with _named_errors(parent.path, "no folder can be made there"):
+            made = [parent.make_folder(name) for name in names]
+            if any(made):
+                parent.sync()
 
     def replace(self, name: str, content: bytes) -> None:
         """Write one of the files in it: it has the new content or, after a crash, the one before.
@@ -70,13 +89,8 @@ class Store:
         DiskFullError, OutputError
             If it cannot be written.
         """
-        try:
+        with _named_errors(self.root.path / name, "cannot be written"):
             self.root.replace(name, content, self.staging)
-        except OSError as error:
-            msg = (
-                f"{self.root.path / name}: cannot be written ({error.strerror}); free space or mend it, then run again"
-            )
-            raise write_error(error, msg) from error
 
     def leave(self) -> None:
         """Remove the writer's folder, if it is empty."""
@@ -95,28 +109,49 @@ class Store:
         OutputError
             If that cannot be done.
         """
-        try:
+        with _named_errors(self.root.path, "the output folder cannot be written to"):
             found = [*self._in_the_way(FOLDERS, stat.S_ISDIR), *self._in_the_way(FILES, stat.S_ISREG)]
             messages = tuple(self.set_aside(self.root, name) for name in found)
-            for name in FOLDERS:
-                self.root.make_folder(name)
-            self._own_manifest()
-        except OSError as error:
-            facts = f"{self.root.path}: the output folder cannot be written to ({error.strerror})"
-            msg = f"{facts}; mend it, or choose another"
-            raise write_error(error, msg) from error
+        self.make_folders(FOLDERS)
         return messages
 
     def set_aside(self, folder: Folder, name: str) -> str:
-        """Move a name out of our way, whatever it is; returns what was done, in words."""
-        found = folder.status(name)
+        """Move a name out of our way, whatever it is.
+
+        Returns
+        -------
+        str
+            What was done, in words.
+
+        Raises
+        ------
+        OSError
+            If it cannot be moved.
+        """
+        what = what_it_is(folder.require(name).st_mode)
         new, count = name + SET_ASIDE, 1
         while self.root.status(new) is not None:
             count += 1
             new = f"{name}{SET_ASIDE}.{count}"
         folder.move(name, self.root, new)
-        what = "gone" if found is None else what_it_is(found.st_mode)
-        return f"{folder.path / name} is {what}, which is not followed; it is set aside as {self.root.path / new}"
+        return f"{folder.path / name} is {what}, which cannot be used here; it is set aside as {self.root.path / new}"
+
+    def own_manifest(self) -> None:
+        """A manifest with a second name, as in a copy made of links, would grow there, too: it becomes our own.
+
+        The lock is held: a line that another run appends meanwhile would be lost.
+
+        Raises
+        ------
+        DiskFullError, OutputError
+            If it cannot be copied.
+        """
+        with _named_errors(self.root.path / MANIFEST, "the records cannot be copied"):
+            found = self.root.status(MANIFEST)
+            if found is not None and found.st_nlink > 1:
+                with self.root.reading(MANIFEST) as file:
+                    content = file.read()
+                self.root.replace(MANIFEST, content, self.staging)
 
     def probe(self, names: Iterable[str]) -> None:
         """Move a file into each of these folders and out again, and sync them.
@@ -127,18 +162,14 @@ class Store:
             If that does not work, such as where one of them is on another disk.
         """
         for folder in map(self.folder, names):
-            try:
+            problem = f"finished files cannot be moved there from {self.partial.path}, which must be on the same disk"
+            with _named_errors(folder.path, problem):
                 self._probe(folder)
-            except OSError as error:
-                msg = (
-                    f"{folder.path}: finished files cannot be moved there ({error.strerror}); it must be a writable "
-                    f"folder of the same disk as {self.root.path}: mend it, or choose another output folder"
-                )
-                raise write_error(error, msg) from error
 
     def _probe(self, folder: Folder) -> None:
         for left in filter(is_probe, folder.names()):
-            folder.remove(left)
+            if folder.is_file(left):
+                folder.remove(left)
         temporary = temporary_name("npz")
         self.staging.create(temporary, [b"probe"], sync=True)
         try:
@@ -159,12 +190,6 @@ class Store:
         modes = ((name, self.root.status(name)) for name in names)
         return [name for name, found in modes if found is not None and not is_right(found.st_mode)]
 
-    def _own_manifest(self) -> None:
-        """A manifest with a second name, as in a copy made of links, would grow there, too: it becomes our own."""
-        found = self.root.status(MANIFEST)
-        if found is not None and found.st_nlink > 1:
-            self.replace(MANIFEST, self.root.read(MANIFEST, found.st_size))
-
     @staticmethod
     def _open(parent: Folder, name: str) -> Folder:
         try:
@@ -176,6 +201,15 @@ class Store:
             )
             msg = f"{parent.path / name}: the folder cannot be opened ({why}); give the output folder of a run"
             raise OutputError(msg) from error
+
+
+@contextmanager
+def _named_errors(path: Path, problem: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        msg = f"{path}: {problem} ({error.strerror}); mend it, or choose another output folder"
+        raise write_error(error, msg) from error
 
 
 @contextmanager
