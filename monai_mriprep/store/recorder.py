@@ -23,9 +23,9 @@ GROUP_SECONDS = 1.0
 class Recorder:
     """Appends records to the manifest, and syncs them in groups.
 
-    A line is written at once. After 64 records of finished cases, or one second after the first of a group, the
-    manifest and the folders of volumes are synced. Only then are the journal entries of the group removed, so a power
-    cut before it loses nothing.
+    A line is written at once. With the 64th record of a finished case, or the first that comes more than a second after
+    the last sync, the manifest and the folders of volumes are synced. Only then are the journal entries of this group
+    removed, so a power cut before it loses nothing.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Recorder:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._entries: list[str] = []
-        self._first = 0.0
+        self._synced = time.monotonic()
 
     def enter(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Append records, and sync them with their files; the caller removes their journal entries.
@@ -64,9 +64,8 @@ class Recorder:
         self._append(record)
         if record["event"] != "done":
             return
-        self._first = self._first if self._entries else time.monotonic()
         self._entries.append(entry_name(record["case"]))
-        if len(self._entries) >= GROUP_RECORDS or time.monotonic() - self._first > GROUP_SECONDS:
+        if len(self._entries) >= GROUP_RECORDS or time.monotonic() - self._synced > GROUP_SECONDS:
             self.flush()
 
     def flush(self) -> None:
@@ -95,6 +94,7 @@ class Recorder:
             append_lines(self.store.root, (), sync=True)
             for name in ROLE_FOLDERS.values():
                 self.store.folder(name).sync()
+        self._synced = time.monotonic()
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:

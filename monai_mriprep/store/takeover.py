@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import closing
 
+from monai_mriprep.errors import write_error
 from monai_mriprep.store.journal import recover
 from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.writers import Writer, this_writer
@@ -14,8 +16,8 @@ __all__ = ["take_over"]
 def take_over(recorder: Recorder, foreign: bool = False) -> tuple[str, ...]:
     """Record what dead writers, and versions up to 0.3.0, have finished in ``.partial``, and clear away the rest.
 
-    A folder is renamed before it is touched, so that of two processes only one gets it, and a writer that is alive
-    after all finds its files gone instead of two that move them.
+    A folder is renamed before it is touched, so that of two processes only one gets it. One that cannot be taken over
+    is named, and stops nothing.
 
     Parameters
     ----------
@@ -28,13 +30,25 @@ def take_over(recorder: Recorder, foreign: bool = False) -> tuple[str, ...]:
     -------
     tuple of str
         What needs review.
+
+    Raises
+    ------
+    NewerVersionError
+        If a newer version has written an entry of the journal.
+    DiskFullError, OutputError
+        If the records cannot be written, or ``.partial`` cannot be read.
     """
     store = recorder.store
-    problems = [*recover(store, store.partial, recorder.enter)]  # where versions up to 0.3.0 put everything
-    problems += recover(store, store.staging, recorder.enter)
-    for name in store.partial.names():
+    try:
+        problems = [*recover(store, store.partial, recorder.enter)]  # where versions up to 0.3.0 put everything
+        problems += recover(store, store.staging, recorder.enter)
+        left = [name for name in store.partial.names() if name != store.writer and store.partial.is_folder(name)]
+    except OSError as error:
+        msg = f"{store.partial.path}: what earlier runs have left cannot be read ({error.strerror}); mend it"
+        raise write_error(error, msg) from error
+    for name in left:
         writer = Writer.of(name)
-        if writer is not None and name != store.writer:
+        if writer is not None:
             problems += _take_over(recorder, name, writer, foreign)
     return tuple(problems)
 
@@ -54,16 +68,16 @@ def _take_over(recorder: Recorder, name: str, writer: Writer, foreign: bool) -> 
     mine = f"{this_writer().name}+{uuid.uuid4().hex}"
     try:
         partial.move(name, partial, mine)
+        return _recover_and_remove(recorder, mine)
     except FileNotFoundError:  # another process was quicker
         return ()
-    return _recover_and_remove(recorder, mine)
+    except OSError as error:
+        return (f"{partial.path / name}: what a dead run has left there cannot be used ({error.strerror})",)
 
 
 def _recover_and_remove(recorder: Recorder, name: str) -> tuple[str, ...]:
     store = recorder.store
-    staging = store.partial.folder(name)
-    try:
-        return recover(store, staging, recorder.enter)
-    finally:
-        staging.close()
-        store.partial.remove_folder(name)
+    with closing(store.partial.folder(name)) as staging:
+        problems = recover(store, staging, recorder.enter)
+    store.partial.remove_folder(name)
+    return problems

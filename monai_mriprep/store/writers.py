@@ -75,7 +75,7 @@ class Writer:
             return "dead"
         if self.pids != here.pids:
             return "foreign"
-        return "alive" if _start_of(int(self.pid)) == self.start else "dead"
+        return "alive" if _is_alive(int(self.pid), self.start) else "dead"
 
 
 def this_writer() -> Writer:
@@ -108,11 +108,25 @@ def _pid_space() -> str:
     return ""
 
 
+def _is_alive(pid: int, start: str) -> bool:
+    found = _start_of(pid)
+    return _exists_hidden(pid) if found is None else found == start
+
+
+def _exists_hidden(pid: int) -> bool:
+    """Whether there is a process of another user; the system may show us nothing else of it."""
+    try:
+        os.kill(pid, 0)
+    except (OSError, OverflowError) as error:
+        return isinstance(error, PermissionError)
+    return False
+
+
 def _start_of(pid: int) -> str | None:
-    """When a process began, in units of the system's own; None if there is none, or it has ended and is not buried."""
+    """When a process began, in units of the system's own; empty if it has ended, None if nothing is seen of it."""
     if sys.platform == "linux":
         state, *fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split() or [""]
-        return fields[18] if state and state not in "ZX" else None
+        return (fields[18] if state not in "ZX" else "") if state else None
     began = _asked("ps", "-o", "lstart=", "-p", str(pid))
     return str(int(hashlib.sha256(began.encode()).hexdigest()[:15], 16)) if began else None
 
