@@ -1,0 +1,78 @@
+"""``run.json``: written whole, read as far as it can be trusted."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from monai_mriprep.errors import RecordError
+from monai_mriprep.store.description import RunDescription, read_description, write_description
+from monai_mriprep.store.lines import FORMAT_VERSION, NewerVersionError
+from monai_mriprep.store.store import open_store
+from tests.runs import FOLDER_OF_0_1_0
+
+DESCRIPTION = RunDescription(
+    dataset_root="/data/caf\udce9",
+    recipe={"order": 3, "normalization": {"foreground": "carried"}},
+    target_spacing=(3.0, 1.0, 0.9),
+    derivation="target spacing (3, 1, 0.9) mm",
+    fingerprint="f",
+    algorithm_version=1,
+    versions={"python": "3"},
+)
+
+
+def test_what_is_written_is_read(store):
+    assert read_description(store) is None
+    write_description(store, DESCRIPTION)
+    assert read_description(store) == DESCRIPTION.model_copy(update={"version": FORMAT_VERSION})
+    text = (store.root.path / "run.json").read_text()
+    assert text.endswith("}\n")
+    assert json.loads(text)["version"] == FORMAT_VERSION
+
+
+def test_that_of_0_1_0_is_of_version_0():
+    with open_store(FOLDER_OF_0_1_0 / "out") as store:
+        found = read_description(store)
+    assert (found.version, found.target_spacing, found.dataset_root) == (0, (3.06, 1.0, 0.925), "/data/scans")
+
+
+def test_a_newer_version_is_refused_in_words(store):
+    (store.root.path / "run.json").write_text(json.dumps({"version": FORMAT_VERSION + 1, "unheard": "of"}))
+    with pytest.raises(NewerVersionError, match=r"run\.json: a newer version .* update monai-mriprep"):
+        read_description(store)
+
+
+TEXTS = {
+    "nothing": "",
+    "torn": '{"dataset_root": ',
+    "no text": "\ufffd",
+    "a list": "[]",
+    "a number": "3",
+    "brackets": "[" * 100_000,
+    "digits": '{"version": ' + "9" * 5000 + "}",
+    "no fields": "{}",
+    "another target": json.dumps({**DESCRIPTION.model_dump(), "target_spacing": [1, -1, 1]}),
+    "two spacings": json.dumps({**DESCRIPTION.model_dump(), "target_spacing": [1, 1]}),
+    "a version in words": json.dumps({**DESCRIPTION.model_dump(), "version": "one"}),
+    "less than no version": json.dumps({**DESCRIPTION.model_dump(), "version": -1}),
+}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_what_is_no_description_is_an_error_that_names_the_file(store, text):
+    (store.root.path / "run.json").write_text(text)
+    with pytest.raises(RecordError, match=r"run\.json: (cannot be read|is not a run's) \(") as caught:
+        read_description(store)
+    assert not isinstance(caught.value, NewerVersionError)
+
+
+@pytest.mark.parametrize("what", ["folder", "link", "pipe"])
+def test_a_description_that_is_no_file_is_not_read(store, tmp_path, what):
+    place, target = store.root.path / "run.json", tmp_path / "foreign"
+    target.write_text(json.dumps(DESCRIPTION.model_dump()))
+    {"folder": place.mkdir, "link": lambda: place.symlink_to(target), "pipe": lambda: os.mkfifo(place)}[what]()
+    with pytest.raises(RecordError, match=r"run\.json: cannot be read"):
+        read_description(store)

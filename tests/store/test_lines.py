@@ -1,0 +1,133 @@
+"""Sealed lines: what is sealed comes back, and any change of it is noticed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monai_mriprep.errors import RecordError
+from monai_mriprep.store import lines
+from monai_mriprep.store.lines import NewerVersionError, seal, unseal
+
+FACTS = {
+    "event": "done",
+    "case": 'odd "name"\n\\ \udcff',
+    "spacing": [0.1, 1e-300, 3.0],
+    "trace": {"steps": [None, True]},
+}
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+facts_of_any_kind = st.dictionaries(st.text().filter(lambda key: key not in ("version", "digest")), values, max_size=5)
+
+
+@given(facts_of_any_kind)
+def test_what_is_sealed_comes_back(facts):
+    line = seal(facts)
+    assert unseal(line) == unseal(line + "\n") == (lines.FORMAT_VERSION, facts)
+    assert "\n" not in line
+    assert json.loads(line) == {"version": lines.FORMAT_VERSION, **facts, "digest": line[-18:-2]}
+
+
+def test_the_digest_is_that_of_the_line_before_it():
+    """As the page on the format says, in words that other programs can follow."""
+    line = seal(FACTS)
+    before, _, digest = line.rpartition(', "digest": ')
+    assert line.isascii()
+    assert digest == f'"{hashlib.sha256(before.encode()).hexdigest()[:16]}"}}'
+    assert (
+        seal({"a": 1})
+        == '{"version": 1, "a": 1, "digest": "' + hashlib.sha256(b'{"version": 1, "a": 1').hexdigest()[:16] + '"}'
+    )
+
+
+def test_every_flipped_bit_is_noticed():
+    line = seal(FACTS).encode()
+    for place in range(len(line)):
+        for bit in range(8):
+            changed = bytearray(line)
+            changed[place] ^= 1 << bit
+            with pytest.raises(RecordError):
+                unseal(changed.decode(errors="replace"))
+
+
+def test_a_line_torn_anywhere_is_noticed():
+    line = seal(FACTS)
+    for length in range(len(line)):
+        with pytest.raises(RecordError):
+            unseal(line[:length])
+
+
+def test_a_digest_inside_is_no_digest():
+    facts = {"digest of": {"a": 1, "digest": "0123456789abcdef"}}
+    assert unseal(seal(facts)) == (lines.FORMAT_VERSION, facts)
+    with pytest.raises(RecordError):
+        unseal('{"version": 1, "a": {"b": 1, "digest": "0123456789abcdef"}}')
+
+
+def test_a_line_without_seal_is_of_version_0():
+    assert unseal('{"event": "started", "case": "a"}\n') == (0, {"event": "started", "case": "a"})
+
+
+CONTRADICTIONS = (
+    '{"version": 1, "event": "started"}',
+    '{"version": 2, "event": "started"}',
+    '{"event": "started", "digest": "0123456789abcdef"}',
+    '{"event": "started", "digest": 5}',
+    '{"version": "1"}',
+    '{"version": false}',
+    '{"version": 0.0}',
+)
+
+
+@pytest.mark.parametrize("line", CONTRADICTIONS)
+def test_a_line_with_half_a_seal_is_damaged(line):
+    with pytest.raises(RecordError, match="digest"):
+        unseal(line)
+
+
+@pytest.mark.parametrize("version", [0, "1", True, None, 1.0])
+def test_a_sealed_line_has_a_version(monkeypatch, version):
+    monkeypatch.setattr(lines, "FORMAT_VERSION", version)
+    line = seal(FACTS)
+    monkeypatch.undo()
+    with pytest.raises(RecordError, match="its digest is damaged"):
+        unseal(line)
+
+
+def test_a_newer_version_is_told_from_a_damaged_line(monkeypatch):
+    monkeypatch.setattr(lines, "FORMAT_VERSION", 7)
+    line = seal({"of a form": "unheard of"})
+    monkeypatch.undo()
+    with pytest.raises(NewerVersionError, match=r"a newer version .* \(format 7, .*up to 1\); update monai-mriprep"):
+        unseal(line)
+    with pytest.raises(RecordError) as caught:
+        unseal(line.replace("unheard", "Unheard"))
+    assert not isinstance(caught.value, NewerVersionError)
+
+
+HOSTILE = {
+    "brackets": "[" * 100_000,
+    "braces": '{"a":' * 100_000,
+    "digits": '{"a": ' + "9" * 5000 + "}",
+    "sealed digits": None,
+    "many seals": ', "digest": "0123456789abcdef"}' * 20_000,
+    "many seals with a brace": "{" + ', "digest": "0123456789abcdef"} ' * 20_000 + "x",
+    "blanks": "{" + " " * 1_000_000,
+}
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_lines_are_refused_at_once(name):
+    body = '{"version": 1, "a": ' + "9" * 5000
+    sealed = f'{body}, "digest": "{hashlib.sha256(body.encode()).hexdigest()[:16]}"}}'
+    with pytest.raises(RecordError):
+        unseal(HOSTILE[name] or sealed)

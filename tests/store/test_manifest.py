@@ -1,0 +1,218 @@
+"""``manifest.jsonl``: lines that are whole, torn, edited, damaged or rubbish; and what an index says of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from monai_mriprep.errors import RecordError
+from monai_mriprep.store.folder import Folder, opened
+from monai_mriprep.store.lines import NewerVersionError, seal
+from monai_mriprep.store.manifest import LONGEST_LINE, Index, append_lines, read_index
+from tests.runs import done_line
+from tests.store.faults import note
+
+FAILED = {"event": "failed", "error": "why", "time": 1.5}
+OPENED = {"event": "opened", "dataset_root": "/data", "cases": 3, "time": 1.5}
+SEALED = pytest.mark.parametrize("write", [seal, json.dumps], ids=["sealed", "of 0.3.0"])
+
+
+def started(case: str) -> str:
+    return seal({"event": "started", "case": case, "time": 1.5})
+
+
+@pytest.fixture
+def root(tmp_path):
+    with opened(tmp_path) as root:
+        append_lines(root, [seal(done_line(name)) for name in ("a", "b")])
+        yield root
+
+
+def manifest(root: Folder) -> Path:
+    return root.path / "manifest.jsonl"
+
+
+def events(index: Index) -> dict[str, str]:
+    return {case: index.latest(case).event for case in index.cases() if index.latest(case) is not None}
+
+
+@SEALED
+def test_the_last_record_of_each_case_and_the_last_of_success(root, write):
+    append_lines(root, [started("a"), write({**FAILED, "case": "a"})])
+    append_lines(root, [started("c"), write(OPENED), write(done_line("b", peak_mib=7.0))])
+    index = read_index(root)
+    assert events(index) == {"a": "failed", "b": "done", "c": "started"}
+    assert {case: index.event(case) for case in "abcd"} == {"a": "failed", "b": "done", "c": "started", "d": None}
+    assert index.latest("a").error == "why"
+    assert [(done.case, done.peak_mib) for done in index.all_done()] == [("a", 400.5), ("b", 7.0)]
+    assert (index.done("c"), index.latest("d"), index.done("d")) == (None, None, None)
+    assert index.problems() == ()
+    assert index.opened.cases == 3
+
+
+def test_a_retired_case_is_none_until_it_comes_again(root):
+    append_lines(root, [seal({"event": "retired", "case": "a", "files": [], "time": 1.5})])
+    index = read_index(root)
+    assert index.cases() == {"b"}
+    assert (index.event("a"), index.done("a")) == ("retired", None)
+    append_lines(root, [started("a")])
+    index = read_index(root)
+    assert index.cases() == {"a", "b"}
+    assert index.done("a") is None, "what it had before was moved away"
+
+
+@SEALED
+def test_a_line_torn_anywhere_is_no_record_and_is_closed(root, write):
+    first = manifest(root).stat().st_size
+    append_lines(root, [write({**FAILED, "case": "d"})])
+    whole = manifest(root).read_bytes()
+    named = whole.index(b'"d"', first) + len('"d"')
+    for length in range(first, len(whole)):
+        manifest(root).write_bytes(whole[:length])
+        index = read_index(root)
+        is_whole = length == len(whole) - 1
+        assert set(events(index)) == ({"a", "b", "d"} if is_whole else {"a", "b"})
+        assert set(index.damaged) == ({"d"} if named <= length and not is_whole else set())
+        assert len(index.problems()) == (length > first and not is_whole)
+        append_lines(root, [started("c")])
+        assert {"a", "b", "c"} <= set(events(read_index(root))) <= {"a", "b", "c", "d"}
+
+
+RUBBISH = (
+    *(b"\xff\xfe", b"[]", b"3", b"\0" * 100, b"[" * 100_000, b'{"a": ' + b"9" * 5000 + b"}", b'{"a": 1' + b"0" * 5000),
+    *(b'{"event": "done"}', b'{"case": 5}', b'{"event": "done", "case": []}', b'{"event": "done", "case": "\\x"}'),
+    seal({"event": "opened"}).encode(),
+)
+
+
+@pytest.mark.parametrize("rubbish", RUBBISH, ids=range(len(RUBBISH)))
+def test_rubbish_that_names_no_case_is_named_and_passed_over(root, rubbish):
+    with manifest(root).open("ab") as file:
+        file.write(rubbish + b"\n")
+    append_lines(root, [started("c")])
+    index = read_index(root)
+    assert events(index) == {"a": "done", "b": "done", "c": "started"}
+    (problem,) = index.problems()
+    assert problem.startswith("line 3 of manifest.jsonl cannot be trusted (")
+
+
+def test_empty_lines_are_nothing(root):
+    with manifest(root).open("ab") as file:
+        file.write(b"\n \n\n")
+    assert read_index(root).problems() == ()
+
+
+@SEALED
+@pytest.mark.parametrize("name", ["a", 'odd "name"\n\\', "caf\udce9"])
+def test_a_case_whose_last_line_is_no_record_has_none(root, name, write):
+    append_lines(root, [seal(done_line(name))])
+    append_lines(root, [write(done_line(name, outputs=5))])
+    index = read_index(root)
+    assert index.latest(name) is None
+    assert index.event(name) is None
+    assert name in index.cases(), "it is to be done again"
+    assert index.done(name).case == name, "an earlier record still says what was written"
+    assert index.problems() == (index.damaged[name],)
+    assert index.damaged[name].startswith("line 4 of manifest.jsonl cannot be trusted (done.outputs: ")
+
+
+def test_a_later_record_settles_it(root):
+    append_lines(root, [seal(done_line("a", outputs=5)), started("a")])
+    index = read_index(root)
+    assert index.problems() == ()
+    assert index.event("a") == "started"
+
+
+def test_a_flipped_bit_is_noticed_wherever_it_is(root):
+    """The one case, or both of a line break that is lost, are not trusted; no other suffers."""
+    append_lines(root, [started("c"), seal(done_line("d"))])
+    whole = manifest(root).read_bytes()
+    second = whole.index(b"\n") + 1
+    third = whole.index(b"\n", second) + 1
+    rng = random.Random(0)
+    for place in [*rng.sample(range(second, third), 400), third - 1]:
+        for bit in range(8) if place == third - 1 else [rng.randrange(8)]:
+            changed = bytearray(whole)
+            changed[place] ^= 1 << bit
+            manifest(root).write_bytes(changed)
+            index = read_index(root)
+            assert index.problems(), (place, bit)
+            assert index.latest("b") is None, (place, bit)
+            assert {"a", "d"} <= set(events(index)), (place, bit)
+
+
+def test_a_newer_version_is_refused_in_words(root, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("monai_mriprep.store.lines.FORMAT_VERSION", 2)
+        newer = seal({"event": "dreamt", "case": "a"})
+    append_lines(root, [newer])
+    with pytest.raises(NewerVersionError, match=r"manifest\.jsonl, line 3: a newer version .*update monai-mriprep"):
+        read_index(root)
+
+
+def test_no_manifest_has_no_records(tmp_path):
+    with opened(tmp_path) as root:
+        index = read_index(root)
+    assert (index.cases(), index.problems(), index.opened) == (set(), (), None)
+
+
+@pytest.mark.parametrize("what", ["folder", "link", "pipe"])
+def test_a_manifest_that_is_no_file_is_neither_read_nor_written(tmp_path, what):
+    place, target = tmp_path / "manifest.jsonl", tmp_path / "foreign"
+    target.write_text(seal(done_line()) + "\n")
+    before = target.read_bytes()
+    {"folder": place.mkdir, "link": lambda: place.symlink_to(target), "pipe": lambda: os.mkfifo(place)}[what]()
+    with opened(tmp_path) as root:
+        with pytest.raises(RecordError, match="the records cannot be read"):
+            read_index(root)
+        with pytest.raises(OSError):  # noqa: PT011 - which one depends on the system
+            append_lines(root, [started("a")])
+    assert target.read_bytes() == before
+
+
+def test_a_line_without_end_is_read_in_parts(root):
+    """No line that could be ours is that long; the memory stays that of one part."""
+    with manifest(root).open("ab") as file:
+        file.truncate(file.tell() + 4 * LONGEST_LINE)
+    append_lines(root, [started("c")])
+    tracemalloc.start()
+    index = read_index(root)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert set(events(index)) == {"a", "b", "c"}
+    assert len(index.problems()) >= 1
+    assert peak < 4 * LONGEST_LINE
+
+
+def test_an_index_of_many_cases_is_small(tmp_path):
+    with opened(tmp_path) as root:
+        for first in range(0, 2000, 500):
+            names = [f"case_{number:05}" for number in range(first, first + 500)]
+            append_lines(root, [line for name in names for line in (started(name), seal(done_line(name)))])
+        tracemalloc.start()
+        index = read_index(root)
+        now, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert len(index.cases()) == 2000
+    assert now / 2000 < 1024, "bytes a case"
+
+
+def test_lines_are_appended_by_one_call_and_synced_when_asked(tmp_path, monkeypatch):
+    written = []
+    seen = note(monkeypatch)
+    with opened(tmp_path) as root:
+        with monkeypatch.context() as patch:
+            patch.setattr("monai_mriprep.store.calls.write", lambda _, content: written.append(content))
+            append_lines(root, ["1", "2"])
+        assert written == [b"1\n2\n"]
+        assert seen == [("sync", f"{tmp_path.parent.name}/{tmp_path.name}")], "a new name survives a power cut"
+        seen.clear()
+        append_lines(root, ["3"])
+        assert seen == []
+        append_lines(root, [], sync=True)
+        assert seen == [("sync", f"{tmp_path.name}/manifest.jsonl")]
