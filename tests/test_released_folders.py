@@ -1,7 +1,8 @@
-"""A folder that version 0.1.0 wrote: it is finished, verifies, and gives predictions back.
+"""A folder of each released version: it is finished, verifies, and gives predictions back.
 
-``tests/folder_of_0_1_0`` holds what that version made of two scans in ``/data/scans``: an oblique ``.mha``, and a
-``.mhd`` beside its ``.raw``, flipped along one axis. Git keeps no times, so each file gets its recorded one here.
+``tests/folder_of_0_1_0/out`` and the like hold what that version made of the two scans in ``tests/folder_of_0_1_0``,
+which lay in ``/data/scans``: an oblique ``.mha``, and a ``.mhd`` beside its ``.raw``, flipped along one axis. Git keeps
+no times, so each file gets its recorded one here. `benchmarks.released_folder` makes them.
 """
 
 from __future__ import annotations
@@ -20,29 +21,44 @@ from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.session import open_session
 from monai_mriprep.verify.audit import verify_output
-from tests.runs import FOLDER_OF_0_1_0 as FOLDER
-from tests.runs import done_records, events, outputs
+from tests.runs import FOLDER_OF_0_1_0, done_records, events, outputs
+
+SCANS = FOLDER_OF_0_1_0 / "scans"
+RELEASED = {path.name: path for path in sorted(SCANS.parents[1].glob("folder_of_*"))}
 
 SOURCES = {"10001_0001_0000": "10001_0001_0000.mha", "10002_0001_0000": "10002_0001_0000.mhd"}
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*mri_statistics:monai_mriprep.errors.MriprepWarning")
 
 
-@pytest.fixture
-def folder(tmp_path) -> Path:
-    """A copy, with the times of its files as they are recorded."""
-    root = shutil.copytree(FOLDER, tmp_path / "folder")
+@pytest.fixture(params=RELEASED.values(), ids=RELEASED)
+def folder(request, tmp_path) -> Path:
+    """A copy beside its scans, with the times of all files as they are recorded."""
+    root = shutil.copytree(request.param, tmp_path / "folder", ignore=shutil.ignore_patterns("scans"))
+    shutil.copytree(SCANS, root / "scans")
     for line in (event for event in events(root / "out") if event["event"] == "done"):
         for file in line["outputs"].values():
             set_time(root / "out" / file["path"], file)
         for source in line["sources"].values():
-            for file in filter(None, (source, source.get("data"))):
+            for file in (source, *data_files(source)):
                 set_time(root / "scans" / Path(file["path"]).relative_to("/data/scans"), file)
     return root
 
 
+def data_files(source: dict) -> list[dict]:
+    """The other files of its voxels; 0.1.0 recorded one at most, and no list."""
+    data = source.get("data", [])
+    return [data] if isinstance(data, dict) else data
+
+
 def set_time(path: Path, file: dict) -> None:
     os.utime(path, ns=(file["mtime_ns"], file["mtime_ns"]))
+
+
+def test_there_is_a_folder_of_each_version_and_it_is_small():
+    assert {"folder_of_0_1_0", "folder_of_0_2_0", "folder_of_0_3_0"} <= RELEASED.keys()
+    for folder in RELEASED.values():
+        assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 100 * 2**10
 
 
 def test_it_resumes_with_nothing_to_do(folder):
@@ -85,7 +101,7 @@ def test_it_verifies(folder):
 
 def points_on_target(case: str, line: dict) -> np.ndarray:
     """Where the source's voxels lie on the target grid, shape (3, D, H, W); the source's place is SimpleITK's word."""
-    image = SimpleITK.ReadImage(str(FOLDER / "scans/ImagesTr" / SOURCES[case]))
+    image = SimpleITK.ReadImage(str(SCANS / "ImagesTr" / SOURCES[case]))
     steps = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()  # columns x y z, LPS
     index = np.indices(image.GetSize()[::-1])[::-1].reshape(3, -1)
     world = np.diag([-1, -1, 1]) @ (steps @ index + np.reshape(image.GetOrigin(), (3, 1)))
@@ -104,7 +120,7 @@ def test_predictions_go_back_onto_its_scans(folder, tmp_path, case, floats):
     np.savez(tmp_path / f"{case}.npz", prediction[None])
     (restored,) = restore(folder / "out", tmp_path / f"{case}.npz", tmp_path / "back", probabilities=floats).restored
 
-    back, source = (SimpleITK.ReadImage(str(path)) for path in (restored, FOLDER / "scans/ImagesTr" / SOURCES[case]))
+    back, source = (SimpleITK.ReadImage(str(path)) for path in (restored, SCANS / "ImagesTr" / SOURCES[case]))
     assert back.GetSize() == source.GetSize()
     assert back.GetSpacing() == source.GetSpacing()
     assert back.GetOrigin() == source.GetOrigin()
