@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from monai_mriprep.errors import RecordError
+from monai_mriprep.formats.sealed import FORMAT_VERSION, NewerVersionError
 from monai_mriprep.recipe.values import SpacingTriple
 from monai_mriprep.store.layout import RUN
-from monai_mriprep.store.lines import FORMAT_VERSION, NewerVersionError
 from monai_mriprep.store.records import checked
 from monai_mriprep.store.store import Store
 

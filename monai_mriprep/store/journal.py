@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from monai_mriprep.errors import OutputError, RecordError
+from monai_mriprep.formats.sealed import NewerVersionError, seal, unseal
 from monai_mriprep.store.folder import Folder
 from monai_mriprep.store.layout import ROLE_FOLDERS, is_entry, is_output, is_staged, is_temporary
-from monai_mriprep.store.lines import NewerVersionError, seal, unseal
 from monai_mriprep.store.records import Done, check_record
 from monai_mriprep.store.staging import Move, StagedFile, is_undone, move_together, removed_on_error
 from monai_mriprep.store.store import Store

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from monai_mriprep.errors import RecordError
+from monai_mriprep.formats.sealed import NewerVersionError
 from monai_mriprep.store import calls
 from monai_mriprep.store.folder import Folder
 from monai_mriprep.store.layout import MANIFEST
-from monai_mriprep.store.lines import NewerVersionError
 from monai_mriprep.store.records import Done, Opened, Record, Retired, read_record
 
 __all__ = ["Index", "append_lines", "read_index"]

@@ -8,9 +8,9 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from monai_mriprep.errors import write_error
+from monai_mriprep.formats.sealed import seal
 from monai_mriprep.store.journal import entry_name
 from monai_mriprep.store.layout import MANIFEST, ROLE_FOLDERS
-from monai_mriprep.store.lines import seal
 from monai_mriprep.store.manifest import append_lines
 from monai_mriprep.store.store import Store
 

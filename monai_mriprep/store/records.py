@@ -29,11 +29,11 @@ from pydantic import (
 from monai_mriprep.errors import GeometryError, MriprepError, RecordError
 from monai_mriprep.formats.digest import sha256_of
 from monai_mriprep.formats.header import Frame
+from monai_mriprep.formats.sealed import unseal
 from monai_mriprep.recipe.values import SpacingTriple
 from monai_mriprep.steps import AppliedStep, Trace
 from monai_mriprep.steps.resampling import Resampling
 from monai_mriprep.store.layout import ROLE_FOLDERS, is_output
-from monai_mriprep.store.lines import unseal
 from monai_mriprep.types import ROLES, GridRule
 from monai_mriprep.volume.geometry import Grid, same_grid_problem, target_grid
 

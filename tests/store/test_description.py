@@ -8,8 +8,8 @@ import os
 import pytest
 
 from monai_mriprep.errors import RecordError
+from monai_mriprep.formats.sealed import FORMAT_VERSION, NewerVersionError
 from monai_mriprep.store.description import RunDescription, read_description, write_description
-from monai_mriprep.store.lines import FORMAT_VERSION, NewerVersionError
 from monai_mriprep.store.store import open_store
 from tests.runs import FOLDER_OF_0_1_0
 

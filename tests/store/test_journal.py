@@ -10,8 +10,8 @@ from contextlib import suppress
 import pytest
 
 from monai_mriprep.errors import OutputError
+from monai_mriprep.formats.sealed import FORMAT_VERSION, NewerVersionError, seal
 from monai_mriprep.store.journal import LARGEST_ENTRY, commit_files, entry_name, pending_outputs, recover, recover_case
-from monai_mriprep.store.lines import FORMAT_VERSION, NewerVersionError, seal
 from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.store import Store, open_store
@@ -386,7 +386,7 @@ def test_an_entry_that_is_no_small_file_is_not_read(store, root, tmp_path, what)
 def test_an_entry_of_a_newer_version_is_refused_and_left(store, monkeypatch):
     files = stage(store)
     with monkeypatch.context() as patch:
-        patch.setattr("monai_mriprep.store.lines.FORMAT_VERSION", FORMAT_VERSION + 1)
+        patch.setattr("monai_mriprep.formats.sealed.FORMAT_VERSION", FORMAT_VERSION + 1)
         name = plant(store, seal({"record": record_of(files), "moves": [file.move for file in files]}))
     before = left_in(store)
     with pytest.raises(NewerVersionError, match=rf"{name}: a newer version .* update monai-mriprep"):

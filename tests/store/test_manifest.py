@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from monai_mriprep.errors import RecordError
+from monai_mriprep.formats.sealed import NewerVersionError, seal
 from monai_mriprep.store.folder import Folder, opened
-from monai_mriprep.store.lines import NewerVersionError, seal
 from monai_mriprep.store.manifest import LONGEST_LINE, Index, append_lines, read_index
 from tests.runs import done_line
 from tests.store.faults import note
@@ -148,7 +148,7 @@ def test_a_flipped_bit_is_noticed_wherever_it_is(root):
 
 def test_a_newer_version_is_refused_in_words(root, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("monai_mriprep.store.lines.FORMAT_VERSION", 2)
+        patch.setattr("monai_mriprep.formats.sealed.FORMAT_VERSION", 2)
         newer = seal({"event": "dreamt", "case": "a"})
     append_lines(root, [newer])
     with pytest.raises(NewerVersionError, match=r"manifest\.jsonl, line 3: a newer version .*update monai-mriprep"):

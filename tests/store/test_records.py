@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from monai_mriprep.errors import RecordError
+from monai_mriprep.formats import sealed
 from monai_mriprep.formats.header import Frame
+from monai_mriprep.formats.sealed import NewerVersionError, seal
 from monai_mriprep.steps import AppliedStep, Trace
 from monai_mriprep.steps.orientation import Orientation
-from monai_mriprep.store import lines
-from monai_mriprep.store.lines import NewerVersionError, seal
 from monai_mriprep.store.records import Done, Failed, Opened, RecordedFile, Retired, Started, check_record, read_record
 from monai_mriprep.volume.geometry import Grid, target_grid
 from tests.runs import done_line, record_of
@@ -75,7 +75,7 @@ def test_a_line_that_was_changed_is_no_record():
 
 
 def test_a_line_of_a_newer_version_is_told_from_a_damaged_one(monkeypatch):
-    monkeypatch.setattr(lines, "FORMAT_VERSION", lines.FORMAT_VERSION + 1)
+    monkeypatch.setattr(sealed, "FORMAT_VERSION", sealed.FORMAT_VERSION + 1)
     line = seal({"event": "unheard of"})
     monkeypatch.undo()
     with pytest.raises(NewerVersionError, match="update monai-mriprep"):

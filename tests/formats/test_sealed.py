@@ -1,4 +1,4 @@
-"""Sealed lines: what is sealed comes back, and any change of it is noticed."""
+"""Sealed JSON: what is sealed comes back, and any change of it is noticed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monai_mriprep.errors import RecordError
-from monai_mriprep.store import lines
-from monai_mriprep.store.lines import NewerVersionError, seal, unseal
+from monai_mriprep.formats import sealed
+from monai_mriprep.formats.sealed import NewerVersionError, seal, unseal
 
 FACTS = {
     "event": "done",
@@ -31,9 +31,9 @@ facts_of_any_kind = st.dictionaries(st.text().filter(lambda key: key not in ("ve
 @given(facts_of_any_kind)
 def test_what_is_sealed_comes_back(facts):
     line = seal(facts)
-    assert unseal(line) == unseal(line + "\n") == (lines.FORMAT_VERSION, facts)
+    assert unseal(line) == unseal(line + "\n") == (sealed.FORMAT_VERSION, facts)
     assert "\n" not in line
-    assert json.loads(line) == {"version": lines.FORMAT_VERSION, **facts, "digest": line[-18:-2]}
+    assert json.loads(line) == {"version": sealed.FORMAT_VERSION, **facts, "digest": line[-18:-2]}
 
 
 def test_the_digest_is_that_of_the_line_before_it():
@@ -67,7 +67,7 @@ def test_a_line_torn_anywhere_is_noticed():
 
 def test_a_digest_inside_is_no_digest():
     facts = {"digest of": {"a": 1, "digest": "0123456789abcdef"}}
-    assert unseal(seal(facts)) == (lines.FORMAT_VERSION, facts)
+    assert unseal(seal(facts)) == (sealed.FORMAT_VERSION, facts)
     with pytest.raises(RecordError):
         unseal('{"version": 1, "a": {"b": 1, "digest": "0123456789abcdef"}}')
 
@@ -95,7 +95,7 @@ def test_a_line_with_half_a_seal_is_damaged(line):
 
 @pytest.mark.parametrize("version", [0, "1", True, None, 1.0])
 def test_a_sealed_line_has_a_version(monkeypatch, version):
-    monkeypatch.setattr(lines, "FORMAT_VERSION", version)
+    monkeypatch.setattr(sealed, "FORMAT_VERSION", version)
     line = seal(FACTS)
     monkeypatch.undo()
     with pytest.raises(RecordError, match="its digest is damaged"):
@@ -103,7 +103,7 @@ def test_a_sealed_line_has_a_version(monkeypatch, version):
 
 
 def test_a_newer_version_is_told_from_a_damaged_line(monkeypatch):
-    monkeypatch.setattr(lines, "FORMAT_VERSION", 7)
+    monkeypatch.setattr(sealed, "FORMAT_VERSION", 7)
     line = seal({"of a form": "unheard of"})
     monkeypatch.undo()
     with pytest.raises(NewerVersionError, match=r"a newer version .* \(format 7, .*up to 1\); update monai-mriprep"):
@@ -128,6 +128,6 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_lines_are_refused_at_once(name):
     body = '{"version": 1, "a": ' + "9" * 5000
-    sealed = f'{body}, "digest": "{hashlib.sha256(body.encode()).hexdigest()[:16]}"}}'
+    of_digits = f'{body}, "digest": "{hashlib.sha256(body.encode()).hexdigest()[:16]}"}}'
     with pytest.raises(RecordError):
-        unseal(HOSTILE[name] or sealed)
+        unseal(HOSTILE[name] or of_digits)
