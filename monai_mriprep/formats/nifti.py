@@ -18,7 +18,7 @@ from monai_mriprep.formats.header import Body, Header, checked_header, regular_f
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["is_pair", "read", "read_pair"]
+__all__ = ["is_pair", "read", "read_pair", "require_voxels_near"]
 
 HEADER_BYTES = {348: 352, 540: 544}
 """Size of the header, which is its first field, and the smallest offset that voxels may have in a single file."""
@@ -48,6 +48,25 @@ def read(path: Path, file_size: int) -> Header:
     offset = _offset(path, float(fields["vox_offset"]), HEADER_BYTES[found[0]])
     body = Body(path, 0, file_size, "gzip", offset) if compressed else Body(path, offset, file_size - offset, "raw")
     return _header(path, fields, found[1], body)
+
+
+def require_voxels_near(path: Path, limit: int) -> None:
+    """Refuse a single file whose voxels begin after `limit` bytes, for a reader that reads all that stands before them.
+
+    Raises
+    ------
+    ValueError
+        If they do, or it is no NIfTI file.
+    """
+    block = _header_block(path, path.name.lower().endswith(".gz"))
+    found = _identify(block, MAGIC)
+    if found is None:
+        msg = f"no NIfTI-1 or NIfTI-2 single-file header in its first {len(block)} bytes"
+        raise ValueError(msg)
+    offset = float(_fields(*found, block)["vox_offset"])
+    if not offset <= limit:
+        msg = f"vox_offset = {offset:.0f}: its header claims more than {limit} bytes"
+        raise ValueError(msg)
 
 
 def is_pair(path: Path) -> bool:

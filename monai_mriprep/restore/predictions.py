@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import io
+import math
 import tokenize
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monai_mriprep.errors import DatasetError, RecordError, ResamplingError
-from monai_mriprep.formats import metaimage
+from monai_mriprep.formats import metaimage, nifti
 from monai_mriprep.formats.header import regular_file_size
 from monai_mriprep.formats.names import SUFFIXES, natural_key, stem
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.formats.voxels import read_voxels
+from monai_mriprep.run.estimates import shown_bytes
+from monai_mriprep.run.memory import available_memory
 from monai_mriprep.volume.axes import Turn, turn_onto
 from monai_mriprep.volume.geometry import Grid, reverse_axes, same_grid_problem
 
@@ -26,6 +30,11 @@ ARRAYS = (".npz", ".npy")
 
 ARRAY_NAMES = ("arr_0", "probabilities")
 """What an ``.npz`` calls its array: numpy and this package, nnU-Net; any other name where there is only one."""
+
+HEADER_BYTES = 1 << 16
+"""Where the header of an ``.npy`` ends; numpy takes one of 10,000 characters at the most."""
+NIFTI_HEADER_BYTES = 1 << 24
+"""Where the voxels of a NIfTI volume begin, extensions of its header included."""
 
 _DAMAGED = (
     *(OSError, ValueError, KeyError, EOFError, MemoryError, SyntaxError),
@@ -89,31 +98,69 @@ def read_prediction(path: Path, target: Grid) -> NDArray[Any]:
     Raises
     ------
     RecordError
-        If it does not fit the grid, or is not a readable array of real numbers; the caller adds the name of the file.
+        If it does not fit the grid or the memory, which its header decides before a value is read; or is not a readable
+        array of real numbers. The caller adds the name of the file.
     VolumeError
         If a MetaImage or NRRD cannot be read.
     """
     name = path.name.lower()
     if name.endswith(ARRAYS):
-        array = _read_array(path)
+        array = _read_array(path, target)
     elif name.endswith((".nii", ".nii.gz")):
-        array = _with_axes_of(target, *_read_nifti(path))
+        array = _read_nifti(path, target)
     else:
-        array = _with_axes_of(target, *_read_volume(path))
-    _check(array, target)
+        array = _read_volume(path, target)
+    _require_finite(array)
     array = array[None] if array.ndim == 3 else array
     return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
 
 
-def _read_array(path: Path) -> NDArray[Any]:
+def _read_array(path: Path, target: Grid) -> NDArray[Any]:
+    """An ``.npy`` or the array of an ``.npz``, which numpy tells apart by their first bytes."""
     try:
         with path.open("rb") as file:
-            content: Any = np.load(file, allow_pickle=False)
-            array: NDArray[Any] = content if isinstance(content, np.ndarray) else content[_array_name(content.files)]
-            return array
+            is_archive, size = file.read(2) == b"PK", path.stat().st_size
+            file.seek(0)
+            return _from_archive(file, target) if is_archive else _from_stream(file, size, target)
     except _DAMAGED as error:
         msg = f"not a readable array: {error}"
         raise RecordError(msg) from error
+
+
+def _from_archive(file: BinaryIO, target: Grid) -> NDArray[Any]:
+    with zipfile.ZipFile(file) as archive:
+        entries = {name.removesuffix(".npy"): archive.getinfo(name) for name in archive.namelist()}
+        entry = entries[_array_name(list(entries))]
+        with archive.open(entry) as stream:
+            return _from_stream(stream, entry.file_size, target)
+
+
+def _from_stream(stream: IO[bytes], size: int, target: Grid) -> NDArray[Any]:
+    """Read an array of `size` bytes, once its header is known to be that of a prediction on the target."""
+    shape, dtype, start = _declared(stream.read(HEADER_BYTES))
+    _require_fit(shape, dtype, target)
+    claimed = start + math.prod(shape) * dtype.itemsize
+    if claimed > size:
+        msg = f"its header claims {claimed} bytes ({shape} of {dtype}), and it has {size}; it is truncated"
+        raise RecordError(msg)
+    stream.seek(0)
+    array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
+    return array
+
+
+def _declared(head: bytes) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+    """Shape and type of an array, and where its values begin, by the first bytes of an ``.npy``."""
+    stream = io.BytesIO(head)
+    version = np.lib.format.read_magic(stream)
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in readers:
+        msg = f"version {version} of numpy's format is not for plain numbers"
+        raise ValueError(msg)
+    shape, _, dtype = readers[version](stream)
+    if dtype.hasobject:
+        msg = "it holds Python objects, which are never read from a file"
+        raise ValueError(msg)
+    return shape, dtype, stream.tell()
 
 
 def _array_name(found: list[str]) -> str:
@@ -125,35 +172,41 @@ def _array_name(found: list[str]) -> str:
     return chosen[0]
 
 
-def _read_nifti(path: Path) -> tuple[NDArray[Any], Grid]:
+def _read_nifti(path: Path, target: Grid) -> NDArray[Any]:
     """Channels may be the fourth dimension (MONAI, FSL) or the fifth (NIfTI's own vectors)."""
     import nibabel
     from nibabel.filebasedimages import ImageFileError
     from nibabel.spatialimages import HeaderDataError
 
     try:
+        nifti.require_voxels_near(path, NIFTI_HEADER_BYTES)  # nibabel reads all that stands before them
         image: Any = nibabel.load(path)
-        array = np.asanyarray(image.dataobj).T
-        array = array[:, 0] if array.ndim == 5 and array.shape[1] == 1 else array
-        if array.ndim not in (3, 4):
-            msg = f"{array.ndim} dimensions; three are expected, and one for channels"
+        shape = tuple(reversed(image.shape))
+        shape = (shape[0], *shape[2:]) if len(shape) == 5 and shape[1] == 1 else shape
+        if len(shape) not in (3, 4):
+            msg = f"{len(shape)} dimensions; three are expected, and one for channels"
             raise ValueError(msg)
-        z, y, x = array.shape[-3:]
-        return array, Grid((z, y, x), reverse_axes(image.affine))
+        z, y, x = shape[-3:]
+        turn = _turn_to(target, Grid((z, y, x), reverse_axes(image.affine)))
+        scaled = image.dataobj.slope != 1 or image.dataobj.inter != 0
+        _require_fit((*shape[:-3], *target.shape), np.dtype(float) if scaled else image.get_data_dtype(), target)
+        return _turned(turn, np.asanyarray(image.dataobj).T.reshape(shape))
     except (*_DAMAGED, ImageFileError, HeaderDataError) as error:
         msg = f"not a readable NIfTI volume: {error}"
         raise RecordError(msg) from error
 
 
-def _read_volume(path: Path) -> tuple[NDArray[Any], Grid]:
+def _read_volume(path: Path, target: Grid) -> NDArray[Any]:
     is_metaimage = path.name.lower().endswith((".mha", ".mhd"))
     header = metaimage.read(path, regular_file_size(path), vectors=True) if is_metaimage else read_header(path)
+    turn = _turn_to(target, header.grid)
+    _require_fit((*header.dtype.shape, *target.shape), header.value_dtype.base, target)
     voxels = read_voxels(header)
-    return np.moveaxis(voxels, -1, 0) if voxels.ndim == 4 else voxels, header.grid
+    return _turned(turn, np.moveaxis(voxels, -1, 0) if voxels.ndim == 4 else voxels)
 
 
-def _with_axes_of(target: Grid, array: NDArray[Any], grid: Grid) -> NDArray[Any]:
-    """Turn the last three axes so that they run as those of `target`; the voxels must then coincide."""
+def _turn_to(target: Grid, grid: Grid) -> Turn:
+    """How the axes must turn so that they run as those of `target`; the voxels must then coincide."""
     try:
         turn = turn_onto(grid.affine, target.affine)
     except ResamplingError:
@@ -165,18 +218,31 @@ def _with_axes_of(target: Grid, array: NDArray[Any], grid: Grid) -> NDArray[Any]
             "give it the geometry of the preprocessed image, or store an array (.npz, .npy), which needs none"
         )
         raise RecordError(msg)
+    return turn
+
+
+def _turned(turn: Turn, array: NDArray[Any]) -> NDArray[Any]:
+    """The last three axes turned."""
     array = np.moveaxis(array, [axis - 3 for axis in turn.order], (-3, -2, -1))
     return np.flip(array, tuple(axis - 3 for axis in range(3) if turn.reverse[axis]))
 
 
-def _check(array: NDArray[Any], target: Grid) -> None:
-    if array.ndim not in (3, 4) or array.shape[-3:] != target.shape or not len(array):
-        hint = " (it seems to be x y z)" if array.shape[-3:] == target.shape[::-1] else ""
-        msg = f"its shape is {array.shape}{hint}; the record says {target.shape}, z y x, with channels before it"
+def _require_fit(shape: tuple[int, ...], dtype: np.dtype[Any], target: Grid) -> None:
+    """Refuse, before a value is read, what is not on the target, holds no numbers, or does not fit into the memory."""
+    if len(shape) not in (3, 4) or shape[-3:] != target.shape or shape[0] < 1:
+        hint = " (it seems to be x y z)" if shape[-3:] == target.shape[::-1] else ""
+        msg = f"its shape is {shape}{hint}; the record says {target.shape}, z y x, with channels before it"
         raise RecordError(msg)
-    if array.dtype.kind not in "biuf":
-        msg = f"holds {array.dtype}; integers, booleans or real numbers are expected"
+    if dtype.kind not in "biuf":
+        msg = f"holds {dtype}; integers, booleans or real numbers are expected"
         raise RecordError(msg)
+    claimed, free = math.prod(shape) * dtype.itemsize, available_memory()
+    if claimed > free:
+        msg = f"it claims {shown_bytes(claimed)} ({shape} of {dtype}), and {shown_bytes(free)} of memory may be used"
+        raise RecordError(msg)
+
+
+def _require_finite(array: NDArray[Any]) -> None:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         msg = "holds values that are not finite (nan or infinite): put numbers in their place, such as -1e4 in logits"
         raise RecordError(msg)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
+import io
+import tracemalloc
+import zipfile
 from itertools import permutations, product
 from pathlib import Path
+from sys import modules
 
 import nibabel
 import numpy as np
@@ -146,6 +151,92 @@ def test_what_is_no_prediction_is_refused(tmp_path, array, reason):
     np.save(tmp_path / "p.npy", array)
     with pytest.raises(RecordError, match=reason):
         read_prediction(tmp_path / "p.npy", TARGET)
+
+
+# --- What a header claims ---------------------------------------------------------------------------------------------
+
+MIB = 1 << 20
+
+
+def npy_header(shape: tuple[int, ...], dtype: str = "<f4") -> bytes:
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(stream, {"descr": dtype, "fortran_order": False, "shape": shape})
+    return stream.getvalue()
+
+
+def write_npy(path: Path, shape: tuple[int, ...]) -> None:
+    path.write_bytes(npy_header(shape))
+
+
+def write_npz(path: Path, header: bytes, zeros: int, size: int = MIB) -> None:
+    """An archive of a header and `zeros` MiB of zeros, a thousandth of that on the disk."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("arr_0.npy", "w") as entry:
+        entry.write(header)
+        for _ in range(zeros):
+            entry.write(bytes(size))
+
+
+def write_nifti_header(path: Path, sizes: tuple[int, ...], offset: int = 352) -> None:
+    header = nifti(np.zeros(TARGET.shape, np.uint8), TARGET).header.copy()
+    header.set_data_shape(sizes)
+    header["vox_offset"], header["magic"] = offset, b"n+1"
+    path.write_bytes(gzip.compress(header.binaryblock + bytes(8 + 16 * MIB)))
+
+
+CLAIMS = {
+    "npy, 200 GB": ("p.npy", lambda p: write_npy(p, (2 * 10**9, *TARGET.shape)), "it claims 178.8 GiB"),
+    "npy, another size": ("p.npy", lambda p: write_npy(p, (10**6, 10**6, 10**6)), "the record says"),
+    "npy, cut short": (
+        "p.npy",
+        lambda p: write_npy(p, (5, *TARGET.shape)),
+        r"claims 608 bytes .* has 128; it is trunc",
+    ),
+    "npy, negative": ("p.npy", lambda p: write_npy(p, (-5, *TARGET.shape)), "its shape is"),
+    "npz, a bomb of channels": (
+        "p.npz",
+        lambda p: write_npz(p, npy_header((10**9, *TARGET.shape)), 64),
+        "it claims 89.4 GiB",
+    ),
+    "npz, another size": ("p.npz", lambda p: write_npz(p, npy_header((64 * MIB,), "|u1"), 64), "the record says"),
+    "npz, more than it has": (
+        "p.npz",
+        lambda p: write_npz(p, npy_header((10**7, *TARGET.shape)), 1),
+        "its header claims 960000128 bytes",
+    ),
+    "npz, a bomb of a header": (
+        "p.npz",
+        lambda p: write_npz(p, b"\x93NUMPY\x02\x00" + (128 * MIB).to_bytes(4, "little"), 128),
+        "not a readable array: EOF",
+    ),
+    "nii.gz, another size": ("p.nii.gz", lambda p: write_nifti_header(p, (3000, 3000, 3000)), "its size is not"),
+    "nii.gz, a bomb of extensions": (
+        "p.nii.gz",
+        lambda p: write_nifti_header(p, TARGET.shape[::-1], 2**31),
+        "vox_offset = 2147483648: its header claims more than 16777216 bytes",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "write", "reason"), CLAIMS.values(), ids=CLAIMS)
+def test_what_its_header_claims_is_refused_before_it_is_read(tmp_path, monkeypatch, name, write, reason):
+    monkeypatch.setattr(modules["monai_mriprep.restore.predictions"], "available_memory", lambda: 8 << 30)
+    write(tmp_path / name)
+    np.save(tmp_path / "good.npy", np.zeros(TARGET.shape))
+    read_prediction(tmp_path / "good.npy", TARGET)  # loads what is loaded once
+    tracemalloc.start()
+    try:
+        with pytest.raises(RecordError, match=reason):
+            read_prediction(tmp_path / name, TARGET)
+        assert tracemalloc.get_traced_memory()[1] < 8 * MIB
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_metaimage_of_another_size_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(modules["monai_mriprep.restore.predictions"], "read_voxels", None)
+    SimpleITK.WriteImage(SimpleITK.Image([5, 5, 5], SimpleITK.sitkUInt8), str(tmp_path / "p.mha"))
+    with pytest.raises(RecordError, match="its size is not the recorded one"):
+        read_prediction(tmp_path / "p.mha", TARGET)
 
 
 def test_hidden_files_folders_and_files_of_other_kinds_are_no_predictions(tmp_path):
