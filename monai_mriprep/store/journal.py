@@ -10,6 +10,7 @@ the role table, and the files must be those of its record, byte for byte.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -128,7 +129,7 @@ def recover(store: Store, staging: Folder, keep: Callable[[Sequence[dict[str, An
                 f"{staging.path / name}: this entry of the journal cannot be used ({error}); its case is done again"
             )
         except (OutputError, OSError) as error:
-            problems.append(f"a finished case waits to be put in place: {error}")
+            problems.append(f"{staging.path / name}: a finished case waits to be put in place ({error})")
             waiting |= {name, *_files_of(staging, name)}
     keep(finished)
     foreign = [name for name in staging.names() if name not in waiting and not _clear(staging, name)]
@@ -150,7 +151,7 @@ def recover_case(store: Store, case: str) -> dict[str, Any] | None:
 def pending_outputs(staging: Folder) -> Iterator[str]:
     """Outputs, relative to the output folder, of cases that `recover` will record; nothing is changed."""
     for name in filter(is_entry, staging.names()):
-        with suppress(RecordError):
+        with suppress(RecordError, OSError):
             yield from (f"{move.folder}/{move.name}" for move in _read_entry(staging, name).moves)
 
 
@@ -167,13 +168,15 @@ def _finish(store: Store, staging: Folder, name: str) -> dict[str, Any]:
 
 
 def _require_recorded(folder: Folder, name: str, sha256: str) -> None:
-    """Refuse a file that is not the recorded one, byte for byte."""
+    """Refuse a file that is not the recorded one, byte for byte; an OSError where the disk does not let us see."""
     digest = hashlib.sha256()
     try:
         with folder.reading(name) as file:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
     except OSError as error:
+        if folder.is_file(name):  # the disk fails, which says nothing of the file
+            raise
         msg = f"{folder.path / name}: {error.strerror}"
         raise RecordError(msg) from error
     if digest.hexdigest() != sha256:
@@ -185,6 +188,8 @@ def _read_entry(staging: Folder, name: str) -> _Entry:
     try:
         _, facts = unseal(staging.read(name, LARGEST_ENTRY).decode(errors="replace"))
     except OSError as error:
+        if staging.is_file(name) and error.errno != errno.EFBIG:  # the disk fails, which says nothing of the entry
+            raise
         msg = f"it cannot be read: {error.strerror}"
         raise RecordError(msg) from error
     try:
@@ -215,11 +220,12 @@ def _record_and_moves(facts: dict[str, Any]) -> tuple[dict[str, Any], tuple[Move
 
 
 def _files_of(staging: Folder, name: str) -> set[str]:
-    """The temporary files that an entry names, and the second names of those they replace."""
-    with suppress(RecordError):
+    """The temporary files that an entry names, and the second names of those they replace; all, where none can tell."""
+    try:
         staged = {move.staged for move in _read_entry(staging, name).moves}
-        return staged | {name.removesuffix("npz") + "old" for name in staged}
-    return set()
+    except (RecordError, OSError):
+        return set(staging.names())
+    return staged | {name.removesuffix("npz") + "old" for name in staged}
 
 
 def _clear(staging: Folder, name: str) -> bool:

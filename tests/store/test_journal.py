@@ -234,7 +234,7 @@ def test_one_blocked_case_does_not_block_the_others(store, root, monkeypatch):
         refuse(patch, "rename", lambda name, folder, new, *_: new == "b.npz")
         records, (problem,) = recovered(store)
     assert {record["case"] for record in records} == {"a", "c"}
-    assert "a finished case waits to be put in place" in problem
+    assert problem.startswith(f"{store.staging.path / entry_name('b')}: a finished case waits to be put in place (")
     assert "labelsTr/b.npz" in problem
     assert left_in(store) == sorted([entry_name("b"), *(file.move.staged for file in pairs["b"])])
     (record,), problems = recovered(store)
@@ -381,6 +381,23 @@ def test_an_entry_that_is_no_small_file_is_not_read(store, root, tmp_path, what)
     assert target.exists()
     assert left_in(store) == ([] if what == "large file" else [entry_name("a")])
     assert len(more) == (what != "large file")
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_what_a_failing_disk_does_not_let_us_see_waits(store, root, monkeypatch, number):
+    """The entry, or one of its files: nothing is thrown away, and the next run finishes the case."""
+    files = stage(store)
+    plant(store, seal({"record": record_of(files), "moves": [file.move for file in files]}))
+    before = left_in(store)
+    hidden = [entry_name("a"), *(file.move.staged for file in files)][number]
+    with monkeypatch.context() as patch:
+        refuse(patch, "open_file", lambda name, *_: name == hidden, errno.EIO)
+        records, (problem,) = recovered(store)
+        assert list(pending_outputs(store.staging)) == ([] if number == 0 else ["labelsTr/a.npz", "imagesTr/a.npz"])
+    assert (records, left_in(store)) == ([], before)
+    assert problem.endswith(": a finished case waits to be put in place ([Errno 5] Input/output error)")
+    assert recovered(store) == ([record_of(files)], ())
+    assert outputs(root) == by_place(files)
 
 
 def test_an_entry_of_a_newer_version_is_refused_and_left(store, monkeypatch):

@@ -1,0 +1,160 @@
+"""Records in groups: how often the disk is waited for, and what is removed when."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from monai_mriprep.errors import DiskFullError, OutputError
+from monai_mriprep.store import recorder as module
+from monai_mriprep.store.journal import commit_files
+from monai_mriprep.store.manifest import read_index
+from monai_mriprep.store.recorder import GROUP_RECORDS, GROUP_SECONDS, Recorder
+from tests.store.faults import fail_at, note, refuse
+from tests.store.pairs import left_in, record_of, recovered, stage
+
+STARTED = {"event": "started", "case": "a", "pid": 7}
+GROUP = [("sync", "out/manifest.jsonl"), ("sync", "out/imagesTr"), ("sync", "out/labelsTr")]
+
+
+class Clock:
+    """A time that stands still until it is moved on."""
+
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return self.now + 0.123456
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def recorder(store, clock) -> Recorder:
+    recorder = Recorder(store)
+    recorder.add(STARTED)
+    return recorder
+
+
+def finish(recorder: Recorder, case: str) -> None:
+    """Do a case: its files, its entry, its record."""
+    files = stage(recorder.store, name=case)
+    commit_files(recorder.store, record_of(files, case), files)
+    recorder.add(record_of(files, case))
+
+
+def test_how_often_the_disk_is_waited_for(store, recorder, monkeypatch):
+    """4 times a case: both files, the entry and its name; 3 times a group: the manifest and two folders."""
+    _ = store.staging
+    seen = note(monkeypatch)
+    for number in range(2 * GROUP_RECORDS):
+        recorder.add({**STARTED, "case": f"case_{number}"})
+        finish(recorder, f"case_{number}")
+    recorder.flush()
+    syncs = [name for kind, name in seen if kind == "sync"]
+    assert len(syncs) == 2 * (4 * GROUP_RECORDS + 3)
+    assert GROUP_RECORDS == 64
+    assert len(syncs) / (2 * GROUP_RECORDS) <= 4.1
+    assert [(kind, name) for kind, name in seen if name.startswith("out/")] == GROUP * 2
+    assert left_in(store) == []
+    assert len(list(read_index(store.root).all_done())) == 2 * GROUP_RECORDS
+
+
+def test_a_group_ends_a_second_after_the_last_sync(store, recorder, clock, monkeypatch):
+    seen = note(monkeypatch)
+    finish(recorder, "a")
+    clock.now += GROUP_SECONDS
+    finish(recorder, "b")
+    assert len(left_in(store)) == 2
+    clock.now += 0.01
+    finish(recorder, "c")
+    assert left_in(store) == []
+    assert seen[-3:] == GROUP
+    finish(recorder, "d")
+    assert len(left_in(store)) == 1, "a new second has begun"
+    clock.now += 60
+    finish(recorder, "e")
+    assert left_in(store) == [], "where cases take long, each is synced at once"
+
+
+def test_what_is_started_or_failed_waits_for_nothing(store, recorder, clock, monkeypatch):
+    seen = note(monkeypatch)
+    clock.now += 60
+    recorder.add(STARTED)
+    recorder.add({"event": "failed", "case": "a", "error": "why"})
+    recorder.flush()
+    assert seen == []
+    index = read_index(store.root)
+    assert index.latest("a").error == "why"
+    assert index.latest("a").time == 1060.123
+
+
+def test_an_entry_goes_after_its_record_is_on_the_disk(store, recorder, monkeypatch):
+    finish(recorder, "a")
+    order = []
+    sync, remove = recorder._sync, type(store.staging).remove
+    monkeypatch.setattr(recorder, "_sync", lambda: (order.append("sync"), sync()))
+    monkeypatch.setattr(type(store.staging), "remove", lambda *a: (order.append("remove"), remove(*a))[1])
+    recorder.flush()
+    assert order == ["sync", "remove"]
+    recorder.flush()
+    assert order == ["sync", "remove"], "nothing is left to do"
+
+
+ERRORS = pytest.mark.parametrize(("code", "error"), [(errno.EIO, OutputError), (errno.ENOSPC, DiskFullError)])
+
+
+@ERRORS
+@pytest.mark.parametrize("call", ["write", "open_file"])
+def test_a_record_that_cannot_be_written_stays_in_its_entry(store, recorder, monkeypatch, call, code, error):
+    finish(recorder, "a")
+    files = stage(store, name="b")
+    commit_files(store, record_of(files, "b"), files)
+    with monkeypatch.context() as patch:
+        refuse(patch, call, lambda *_: True, code)
+        with pytest.raises(error, match=r"manifest\.jsonl: the records cannot be written \("):
+            recorder.add(record_of(files, "b"))
+    recorder.flush()
+    assert [done.case for done in read_index(store.root).all_done()] == ["a"]
+    assert recovered(store) == ([record_of(files, "b")], ())
+
+
+@ERRORS
+def test_the_entries_of_a_group_stay_until_it_is_synced(store, recorder, monkeypatch, code, error):
+    finish(recorder, "a")
+    finish(recorder, "b")
+    for number in range(len(GROUP)):
+        with monkeypatch.context() as patch:
+            fail_at(patch, number + 1, code)  # the first change is to open the manifest
+            with pytest.raises(error, match=r"manifest\.jsonl: the records cannot be written \("):
+                recorder.flush()
+        assert len(left_in(store)) == 2
+    recorder.flush()
+    assert left_in(store) == []
+
+
+def test_an_entry_that_cannot_be_removed_stops_nothing(store, recorder, monkeypatch):
+    finish(recorder, "a")
+    with monkeypatch.context() as patch:
+        refuse(patch, "unlink", lambda *_: True)
+        recorder.flush()
+    assert len(left_in(store)) == 1
+    (record,), problems = recovered(store)
+    assert (record["case"], problems) == ("a", ())
+
+
+def test_records_of_recovery_are_on_the_disk_when_it_returns(store, recorder, monkeypatch):
+    seen = note(monkeypatch)
+    recorder.enter([])
+    assert seen == []
+    recorder.enter([record_of(stage(store, name=name), name) for name in "ab"])
+    assert seen[-3:] == GROUP
+    assert {done.case for done in read_index(store.root).all_done()} == {"a", "b"}
