@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from monai_mriprep.errors import OutputError
+from monai_mriprep.formats.sealed import NewerVersionError, seal
 from monai_mriprep.store.journal import entry_name
-from monai_mriprep.store.lines import NewerVersionError, seal
 from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.store import Store, open_store
@@ -191,7 +191,7 @@ def test_one_that_cannot_be_taken_over_is_named_and_stops_nothing(store, recorde
 
 def test_what_a_newer_version_has_left_is_refused_and_stays(store, recorder, partial, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("monai_mriprep.store.lines.FORMAT_VERSION", 2)
+        patch.setattr("monai_mriprep.formats.sealed.FORMAT_VERSION", 2)
         leave_behind(store, DEAD)
     before = set(tree(partial / DEAD))
     with pytest.raises(NewerVersionError, match="update monai-mriprep"):
