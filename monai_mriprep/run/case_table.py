@@ -36,9 +36,12 @@ COLUMNS = (
 )
 """Sizes in voxels, spacings in mm, labels as ``value:voxels``; outputs relative to the output folder."""
 
+FORMULA = tuple("=+-@\t'")
+"""What a spreadsheet takes for the start of a formula; and the mark that tells it that the rest is text."""
+
 
 def table_of(records: Iterable[Record]) -> str:
-    """The table.
+    """The table. Text that a spreadsheet would take for a formula, such as a case named ``=1``, has a ``'`` before it.
 
     Parameters
     ----------
@@ -48,8 +51,16 @@ def table_of(records: Iterable[Record]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(map(_row, records))
+    writer.writerows({column: _cell(value) for column, value in _row(record).items()} for record in records)
     return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """Numbers as they are, text marked where it must be; whoever reads it takes one ``'`` away."""
+    if not isinstance(value, str):
+        return value
+    text = value.replace("\r", "\\r")  # which would end the row: Python does not quote it
+    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def _row(record: Record) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 
 import pandas as pd
@@ -50,6 +52,31 @@ def test_names_that_are_not_text_are_escaped(tmp_path):
         store.root.make_folder(".partial")
         write_derived(store, read_index(store.root), [], "f")
     assert list(table(tmp_path / "out").index) == [r"caf\udce9"]
+
+
+@pytest.mark.parametrize("name", ["=1+2", "+a", "-a", "@SUM(1)", "\tx", "'a", "''"])
+def test_text_that_a_spreadsheet_would_calculate_is_marked(tmp_path, name):
+    failed = Failed(case=name, error="=cmd|'/c calc'!A1", time=1.0)
+    with io.StringIO(table_of([failed]), newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["case"], row["error"]) == (f"'{name}", "'=cmd|'/c calc'!A1")
+    assert row["case"].removeprefix("'") == name
+    assert row["status"] == "failed"
+
+
+def test_a_carriage_return_does_not_end_a_row():
+    with io.StringIO(table_of([Failed(case="\r=1", error="a\rb", time=1.0)]), newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["case"], row["error"]) == (r"\r=1", r"a\rb")
+
+
+def test_numbers_are_never_marked():
+    line = done_line("a", foreground={"mean": -1.5, "std": 0.5, "voxels": 100})
+    line["labels"]["before"] = {"-3": 60}
+    with io.StringIO(table_of([record_of(line)]), newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["foreground_mean"] == "-1.5"
+    assert row["labels_before"] == "'-3:60"
 
 
 @pytest.mark.parametrize("ending", [None, KeyboardInterrupt, RuntimeError])
