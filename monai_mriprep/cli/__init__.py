@@ -6,6 +6,7 @@ Exit status: 0 all well; 1 finished, but some cases failed or something needs at
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Any
 
@@ -52,6 +53,10 @@ def _command() -> int:
 
 def _usage(error: Any) -> int:
     """Show click's message about a wrong command line."""
+    from monai_mriprep.cli.show import log
+
     if hasattr(error, "show"):
-        error.show()
+        said = io.StringIO()
+        error.show(said)
+        log(said.getvalue().rstrip("\n"))
     return int(error.exit_code)

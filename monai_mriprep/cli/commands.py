@@ -20,7 +20,7 @@ from monai_mriprep.cli.options import (
     memory_size,
     required,
 )
-from monai_mriprep.cli.show import ATTENTION, COULD_NOT_START, OK, log, summarize, warn
+from monai_mriprep.cli.show import ATTENTION, COULD_NOT_START, OK, log, say, summarize, warn
 
 __all__ = ["app"]
 
@@ -35,7 +35,7 @@ app = typer.Typer(
 
 def _show_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"monai-mriprep {monai_mriprep.__version__}")
+        say(f"monai-mriprep {monai_mriprep.__version__}")
         raise typer.Exit
 
 
@@ -105,7 +105,7 @@ def check(
     recipe, job = configured(config, settings, dataset=dataset_root, output=output_root, workers=workers)
     dataset = required(job.dataset, "DATASET_ROOT", "dataset")
     report = check_dataset(dataset, recipe, voxels, job.workers, job.output)
-    typer.echo(json.dumps(check_json(report), indent=2) if as_json else "\n".join(check_text(report)))
+    say(json.dumps(check_json(report), indent=2) if as_json else "\n".join(check_text(report)))
     return {"ready": OK, "attention": ATTENTION, "impossible": COULD_NOT_START}[report.status]
 
 
@@ -119,7 +119,7 @@ def verify(output_root: OutputRoot, workers: Workers = None) -> int:
     from monai_mriprep.verify.audit import verify_output
 
     report = verify_output(output_root, workers)
-    typer.echo("\n".join(verify_text(report)))
+    say("\n".join(verify_text(report)))
     return ATTENTION if report.problems else OK
 
 
@@ -144,10 +144,10 @@ def stats(
     log(f"{len(survey.pairing)} paired images; {derived.text}")
     warn((*survey.doubts, *derived.warnings))
     if output is None:
-        typer.echo(statistics.as_csv(), nl=False)
+        say(statistics.as_csv(), end="")
     else:
         statistics.to_csv(output)
-        typer.echo(output)
+        say(output)
     return OK
 
 
@@ -158,7 +158,7 @@ def recipe(
     """Print a recipe as YAML, every key with its meaning, to start a file of your own from."""
     from monai_mriprep.recipe import Recipe, commented_yaml
 
-    typer.echo(commented_yaml(Recipe(preset=preset)), nl=False)
+    say(commented_yaml(Recipe(preset=preset)), end="")
     return OK
 
 
@@ -177,9 +177,9 @@ def restore(
         summary = restore_each(output_root, predictions, restored, probabilities)
     counts = [f"{len(summary.restored)} restored"]
     counts += [f"{len(summary.refused)} REFUSED"] if summary.refused else []
-    typer.echo(f"{', '.join(counts)}: {summary.folder}")
+    say(f"{', '.join(counts)}: {summary.folder}")
     for problem in summary.refused:
-        typer.echo(f"  refused: {problem}")
+        say(f"  refused: {problem}")
     return ATTENTION if summary.refused else OK
 
 
@@ -198,14 +198,12 @@ def split(
     from monai_mriprep.store.layout import SPLITS
 
     splits = write_splits(output_root, folds, patient, seed)
-    typer.echo("fold  train   val  patients of val")
+    say("fold  train   val  patients of val")
     for number, fold in enumerate(splits):
         patients = list(dict.fromkeys(patient_of(case, patient) for case in fold.val))
         more = ", ..." if len(patients) > 8 else ""
-        typer.echo(
-            f"{number:4} {len(fold.train):6} {len(fold.val):5}  {len(patients)}: {', '.join(patients[:8])}{more}"
-        )
-    typer.echo(output_root / SPLITS)
+        say(f"{number:4} {len(fold.train):6} {len(fold.val):5}  {len(patients)}: {', '.join(patients[:8])}{more}")
+    say(output_root / SPLITS)
     return OK
 
 
@@ -222,5 +220,5 @@ def demo(
     with log_lines() as lines, progress(lines) as observe:
         report = make_demo(folder, workers, observe)
     status = summarize(report.summary)
-    typer.echo(report.text)
+    say(report.text)
     return status

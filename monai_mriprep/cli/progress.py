@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from monai_mriprep.cli.show import log
+from monai_mriprep.cli.show import escaped, log
 from monai_mriprep.errors import package_logger
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class _LineHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record, or drop it: what a run does must not depend on it."""
         with suppress(Exception):
-            self.show(("warning: " if record.levelno == logging.WARNING else "") + record.getMessage())
+            self.show(("warning: " if record.levelno == logging.WARNING else "") + escaped(record.getMessage()))
 
 
 @contextmanager

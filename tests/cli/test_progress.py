@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from monai_mriprep.cli import main
-from tests.runs import write_troubled_cases
+from tests.runs import write_case, write_troubled_cases
 
 NAME = "monai_mriprep"
 
@@ -58,6 +58,23 @@ def on_a_terminal(*arguments: object) -> str:
     os.close(ours)
     assert process.returncode in (0, 1)
     return shown.decode()
+
+
+def test_names_that_would_steer_a_terminal_are_written_out(tmp_path, monkeypatch, capsys):
+    name = "a\x1b[2J\rb"
+    write_case(tmp_path / "data", name)
+    (tmp_path / "data/LabelsTr" / f"{name}.mha").write_bytes(b"")
+    (tmp_path / "data/ImagesTr/\x07lonely.mha").touch()
+    assert command(monkeypatch, "run", tmp_path / "data", tmp_path / "out", "--workers", 0) == 1
+    assert command(monkeypatch, "check", tmp_path / "data") == 2
+    assert command(monkeypatch, "verify", tmp_path / "none\x1b[2J") == 2
+    assert command(monkeypatch, "run", "--no-such\x1b[2J") == 2
+    printed = capsys.readouterr()
+    assert not set(printed.out + printed.err) & set("\x1b\x07\r")
+    assert r"a\x1b[2J\rb" in printed.out
+    assert r"[1/1] a\x1b[2J\rb: FAILED" in printed.err
+    assert r"none\x1b[2J" in printed.err
+    assert r"--no-such\x1b[2J" in printed.err
 
 
 def test_on_a_terminal_a_bar_replaces_the_lines_of_finished_cases_and_is_not_torn(dataset, tmp_path):

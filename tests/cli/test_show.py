@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from monai_mriprep.cli.show import ATTENTION, COULD_NOT_START, OK, fail, log, summarize, warn
+from monai_mriprep.cli.show import ATTENTION, COULD_NOT_START, OK, escaped, fail, log, say, summarize, warn
 from monai_mriprep.run.cases import Result
 from monai_mriprep.run.session import RunSummary
 
@@ -49,3 +49,34 @@ def test_logs_warnings_and_errors_go_to_stderr(capsys):
         "error: it cannot start",
         "error: interrupted",
     ]
+
+
+STEERING = "\x1b[2J\x1b]0;title\x07"
+SHOWN = r"\x1b[2J\x1b]0;title\x07"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (STEERING, SHOWN),
+        ("a\r\tb\x7f\x9bc\x00", r"a\r\tb\x7f\x9bc\x00"),
+        ("gpj.\u202exe\u2028\u2066", r"gpj.\u202exe\u2028\u2066"),
+        ("two\nlines", "two\nlines"),
+        ("na\u00efve \u8ab0 \U0001f600 C:\\x1b", "na\u00efve \u8ab0 \U0001f600 C:\\x1b"),
+    ],
+)
+def test_control_characters_are_written_out_and_lines_stay(text, shown):
+    assert escaped(text) == shown
+    assert escaped(shown) == shown
+
+
+def test_nothing_that_is_shown_steers_the_terminal(capsys):
+    failed = Result(f"c{STEERING}", "failed", f"/data/{STEERING}.mha: two\nlines")
+    summarize(RunSummary(Path(f"out{STEERING}"), failed=(failed,), stopped=f"why{STEERING}"))
+    log(STEERING)
+    warn([STEERING])
+    say(Path(STEERING))
+    printed = capsys.readouterr()
+    assert not any(character in printed.out + printed.err for character in "\x1b\x07")
+    assert f"  failed: c{SHOWN}: /data/{SHOWN}.mha: two\nlines\n" in printed.out
+    assert printed.err.splitlines()[-1] == f"warning: {SHOWN}"
