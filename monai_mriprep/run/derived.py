@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from monai_mriprep.errors import OutputError
@@ -20,8 +20,8 @@ __all__ = ["write_derived"]
 def write_derived(store: Store, index: Index, cases: Iterable[str], fingerprint: str) -> None:
     """Write ``manifest.csv``, all recorded cases, and ``dataset.json``, those that are good for training.
 
-    Where one cannot be written, such as on a full disk, an older one is removed: a wrong list is worse than none, and
-    the records are in ``manifest.jsonl``.
+    Where one cannot be written, as on a full disk, or the records cannot be read, an older one is removed: a wrong list
+    is worse than none, and the records are in ``manifest.jsonl``.
 
     Parameters
     ----------
@@ -33,16 +33,16 @@ def write_derived(store: Store, index: Index, cases: Iterable[str], fingerprint:
         Of the run.
     """
     latest = (index.latest(case) for case in sorted(index.cases(), key=natural_key))
-    _write(store, TABLE, table_of(record for record in latest if record is not None))
+    _write(store, TABLE, lambda: table_of(record for record in latest if record is not None))
     good = (case for case in sorted(cases, key=natural_key) if index.event(case) != "failed")
     done = (record for case in good if (record := index.done(case)) is not None)
-    listed = describe_dataset(record for record in done if is_current(record, store, fingerprint))
-    _write(store, DATASET, json.dumps(listed, indent=2) + "\n")
+    current = (record for record in done if is_current(record, store, fingerprint))
+    _write(store, DATASET, lambda: json.dumps(describe_dataset(current), indent=2) + "\n")
 
 
-def _write(store: Store, name: str, text: str) -> None:
+def _write(store: Store, name: str, text: Callable[[], str]) -> None:
     try:
-        store.replace(name, text.encode(errors="backslashreplace"))
+        store.replace(name, text().encode(errors="backslashreplace"))
     except OutputError:
         with suppress(OSError):
             store.root.remove(name)

@@ -23,7 +23,7 @@ from monai_mriprep.formats.sealed import NewerVersionError, seal, unseal
 from monai_mriprep.store.folder import Folder
 from monai_mriprep.store.layout import ROLE_FOLDERS, is_entry, is_output, is_staged, is_temporary
 from monai_mriprep.store.records import Done, check_record
-from monai_mriprep.store.staging import Move, StagedFile, is_undone, move_together, removed_on_error
+from monai_mriprep.store.staging import Move, StagedFile, being_written, is_undone, move_together
 from monai_mriprep.store.store import Store
 from monai_mriprep.store.writers import Writer
 
@@ -56,12 +56,12 @@ def commit_files(store: Store, record: dict[str, Any], files: Sequence[StagedFil
 
     Raises
     ------
-    OutputError
-        If a file cannot be moved. None of them is in place then, and the temporary files are removed.
+    DiskFullError, OutputError
+        If a file cannot be written or moved. None of them is in place then, and the temporary files are removed.
     """
     staging, entry = store.staging, entry_name(record["case"])
     moves = [file.move for file in files]
-    with removed_on_error(staging, moves):
+    with being_written(store, moves):
         for move in moves:
             staging.sync_file(move.staged)
         _enter(staging, entry, seal({"record": record, "moves": moves}))

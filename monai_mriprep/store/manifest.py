@@ -6,9 +6,9 @@ import json
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from monai_mriprep.errors import RecordError
 from monai_mriprep.formats.sealed import NewerVersionError
@@ -131,7 +131,7 @@ class Index:
     def _read(self, place: _Place | None) -> Record | None:
         if place is None:
             return None
-        with self.root.reading(MANIFEST) as file:
+        with _reading(self.root) as file:
             file.seek(place.offset)
             line = file.read(place.length)
         record = read_record(line.decode(errors="replace"))
@@ -155,17 +155,23 @@ def read_index(root: Folder) -> Index:
     index = Index(root)
     if root.status(MANIFEST) is None:
         return index
+    with _reading(root) as file:
+        offset, number = 0, 1
+        while line := file.readline(LONGEST_LINE):
+            index.add(number, offset, line)
+            offset += len(line)
+            number += line.endswith(b"\n")
+    return index
+
+
+@contextmanager
+def _reading(root: Folder) -> Iterator[IO[bytes]]:
     try:
         with root.reading(MANIFEST) as file:
-            offset, number = 0, 1
-            while line := file.readline(LONGEST_LINE):
-                index.add(number, offset, line)
-                offset += len(line)
-                number += line.endswith(b"\n")
+            yield file
     except OSError as error:
-        msg = f"{root.path / MANIFEST}: the records cannot be read ({error.strerror})"
+        msg = f"{root.path / MANIFEST}: the records cannot be read ({error.strerror}); mend it, then run again"
         raise RecordError(msg) from error
-    return index
 
 
 def append_lines(root: Folder, lines: Sequence[str], sync: bool = False) -> None:

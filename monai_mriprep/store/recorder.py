@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
-from monai_mriprep.errors import write_error
 from monai_mriprep.formats.sealed import seal
 from monai_mriprep.store.journal import entry_name
 from monai_mriprep.store.layout import MANIFEST, ROLE_FOLDERS
 from monai_mriprep.store.manifest import append_lines
-from monai_mriprep.store.store import Store
+from monai_mriprep.store.store import AGAIN, Store, named_errors
 
 __all__ = ["Recorder"]
 
@@ -96,11 +95,5 @@ class Recorder:
                 self.store.folder(name).sync()
         self._synced = time.monotonic()
 
-    @contextmanager
-    def _named_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            path = self.store.root.path / MANIFEST
-            msg = f"{path}: the records cannot be written ({error.strerror}); free space or mend it, then run again"
-            raise write_error(error, msg) from error
+    def _named_errors(self) -> AbstractContextManager[None]:
+        return named_errors(self.store.root.path / MANIFEST, "the records cannot be written", AGAIN)

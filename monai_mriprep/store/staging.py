@@ -14,10 +14,19 @@ from monai_mriprep.errors import package_logger, write_error
 from monai_mriprep.formats.npz import NpzVolume, encode_npz, stored_crc
 from monai_mriprep.store.folder import Folder, temporary_name
 from monai_mriprep.store.layout import PARTIAL
-from monai_mriprep.store.store import Store, make_store, open_store
+from monai_mriprep.store.store import AGAIN, Store, make_store, named_errors, open_store
 from monai_mriprep.store.writers import this_writer
 
-__all__ = ["Move", "StagedFile", "is_undone", "move_together", "removed_on_error", "save_volumes", "stage_files"]
+__all__ = [
+    "Move",
+    "StagedFile",
+    "being_written",
+    "is_undone",
+    "move_together",
+    "removed_on_error",
+    "save_volumes",
+    "stage_files",
+]
 
 
 class Move(NamedTuple):
@@ -71,9 +80,14 @@ def stage_files(store: Store, volumes: Mapping[tuple[str, str], NpzVolume]) -> t
     -------
     tuple of StagedFile
         In the order in which to move them, the image last: where an image is, its label is there, too.
+
+    Raises
+    ------
+    DiskFullError, OutputError
+        If one cannot be written.
     """
     moves = {Move(temporary_name("npz"), folder, name): volume for (folder, name), volume in volumes.items()}
-    with removed_on_error(store.staging, moves):
+    with being_written(store, moves):
         files = [_stage(store.staging, move, volume) for move, volume in moves.items()]
     return tuple(reversed(files))
 
@@ -92,7 +106,7 @@ def save_volumes(root: Path, volumes: Mapping[tuple[str, str], NpzVolume], sync:
 
     Raises
     ------
-    OSError, OutputError
+    DiskFullError, OutputError
         If they cannot be written.
     """
     make_store(root)
@@ -100,12 +114,12 @@ def save_volumes(root: Path, volumes: Mapping[tuple[str, str], NpzVolume], sync:
         store.make_folders([PARTIAL, *(folder for folder, _ in volumes)])
         try:
             moves = [file.move for file in stage_files(store, volumes)]
-            with removed_on_error(store.staging, moves):
+            with being_written(store, moves):
                 for move in moves if sync else ():
                     store.staging.sync_file(move.staged)
                 move_together(store, store.staging, moves)
-            for folder in dict.fromkeys(move.folder for move in moves) if sync else ():
-                store.folder(folder).sync()
+                for folder in dict.fromkeys(move.folder for move in moves) if sync else ():
+                    store.folder(folder).sync()
         finally:
             store.leave()
 
@@ -132,6 +146,22 @@ def removed_on_error(staging: Folder, moves: Iterable[Move]) -> Iterator[None]:
             with suppress(OSError):
                 staging.remove(move.staged)
         raise
+
+
+@contextmanager
+def being_written(store: Store, moves: Iterable[Move]) -> Iterator[None]:
+    """Where the temporary files of moves cannot be written, remove them and say so.
+
+    Raises
+    ------
+    DiskFullError, OutputError
+        In place of an OSError.
+    """
+    with (
+        named_errors(store.root.path, "the files of a case cannot be written", AGAIN),
+        removed_on_error(store.staging, moves),
+    ):
+        yield
 
 
 def move_together(store: Store, staging: Folder, moves: Sequence[Move], in_place: Collection[Move] = ()) -> None:

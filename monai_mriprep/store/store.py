@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from monai_mriprep.errors import OutputError, write_error
@@ -12,7 +12,10 @@ from monai_mriprep.store.folder import Folder, opened, temporary_name, what_it_i
 from monai_mriprep.store.layout import FILES, FOLDERS, MANIFEST, PARTIAL, PROBE, SET_ASIDE, is_probe
 from monai_mriprep.store.writers import this_writer
 
-__all__ = ["Store", "make_store", "open_store"]
+__all__ = ["AGAIN", "Store", "make_store", "named_errors", "open_store"]
+
+ANOTHER = "mend it, or choose another output folder"
+AGAIN = "free space or mend it, then run again"
 
 
 class Store:
@@ -76,7 +79,7 @@ class Store:
             If they cannot be made.
         """
         parent = parent or self.root
-        with _named_errors(parent.path, "no folder can be made there"):
+        with named_errors(parent.path, "no folder can be made there"):
             made = [parent.make_folder(name) for name in names]
             if any(made):
                 parent.sync()
@@ -89,7 +92,7 @@ class Store:
         DiskFullError, OutputError
             If it cannot be written.
         """
-        with _named_errors(self.root.path / name, "cannot be written"):
+        with named_errors(self.root.path / name, "cannot be written", AGAIN):
             self.root.replace(name, content, self.staging)
 
     def leave(self) -> None:
@@ -109,7 +112,7 @@ class Store:
         OutputError
             If that cannot be done.
         """
-        with _named_errors(self.root.path, "the output folder cannot be written to"):
+        with named_errors(self.root.path, "the output folder cannot be written to"):
             found = [*self._in_the_way(FOLDERS, stat.S_ISDIR), *self._in_the_way(FILES, stat.S_ISREG)]
             messages = tuple(self.set_aside(self.root, name) for name in found)
         self.make_folders(FOLDERS)
@@ -146,7 +149,7 @@ class Store:
         DiskFullError, OutputError
             If it cannot be copied.
         """
-        with _named_errors(self.root.path / MANIFEST, "the records cannot be copied"):
+        with named_errors(self.root.path / MANIFEST, "the records cannot be copied", AGAIN):
             found = self.root.status(MANIFEST)
             if found is not None and found.st_nlink > 1:
                 with self.root.reading(MANIFEST) as file:
@@ -163,7 +166,7 @@ class Store:
         """
         for folder in map(self.folder, names):
             problem = f"finished files cannot be moved there from {self.partial.path}, which must be on the same disk"
-            with _named_errors(folder.path, problem):
+            with named_errors(folder.path, problem):
                 self._probe(folder)
 
     def _probe(self, folder: Folder) -> None:
@@ -177,8 +180,13 @@ class Store:
         except OSError:
             self.staging.remove(temporary)
             raise
-        folder.remove(PROBE + temporary)
-        folder.sync()
+        try:
+            folder.remove(PROBE + temporary)
+            folder.sync()
+        except OSError:
+            with suppress(OSError):  # no consumer of the folder may find it
+                folder.remove(PROBE + temporary)
+            raise
 
     def close(self) -> None:
         """Close the folders that were opened in it."""
@@ -204,11 +212,18 @@ class Store:
 
 
 @contextmanager
-def _named_errors(path: Path, problem: str) -> Iterator[None]:
+def named_errors(path: Path, problem: str, remedy: str = ANOTHER) -> Iterator[None]:
+    """Raise the errors of the system as ours, which name a path, the problem, and what to do.
+
+    Raises
+    ------
+    DiskFullError, OutputError
+        In place of an OSError.
+    """
     try:
         yield
     except OSError as error:
-        msg = f"{path}: {problem} ({error.strerror}); mend it, or choose another output folder"
+        msg = f"{path}: {problem} ({error.strerror}); {remedy}"
         raise write_error(error, msg) from error
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import uuid
 from contextlib import closing
 
-from monai_mriprep.errors import write_error
 from monai_mriprep.store.journal import recover
 from monai_mriprep.store.recorder import Recorder
+from monai_mriprep.store.store import named_errors
 from monai_mriprep.store.writers import Writer, this_writer
 
 __all__ = ["take_over"]
@@ -39,13 +39,10 @@ def take_over(recorder: Recorder, foreign: bool = False) -> tuple[str, ...]:
         If the records cannot be written, or ``.partial`` cannot be read.
     """
     store = recorder.store
-    try:
+    with named_errors(store.partial.path, "what earlier runs have left cannot be read"):
         problems = [*recover(store, store.partial, recorder.enter)]  # where versions up to 0.3.0 put everything
         problems += recover(store, store.staging, recorder.enter)
         left = [name for name in store.partial.names() if name != store.writer and store.partial.is_folder(name)]
-    except OSError as error:
-        msg = f"{store.partial.path}: what earlier runs have left cannot be read ({error.strerror}); mend it"
-        raise write_error(error, msg) from error
     for name in left:
         writer = Writer.of(name)
         if writer is not None:

@@ -10,6 +10,7 @@ from monai_mriprep.store import calls
 from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.store import open_store
 from tests.runs import append_record, done_line
+from tests.store.faults import refuse
 
 
 def test_what_cannot_be_written_leaves_no_old_one(tmp_path, monkeypatch):
@@ -25,5 +26,18 @@ def test_what_cannot_be_written_leaves_no_old_one(tmp_path, monkeypatch):
         monkeypatch.setattr(calls, "write", full)
         write_derived(store, read_index(store.root), ["a"], "f")
         assert store.staging.names() == []
+    assert not (tmp_path / "manifest.csv").exists()
+    assert not (tmp_path / "dataset.json").exists()
+
+
+def test_records_that_cannot_be_read_leave_no_old_one(tmp_path, monkeypatch):
+    append_record(tmp_path, done_line("a"))
+    with open_store(tmp_path) as store:
+        store.settle()
+        index = read_index(store.root)
+        for name in ("manifest.csv", "dataset.json"):
+            (tmp_path / name).write_text("old")
+        refuse(monkeypatch, "open_file", lambda name, *_: name == "manifest.jsonl")
+        write_derived(store, index, ["a"], "f")
     assert not (tmp_path / "manifest.csv").exists()
     assert not (tmp_path / "dataset.json").exists()

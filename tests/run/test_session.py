@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from monai_mriprep.errors import DatasetError, DiskFullError
+from monai_mriprep.errors import DatasetError, DiskFullError, LockedError
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.preprocess import execute, preprocess
 from monai_mriprep.run.process import process_case
 from monai_mriprep.run.session import open_session
+from monai_mriprep.store.lock import exclusive
+from monai_mriprep.store.store import open_store
 from monai_mriprep.verify.audit import verify_output
 from tests.runs import done_line, errors_of, events, events_of, left_over, outputs, write_case, write_cases
 
@@ -57,6 +59,24 @@ def test_what_a_worker_finished_is_known_though_nobody_received_it(tmp_path):
         result = process_case(session.plan.job, first)
         assert json.dumps(session.finished(first.name).record()) == json.dumps(result.record())
         assert session.finished(second.name) is None
+
+
+def test_a_copy_made_of_links_is_told_apart_once_nobody_else_writes(tmp_path):
+    """A run that is refused leaves the records alone: what the other one appends meanwhile would be lost."""
+    root, output = write_cases(tmp_path / "dataset", 1), tmp_path / "out"
+    run(root, output)
+    manifest, copy = output / "manifest.jsonl", tmp_path / "copy.jsonl"
+    copy.hardlink_to(manifest)
+    with open_store(output) as store, exclusive(store.root):
+        with pytest.raises(LockedError):
+            run(root, output)
+        assert manifest.samefile(copy)
+    before = copy.read_bytes()
+    write_cases(root, 2)
+    run(root, output)
+    assert copy.read_bytes() == before
+    assert manifest.read_bytes().startswith(before)
+    assert len(manifest.read_bytes()) > len(before)
 
 
 def test_a_full_disk_that_takes_no_record_stops_the_run(tmp_path, monkeypatch):

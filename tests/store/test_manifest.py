@@ -15,7 +15,7 @@ from monai_mriprep.formats.sealed import NewerVersionError, seal
 from monai_mriprep.store.folder import Folder, opened
 from monai_mriprep.store.manifest import LONGEST_LINE, Index, append_lines, read_index
 from tests.runs import done_line
-from tests.store.faults import note
+from tests.store.faults import note, refuse
 
 FAILED = {"event": "failed", "error": "why", "time": 1.5}
 OPENED = {"event": "opened", "dataset_root": "/data", "cases": 3, "time": 1.5}
@@ -216,3 +216,16 @@ def test_lines_are_appended_by_one_call_and_synced_when_asked(tmp_path, monkeypa
         assert seen == []
         append_lines(root, [], sync=True)
         assert seen == [("sync", f"{tmp_path.name}/manifest.jsonl")]
+
+
+def test_a_record_that_can_no_longer_be_read_is_an_error_of_ours(root, monkeypatch):
+    index = read_index(root)
+    refuse(monkeypatch, "open_file", lambda *_: True)
+    for ask in (
+        lambda: index.latest("a"),
+        lambda: index.done("a"),
+        lambda: list(index.all_done()),
+        lambda: read_index(root),
+    ):
+        with pytest.raises(RecordError, match=r"manifest\.jsonl: the records cannot be read \(Permission denied\)"):
+            ask()

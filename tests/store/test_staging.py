@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 
 import numpy as np
 import pytest
@@ -14,9 +15,10 @@ from monai.transforms.compose import Compose
 from monai_mriprep import SaveNpzd, StemPaird, open_dataset, preprocess
 from monai_mriprep.errors import DiskFullError, OutputError
 from monai_mriprep.formats.npz import read_npz, stored_crc
+from monai_mriprep.store import calls
 from monai_mriprep.store.staging import Move, move_together, save_volumes, stage_files
 from tests.runs import ROLE_FOLDERS, outputs, write_cases
-from tests.store.faults import Crash, crash_at, fail_at, note, refuse
+from tests.store.faults import CHANGES, Crash, crash_at, fail_at, note, refuse
 from tests.store.pairs import left_in, stage, volume
 
 VOLUMES = {(folder, "a.npz"): volume() for folder in ROLE_FOLDERS.values()}
@@ -49,20 +51,36 @@ def test_what_is_known_of_a_staged_file(store):
         np.testing.assert_array_equal(read_npz(path).array, volume().array)
 
 
-@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC], ids=["EIO", "ENOSPC"])
-def test_where_one_cannot_be_staged_none_is_left(store, monkeypatch, code):
+@pytest.mark.parametrize(
+    ("code", "error"), [(errno.EIO, OutputError), (errno.ENOSPC, DiskFullError)], ids=["EIO", "ENOSPC"]
+)
+def test_where_one_cannot_be_staged_none_is_left(store, monkeypatch, code, error):
     _ = store.staging
-    for number in range(20):
+    named = rf"{store.root.path}: the files of a case cannot be written \({os.strerror(code)}"
+    for number in range(steps_of_staging(store, monkeypatch)):
         with monkeypatch.context() as patch:
             fail_at(patch, number, code)
-            try:
+            with pytest.raises(error, match=named):
                 stage_files(store, VOLUMES)
-            except OSError:
-                pass
-            else:
-                break
         assert left_in(store) == [], number
-    assert number >= 6, "open and write each, to read the checksum"
+
+
+def steps_of_staging(store, monkeypatch) -> int:
+    """Both are opened, written in parts, and opened again for their checksum."""
+    count = 0
+    for name in CHANGES:
+        real = getattr(calls, name)
+
+        def counting(*arguments, real=real):
+            nonlocal count
+            count += 1
+            return real(*arguments)
+
+        monkeypatch.setattr(calls, name, counting)
+    for file in stage_files(store, VOLUMES):
+        store.staging.remove(file.move.staged)
+    monkeypatch.undo()
+    return count - len(VOLUMES)
 
 
 # --- Moves ------------------------------------------------------------------------------------------------------------
@@ -151,7 +169,7 @@ def test_an_error_at_any_step_leaves_both_files_or_none(tmp_path, monkeypatch, c
             fail_at(patch, number, code)
             try:
                 save_volumes(root, VOLUMES)
-            except (OSError, OutputError):
+            except OutputError:
                 pass
             else:
                 if number > 25:
