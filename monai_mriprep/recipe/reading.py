@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -106,14 +108,23 @@ def _read_file(path: Path) -> _Draft:
     return _Draft(values, {"": str(path)} | places)
 
 
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; a pipe that nobody writes to would be waited for."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # which Windows does not have
+
+
 def _read_text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_BYTES + 1)
+        with open(path, "rb", opener=_without_waiting) as file:
+            is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            content = file.read(_MAX_BYTES + 1) if is_regular else b""
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         msg = f"{path}: cannot be read ({reason}); give the path of a recipe in YAML; `monai-mriprep recipe` prints one"
         raise RecipeError(msg) from None
+    if not is_regular:
+        msg = f"{path}: is no regular file, but a pipe or a device; save the recipe to a file and give its path"
+        raise RecipeError(msg)
     if len(content) > _MAX_BYTES:
         msg = f"{path}: is larger than {_MAX_BYTES // 1024} KiB, which no recipe is; give the path of a recipe in YAML"
         raise RecipeError(msg)

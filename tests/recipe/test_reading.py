@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 
@@ -153,6 +154,24 @@ def test_file_is_refused_with_one_message(write, text, words):
     assert "\n" not in message
     assert len(message) < 500 + len(str(path))
     assert time.process_time() - start < 1.5
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("kind", ["pipe", "link to a pipe", "device", "endless device"])
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path, kind):
+    """A pipe that nobody writes to would be waited for."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    if kind != "pipe":
+        path = tmp_path / "linked"
+        path.symlink_to({"link to a pipe": tmp_path / "pipe", "device": "/dev/null"}.get(kind, "/dev/zero"))
+    with pytest.raises(RecipeError, match=rf"{path}: is no regular file, but a pipe or a device; save the recipe"):
+        load_recipe(path)
+
+
+def test_a_link_to_a_recipe_is_followed(tmp_path, write):
+    (tmp_path / "link.yaml").symlink_to(write("clip: yes"))
+    assert load_recipe(tmp_path / "link.yaml").clip
 
 
 @pytest.mark.parametrize(
