@@ -38,11 +38,12 @@ from pathlib import Path
 from typing import NamedTuple, overload
 
 from monai_mriprep.dataset.folders import volume_names
+from monai_mriprep.dataset.pattern import pattern_keys
 from monai_mriprep.errors import PairingError
 from monai_mriprep.formats.names import stem
 from monai_mriprep.types import IMAGE, LABEL, ROLES, Role
 
-__all__ = ["NamePairing", "Orphan", "Pair", "Pairing", "compile_pattern", "pair_by_stem", "pair_names"]
+__all__ = ["NamePairing", "Orphan", "Pair", "Pairing", "pair_by_stem", "pair_names"]
 
 LABEL_SUFFIXES = ("_seg", "_gt", "_label", "_mask", ".seg")
 """Common endings of the names of labels."""
@@ -162,7 +163,7 @@ def pair_by_stem(images_dir: str | Path, labels_dir: str | Path, pattern: str | 
     Raises
     ------
     PairingError
-        If files claim one partner, or the pattern is not valid.
+        If files claim one partner, or the pattern is not valid or hangs on a name.
     DatasetError
         If a folder cannot be listed, or two of its files have stems that some systems take for equal.
     """
@@ -193,10 +194,11 @@ def pair_names(images: Iterable[str], labels: Iterable[str], pattern: str | None
     Raises
     ------
     PairingError
-        If files claim one partner in the same pass, with the names of all of them; or the pattern is not valid.
+        If files claim one partner in the same pass, with the names of all of them; or the pattern is not valid, or
+        hangs on a name.
     """
-    passes = _PASSES if pattern is None else (_pattern_pass(pattern),)
     images, labels = list(images), list(labels)
+    passes = _PASSES if pattern is None else (_pattern_pass(pattern, map(_composed, (*images, *labels))),)
     partner: dict[str, str] = {}
     for rule in passes:
         taken = set(partner.values())
@@ -320,30 +322,7 @@ _PASSES = (
 )
 
 
-def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """The regular expression of a pattern.
-
-    Raises
-    ------
-    PairingError
-        If it is not a regular expression, or has no group ``case``.
-    """
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        msg = f"the pattern {pattern!r} is not a regular expression: {error}"
-        raise PairingError(msg) from error
-    if "case" not in compiled.groupindex:
-        msg = f"the pattern {pattern!r} has no group named case; write for example (?P<case>[0-9]+_[0-9]+)"
-        raise PairingError(msg)
-    return compiled
-
-
-def _pattern_pass(pattern: str) -> _Pass:
-    compiled = compile_pattern(pattern)
-
-    def key(name: str) -> str | None:
-        found = compiled.search(name)
-        return (found["case"] or None) if found else None
-
+def _pattern_pass(pattern: str, names: Iterable[str]) -> _Pass:
+    """The pass of a pattern, which knows its key of each of the names."""
+    key = pattern_keys(pattern, names).get
     return _Pass(f"equal `case` of the pattern {pattern!r}", key, key, _always)

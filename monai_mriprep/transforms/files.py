@@ -16,7 +16,8 @@ from monai.utils.enums import TransformBackends
 from monai.utils.misc import ensure_tuple
 
 from monai_mriprep.dataset.checks import doubtful_spacing
-from monai_mriprep.dataset.pairing import Pairing, compile_pattern, pair_by_stem
+from monai_mriprep.dataset.pairing import Pairing, pair_by_stem
+from monai_mriprep.dataset.pattern import compile_pattern
 from monai_mriprep.errors import MriprepError, MriprepWarning, UnpairedError, VoxelError
 from monai_mriprep.formats.names import stem
 from monai_mriprep.formats.npz import NpzVolume, read_npz
