@@ -21,7 +21,7 @@ from monai_mriprep.types import (
 from monai_mriprep.volume.geometry import Grid, same_grid_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -96,10 +96,11 @@ def doubtful_spacing(path: Path | str, spacing: Spacing) -> str | None:
     )
 
 
-def doubtful_spacings(spacings: Sequence[tuple[Path, Spacing]]) -> tuple[str, ...]:
+def doubtful_spacings(spacings: Iterable[tuple[Path, Spacing]]) -> tuple[str, ...]:
     """One warning for all images of a dataset with a doubtful spacing, about the first of them; or none."""
-    doubts = [doubt for path, spacing in spacings if (doubt := doubtful_spacing(path, spacing)) is not None]
-    return (f"{len(doubts)} of {len(spacings)} images have a doubtful spacing: {doubts[0]}",) if doubts else ()
+    judged = [doubtful_spacing(path, spacing) for path, spacing in spacings]
+    doubts = [doubt for doubt in judged if doubt is not None]
+    return (f"{len(doubts)} of {len(judged)} images have a doubtful spacing: {doubts[0]}",) if doubts else ()
 
 
 def _named(name: str, file: Path | str) -> str:

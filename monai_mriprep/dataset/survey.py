@@ -145,12 +145,12 @@ class Survey:
     def doubts(self) -> tuple[str, ...]:
         """A warning of spacings that no scanner makes, or none."""
         found = zip(self.pairing, self.measures, strict=True)
-        return doubtful_spacings([(pair.image, one.spacing) for pair, one in found if isinstance(one, Measures)])
+        return doubtful_spacings((pair.image, one.spacing) for pair, one in found if isinstance(one, Measures))
 
     @property
     def findings(self) -> tuple[str, ...]:
         """What needs review whatever the target, orphans apart."""
-        return (*self.unread, *_sorting_mismatch(self.pairing), *self.doubts)
+        return (*self.unread, *_sorting_mismatch(self.pairing.pairs.names), *self.doubts)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -232,15 +232,15 @@ def _no_pairs(folders: DatasetFolders, pairing: Pairing) -> str:
     )
 
 
-def _sorting_mismatch(pairing: Iterable[Pair]) -> Iterator[str]:
+def _sorting_mismatch(names: Iterable[tuple[str, str]]) -> Iterator[str]:
     """Say so where outputs that are sorted by name do not stand side by side: many loaders pair them by position."""
-    pairs = list(pairing)
-    by_image = sorted(pairs, key=lambda pair: f"{stem(pair.image)}.npz")
-    by_label = sorted(pairs, key=lambda pair: f"{stem(pair.label)}.npz")
+    pairs = list(names)
+    by_image = sorted(pairs, key=lambda pair: f"{stem(pair[0])}.npz")
+    by_label = sorted(pairs, key=lambda pair: f"{stem(pair[1])}.npz")
     for one, other in zip(by_image, by_label, strict=True):
         if one != other:
             yield (
-                f"sorted by name, {stem(one.image)}.npz stands beside the label {stem(other.label)}.npz, which is not "
+                f"sorted by name, {stem(one[0])}.npz stands beside the label {stem(other[1])}.npz, which is not "
                 "its own: a loader that pairs by position would mix up cases; use dataset.json, or pad the numbers"
             )
             return

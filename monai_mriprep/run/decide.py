@@ -18,7 +18,7 @@ from monai_mriprep.store.store import Store
 __all__ = ["Decision", "decide"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Decision:
     """``run`` a new case, ``skip`` a finished one, ``redo`` one whose result no longer stands; and why."""
 
