@@ -18,7 +18,16 @@ from monai_mriprep.steps.trace import planned_grid
 from monai_mriprep.types import GeometryPolicy
 from monai_mriprep.volume.geometry import Grid, same_grid_problem
 
-__all__ = ["Estimate", "check_space", "estimated", "free_bytes", "output_bytes", "run_seconds", "shown_bytes"]
+__all__ = [
+    "Estimate",
+    "case_seconds",
+    "check_space",
+    "estimated",
+    "free_bytes",
+    "output_bytes",
+    "run_seconds",
+    "shown_bytes",
+]
 
 HELD_BYTES = 4 + 1
 """Memory for a voxel of a case between two steps: image as float32, mask. The label comes on top."""
@@ -157,6 +166,11 @@ def run_seconds(cases: Sequence[tuple[int, int]], workers: int) -> float:
     """
     work = [SECONDS_PER_CASE + SECONDS_PER_VOXEL * (read + written) for read, written in cases]
     return START_SECONDS + max([sum(work) / max(1, workers), *work])
+
+
+def case_seconds(case: Case) -> float:
+    """Estimate the time that one core works on a case, from its memory: that of all its voxels, read and written."""
+    return SECONDS_PER_CASE + SECONDS_PER_VOXEL * case.memory_bytes / HELD_BYTES
 
 
 def free_bytes(folder: Path) -> int:

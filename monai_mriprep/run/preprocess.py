@@ -4,31 +4,40 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
+from multiprocessing import current_process
 from pathlib import Path
 
 from monai_mriprep.errors import DiskFullError, MriprepWarning, package_logger
 from monai_mriprep.recipe import Recipe
+from monai_mriprep.run.alone import one_by_one
 from monai_mriprep.run.cases import Case, Result
+from monai_mriprep.run.loader_workers import loader_workers
+from monai_mriprep.run.lost_cases import without_losses
+from monai_mriprep.run.mappers import Mapper, serial
 from monai_mriprep.run.memory import available_memory, default_workers, fits, in_batches, too_large
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.process import process_case
 from monai_mriprep.run.session import RunSummary, Session, open_session
-from monai_mriprep.run.workers import run_in_workers
 
 __all__ = ["Observer", "execute", "preprocess"]
 
 LOGGER = package_logger()
 
 Observer = Callable[[Result, int, int], None]
-"""Called after each case with its result, how many are finished, and how many there are."""
+"""Called after each case with its result, how many are finished, and how many there are. An error of its own is
+dropped: what a run does must not depend on who watches it."""
 
 
 def preprocess(
-    dataset_root: str | Path, output_root: str | Path, recipe: Recipe | None = None, workers: int | None = None
+    dataset_root: str | Path,
+    output_root: str | Path,
+    recipe: Recipe | None = None,
+    workers: int | None = None,
+    case_timeout: float | None = None,
 ) -> RunSummary:
     """Preprocess a dataset; cases that were finished before are skipped.
 
@@ -41,7 +50,11 @@ def preprocess(
     recipe
         The default one if it is not given.
     workers
-        Processes; by default one for each core that this process may use, 0 works in this process.
+        Processes; by default one for each core that this process may use, 0 works in this process. In a daemonic
+        process, which may have no children, the cases are worked on in it, with a warning.
+    case_timeout
+        Seconds after which the process of a case is killed. The case is tried once more, alone, and then fails. With
+        ``workers=0`` each case gets a process of its own, one after the other. None is no limit.
 
     Returns
     -------
@@ -63,7 +76,7 @@ def preprocess(
     with open_session(plan) as session:
         for message in session.warnings:
             warnings.warn(message, MriprepWarning, 2)
-        return execute(session, workers)
+        return execute(session, workers, case_timeout=case_timeout)
 
 
 def execute(
@@ -72,6 +85,8 @@ def execute(
     fail_fast: bool = False,
     max_memory: int | None = None,
     observe: Observer = lambda result, finished, total: None,
+    case_timeout: float | None = None,
+    mappers: Callable[[int], Mapper] | None = None,
 ) -> RunSummary:
     """Process the unfinished cases of a session. Each case is logged, with its warnings.
 
@@ -89,26 +104,33 @@ def execute(
         an upper bound is known is attempted by itself.
     observe
         Called after each case.
+    case_timeout
+        As in `preprocess`.
+    mappers
+        Given a number of cases that fit into the memory at once, makes the mapper that works on them; by default
+        `monai_mriprep.run.loader_workers.loader_workers`. A mapper of another kind need not keep `case_timeout`.
     """
     start, total = time.perf_counter(), len(session.todo)
     workers = default_workers() if workers is None else workers
     memory = available_memory() if max_memory is None else max_memory
+    mappers = mappers or _default_mappers(workers, case_timeout)
     results: list[Result] = []
     stopped: str | None = None
     doubts = _doubts(session.todo, memory)
-    with closing(_results(session, workers, memory)) as outcomes:  # ends the workers before the lock is freed
-        for result in map(partial(_warned, doubts), outcomes):
-            try:
+    # Closed, which ends the workers, before the lock is freed.
+    with closing(_results(session, mappers, workers, memory, case_timeout)) as outcomes:
+        try:
+            for result in map(partial(_warned, doubts), outcomes):
                 session.record(result)
-            except DiskFullError as error:
-                stopped = str(error)
-                break
-            results.append(result)
-            _log(result, len(results), total)
-            observe(result, len(results), total)
-            stopped = result.error if result.stops_run else None
-            if stopped or (fail_fast and result.status == "failed"):
-                break
+                results.append(result)
+                _log(result, len(results), total)
+                with suppress(Exception):
+                    observe(result, len(results), total)
+                stopped = result.error if result.stops_run else None
+                if stopped or (fail_fast and result.status == "failed"):
+                    break
+        except DiskFullError as error:
+            stopped = str(error)
     done, failed = (tuple(r for r in results if r.status == status) for status in ("done", "failed"))
     seconds = time.perf_counter() - start
     root = session.plan.job.output_root
@@ -127,22 +149,29 @@ def _log(result: Result, finished: int, total: int) -> None:
         LOGGER.info("%s: %s in %.2f s", place, shape, sum(result.facts["seconds"].values()))
 
 
-def _results(session: Session, workers: int, memory: int) -> Generator[Result, None, None]:
-    """Process the cases in batches whose workers fit into the memory."""
+def _results(
+    session: Session, mappers: Callable[[int], Mapper], workers: int, memory: int, case_timeout: float | None
+) -> Generator[Result, None, None]:
+    """Process the cases in batches of which as many as the mapper takes fit into the memory."""
     work = partial(process_case, session.plan.job)
     for fitting, cases in in_batches(session.todo, max(1, workers), memory):
         if fitting == 0:
             yield from (Result(case.name, "failed", too_large(case, memory)) for case in cases)
-        elif workers == 0:
-            yield from map(work, _announced(session, cases))
         else:
-            yield from run_in_workers(work, cases, fitting, session.announce, session.finished)
+            mapper = mappers(min(fitting, len(cases)))
+            yield from without_losses(mapper, work, cases, session, case_timeout)
 
 
-def _announced(session: Session, cases: Iterable[Case]) -> Iterator[Case]:
-    for case in cases:
-        session.announce(case.name)
-        yield case
+def _default_mappers(workers: int, case_timeout: float | None) -> Callable[[int], Mapper]:
+    """Given a number of cases at once, the mapper that this process can have."""
+    if current_process().daemon:  # it may have no children
+        if workers or case_timeout:
+            limit = ", and case_timeout is not kept" if case_timeout else ""
+            LOGGER.warning("in a daemonic process cases are worked on in it, one after the other%s", limit)
+        return lambda _: serial
+    if workers == 0:
+        return lambda _: serial if case_timeout is None else one_by_one(case_timeout)
+    return lambda count: loader_workers(count, case_timeout)
 
 
 def _doubts(cases: Iterable[Case], memory: int) -> dict[str, str]:

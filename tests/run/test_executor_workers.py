@@ -1,0 +1,48 @@
+"""Executors of `concurrent.futures` as mappers."""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import threading
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
+import pytest
+
+from monai_mriprep.run.cases import Case, Result
+from monai_mriprep.run.executor_workers import executor_workers
+from monai_mriprep.run.mappers import Lost
+from tests.run.works import Work, cases, counted, kill
+
+pytestmark = pytest.mark.timeout(60)
+POOL = functools.partial(ProcessPoolExecutor, 2, multiprocessing.get_context("fork"))
+
+
+def test_what_was_under_way_when_the_executor_broke_is_lost(tmp_path):
+    outcomes = list(executor_workers(POOL, 2)(Work(tmp_path, kill, ("3",)), cases(8)))
+    lost = [outcome.case for outcome in outcomes if isinstance(outcome, Lost)]
+    assert "3" in lost
+    assert len(lost) <= 2
+    assert len({outcome.case for outcome in outcomes}) == len(outcomes)
+
+
+def test_no_more_are_under_way_than_the_window(tmp_path):
+    gate, drawn = threading.Event(), []
+
+    def work(case: Case) -> Result:
+        gate.wait(10)
+        return Result(case.name, "done")
+
+    outcomes = executor_workers(lambda: ThreadPoolExecutor(8), 3)(work, counted(cases(100), drawn))
+    threading.Timer(0.2, gate.set).start()
+    next(outcomes)
+    assert drawn == ["0", "1", "2"]
+    outcomes.close()
+
+
+def test_an_error_of_the_work_is_raised(tmp_path):
+    def broken(case: Case) -> Result:
+        raise ZeroDivisionError(case.name)
+
+    with pytest.raises(ZeroDivisionError):
+        list(executor_workers(lambda: ThreadPoolExecutor(2), 2)(broken, cases(3)))
