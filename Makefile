@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test stress bench bench-release clean
+.PHONY: demo test stress campaign bench bench-release clean
 
 demo: $(STAMP)
 	$(BIN)/monai-mriprep demo demo
@@ -18,6 +18,10 @@ test: $(STAMP)
 # Faults, fuzz and training: ten minutes on two cores. The disk tests need root, to mount small file systems.
 stress: $(STAMP)
 	$(BIN)/python -m pytest -m stress
+
+# The same with the full number of kills, faults and rounds: an hour and more.
+campaign: $(STAMP)
+	MRIPREP_CAMPAIGN=1 $(BIN)/python -m pytest -m stress
 
 # Ours beside MONAI, nnU-Net, TorchIO and SimpleITK; half an hour on an idle machine.
 bench: $(STAMP) .venv-peers/.installed

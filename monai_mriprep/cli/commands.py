@@ -10,6 +10,7 @@ import typer
 
 import monai_mriprep
 from monai_mriprep.cli.options import (
+    CaseTimeout,
     Config,
     DatasetRoot,
     MaxMemory,
@@ -61,14 +62,15 @@ def run(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do finished cases again.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop after the first failed case.")] = False,
     max_memory: MaxMemory = None,
+    case_timeout: CaseTimeout = None,
 ) -> int:
     """Preprocess a dataset. Finished cases are skipped, so an interrupted run is resumed by the same command."""
     from monai_mriprep.cli.progress import log_lines, progress
     from monai_mriprep.run.plan import plan_run
     from monai_mriprep.run.session import RunSummary, open_session
 
-    given = {"dataset": dataset_root, "output": output_root, "workers": workers, "max_memory": memory_size(max_memory)}
-    recipe, job = configured(config, settings, **given)
+    limits = {"workers": workers, "max_memory": memory_size(max_memory), "case_timeout": case_timeout}
+    recipe, job = configured(config, settings, dataset=dataset_root, output=output_root, **limits)
     dataset, output = required(job.dataset, "DATASET_ROOT", "dataset"), required(job.output, "OUTPUT_ROOT", "output")
     plan = plan_run(dataset, output, recipe)
     with log_lines() as lines, open_session(plan, overwrite) as session:
@@ -78,7 +80,7 @@ def run(
         from monai_mriprep.run.preprocess import execute  # loads MONAI, which takes seconds
 
         with progress(lines) as observe:
-            summary = execute(session, job.workers, fail_fast, job.max_memory, observe)
+            summary = execute(session, job.workers, fail_fast, job.max_memory, observe, job.case_timeout)
         return summarize(summary)  # on stdout, which the bar would take to stderr
 
 

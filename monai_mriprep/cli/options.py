@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from monai_mriprep.recipe import Recipe, RunSettings
 
 __all__ = [
+    "CaseTimeout",
     "Config",
     "DatasetRoot",
     "MaxMemory",
@@ -42,10 +43,20 @@ MaxMemory = Annotated[
     str | None,
     typer.Option("--max-memory", metavar="SIZE", help="For all processes, such as 12G.", show_default="what there is"),
 ]
+CaseTimeout = Annotated[
+    float | None,
+    typer.Option(
+        "--case-timeout",
+        metavar="SECONDS",
+        min=0.1,
+        help="End the process of a case after this time, try it once more, alone, and then let it fail.",
+        show_default="no limit",
+    ),
+]
 
 
 def configured(
-    config: Path | None, settings: list[str] | None, **given: str | int | Path | None
+    config: Path | None, settings: list[str] | None, **given: str | float | Path | None
 ) -> tuple[Recipe, RunSettings]:
     """The recipe and the run settings of the file; arguments of the command line override the settings."""
     from monai_mriprep.recipe import load_config

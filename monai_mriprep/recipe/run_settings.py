@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, mo
 
 from monai_mriprep.errors import RecipeError
 from monai_mriprep.recipe.sections import Section, Sections, explanation, keys_of
-from monai_mriprep.recipe.values import Count, PathText
+from monai_mriprep.recipe.values import Count, PathText, Seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,6 +65,10 @@ class RunSettings(Section):
     max_memory: Annotated[int | None, BeforeValidator(_bytes)] = _key(
         "Memory that all processes together may use. null: what there is.",
         "a size such as 12G or 900M, or null",
+    )
+    case_timeout: Seconds | None = _key(
+        "Seconds after which the process of a case is ended; it is tried once more, alone. null: no limit.",
+        "a positive number, or null",
     )
 
     @model_validator(mode="wrap")

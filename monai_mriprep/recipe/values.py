@@ -7,7 +7,17 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-__all__ = ["FROM_LIST", "Amount", "Codes", "Count", "PathText", "SpacingTriple", "SplineOrders", "orientation_codes"]
+__all__ = [
+    "FROM_LIST",
+    "Amount",
+    "Codes",
+    "Count",
+    "PathText",
+    "Seconds",
+    "SpacingTriple",
+    "SplineOrders",
+    "orientation_codes",
+]
 
 AXIS_ENDS = ({"R", "L"}, {"A", "P"}, {"S", "I"})
 """The two ends of each world axis: right or left, anterior or posterior, superior or inferior."""
@@ -55,6 +65,8 @@ Count = Annotated[int, AfterValidator(_not_negative)]
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """From 0, in mm or in units of the image."""
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 Edge = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 SpacingTriple = Annotated[tuple[Edge, Edge, Edge], FROM_LIST]

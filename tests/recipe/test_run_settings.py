@@ -46,6 +46,11 @@ def test_memory_is_what_the_option_takes(write, text, expected):
     assert load_config(write(f"run: {{max_memory: {text}}}"))[1].max_memory == expected
 
 
+def test_the_limit_of_a_case_is_a_number_of_seconds(write):
+    assert [load_config(write(f"run: {{case_timeout: {text}}}"))[1].case_timeout for text in ("20", "0.5")] == [20, 0.5]
+    assert load_config(write("clip: true"))[1].case_timeout is None
+
+
 def test_single_keys_are_set(write):
     recipe, settings = load_config(write("run: {workers: 2, output: out}"), ["run.workers=0", "clip=true"])
     assert (settings.workers, settings.output, recipe.clip) == (0, "out", True)
@@ -65,6 +70,8 @@ REFUSED = [
     ("run: {max_memory: -1}", ["run.max_memory", "12G or 900M"]),
     ("run: {max_memory: true}", ["run.max_memory", "True"]),
     ("run: {max_memory: 1e400G}", ["run.max_memory"]),
+    ("run: {case_timeout: 0}", ["run.case_timeout", "a positive number"]),
+    ("run: {case_timeout: .inf}", ["run.case_timeout", "a positive number"]),
     ("run: 3", ["line 1", "run", "a section with the keys dataset, output, workers, max_memory", "3"]),
     ("run:", ["line 1", "run", "a section with the keys"]),
     ("run: {workers: 1, workers: 2}", ["'run.workers' is set twice"]),
