@@ -170,7 +170,7 @@ def run_seconds(cases: Sequence[tuple[int, int]], workers: int) -> float:
 
 def case_seconds(case: Case) -> float:
     """Estimate the time that one core works on a case, from its memory: that of all its voxels, read and written."""
-    return SECONDS_PER_CASE + SECONDS_PER_VOXEL * case.memory_bytes / HELD_BYTES
+    return SECONDS_PER_CASE + SECONDS_PER_VOXEL * case.memory_bytes / (HELD_BYTES + LABEL_BYTES)
 
 
 def free_bytes(folder: Path) -> int:
