@@ -7,6 +7,7 @@ no times, so each file gets its recorded one here. `benchmarks.released_folder` 
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -17,11 +18,12 @@ import SimpleITK
 from scipy.ndimage import map_coordinates
 
 from monai_mriprep import preprocess, restore
+from monai_mriprep.errors import OutputError
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.session import open_session
 from monai_mriprep.verify.audit import verify_output
-from tests.runs import FOLDER_OF_0_1_0, done_records, events, outputs
+from tests.runs import FOLDER_OF_0_1_0, done_records, events, outputs, write_case
 
 SCANS = FOLDER_OF_0_1_0 / "scans"
 RELEASED = {path.name: path for path in sorted(SCANS.parents[1].glob("folder_of_*"))}
@@ -62,10 +64,12 @@ def test_there_is_a_folder_of_each_version_and_it_is_small():
 
 
 def test_it_resumes_with_nothing_to_do(folder):
-    before = outputs(folder / "out"), (folder / "out/manifest.jsonl").read_bytes()
+    before, records = outputs(folder / "out"), (folder / "out/manifest.jsonl").read_bytes()
     with open_session(plan_run(folder / "scans", folder / "out")) as session:
         assert [decision.reason for _, decision in session.decisions] == ["done before"] * 2
-    assert (outputs(folder / "out"), (folder / "out/manifest.jsonl").read_bytes()) == before
+    assert outputs(folder / "out") == before
+    (opened,) = (folder / "out/manifest.jsonl").read_bytes().removeprefix(records).splitlines()
+    assert json.loads(opened)["dataset_root"] == str(folder / "scans"), "the scans are no more in /data/scans"
 
 
 def test_what_it_derives_for_others_is_the_same(folder):
@@ -90,8 +94,20 @@ def test_a_changed_file_is_done_again_to_the_same_voxels(folder, changed):
     assert done_records(folder / "out")["10002_0001_0000"].sources["image"].reader
 
 
-def test_another_recipe_is_done_again(folder):
-    assert len(preprocess(folder / "scans", folder / "out", Recipe(order=1), workers=0).done) == 2
+def test_another_recipe_stops_until_all_is_to_be_done_again(folder):
+    before = outputs(folder / "out")
+    with pytest.raises(OutputError, match=r"2 cases are finished there, .*order: 3 -> 1"):
+        preprocess(folder / "scans", folder / "out", Recipe(order=1), workers=0)
+    assert outputs(folder / "out") == before
+    assert len(preprocess(folder / "scans", folder / "out", Recipe(order=1), workers=0, redo=True).done) == 2
+
+
+def test_its_target_stays_though_scans_are_added(folder):
+    write_case(folder / "scans", "10003_0001", spacing=(5.0, 2.0, 2.0))
+    with pytest.warns(match=r"stays \(3.06, 1, 0.925\) mm, with which 2 cases are finished"):
+        assert len(preprocess(folder / "scans", folder / "out", workers=0).done) == 1
+    files = (folder / "out").glob("*Tr/*.npz")
+    assert {tuple(np.load(path)["spacing"].tolist()) for path in files} == {(3.06, 1.0, 0.925)}
 
 
 def test_it_verifies(folder):

@@ -59,7 +59,16 @@ def run(
     config: Config = None,
     settings: Settings = None,
     workers: Workers = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Do finished cases again.")] = False,
+    redo: Annotated[
+        bool,
+        typer.Option("--redo", "--overwrite", help="Do all cases again, by this recipe; --overwrite is its old name."),
+    ] = False,
+    retire: Annotated[
+        bool, typer.Option("--retire", help="Move files of cases that left the dataset, however many, to retired/.")
+    ] = False,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Clear up after runs on other machines; they must have ended.")
+    ] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop after the first failed case.")] = False,
     max_memory: MaxMemory = None,
     case_timeout: CaseTimeout = None,
@@ -67,15 +76,15 @@ def run(
     """Preprocess a dataset. Finished cases are skipped, so an interrupted run is resumed by the same command."""
     from monai_mriprep.cli.progress import log_lines, progress
     from monai_mriprep.run.plan import plan_run
-    from monai_mriprep.run.session import RunSummary, open_session
+    from monai_mriprep.run.session import open_session
 
     limits = {"workers": workers, "max_memory": memory_size(max_memory), "case_timeout": case_timeout}
     recipe, job = configured(config, settings, dataset=dataset_root, output=output_root, **limits)
     dataset, output = required(job.dataset, "DATASET_ROOT", "dataset"), required(job.output, "OUTPUT_ROOT", "output")
-    plan = plan_run(dataset, output, recipe)
-    with log_lines() as lines, open_session(plan, overwrite) as session:
+    plan = plan_run(dataset, output, recipe, redo)
+    with log_lines() as lines, open_session(plan, retire, take_over) as session:
         if not session.todo:
-            return summarize(RunSummary(output, skipped=session.skipped, warnings=session.warnings))
+            return summarize(session.summary())
 
         from monai_mriprep.run.preprocess import execute  # loads MONAI, which takes seconds
 

@@ -64,7 +64,9 @@ def summarize(summary: RunSummary) -> int:
     """Say what the run did, and return the exit status."""
     counts = [f"{len(summary.done)} preprocessed"]
     counts += [f"{len(summary.skipped)} already done"] if summary.skipped else []
+    counts += [f"{summary.orphans} skipped (no partner)"] if summary.orphans else []
     counts += [f"{len(summary.failed)} FAILED"] if summary.failed else []
+    counts += [f"{len(summary.retired)} retired"] if summary.retired else []
     say(f"{', '.join(counts)} in {summary.seconds:.1f} s: {summary.output_root}")
     for result in summary.failed:
         say(f"  failed: {result.case}: {result.error}")

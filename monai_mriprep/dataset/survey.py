@@ -155,9 +155,13 @@ class Survey:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What needs review in the dataset as a whole; errors as of `choice`."""
-        orphans = (orphan.reason for orphan in self.orphans)
         misfit = () if self.recipe.orientation == "keep" else self.choice.misfit
-        return (*orphans, *self.findings, *self.choice.notes, *self.choice.warnings, *misfit)
+        return (*self.warnings_whatever_the_target, *self.choice.notes, *self.choice.warnings, *misfit)
+
+    @property
+    def warnings_whatever_the_target(self) -> tuple[str, ...]:
+        """Those that hold for a run which works to another target than that of the dataset, too."""
+        return (*(orphan.reason for orphan in self.orphans), *self.findings)
 
     def _known(self) -> list[Measures]:
         self._require_pairs()

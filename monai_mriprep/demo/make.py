@@ -38,8 +38,8 @@ def make_demo(folder: Path, workers: int | None, observe: Observer) -> DemoRepor
     """
     dataset, output, pictures = folder / "dataset", folder / "preprocessed", folder / "pictures"
     make_demo_dataset(dataset)
-    plan = plan_run(dataset, output)
-    with open_session(plan, overwrite=True) as session:
+    plan = plan_run(dataset, output, redo=True)
+    with open_session(plan) as session:
         summary = execute(session, workers, observe=observe)
     cases = {case.name: case for case in plan.cases}
     done = sorted(summary.done, key=lambda result: result.case)

@@ -40,6 +40,8 @@ def decide(job: Job, case: Case, record: Record | None, store: Store) -> Decisio
     """
     if not isinstance(record, Done):
         return Decision("run", _NOT_DONE[type(record)])
+    if record.redo < job.redo:
+        return Decision("redo", "all cases are done again")
     if record.fingerprint != job.fingerprint:
         return Decision("redo", "recipe, target spacing or version changed")
     if record.sources.keys() != case.sources.keys():
@@ -60,7 +62,7 @@ _NOT_DONE = {
     type(None): "no record",
     Failed: "failed before",
     Started: "interrupted before",
-    Retired: "it had left the dataset",
+    Retired: "what it had was retired",
 }
 
 

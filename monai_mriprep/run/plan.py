@@ -8,16 +8,18 @@ from pathlib import Path
 
 from monai_mriprep.dataset.folders import DatasetFolders
 from monai_mriprep.dataset.statistics import SpacingStatistics
-from monai_mriprep.dataset.survey import survey_dataset
+from monai_mriprep.dataset.survey import Survey, TargetChoice, survey_dataset
 from monai_mriprep.errors import MriprepError, OutputError
 from monai_mriprep.formats.names import stem
 from monai_mriprep.recipe import Recipe, given_or_default
 from monai_mriprep.run.cases import Case, Job, OutputNames, SourceFiles
 from monai_mriprep.run.estimates import Estimate, estimated
+from monai_mriprep.run.kept import Wanted, settled_for
 from monai_mriprep.steps import steps_of
+from monai_mriprep.store.description import Statistics
 from monai_mriprep.types import IMAGE, LABEL, ROLES
 
-__all__ = ["RunPlan", "cases_of", "check_output_folder", "plan_run"]
+__all__ = ["RunPlan", "cases_of", "check_output_folder", "plan_run", "wanted_by"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class RunPlan:
     dataset_root
         Where it reads.
     job
-        What all cases share.
+        What all cases share. Its target is that of the output folder, where finished cases have one.
     cases
         The largest first, so that the last one does not leave cores idle.
     derivation
@@ -38,17 +40,28 @@ class RunPlan:
         Statistics that the run has computed itself, because the dataset has no table; None where it has.
     warnings
         What needs review.
+    wanted
+        What the run would do in an empty output folder.
+    redo
+        Whether all cases are to be done again.
+    orphans
+        How many files have no partner.
     """
 
     dataset_root: Path
     job: Job
     cases: tuple[Case, ...]
     derivation: str
+    wanted: Wanted
     computed_statistics: SpacingStatistics | None = None
     warnings: tuple[str, ...] = ()
+    redo: bool = False
+    orphans: int = 0
 
 
-def plan_run(dataset_root: str | Path, output_root: str | Path, recipe: Recipe | None = None) -> RunPlan:
+def plan_run(
+    dataset_root: str | Path, output_root: str | Path, recipe: Recipe | None = None, redo: bool = False
+) -> RunPlan:
     """Pair the files, choose the target spacing, and put the cases in order.
 
     Parameters
@@ -59,24 +72,46 @@ def plan_run(dataset_root: str | Path, output_root: str | Path, recipe: Recipe |
         Where the run will write; must not be the dataset, nor lie in its folders of volumes.
     recipe
         The default one if it is not given.
+    redo
+        Do all cases again, by this recipe and the target that it gives, whatever the output folder holds.
 
     Raises
     ------
     DatasetError, StatisticsError, PairingError
         If the dataset cannot be processed as a whole.
     OutputError
-        If the output would mix with the input.
+        If the output would mix with the input, or if its finished cases have another recipe or target.
     """
     root, output, recipe = Path(dataset_root), Path(output_root), given_or_default(recipe)
     survey = survey_dataset(root, recipe, with_labels=True)
     check_output_folder(output, survey.folders)
-    choice = survey.choice
-    job = Job(recipe, choice.spacing, output)
-    steps = steps_of(recipe, choice.spacing)
+    wanted = wanted_by(survey, survey.choice, output)
+    settled = settled_for(wanted, redo)
+    job = replace(wanted.job, target=settled.target)
+    steps = steps_of(recipe, job.target)
     estimates = (estimated(steps, *outlines, geometry=recipe.geometry) for outlines in survey.outlines)
     cases = cases_of(survey.folders, zip(survey.pairing.pairs.names, estimates, strict=True))
     largest_first = tuple(sorted(cases, key=lambda case: -case.memory_bytes))
-    return RunPlan(root, job, largest_first, choice.text, choice.computed, survey.warnings)
+    return RunPlan(
+        root,
+        job,
+        largest_first,
+        settled.derivation,
+        wanted,
+        survey.choice.computed,
+        survey.warnings if settled.target == wanted.job.target else survey.warnings_whatever_the_target,
+        redo,
+        len(survey.orphans),
+    )
+
+
+def wanted_by(survey: Survey, choice: TargetChoice, output: Path) -> Wanted:
+    """What a run would do in an empty folder."""
+    if survey.recipe.target_spacing is not None:
+        statistics: Statistics = "recipe"
+    else:
+        statistics = "table" if choice.computed is None else "computed"
+    return Wanted(Job(survey.recipe, choice.spacing, output), statistics, choice.text)
 
 
 def cases_of(

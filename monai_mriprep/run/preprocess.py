@@ -38,6 +38,10 @@ def preprocess(
     recipe: Recipe | None = None,
     workers: int | None = None,
     case_timeout: float | None = None,
+    *,
+    redo: bool = False,
+    retire: bool = False,
+    take_over: bool = False,
 ) -> RunSummary:
     """Preprocess a dataset; cases that were finished before are skipped.
 
@@ -55,6 +59,13 @@ def preprocess(
     case_timeout
         Seconds after which the process of a case is killed. The case is tried once more, alone, and then fails. With
         ``workers=0`` each case gets a process of its own, one after the other. None is no limit.
+    redo
+        Do all cases again, by this recipe and the target that it gives. Without it a folder with finished cases keeps
+        its recipe and target.
+    retire
+        Let cases leave the dataset, however many and whatever else has changed: their files go to ``retired/``.
+    take_over
+        Finish and clear away what runs on other machines have left; they must have ended.
 
     Returns
     -------
@@ -64,7 +75,8 @@ def preprocess(
     Raises
     ------
     MriprepError
-        If the run cannot start.
+        If the run cannot start, as where its output folder keeps another recipe or target, or cases have left the
+        dataset and nobody has confirmed it.
 
     Warns
     -----
@@ -72,8 +84,8 @@ def preprocess(
         For what needs review in the dataset as a whole, such as an image without a label. These warnings are logged,
         too. Warnings of single cases are only logged.
     """
-    plan = plan_run(dataset_root, output_root, recipe)
-    with open_session(plan) as session:
+    plan = plan_run(dataset_root, output_root, recipe, redo)
+    with open_session(plan, retire, take_over) as session:
         for message in session.warnings:
             warnings.warn(message, MriprepWarning, 2)
         return execute(session, workers, case_timeout=case_timeout)
@@ -133,8 +145,7 @@ def execute(
             stopped = str(error)
     done, failed = (tuple(r for r in results if r.status == status) for status in ("done", "failed"))
     seconds = time.perf_counter() - start
-    root = session.plan.job.output_root
-    return RunSummary(root, done, failed, session.skipped, session.warnings, seconds, stopped)
+    return session.summary(done, failed, seconds, stopped)
 
 
 def _log(result: Result, finished: int, total: int) -> None:

@@ -6,37 +6,29 @@ Neither torch nor MONAI is loaded here, so a run that finds nothing to do ends a
 from __future__ import annotations
 
 import os
-import platform
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from importlib.metadata import version
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from monai_mriprep._version import __version__
 from monai_mriprep.errors import OutputError, package_logger
-from monai_mriprep.run.cases import ALGORITHM_VERSION, Case, Result
-from monai_mriprep.run.decide import Decision, decide
+from monai_mriprep.run.cases import Case, Result
+from monai_mriprep.run.decide import Decision
+from monai_mriprep.run.departures import retire_cases
 from monai_mriprep.run.derived import write_derived
-from monai_mriprep.run.estimates import check_space
+from monai_mriprep.run.opening import Opening, open_folder
 from monai_mriprep.run.plan import RunPlan
-from monai_mriprep.store.description import RunDescription, write_description
+from monai_mriprep.store.description import Redo, write_description
 from monai_mriprep.store.journal import recover, recover_case
-from monai_mriprep.store.layout import ROLE_FOLDERS, STATISTICS
 from monai_mriprep.store.lock import exclusive
-from monai_mriprep.store.manifest import Index, read_index
+from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.recorder import Recorder
-from monai_mriprep.store.records import Opened
 from monai_mriprep.store.store import Store, make_store, open_store
-from monai_mriprep.store.takeover import take_over
 
 __all__ = ["RunSummary", "Session", "open_session"]
 
 LOGGER = package_logger()
-
-VERSIONED = ("monai", "torch", "numpy", "scipy", "nibabel", "isal")
 
 
 @dataclass(frozen=True)
@@ -45,21 +37,34 @@ class Session:
 
     Parameters
     ----------
-    plan
-        What the run is going to do.
+    opening
+        What the run is going to do there.
     store, recorder
         Where to, and who writes the records.
-    decisions
-        What is to be done with each of the plan's cases, in their order, and why.
     warnings
         What needs review in the dataset and the output folder as a whole.
+    retired
+        Names of the cases that were retired so far.
+    attempted
+        Names of the cases that have a result.
     """
 
-    plan: RunPlan
+    opening: Opening
     store: Store
     recorder: Recorder
-    decisions: tuple[tuple[Case, Decision], ...]
     warnings: tuple[str, ...] = ()
+    retired: list[str] = field(default_factory=list)
+    attempted: list[str] = field(default_factory=list)
+
+    @property
+    def plan(self) -> RunPlan:
+        """What the run is going to do."""
+        return self.opening.plan
+
+    @property
+    def decisions(self) -> tuple[tuple[Case, Decision], ...]:
+        """What is to be done with each of the plan's cases, in their order, and why."""
+        return self.opening.decisions
 
     @property
     def todo(self) -> tuple[Case, ...]:
@@ -76,8 +81,13 @@ class Session:
         self.recorder.add({"event": "started", "case": case, "pid": os.getpid()})
 
     def record(self, result: Result) -> None:
-        """Record a result."""
+        """Record a result. What a failed case has of another recipe or target goes to ``retired/`` first."""
+        is_outdated = result.case in self.opening.outdated
+        if result.status == "failed" and is_outdated and not result.stops_run:
+            retire_cases(self.recorder, self.opening.index, [result.case])
+            self.retired.append(result.case)
         self.recorder.add(result.record())
+        self.attempted.append(result.case)
 
     def finished(self, case: str) -> Result | None:
         """The result of a case whose worker has died after it had finished the case; None if it had not."""
@@ -88,6 +98,30 @@ class Session:
         """Record what was finished and not recorded, and remove what else workers have left; none may be alive."""
         self.recorder.flush()
         recover(self.store, self.store.staging, self.recorder.enter)
+        description, was_redo = self.opening.description, not self.opening.description.redo.complete
+        if was_redo and len(self.attempted) >= len(self.todo):
+            redo = Redo(number=description.redo.number)
+            write_description(self.store, description.model_copy(update={"redo": redo}))
+
+    def summary(
+        self,
+        done: tuple[Result, ...] = (),
+        failed: tuple[Result, ...] = (),
+        seconds: float = 0.0,
+        stopped: str | None = None,
+    ) -> RunSummary:
+        """What the run did, with these results; see `RunSummary`."""
+        return RunSummary(
+            self.plan.job.output_root,
+            done,
+            failed,
+            self.skipped,
+            self.warnings,
+            seconds,
+            stopped,
+            tuple(self.retired),
+            self.plan.orphans,
+        )
 
 
 @dataclass(frozen=True)
@@ -108,6 +142,10 @@ class RunSummary:
         Wall time spent on the cases.
     stopped
         Why the run was stopped before its last case, or None.
+    retired
+        Names of the cases whose files went to ``retired/``.
+    orphans
+        How many files of the dataset were skipped, for they have no partner.
     """
 
     output_root: Path
@@ -117,10 +155,12 @@ class RunSummary:
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
     stopped: str | None = None
+    retired: tuple[str, ...] = ()
+    orphans: int = 0
 
 
 @contextmanager
-def open_session(plan: RunPlan, overwrite: bool = False) -> Iterator[Session]:
+def open_session(plan: RunPlan, retire: bool = False, take_over: bool = False) -> Iterator[Session]:
     """Take the output folder, finish what a crash interrupted there, and decide what is to be done.
 
     What needs review is logged, and the target spacing. When the session ends, however it does, what its workers have
@@ -130,8 +170,10 @@ def open_session(plan: RunPlan, overwrite: bool = False) -> Iterator[Session]:
     ----------
     plan
         From `monai_mriprep.run.plan.plan_run`.
-    overwrite
-        Do all cases again, whatever is recorded.
+    retire
+        Cases may leave the dataset, however many and whatever else has changed: their files go to ``retired/``.
+    take_over
+        Finish and clear away what writers of other machines have left; they must have ended.
 
     Raises
     ------
@@ -140,47 +182,35 @@ def open_session(plan: RunPlan, overwrite: bool = False) -> Iterator[Session]:
     DiskFullError
         If the cases to do cannot fit on the disk.
     OutputError
-        If the folder cannot be made or written to.
+        If the folder cannot be made or written to, if its finished cases have another recipe or target, or if cases
+        would leave and `retire` does not confirm it.
     """
     make_store(plan.job.output_root)
     with open_store(plan.job.output_root) as store:
         aside = store.settle()
         with exclusive(store.root):
-            store.own_manifest()
-            session = _prepare(plan, store, aside, overwrite)
-            _log(session)
             try:
-                yield session
+                with _session(plan, store, aside, retire, take_over) as session:
+                    yield session
             finally:
-                with suppress(OutputError, OSError):  # what cannot be done now, the next run does
-                    session.close()
-                names = [case.name for case in plan.cases]
-                write_derived(store, read_index(store.root), names, plan.job.fingerprint)
                 store.leave()
 
 
-def _prepare(plan: RunPlan, store: Store, aside: tuple[str, ...], overwrite: bool) -> Session:
-    """Describe the run, finish what others have left, and decide; the lock is held."""
-    if plan.computed_statistics is not None:
-        store.replace(STATISTICS, plan.computed_statistics.as_csv().encode())
-    write_description(store, _description(plan))
+@contextmanager
+def _session(plan: RunPlan, store: Store, aside: tuple[str, ...], retire: bool, take_over: bool) -> Iterator[Session]:
+    """The session itself; the lock is held."""
+    store.own_manifest()
     recorder = Recorder(store)
-    left = take_over(recorder)
-    index = read_index(store.root)
-    decisions = tuple(_decided(plan, store, index, overwrite))
-    plan = replace(plan, job=replace(plan.job, writer=store.writer))
-    session = Session(plan, store, recorder, decisions)
-    if session.todo:
-        store.probe(ROLE_FOLDERS.values())
-    lack = check_space(session.todo, plan.job.output_root)
-    if session.todo or _is_other(index.opened, plan):
-        recorder.add(_opened(plan))
-    return replace(session, warnings=(*plan.warnings, *aside, *left, *index.problems(), *lack))
-
-
-def _decided(plan: RunPlan, store: Store, index: Index, overwrite: bool) -> Iterator[tuple[Case, Decision]]:
-    for case in plan.cases:
-        yield case, decide(plan.job, case, None if overwrite else index.latest(case.name), store)
+    opening = open_folder(plan, recorder, retire, take_over)
+    session = Session(opening, store, recorder, (*aside, *opening.warnings), list(opening.retired))
+    _log(session)
+    try:
+        yield session
+    finally:
+        with suppress(OutputError, OSError):  # what cannot be done now, the next run does
+            session.close()
+        names = [case.name for case in plan.cases]
+        write_derived(store, read_index(store.root), names, plan.job.fingerprint)
 
 
 def _log(session: Session) -> None:
@@ -191,35 +221,3 @@ def _log(session: Session) -> None:
     reasons = Counter(decision.reason for _, decision in session.decisions if decision.action == "redo")
     for reason, count in reasons.items():
         LOGGER.info("redo: %s", reason + f" ({count} cases)" * (count > 1))
-
-
-def _is_other(opened: Opened | None, plan: RunPlan) -> bool:
-    """Whether a run that finds nothing to do has another dataset before it than the one before."""
-    return opened is not None and opened.cases != len(plan.cases)
-
-
-def _opened(plan: RunPlan) -> dict[str, Any]:
-    return {
-        "event": "opened",
-        "dataset_root": str(plan.dataset_root.resolve()),
-        "cases": len(plan.cases),
-        "warnings": plan.warnings,
-        "versions": _versions(),
-    }
-
-
-def _versions() -> dict[str, str]:
-    of_packages = {name: version(name) for name in VERSIONED}
-    return {"python": platform.python_version(), "monai-mriprep": __version__, **of_packages}
-
-
-def _description(plan: RunPlan) -> RunDescription:
-    return RunDescription(
-        dataset_root=str(plan.dataset_root.resolve()),
-        recipe=plan.job.recipe.as_dict(),
-        target_spacing=plan.job.target,
-        derivation=plan.derivation,
-        fingerprint=plan.job.fingerprint,
-        algorithm_version=ALGORITHM_VERSION,
-        versions=_versions(),
-    )

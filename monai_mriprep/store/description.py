@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from monai_mriprep.errors import RecordError
 from monai_mriprep.formats.sealed import FORMAT_VERSION, NewerVersionError
 from monai_mriprep.recipe.values import SpacingTriple
-from monai_mriprep.store.layout import RUN
+from monai_mriprep.store.layout import RUN, STATISTICS
 from monai_mriprep.store.records import checked
 from monai_mriprep.store.store import Store
 
-__all__ = ["RunDescription", "read_description", "write_description"]
+__all__ = ["Redo", "RunDescription", "Statistics", "read_description", "write_description"]
+
+Statistics = Literal["recipe", "table", "computed"]
+
+
+class Redo(BaseModel):
+    """How often an output folder was started anew, and whether each case was attempted since."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: Annotated[int, Field(ge=0)] = 0
+    complete: bool = True
 
 
 class RunDescription(BaseModel):
@@ -38,6 +49,10 @@ class RunDescription(BaseModel):
         Of the program that computes.
     versions
         Of the packages that compute.
+    statistics
+        Where the target comes from: the recipe itself, a table, or the headers, from which a run has computed it.
+    redo
+        How often the folder was started anew.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -50,6 +65,8 @@ class RunDescription(BaseModel):
     fingerprint: str
     algorithm_version: int
     versions: dict[str, str] = {}
+    statistics: Statistics
+    redo: Redo = Redo()
 
 
 _DESCRIPTION = TypeAdapter(RunDescription)
@@ -78,10 +95,18 @@ def read_description(store: Store) -> RunDescription | None:
         msg = f"{path}: a newer version of monai-mriprep has written it (format {version}); update monai-mriprep"
         raise NewerVersionError(msg)
     try:
-        return checked(_DESCRIPTION, facts)
+        return checked(_DESCRIPTION, {"statistics": _statistics_of(store, facts), **facts})
     except RecordError as error:
         msg = f"{path}: is not a run's ({error})"
         raise RecordError(msg) from error
+
+
+def _statistics_of(store: Store, facts: dict[str, Any]) -> Statistics:
+    """Where the target comes from, by a file up to 0.3.0, which does not say so."""
+    recipe = facts.get("recipe")
+    if isinstance(recipe, dict) and recipe.get("target_spacing") is not None:
+        return "recipe"
+    return "computed" if store.root.is_file(STATISTICS) else "table"
 
 
 def write_description(store: Store, description: RunDescription) -> None:

@@ -14,20 +14,20 @@ import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from monai_mriprep.errors import OutputError, RecordError
 from monai_mriprep.formats.sealed import NewerVersionError, seal, unseal
 from monai_mriprep.store.folder import Folder
-from monai_mriprep.store.layout import ROLE_FOLDERS, is_entry, is_output, is_staged, is_temporary
+from monai_mriprep.store.layout import PARTIAL, ROLE_FOLDERS, is_entry, is_output, is_staged, is_temporary
 from monai_mriprep.store.records import Done, check_record
 from monai_mriprep.store.staging import Move, StagedFile, being_written, is_undone, move_together
 from monai_mriprep.store.store import Store
 from monai_mriprep.store.writers import Writer
 
-__all__ = ["commit_files", "entry_name", "pending_outputs", "recover", "recover_case"]
+__all__ = ["commit_files", "entry_name", "pending_records", "recover", "recover_case"]
 
 LARGEST_ENTRY = 1 << 24
 """Bytes that are read of one."""
@@ -148,11 +148,21 @@ def recover_case(store: Store, case: str) -> dict[str, Any] | None:
     return record if record["case"] == case else None
 
 
-def pending_outputs(staging: Folder) -> Iterator[str]:
-    """Outputs, relative to the output folder, of cases that `recover` will record; nothing is changed."""
+def pending_records(store: Store) -> Iterator[Done]:
+    """Records of the cases that are finished by the journals of all writers, as `recover` finds them."""
+    if not store.has_folder(PARTIAL):
+        return
+    yield from _records_in(store.partial)
+    for name in store.partial.names():
+        if Writer.of(name) is not None and store.partial.is_folder(name):
+            with suppress(FileNotFoundError), closing(store.partial.folder(name)) as staging:
+                yield from _records_in(staging)
+
+
+def _records_in(staging: Folder) -> Iterator[Done]:
     for name in filter(is_entry, staging.names()):
         with suppress(RecordError, OSError):
-            yield from (f"{move.folder}/{move.name}" for move in _read_entry(staging, name).moves)
+            yield _read_entry(staging, name).done
 
 
 def _finish(store: Store, staging: Folder, name: str) -> dict[str, Any]:

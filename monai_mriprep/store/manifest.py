@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from monai_mriprep.store.folder import Folder
 from monai_mriprep.store.layout import MANIFEST
 from monai_mriprep.store.records import Done, Opened, Record, Retired, read_record
 
-__all__ = ["Index", "append_lines", "read_index"]
+__all__ = ["Index", "Made", "append_lines", "read_index"]
 
 LONGEST_LINE = 1 << 24
 """Bytes that are taken for one line; a longer one is damaged."""
@@ -26,12 +27,20 @@ CASE = re.compile(rb'"case": *("(?:[^"\\]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")'
 """Where a line names its case; what comes after it may be torn."""
 
 
+class Made(NamedTuple):
+    """By what a finished case was made: the fingerprint of recipe, target and algorithm, and the number of the redo."""
+
+    fingerprint: str
+    redo: int
+
+
 class _Place(NamedTuple):
-    """Where a line is in the file, and what its event is."""
+    """Where a line is in the file, what its event is, and by what its case was made if it is finished."""
 
     event: str
     offset: int
     length: int
+    made: Made | None = None
 
 
 @dataclass
@@ -61,6 +70,11 @@ class Index:
     damaged: dict[str, str] = field(default_factory=dict)
     nameless: list[str] = field(default_factory=list)
     opened: Opened | None = None
+    _made: dict[Made, Made] = field(default_factory=dict)
+
+    def finished(self) -> Counter[Made]:
+        """How many cases have a record of success and were not retired, by what they were made."""
+        return Counter(place.made for place in self.done_places.values() if place.made is not None)
 
     def cases(self) -> set[str]:
         """All that have a record, or a damaged one; those that were retired are left out."""
@@ -110,7 +124,7 @@ class Index:
         if isinstance(record, Opened):
             self.opened = record
         else:
-            self._add_record(record, _Place(record.event, offset, len(line)))
+            self._add_record(record, _Place(record.event, offset, len(line), self._made_of(record)))
 
     def _add_record(self, record: Record, place: _Place) -> None:
         self.places[record.case] = place
@@ -119,6 +133,13 @@ class Index:
             self.done_places[record.case] = place
         elif isinstance(record, Retired):
             self.done_places.pop(record.case, None)
+
+    def _made_of(self, record: Record) -> Made | None:
+        """One value for all cases of a run: the index is held for thousands of them."""
+        if not isinstance(record, Done):
+            return None
+        made = Made(record.fingerprint, record.redo)
+        return self._made.setdefault(made, made)
 
     def _add_damaged(self, line: bytes, problem: str) -> None:
         cases = list(_named_cases(line))  # more than one, where the end of a line is damaged

@@ -55,7 +55,7 @@ __all__ = [
     "read_record",
 ]
 
-PREPROCESS_AGAIN = "preprocess the case again (run --overwrite)"
+PREPROCESS_AGAIN = "preprocess the case again (run --redo)"
 
 YEAR_10000 = 253_402_300_800
 """In seconds since 1970: no calendar goes further."""
@@ -351,6 +351,8 @@ class Opened(_Model):
         What it read.
     cases
         How many it had.
+    pattern
+        Of its recipe, by which it paired the files.
     warnings
         What needed review in the dataset as a whole.
     versions
@@ -360,6 +362,7 @@ class Opened(_Model):
     event: Literal["opened"] = "opened"
     time: Annotated[float, Field(ge=0, lt=YEAR_10000)]
     dataset_root: str
+    pattern: str | None = None
     cases: Count
     warnings: Annotated[tuple[str, ...], Field(strict=False)] = ()
     versions: dict[str, str] = {}

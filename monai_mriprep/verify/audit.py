@@ -19,13 +19,12 @@ from monai_mriprep.formats.npz import NpzVolume, decode_npz
 from monai_mriprep.run.memory import default_workers
 from monai_mriprep.store.description import read_description
 from monai_mriprep.store.folder import Folder, what_it_is
-from monai_mriprep.store.journal import pending_outputs
+from monai_mriprep.store.journal import pending_records
 from monai_mriprep.store.layout import MANIFEST, OUTPUT_SUFFIX, PARTIAL, ROLE_FOLDERS, RUN
 from monai_mriprep.store.lock import shared
 from monai_mriprep.store.manifest import Index, read_index
 from monai_mriprep.store.records import Done, Failed, OutputRecord
 from monai_mriprep.store.store import Store, open_store
-from monai_mriprep.store.writers import Writer
 from monai_mriprep.types import IMAGE, LABEL, ROLES, Role
 
 __all__ = ["Finding", "VerifyReport", "verify_output"]
@@ -136,10 +135,7 @@ def _outputs_of(index: Index, case: str) -> Iterable[OutputRecord]:
 
 def _pending(store: Store) -> set[str]:
     """Outputs that the journals of all writers will put in place."""
-    if not store.has_folder(PARTIAL):
-        return set()
-    places = [store.partial, *(store.partial.folder(name) for name in store.partial.names() if Writer.of(name))]
-    return {output for place in places for output in pending_outputs(place)}
+    return {file.path for record in pending_records(store) for file in record.outputs.values()}
 
 
 def _check_case(index: Index, check: Callable[[Done], Iterable[Finding]], case: str) -> list[Finding]:

@@ -51,7 +51,7 @@ def test_run_on_the_mixed_scans(scans: Path, tmp_path: Path) -> None:
         assert len(list((tmp_path / "out" / folder).iterdir())) == 8
 
 
-def test_run_then_resume_then_overwrite(dataset: Path, tmp_path: Path) -> None:
+def test_run_then_resume_then_redo(dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert "2 preprocessed" in cli("run", dataset, out, "--workers", 0).stdout
     files = {path: path.stat().st_mtime_ns for path in out.rglob("*.npz")}
@@ -62,7 +62,7 @@ def test_run_then_resume_then_overwrite(dataset: Path, tmp_path: Path) -> None:
     assert "0 preprocessed, 2 already done" in again.stdout
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.npz")} == files
 
-    assert "2 preprocessed" in cli("run", dataset, out, "--workers", 0, "--overwrite").stdout
+    assert "2 preprocessed" in cli("run", dataset, out, "--workers", 0, "--redo").stdout
     assert all(path.stat().st_mtime_ns > before for path, before in files.items())
 
     (out / "imagesTr/10000_0001_0000.npz").unlink()

@@ -80,11 +80,16 @@ def test_a_failed_case_is_not_in_it(dataset, tmp_path):
 
 
 def test_another_recipe_is_not_mixed_in(dataset, tmp_path):
-    """A case that the new recipe could not do still has files of the old one."""
+    """A case that the new recipe could not do has no files of the old one any more: they are retired."""
     preprocess(dataset, tmp_path / "out", RECIPE, workers=0)
     write_metaimage(dataset / "LabelsTr/case_1.mha", np.zeros((4, 8, 9), np.int16), (3.0, 1.0, 2.0))
-    preprocess(dataset, tmp_path / "out", load_recipe(None, ["target_spacing=[2, 1, 1]"]), workers=0)
-    assert (tmp_path / "out/imagesTr/case_1.npz").exists()
+    summary = preprocess(
+        dataset, tmp_path / "out", load_recipe(None, ["target_spacing=[2, 1, 1]"]), workers=0, redo=True
+    )
+    assert summary.retired == ("case_1",)
+    assert not (tmp_path / "out/imagesTr/case_1.npz").exists()
+    assert (tmp_path / "out/retired/imagesTr/case_1.npz").exists()
+    assert (tmp_path / "out/retired/labelsTr/case_1.npz").exists()
     assert [pair["case"] for pair in described(tmp_path / "out")["training"]] == ["case_0", "case_2"]
 
 
@@ -93,7 +98,8 @@ def test_a_case_whose_files_were_taken_away_is_not_in_it(dataset, tmp_path):
     for folder in ("ImagesTr", "LabelsTr"):
         (dataset / folder / "case_0.mha").unlink()
     (tmp_path / "out/labelsTr/case_0.npz").unlink()
-    preprocess(dataset, tmp_path / "out", RECIPE, workers=0)
+    with pytest.warns(match="left the dataset: case_0"):
+        preprocess(dataset, tmp_path / "out", RECIPE, workers=0)
     assert [pair["case"] for pair in described(tmp_path / "out")["training"]] == ["case_1", "case_2"]
 
 
@@ -116,6 +122,6 @@ def test_a_case_that_has_left_the_dataset_or_failed_since_is_not_in_it(dataset, 
     preprocess(dataset, tmp_path / "out", RECIPE, workers=0)
     (dataset / "ImagesTr/case_0.mha").unlink()
     write_metaimage(dataset / "LabelsTr/case_1.mha", np.zeros((4, 8, 9), np.int16), (3.0, 1.0, 2.0))
-    with pytest.warns(match="no image"):
+    with pytest.warns(match="no image"), pytest.warns(match="left the dataset: case_0"):
         preprocess(dataset, tmp_path / "out", RECIPE, workers=0)
     assert [pair["case"] for pair in described(tmp_path / "out")["training"]] == ["case_2"]

@@ -20,7 +20,7 @@ from tests.runs import done_line, errors_of, events, events_of, left_over, outpu
 
 
 def run(root: Path, output: Path, **options):
-    with open_session(plan_run(root, output), options.pop("overwrite", False)) as session:
+    with open_session(plan_run(root, output, redo=options.pop("redo", False))) as session:
         return execute(session, 0, **options)
 
 
@@ -128,10 +128,10 @@ def test_an_edited_record_of_a_case_that_has_left_the_dataset_is_in_no_summary(t
     assert "gone" not in (output / "manifest.csv").read_text() + (output / "dataset.json").read_text()
 
 
-def test_overwrite_does_everything_again(tmp_path):
+def test_redo_does_everything_again(tmp_path):
     root, output = write_cases(tmp_path / "dataset", 2), tmp_path / "out"
     run(root, output)
-    assert len(run(root, output, overwrite=True).done) == 2
+    assert len(run(root, output, redo=True).done) == 2
 
 
 def test_fail_fast_stops(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 
 from monai_mriprep.errors import RecordError
 from monai_mriprep.formats.sealed import FORMAT_VERSION, NewerVersionError
-from monai_mriprep.store.description import RunDescription, read_description, write_description
+from monai_mriprep.store.description import Redo, RunDescription, read_description, write_description
 from monai_mriprep.store.store import open_store
 from tests.runs import FOLDER_OF_0_1_0
 
@@ -21,6 +21,8 @@ DESCRIPTION = RunDescription(
     fingerprint="f",
     algorithm_version=1,
     versions={"python": "3"},
+    statistics="table",
+    redo=Redo(number=2, complete=False),
 )
 
 
@@ -63,7 +65,7 @@ TEXTS = {
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_what_is_no_description_is_an_error_that_names_the_file(store, text):
-    (store.root.path / "run.json").write_text(text)
+    (store.root.path / "run.json").write_text(text, encoding="utf-8")
     with pytest.raises(RecordError, match=r"run\.json: (cannot be read|is not a run's) \(") as caught:
         read_description(store)
     assert not isinstance(caught.value, NewerVersionError)

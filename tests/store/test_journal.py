@@ -11,7 +11,7 @@ import pytest
 
 from monai_mriprep.errors import OutputError
 from monai_mriprep.formats.sealed import FORMAT_VERSION, NewerVersionError, seal
-from monai_mriprep.store.journal import LARGEST_ENTRY, commit_files, entry_name, pending_outputs, recover, recover_case
+from monai_mriprep.store.journal import LARGEST_ENTRY, commit_files, entry_name, pending_records, recover, recover_case
 from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.store import Store, open_store
@@ -115,9 +115,8 @@ def test_recovery_finishes_every_case_that_was_decided(store, root, monkeypatch)
             with pytest.raises(Crash):
                 commit_files(store, record_of(files, name), files)
     assert outputs(root) == {}
-    assert sorted(pending_outputs(store.staging)) == sorted(
-        f"{folder}/{name}.npz" for folder in ("imagesTr", "labelsTr") for name in "abc"
-    )
+    pending = {record.case: {file.path for file in record.outputs.values()} for record in pending_records(store)}
+    assert pending == {name: {f"imagesTr/{name}.npz", f"labelsTr/{name}.npz"} for name in "abc"}
     records, problems = recovered(store)
     assert sorted(record["case"] for record in records) == ["a", "b", "c"]
     assert problems == ()
@@ -280,7 +279,7 @@ def test_an_entry_whose_bit_has_flipped_is_noticed(store, root):
         changed = text.copy()
         changed[place] ^= 1 << place % 8
         store.staging.create(entry_name("a"), [changed])
-        assert list(pending_outputs(store.staging)) == []
+        assert list(pending_records(store)) == []
         store.staging.remove(entry_name("a"))
 
 
@@ -393,7 +392,7 @@ def test_what_a_failing_disk_does_not_let_us_see_waits(store, root, monkeypatch,
     with monkeypatch.context() as patch:
         refuse(patch, "open_file", lambda name, *_: name == hidden, errno.EIO)
         records, (problem,) = recovered(store)
-        assert list(pending_outputs(store.staging)) == ([] if number == 0 else ["labelsTr/a.npz", "imagesTr/a.npz"])
+        assert [record.case for record in pending_records(store)] == ([] if number == 0 else ["a"])
     assert (records, left_in(store)) == ([], before)
     assert problem.endswith(": a finished case waits to be put in place ([Errno 5] Input/output error)")
     assert recovered(store) == ([record_of(files)], ())

@@ -1,0 +1,173 @@
+"""Cases that have left the dataset, or whose label was renamed: what they had goes to ``retired/``.
+
+Nothing moves where that is likely to be a mistake, such as a mistyped pattern, until the user confirms it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from monai_mriprep.errors import OutputError
+from monai_mriprep.formats.names import natural_key
+from monai_mriprep.run.cases import Case
+from monai_mriprep.store.layout import ROLE_FOLDERS
+from monai_mriprep.store.manifest import Index
+from monai_mriprep.store.recorder import Recorder
+from monai_mriprep.store.records import Done
+from monai_mriprep.store.retirement import retire_output
+
+__all__ = [
+    "Departures",
+    "Provenance",
+    "find_departures",
+    "first_names",
+    "is_renamed",
+    "outputs_of_others",
+    "refuse_departures",
+    "retire_cases",
+]
+
+FEW = 10
+"""One case in so many may leave without being asked for."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the cases of an output folder come from: the path of the dataset, and the pattern that paired its files."""
+
+    dataset_root: str
+    pattern: str | None
+
+
+@dataclass(frozen=True)
+class Departures:
+    """What an output folder knows, and the dataset does not have.
+
+    Parameters
+    ----------
+    left
+        Names of the cases that have left the dataset.
+    renamed
+        Names of those whose outputs get other names than the recorded ones, as where a label was renamed.
+    recorded
+        How many cases the folder knows.
+    """
+
+    left: tuple[str, ...]
+    renamed: tuple[str, ...]
+    recorded: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them."""
+        return (*self.left, *self.renamed)
+
+
+def find_departures(index: Index, cases: Iterable[Case], renamed: Iterable[str]) -> Departures:
+    """Who has left.
+
+    Parameters
+    ----------
+    index
+        The records. A case of which there is nothing but a damaged line is not known: its name may be what is damaged.
+    cases
+        Of the dataset.
+    renamed
+        Names of those of them that `is_renamed` finds.
+    """
+    known = {case for case in index.cases() if case not in index.damaged or case in index.done_places}
+    left = known - {case.name for case in cases}
+    return Departures(tuple(sorted(left, key=natural_key)), tuple(renamed), len(known))
+
+
+def is_renamed(case: Case, record: Done | None) -> bool:
+    """Whether the outputs of a finished case have other names than those that it gets."""
+    if record is None:
+        return False
+    places = {f"{ROLE_FOLDERS[role]}/{name}" for role, name in case.outputs.items()}
+    return {file.path for file in record.outputs.values()} != places
+
+
+def refuse_departures(root: object, departures: Departures, before: Provenance | None, now: Provenance) -> None:
+    """Stop where the user has to confirm that cases leave.
+
+    Parameters
+    ----------
+    root
+        The output folder.
+    departures
+        Who would leave.
+    before, now
+        Where the cases came from, if that is known, and where they come from.
+
+    Raises
+    ------
+    OutputError
+        If dataset or pattern are others, or if more than a tenth of the cases would leave, and more than one.
+    """
+    n, names = len(departures.names), departures.names
+    reasons = [] if before is None else list(_changes(before, now))
+    if n > 1 and n * FEW > departures.recorded:
+        reasons.append("that is more than a tenth of them")
+    if n and reasons:
+        msg = (
+            f"{root}: {n} of its {departures.recorded} cases {_what(departures)}: {first_names(names)}; "
+            f"{', and '.join(reasons)}. Nothing was changed. If that is meant, --retire moves their files to retired/; "
+            "else mend dataset or pattern, or choose another output folder"
+        )
+        raise OutputError(msg)
+
+
+def _changes(before: Provenance, now: Provenance) -> Iterator[str]:
+    if before.dataset_root != now.dataset_root:
+        yield f"the dataset was {before.dataset_root}, and is {now.dataset_root}"
+    if before.pattern != now.pattern:
+        yield f"the pattern was {before.pattern!r}, and is {now.pattern!r}"
+
+
+def _what(departures: Departures) -> str:
+    left = ["have left the dataset"] if departures.left else []
+    renamed = ["have outputs of another name"] if departures.renamed else []
+    return " or ".join((*left, *renamed))
+
+
+def first_names(names: Collection[str], count: int = 5) -> str:
+    """Up to so many names, and how many more there are."""
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    return ", ".join(list(names)[:count]) + more
+
+
+def outputs_of_others(index: Index, names: Collection[str]) -> frozenset[str]:
+    """The outputs of all finished cases but these."""
+    others = (record for record in index.all_done() if record.case not in names)
+    return frozenset(file.path for record in others for file in record.outputs.values())
+
+
+def retire_cases(recorder: Recorder, index: Index, names: Iterable[str], kept: Collection[str] = ()) -> None:
+    """Move what these cases have to ``retired/``, and record it. A case whose move a crash interrupts is found again.
+
+    Parameters
+    ----------
+    recorder
+        Of the output folder.
+    index
+        Its records.
+    names
+        Of the cases.
+    kept
+        Outputs that stay, for another case has them, too.
+
+    Raises
+    ------
+    DiskFullError, OutputError
+        If files cannot be moved or records cannot be written.
+    """
+    recorder.enter([_retired(recorder, name, index.done(name), kept) for name in names])
+
+
+def _retired(recorder: Recorder, case: str, record: Done | None, kept: Collection[str]) -> dict[str, Any]:
+    outputs = () if record is None else record.outputs.values()
+    moved = [retire_output(recorder.store, output) for output in outputs if output.path not in kept]
+    return {"event": "retired", "case": case, "files": [path for path in moved if path is not None]}

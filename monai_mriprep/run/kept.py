@@ -1,0 +1,223 @@
+"""An output folder keeps its recipe and its target spacing while finished cases stand, until --redo.
+
+So there are never two spacings in one folder, and no target changes because a scan was added.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+from monai_mriprep.errors import OutputError, RecordError, counted
+from monai_mriprep.formats.sealed import NewerVersionError
+from monai_mriprep.recipe import Recipe
+from monai_mriprep.recipe.differences import changed_keys
+from monai_mriprep.run.cases import ALGORITHM_VERSION, Job
+from monai_mriprep.store.description import Redo, RunDescription, Statistics, read_description
+from monai_mriprep.store.journal import pending_records
+from monai_mriprep.store.layout import RUN
+from monai_mriprep.store.manifest import Index, Made, read_index
+from monai_mriprep.store.store import Store, open_store
+from monai_mriprep.types import Spacing
+
+__all__ = ["Kept", "Settled", "Wanted", "kept_in", "settle", "settled_for"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a run would do by its recipe and dataset alone.
+
+    Parameters
+    ----------
+    job
+        Recipe, target and output folder.
+    statistics
+        Where the target comes from.
+    derivation
+        The same in words.
+    """
+
+    job: Job
+    statistics: Statistics
+    derivation: str
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What an output folder holds.
+
+    Parameters
+    ----------
+    description
+        Its recipe and target; None where they are not known.
+    problem
+        Why not.
+    finished
+        How many finished cases stand, by what they were made.
+    """
+
+    description: RunDescription | None = None
+    problem: str = f"{RUN} is missing"
+    finished: Counter[Made] = field(default_factory=Counter)
+
+    @property
+    def redo(self) -> Redo:
+        """How often the folder was started anew; the records tell, too."""
+        highest = max((made.redo for made in self.finished), default=0)
+        described = Redo() if self.description is None else self.description.redo
+        complete = described.complete and all(made.redo == highest for made in self.finished)
+        return described if described.number >= highest else Redo(number=highest, complete=complete)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What a run does, given what its output folder holds.
+
+    Parameters
+    ----------
+    target, derivation
+        The spacing in mm, z y x, and where it comes from.
+    redo
+        How often the folder was started anew, with this run.
+    is_new
+        Whether ``run.json`` is to be written.
+    warnings
+        What needs review.
+    """
+
+    target: Spacing
+    derivation: str
+    redo: Redo
+    is_new: bool
+    warnings: tuple[str, ...] = ()
+
+
+def settled_for(wanted: Wanted, redo: bool = False) -> Settled:
+    """Settle a run before its folder is locked, or made; nothing is changed.
+
+    Raises
+    ------
+    OutputError
+        As `settle`.
+    """
+    output = wanted.job.output_root
+    if redo or not output.is_dir():
+        return settle(Kept(), wanted, redo)
+    with open_store(output) as store:
+        kept = _described(store)
+        if kept.description is not None and kept.description.fingerprint == wanted.job.fingerprint:
+            return settle(kept, wanted)  # the records need not be read
+        return settle(kept_in(store, read_index(store.root)), wanted)
+
+
+def kept_in(store: Store, index: Index) -> Kept:
+    """What an output folder holds, what its journals hold included.
+
+    Raises
+    ------
+    NewerVersionError
+        If a newer version has written it.
+    """
+    pending = Counter(Made(record.fingerprint, record.redo) for record in pending_records(store))
+    return replace(_described(store), finished=index.finished() + pending)
+
+
+def _described(store: Store) -> Kept:
+    try:
+        return Kept(read_description(store))
+    except NewerVersionError:
+        raise
+    except RecordError as error:
+        return Kept(problem=str(error))
+
+
+def settle(kept: Kept, wanted: Wanted, redo: bool = False) -> Settled:
+    """Decide which target a run works to, and whether it may.
+
+    Parameters
+    ----------
+    kept
+        What the folder holds. With no finished case it takes any recipe and target.
+    wanted
+        What the run would do without it.
+    redo
+        Do all cases again. A redo that is not complete, of the same recipe and target, is gone on with.
+
+    Raises
+    ------
+    OutputError
+        If the finished cases were made by another recipe, target or version.
+    """
+    before, same = kept.description, _is_same(kept, wanted)
+    as_wanted = Settled(wanted.job.target, wanted.derivation, kept.redo, is_new=before is None or not same)
+    if redo and kept.finished and not (before is not None and same and not kept.redo.complete):
+        return replace(as_wanted, redo=Redo(number=kept.redo.number + 1, complete=False), is_new=True)
+    if same and before is None and kept.finished:
+        warning = f"{wanted.job.output_root}: {kept.problem}; it is written again, for its finished cases fit this run"
+        return replace(as_wanted, warnings=(warning,))
+    if same or not kept.finished:
+        return as_wanted
+    if before is None or not _differs_by_headers_alone(before, wanted):
+        raise OutputError(_refusal(kept, wanted))
+    return Settled(before.target_spacing, before.derivation, kept.redo, False, (_stays(kept, before, wanted),))
+
+
+def _is_same(kept: Kept, wanted: Wanted) -> bool:
+    """Whether recipe, target and version are those of the folder; where it does not say them, of all its cases."""
+    fingerprint = wanted.job.fingerprint
+    if kept.description is not None:
+        return kept.description.fingerprint == fingerprint
+    return all(made.fingerprint == fingerprint for made in kept.finished)
+
+
+def _differs_by_headers_alone(before: RunDescription, wanted: Wanted) -> bool:
+    """Whether the only difference is that the same statistics of a grown or shrunk dataset have other values."""
+    rule = before.recipe.get("target_rule", Recipe().target_rule)
+    at_its_target = replace(wanted.job, target=before.target_spacing)
+    return (
+        before.statistics == wanted.statistics == "computed"
+        and rule == wanted.job.recipe.target_rule
+        and at_its_target.fingerprint == before.fingerprint
+    )
+
+
+def _stays(kept: Kept, before: RunDescription, wanted: Wanted) -> str:
+    return (
+        f"{wanted.job.output_root}: the target spacing stays {_shown(before.target_spacing)}, with which "
+        f"{_finished(kept)}; the headers of this dataset would give {_shown(wanted.job.target)}: --redo takes "
+        "it and does all cases again"
+    )
+
+
+def _refusal(kept: Kept, wanted: Wanted) -> str:
+    place = wanted.job.output_root
+    remedy = "Nothing was changed; --redo does all cases again, and another output folder starts anew"
+    if kept.description is None:
+        facts = f"{kept.problem}, and the records have another recipe, target spacing or version than this run"
+        return f"{place}: {_finished(kept)} there; {facts} ({wanted.derivation}). {remedy}"
+    changes = "; ".join(_changes(kept.description, wanted))
+    return f"{place}: {_finished(kept)} there, and a folder keeps its recipe and target; changed: {changes}. {remedy}"
+
+
+def _finished(kept: Kept) -> str:
+    n = kept.finished.total()
+    return f"{counted(n, 'case')} {'is' if n == 1 else 'are'} finished"
+
+
+def _changes(before: RunDescription, wanted: Wanted) -> list[str]:
+    """What is not as it was: each value before and after."""
+    changes = [*changed_keys(before.recipe, wanted.job.recipe)]
+    if before.target_spacing != wanted.job.target:
+        targets = f"{_shown(before.target_spacing)} -> {_shown(wanted.job.target)}"
+        changes.append(f"target spacing: {targets} (z y x; {_from(before.statistics)} -> {_from(wanted.statistics)})")
+    if before.algorithm_version != ALGORITHM_VERSION:
+        changes.append(f"version of the algorithm: {before.algorithm_version} -> {ALGORITHM_VERSION}")
+    return changes or [f"fingerprint: {before.fingerprint} -> {wanted.job.fingerprint}"]
+
+
+def _shown(spacing: Spacing) -> str:
+    return f"({', '.join(f'{value:.7g}' for value in spacing)}) mm"
+
+
+def _from(statistics: Statistics) -> str:
+    return {"recipe": "set by the recipe", "table": "from a table", "computed": "computed from headers"}[statistics]

@@ -1,0 +1,225 @@
+"""How a run begins in its output folder: what others have left is finished, and what is to be done is decided.
+
+Whatever stops a run is found before anything that stands there is changed.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import Any
+
+from monai_mriprep._version import __version__
+from monai_mriprep.errors import OutputError, counted
+from monai_mriprep.run.cases import ALGORITHM_VERSION, Case
+from monai_mriprep.run.decide import Decision, decide
+from monai_mriprep.run.departures import (
+    Departures,
+    Provenance,
+    find_departures,
+    first_names,
+    is_renamed,
+    outputs_of_others,
+    refuse_departures,
+    retire_cases,
+)
+from monai_mriprep.run.estimates import check_space
+from monai_mriprep.run.kept import Kept, Settled, kept_in, settle
+from monai_mriprep.run.plan import RunPlan
+from monai_mriprep.store.description import RunDescription, write_description
+from monai_mriprep.store.layout import RETIRED, ROLE_FOLDERS, STATISTICS
+from monai_mriprep.store.manifest import Index, read_index
+from monai_mriprep.store.recorder import Recorder
+from monai_mriprep.store.records import Done
+from monai_mriprep.store.store import Store
+from monai_mriprep.store.takeover import take_over
+
+__all__ = ["Opening", "open_folder", "provenance_of"]
+
+VERSIONED = ("monai", "torch", "numpy", "scipy", "nibabel", "isal")
+
+SHOWN_NAMES = 20
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a run is going to do in its output folder.
+
+    Parameters
+    ----------
+    plan
+        With the writer, and the number of the redo.
+    description
+        What ``run.json`` says.
+    decisions
+        What is to be done with each of the plan's cases, in their order, and why.
+    outdated
+        Cases whose files were made by another recipe or target; if such a case fails, its old files must not stay.
+    index
+        The records of these, at least.
+    retired
+        Names of the cases that were retired.
+    warnings
+        What needs review in the dataset and the output folder as a whole.
+    """
+
+    plan: RunPlan
+    description: RunDescription
+    decisions: tuple[tuple[Case, Decision], ...]
+    outdated: frozenset[str]
+    index: Index
+    retired: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def open_folder(plan: RunPlan, recorder: Recorder, confirmed: bool, foreign: bool) -> Opening:
+    """Begin a run; the lock is held.
+
+    Parameters
+    ----------
+    plan
+        From `monai_mriprep.run.plan.plan_run`.
+    recorder
+        Of the output folder.
+    confirmed
+        Cases may leave, however many.
+    foreign
+        Take over what writers of other machines have left.
+
+    Raises
+    ------
+    DiskFullError
+        If the cases to do cannot fit on the disk.
+    OutputError
+        If the folder keeps another recipe or target, if cases would leave that nobody confirmed, or if it cannot be
+        written to.
+    """
+    store = recorder.store
+    left_by_others = take_over(recorder, foreign)
+    index = read_index(store.root)
+    kept = kept_in(store, index)
+    settled = settle(kept, plan.wanted, plan.redo)
+    if settled.target != plan.job.target:
+        msg = f"{store.root.path}: its finished cases have changed since this run was planned; start it again"
+        raise OutputError(msg)
+    plan = replace(plan, job=replace(plan.job, writer=store.writer, redo=settled.redo.number))
+    seen = tuple(_look(plan, index, store))
+    departures = find_departures(index, plan.cases, (look.case.name for look in seen if look.is_renamed))
+    before, now = provenance_of(index, kept), _provenance(plan)
+    if not confirmed:
+        refuse_departures(store.root.path, departures, before, now)
+    todo = [look.case for look in seen if look.decision.action != "skip"]
+    if todo:
+        store.probe(ROLE_FOLDERS.values())
+    lack = check_space(todo, store.root.path)
+    description = _described(plan, settled, kept, store)
+    if departures.names:
+        retire_cases(recorder, index, departures.names, outputs_of_others(index, set(departures.names)))
+    if todo or departures.names or (before is not None and before != now) or _has_other_count(index, plan):
+        recorder.add(_opened(plan))
+    outdated = frozenset(look.case.name for look in seen if look.is_outdated and not look.is_renamed)
+    return Opening(
+        plan,
+        description,
+        tuple((look.case, look.decision) for look in seen),
+        outdated,
+        index if outdated else Index(store.root),
+        departures.names,
+        (
+            *plan.warnings,
+            *left_by_others,
+            *index.problems(),
+            *settled.warnings,
+            *_said(departures, store),
+            *lack,
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What is found of a case, and what is to be done with it."""
+
+    case: Case
+    decision: Decision
+    is_renamed: bool
+    is_outdated: bool
+
+
+def _look(plan: RunPlan, index: Index, store: Store) -> Iterator[_Look]:
+    for case in plan.cases:
+        latest = index.latest(case.name)
+        done = latest if isinstance(latest, Done) else index.done(case.name)
+        renamed = is_renamed(case, done)
+        decision = decide(plan.job, case, None if renamed else latest, store)
+        yield _Look(case, decision, renamed, done is not None and done.fingerprint != plan.job.fingerprint)
+
+
+def provenance_of(index: Index, kept: Kept) -> Provenance | None:
+    """Where the cases of an output folder come from; None if that is not known."""
+    if index.opened is not None:
+        return Provenance(index.opened.dataset_root, index.opened.pattern)
+    if kept.description is not None:
+        return Provenance(kept.description.dataset_root, kept.description.recipe.get("pattern"))
+    return None
+
+
+def _provenance(plan: RunPlan) -> Provenance:
+    return Provenance(str(plan.dataset_root.resolve()), plan.job.recipe.pattern)
+
+
+def _described(plan: RunPlan, settled: Settled, kept: Kept, store: Store) -> RunDescription:
+    """What ``run.json`` says, written where the folder gets its recipe and target."""
+    if kept.description is not None and not settled.is_new:
+        return kept.description.model_copy(update={"redo": settled.redo})
+    if plan.computed_statistics is not None:
+        store.replace(STATISTICS, plan.computed_statistics.as_csv().encode())
+    description = RunDescription(
+        dataset_root=str(plan.dataset_root.resolve()),
+        recipe=plan.job.recipe.as_dict(),
+        target_spacing=settled.target,
+        derivation=settled.derivation,
+        fingerprint=plan.job.fingerprint,
+        algorithm_version=ALGORITHM_VERSION,
+        versions=_versions(),
+        statistics=plan.wanted.statistics,
+        redo=settled.redo,
+    )
+    write_description(store, description)
+    return description
+
+
+def _has_other_count(index: Index, plan: RunPlan) -> bool:
+    """Whether the run before had another number of cases."""
+    return index.opened is not None and index.opened.cases != len(plan.cases)
+
+
+def _opened(plan: RunPlan) -> dict[str, Any]:
+    now = _provenance(plan)
+    return {
+        "event": "opened",
+        "dataset_root": now.dataset_root,
+        "pattern": now.pattern,
+        "cases": len(plan.cases),
+        "warnings": plan.warnings,
+        "versions": _versions(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    of_packages = {name: version(name) for name in VERSIONED}
+    return {"python": platform.python_version(), "monai-mriprep": __version__, **of_packages}
+
+
+def _said(departures: Departures, store: Store) -> Iterator[str]:
+    """Who was retired, in words."""
+    place = store.root.path / RETIRED
+    for names, what in (
+        (departures.left, "left the dataset"),
+        (departures.renamed, "got other names of outputs and are done again"),
+    ):
+        if names:
+            some = f"{counted(len(names), 'case')} of {store.root.path} {what}: {first_names(names, SHOWN_NAMES)}"
+            yield f"{some}; the files they had are in {place} until `prune` deletes them"

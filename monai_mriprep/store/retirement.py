@@ -1,0 +1,141 @@
+"""``retired/``: where the files of a case go that has left the dataset; kept until somebody deletes them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import closing, contextmanager
+from itertools import count
+
+from monai_mriprep.errors import OutputError, package_logger, write_error
+from monai_mriprep.store.folder import Folder
+from monai_mriprep.store.layout import OUTPUT_SUFFIX, RETIRED, ROLE_FOLDERS, is_output
+from monai_mriprep.store.records import OutputRecord
+from monai_mriprep.store.store import Store
+
+__all__ = ["remove_retired", "retire_output", "retired_files"]
+
+
+def retire_output(store: Store, output: OutputRecord) -> str | None:
+    """Move an output to ``retired/``, where it replaces nothing.
+
+    Parameters
+    ----------
+    store
+        Where.
+    output
+        As it is recorded. If it is missing, a run that a crash has ended may have moved it; it is looked for.
+
+    Returns
+    -------
+    str or None
+        Where it is, relative to the output folder; when this returns, that survives a power cut. None if there is none.
+
+    Raises
+    ------
+    DiskFullError, OutputError
+        If it cannot be moved.
+    """
+    folder, name = output.path.split("/")
+    try:
+        with closing(_retired(store, folder)) as retired:
+            new = _move(store.folder(folder), name, retired) or _moved_before(retired, name, output)
+    except OSError as error:
+        path = store.root.path / output.path
+        msg = f"{path}: cannot be moved to {store.root.path / RETIRED} ({error.strerror}); mend it, then run again"
+        raise write_error(error, msg) from error
+    return new and f"{RETIRED}/{folder}/{new}"
+
+
+def _retired(store: Store, folder: str) -> Folder:
+    """The folder in ``retired/``; what stands in its way is set aside."""
+    _make_way(store, store.root, RETIRED)
+    with closing(store.root.folder(RETIRED)) as parent:
+        _make_way(store, parent, folder)
+        return parent.folder(folder)
+
+
+def _make_way(store: Store, parent: Folder, name: str) -> None:
+    if parent.status(name) is not None and not parent.is_folder(name):
+        package_logger().warning("%s", store.set_aside(parent, name))
+    store.make_folders([name], parent)
+
+
+def _move(folder: Folder, name: str, retired: Folder) -> str | None:
+    if not folder.is_file(name):
+        return None
+    new = next(new for new in _names(name) if retired.status(new) is None)
+    folder.move(name, retired, new)
+    retired.sync()
+    return new
+
+
+def _moved_before(retired: Folder, name: str, output: OutputRecord) -> str | None:
+    for new in _names(name):
+        found = retired.status(new)
+        if found is None or (found.st_size, found.st_mtime_ns) == (output.size, output.mtime_ns):
+            return found and new
+    return None
+
+
+def _names(name: str) -> Iterator[str]:
+    """What a file is called, and what it is called where that name is taken: ``a.npz``, ``a.2.npz``, ``a.3.npz``."""
+    yield name
+    for number in count(2):
+        yield f"{name.removesuffix(OUTPUT_SUFFIX)}.{number}{OUTPUT_SUFFIX}"
+
+
+def retired_files(store: Store) -> tuple[str, ...]:
+    """The volumes in ``retired/``, relative to the output folder.
+
+    Raises
+    ------
+    OutputError
+        If they cannot be listed.
+    """
+    with _named_errors(store):
+        return tuple(f"{RETIRED}/{folder.path.name}/{name}" for folder in _folders(store) for name in _volumes(folder))
+
+
+def remove_retired(store: Store, paths: Collection[str]) -> None:
+    """Delete volumes in ``retired/``; when this returns, that survives a power cut.
+
+    Parameters
+    ----------
+    store
+        Where.
+    paths
+        Relative to the output folder. What is no volume in ``retired/`` is left alone.
+
+    Raises
+    ------
+    OutputError
+        If one cannot be deleted.
+    """
+    with _named_errors(store):
+        for folder in _folders(store):
+            for name in _volumes(folder):
+                if f"{RETIRED}/{folder.path.name}/{name}" in paths:
+                    folder.remove(name)
+            folder.sync()
+
+
+def _folders(store: Store) -> Iterator[Folder]:
+    """The folders in ``retired/`` that are there; each is closed when the next one is asked for."""
+    if store.has_folder(RETIRED):
+        with closing(store.root.folder(RETIRED)) as parent:
+            for name in filter(parent.is_folder, ROLE_FOLDERS.values()):
+                with closing(parent.folder(name)) as folder:
+                    yield folder
+
+
+def _volumes(folder: Folder) -> list[str]:
+    return [name for name in folder.names() if is_output(name) and folder.is_file(name)]
+
+
+@contextmanager
+def _named_errors(store: Store) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        msg = f"{store.root.path / RETIRED}: cannot be read or written ({error.strerror}); mend it"
+        raise OutputError(msg) from error
