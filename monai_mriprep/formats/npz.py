@@ -1,7 +1,8 @@
 """The output format: ``arr_0`` and ``spacing`` in a zip archive that any ``np.load`` reads.
 
-The affine is stored as JSON in the archive's comment, which other readers ignore. Timestamps are fixed, so that equal
-input gives equal bytes. Entries are deflated by ISA-L, an order of magnitude faster than zlib.
+The affine, and in a file of a run how it was made, are stored as JSON in the archive's comment, which other readers
+ignore (`monai_mriprep.formats.comment`). Timestamps are fixed, so that equal input gives equal bytes. Entries are
+deflated by ISA-L, an order of magnitude faster than zlib.
 
 Reference: the ZIP file format specification (APPNOTE), and numpy's NEP 1 for the entries.
 """
@@ -9,22 +10,23 @@ Reference: the ZIP file format specification (APPNOTE), and numpy's NEP 1 for th
 from __future__ import annotations
 
 import io
-import json
 import struct
 import tokenize
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 from isal import isal_zlib
 
-from monai_mriprep.errors import NpzError
+from monai_mriprep.errors import NpzError, RecordError
+from monai_mriprep.formats.comment import fitting_facts, read_comment, write_comment
+from monai_mriprep.formats.sealed import NewerVersionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -59,11 +61,18 @@ class NpzVolume:
         The target spacing, z y x, mm, shape (3,), float64.
     affine
         4 x 4, voxel index z y x to RAS+ mm; None in a file that does not carry it.
+    facts
+        How it was made, as plain JSON: what stands beside the affine; empty in files up to 0.3.0 and outside of a run.
     """
 
     array: NDArray[Any]
     spacing: NDArray[np.float64]
     affine: NDArray[np.float64] | None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_facts(self, facts: Mapping[str, Any]) -> NpzVolume:
+        """The same volume with these facts, as far as they fit into a comment; none without an affine."""
+        return replace(self, facts={} if self.affine is None else fitting_facts(self.affine, facts))
 
 
 def encode_npz(volume: NpzVolume) -> list[bytes]:
@@ -81,7 +90,7 @@ def _archive(volume: NpzVolume) -> Iterator[bytes]:
         for part in (entry.local_header(), *entry.parts):
             offset += len(part)
             yield part
-    comment = b"" if volume.affine is None else json.dumps({"affine": volume.affine.tolist()}).encode()
+    comment = b"" if volume.affine is None else write_comment(volume.affine, volume.facts)
     yield directory + _end_of_directory(len(arrays), offset, len(directory)) + comment_field(comment)
 
 
@@ -201,7 +210,9 @@ def decode_npz(raw: bytes, path: Path) -> NpzVolume:
             array = _read_entry(archive, raw, "arr_0.npy")
             spacing = _read_entry(archive, raw, "spacing.npy")
             _require_complete_comment(raw, archive.comment)
-            affine = _affine(archive.comment)
+            affine, facts = read_comment(archive.comment)
+    except NewerVersionError as error:
+        raise NpzError(path, f"its comment cannot be read: {error}") from error
     except _DAMAGED_FILE_ERRORS as error:
         reason = f"no entry {error}" if isinstance(error, KeyError) else str(error)
         raise NpzError(path, f"not a readable preprocessed volume ({reason}); preprocess the case again") from error
@@ -212,7 +223,7 @@ def decode_npz(raw: bytes, path: Path) -> NpzVolume:
         raise NpzError(path, f"holds {found}; expected arr_0 of shape (C, D, H, W) and three float64 spacings")
     if not (np.isfinite(spacing).all() and spacing.min() > 0):
         raise NpzError(path, f"its spacing is {spacing.tolist()}; three positive numbers of mm (z y x) are expected")
-    return NpzVolume(array, spacing, affine)
+    return NpzVolume(array, spacing, affine, facts)
 
 
 _DAMAGED_FILE_ERRORS: tuple[type[Exception], ...] = (
@@ -227,9 +238,10 @@ _DAMAGED_FILE_ERRORS: tuple[type[Exception], ...] = (
     RuntimeError,
     SyntaxError,
     tokenize.TokenError,
+    RecordError,
 )
-"""What zipfile, isal, numpy and json raise for a damaged file. RuntimeError includes NotImplementedError and
-RecursionError."""
+"""What zipfile, isal, numpy and the reader of the comment raise for a damaged file. RuntimeError includes
+NotImplementedError and RecursionError."""
 
 
 def _require_complete_comment(raw: bytes, comment: bytes) -> None:
@@ -237,16 +249,6 @@ def _require_complete_comment(raw: bytes, comment: bytes) -> None:
     if not raw.endswith(comment_field(comment)):
         msg = "the end of the archive is truncated, or something follows it"
         raise ValueError(msg)
-
-
-def _affine(comment: bytes) -> NDArray[np.float64] | None:
-    if not comment:
-        return None
-    affine = np.array(json.loads(comment)["affine"], dtype=np.float64)
-    if affine.shape != (4, 4) or not np.isfinite(affine).all():
-        msg = "the affine in the archive's comment is not a finite 4 x 4 matrix"
-        raise ValueError(msg)
-    return affine
 
 
 def _read_entry(archive: zipfile.ZipFile, raw: bytes, name: str) -> NDArray[Any]:

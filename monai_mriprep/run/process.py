@@ -8,7 +8,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -104,6 +104,8 @@ def _carry_out(job: Job, case: Case, store: Store, watch: _Stopwatch) -> tuple[d
     stamps = {role: _stamps(header) for role, header in headers.items()}
     volumes, labels = _transform(job, case, watch)
     written = {role: npz_volume(volumes[role]) for role in case.outputs}
+    made = {**_grids_and_trace(image, volumes[IMAGE.name], written[IMAGE.name]), "labels": labels}
+    written = _with_provenance(job, case, written, made)
     with watch.stage("write"):
         places = {(ROLE_FOLDERS[role], case.outputs[role]): volume for role, volume in written.items()}
         files = stage_files(store, places)
@@ -116,8 +118,7 @@ def _carry_out(job: Job, case: Case, store: Store, watch: _Stopwatch) -> tuple[d
         **({"redo": job.redo} if job.redo else {}),
         "sources": sources,
         "outputs": outputs,
-        **_grids_and_trace(image, volumes[IMAGE.name], written[IMAGE.name]),
-        "labels": labels,
+        **made,
         "seconds": watch.seconds,
         "peak_mib": _peak_mib(),
     }
@@ -134,6 +135,25 @@ def _grids_and_trace(header: Header, image: MetaTensor, written: NpzVolume) -> d
         "spacing": written.spacing.tolist(),
         "foreground": {name: image.meta[f"foreground_{name}"] for name in ("mean", "std", "voxels")},
     }
+
+
+def _with_provenance(
+    job: Job, case: Case, volumes: Mapping[str, NpzVolume], made: Mapping[str, Any]
+) -> dict[str, NpzVolume]:
+    """The volumes, with what the comments of their files say; bare names, for the same bytes wherever they lie."""
+    shared = {
+        "fingerprint": job.fingerprint,
+        **({"redo": job.redo} if job.redo else {}),
+        "sources": {role: path.name for role, (path,) in case.sources.items()},
+        "outputs": dict(case.outputs),
+        **{name: made[name] for name in ("source_header", "foreground", "trace")},
+        **{f"labels_{when}": histogram for when, histogram in made["labels"].items()},
+    }
+    told = {role: volume.with_facts({"case": case.name, "role": role, **shared}) for role, volume in volumes.items()}
+    if any("trace" not in volume.facts for volume in told.values()):
+        what = "what was done to it does not fit into the comments of its files; `repair` cannot rebuild its record"
+        warnings.warn(f"{case.name}: {what}", MriprepWarning, 2)
+    return told
 
 
 def _transform(job: Job, case: Case, watch: _Stopwatch) -> tuple[dict[str, Any], dict[str, dict[str, int]]]:

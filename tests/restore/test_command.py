@@ -166,7 +166,7 @@ def write_bad(out: Path, folder: Path) -> dict[str, str]:
     np.save(folder / "11_nifti_Ima.npy", label.T)
     np.save(folder / "12_nii_Lab.npy", np.full(label.shape, np.nan))
     np.save(folder / "12_nii_Ima.npy", np.array([{}]), allow_pickle=True)
-    (folder / "13_nrrd_Lab.npz").write_bytes((out / "labelsTr/13_nrrd_Lab.npz").read_bytes()[:-300])
+    (folder / "13_nrrd_Lab.npz").write_bytes((out / "labelsTr/13_nrrd_Lab.npz").read_bytes()[:200])
     np.savez(folder / "13_nrrd_Ima.npz", first=label, second=label)
     np.save(folder / "14_mhd_Lab.npy", label)
     SimpleITK.WriteImage(target_image(out, label), str(folder / "14_mhd_Lab.mha"))

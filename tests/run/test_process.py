@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import SimpleITK
 
+from monai_mriprep.formats import comment
 from monai_mriprep.formats.npz import encode_npz, read_npz
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.recipe import Recipe
@@ -174,3 +176,45 @@ def test_a_case_that_fails_while_it_is_written_leaves_nothing_behind(tmp_path, m
     monkeypatch.setattr(staging, "encode_npz", encode)
     assert process_case(job, case).stops_run
     assert [path for path in (job.output_root / ".partial").rglob("*") if path.is_file()] == []
+
+
+def test_both_files_say_how_they_were_made_and_nothing_of_when_and_where(tmp_path, oblique):
+    for place in ("one", "two"):
+        folder = tmp_path / place
+        folder.mkdir()
+        moved = [shutil.copy(path, folder) for path in oblique]
+        job = replace(job_of(folder / "out"), redo=3)
+        record = process_case(job, case_from("a", *map(Path, moved))).record()
+    files = [folder / "out" / name for folder in (tmp_path / "one", tmp_path / "two") for name in TWO_FILES]
+    assert [path.read_bytes() for path in files[:2]] == [path.read_bytes() for path in files[2:]]
+    assert str(tmp_path).encode() not in files[0].read_bytes()
+    for path, role in zip(files, ("image", "label"), strict=False):
+        facts = read_npz(path).facts
+        assert facts == {
+            "case": "a",
+            "role": role,
+            "fingerprint": job.fingerprint,
+            "redo": 3,
+            "sources": {"image": "a.nii.gz", "label": "b.mha"},
+            "outputs": {"image": "a.npz", "label": "a.npz"},
+            "source_header": json.loads(json.dumps(record["source_header"])),
+            "foreground": record["foreground"],
+            "trace": record["trace"],
+            "labels_before": record["labels"]["before"],
+            "labels_after": record["labels"]["after"],
+        }
+
+
+TWO_FILES = ("imagesTr/a.npz", "labelsTr/a.npz")
+
+
+def test_a_trace_that_does_not_fit_into_a_comment_is_a_warning(tmp_path, oblique, monkeypatch):
+    monkeypatch.setattr(comment, "LARGEST", 900)
+    job = job_of(tmp_path / "out")
+    result = process_case(job, case_from("a", *oblique))
+    assert result.error is None
+    assert any("does not fit into the comments of its files" in warning for warning in result.warnings)
+    assert record_of({**result.record(), "time": 0.0}).recorded_trace is not None
+    facts = read_npz(job.output_root / TWO_FILES[0]).facts
+    assert "case" in facts
+    assert not {"trace", "labels_before", "labels_after"} & facts.keys()
