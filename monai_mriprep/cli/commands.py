@@ -135,6 +135,22 @@ def verify(output_root: OutputRoot, workers: Workers = None) -> int:
 
 
 @app.command()
+def repair(output_root: OutputRoot) -> int:
+    """Rebuild lost or damaged records from the preprocessed files alone, so that predictions can be restored.
+
+    Exit status: 0 every file has a record, 1 some file cannot have one, 2 there are no files.
+    """
+    from monai_mriprep.cli.progress import log_lines
+    from monai_mriprep.report.text import repair_text
+    from monai_mriprep.verify.repair import repair_output
+
+    with log_lines():
+        report = repair_output(output_root)
+    say("\n".join(repair_text(report)))
+    return ATTENTION if report.problems else OK
+
+
+@app.command()
 def stats(
     dataset_root: DatasetRoot = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the table to this file.")] = None,

@@ -12,9 +12,10 @@ from monai_mriprep.errors import counted
 from monai_mriprep.run.dataset_report import CaseReport, DatasetReport, Needs
 from monai_mriprep.run.estimates import shown_bytes
 from monai_mriprep.verify.audit import VerifyReport
+from monai_mriprep.verify.repair import RepairReport
 from monai_mriprep.volume.geometry import Grid
 
-__all__ = ["check_json", "check_text", "verify_text"]
+__all__ = ["check_json", "check_text", "repair_text", "verify_text"]
 
 MANY_CLASSES = 8
 """A label with more classes is shown as a count and a range."""
@@ -148,6 +149,15 @@ def verify_text(report: VerifyReport) -> Iterator[str]:
     things = len(report.problems)
     outcome = counted(things, "problem") if things else "everything there is as recorded"
     yield f"{report.root}: {intact}; {outcome}"
+
+
+def repair_text(report: RepairReport) -> Iterator[str]:
+    """Lines of text: one for each note, problem and rebuilt record, then the outcome."""
+    yield from (f"warning: {note}" for note in report.notes)
+    yield from (f"problem: {shown(finding.subject)}: {finding.problem}" for finding in report.problems)
+    yield from (f"rebuilt: {shown(case)}" for case in report.rebuilt)
+    outcome = f"{counted(len(report.rebuilt), 'record')} rebuilt, {report.trusted} good before"
+    yield f"{report.root}: {outcome}" + (f"; {counted(len(report.problems), 'problem')}" if report.problems else "")
 
 
 def shown(name: str) -> str:

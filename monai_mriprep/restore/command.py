@@ -155,7 +155,9 @@ def _log(prediction: Path, outcome: Path | MriprepError) -> None:
 def _refuse_folder_of_inputs(folder: Path, root: Path, predictions: Path, records: Iterable[Done]) -> None:
     """Restored files must not land on predictions, on preprocessed files or on sources."""
     place = folder.resolve()
-    sources = {Path(file.path).parent for record in records for file in record.sources.values()}
+    sources = {
+        Path(file.path).parent for record in records for file in record.sources.values() if not record.repaired
+    }  # a record that was rebuilt knows only their names
     ours = (root / name for name in FOLDERS)
     closed = {path.resolve() for path in (*ours, *sources)}
     if place == predictions.resolve() or place == root.resolve() or closed & {place, *place.parents}:

@@ -44,6 +44,8 @@ def decide(job: Job, case: Case, record: Record | None, store: Store) -> Decisio
         return Decision("redo", "all cases are done again")
     if record.fingerprint != job.fingerprint:
         return Decision("redo", "recipe, target spacing or version changed")
+    if record.repaired:
+        return Decision("redo", "its record was rebuilt from its files, which do not tell whether its sources changed")
     if record.sources.keys() != case.sources.keys():
         before, now = (" and ".join(files) for files in (record.sources, case.sources))
         return Decision("redo", f"it was made of {before}; now it is {now}")

@@ -126,6 +126,9 @@ class RecordedFile(_Model):
 class SourceRecord(RecordedFile):
     """A file that a case was read from.
 
+    In a record that was rebuilt, the path is the bare name, size and time are 0, and the SHA-256 is empty: the volumes
+    do not tell them.
+
     Parameters
     ----------
     reader
@@ -228,6 +231,9 @@ class Done(_Event):
         Of the recipe, target spacing and version of the algorithm.
     redo
         How often the output folder had been started anew.
+    repaired
+        Whether the record was rebuilt from the volumes. Seconds and memory are not known then, and neither are the
+        labels before, where the volumes do not tell them.
     sources, outputs
         Its files, by the name of their role; both have the same roles.
     source_grid, target_grid
@@ -249,6 +255,7 @@ class Done(_Event):
     event: Literal["done"] = "done"
     fingerprint: str
     redo: Count = 0
+    repaired: bool = False
     sources: dict[str, SourceRecord]
     outputs: Annotated[dict[str, OutputRecord], AfterValidator(_are_in_their_folders)]
     source_grid: RecordedGrid

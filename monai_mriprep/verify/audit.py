@@ -27,7 +27,7 @@ from monai_mriprep.store.records import Done, Failed, OutputRecord
 from monai_mriprep.store.store import Store, open_store
 from monai_mriprep.types import IMAGE, LABEL, ROLES, Role
 
-__all__ = ["Finding", "VerifyReport", "verify_output"]
+__all__ = ["DTYPES", "Finding", "VerifyReport", "differences", "trace_problems", "verify_output"]
 
 DTYPES = {IMAGE.kind: ("float32",), LABEL.kind: ("int8", "int16")}
 """What the voxels of a role may be stored as, by what they are."""
@@ -154,14 +154,14 @@ def _check_case(index: Index, check: Callable[[Done], Iterable[Finding]], case: 
 
 def _check_outputs(store: Store, pending: Collection[str], record: Done) -> Iterator[Finding]:
     """Compare a finished case's files with its record; those that are just being replaced are left out."""
-    yield from (Finding(record.case, problem) for problem in _trace_problems(record))
+    yield from (Finding(record.case, problem) for problem in trace_problems(record))
     for role in ROLES:
         path = record.outputs[role.name].path
         if path not in pending:
             yield from (Finding(path, problem) for problem in _check_file(store, role, record))
 
 
-def _trace_problems(record: Done) -> Iterator[str]:
+def trace_problems(record: Done) -> Iterator[str]:
     """Whether predictions find the way back."""
     try:
         _ = record.trace, record.frame
@@ -174,7 +174,7 @@ def _check_file(store: Store, role: Role, record: Done) -> Iterator[str]:
     folder, name = output.path.split("/")
     try:
         raw = _recorded_bytes(store.folder(folder), name, output)
-        yield from _differences(decode_npz(raw, store.root.path / output.path), role, record)
+        yield from differences(decode_npz(raw, store.root.path / output.path), role, record)
     except NpzError as error:
         yield error.problem
     except OutputError as error:
@@ -205,7 +205,7 @@ def _recorded_bytes(folder: Folder, name: str, expected: OutputRecord) -> bytes:
 _REMEDY = "remove it, and `run` makes it again"
 
 
-def _differences(volume: NpzVolume, role: Role, record: Done) -> Iterator[str]:
+def differences(volume: NpzVolume, role: Role, record: Done) -> Iterator[str]:
     """Compare what a file holds with what its record says; equal bytes make this a check of the writer."""
     array, grid = volume.array, record.target_grid
     shape, spacing = (1, *grid.shape), tuple(volume.spacing.tolist())

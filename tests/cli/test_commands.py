@@ -230,6 +230,21 @@ def test_help_loads_neither_torch_nor_monai(arguments: list[str]) -> None:
     assert result.stderr.strip() == "set()"
 
 
+def test_repair_without_records(dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert cli("repair", tmp_path).returncode == 2
+    cli("run", dataset, out, "--workers", 0)
+    (out / "manifest.jsonl").unlink()
+    repaired = cli("repair", out)
+    assert (repaired.returncode, repaired.stdout.splitlines()[-1]) == (0, f"{out}: 2 records rebuilt, 0 good before")
+    assert cli("verify", out).returncode == 0
+    (out / "manifest.jsonl").unlink()
+    (out / "labelsTr/10000_0001.npz").unlink()
+    halved = cli("repair", out)
+    assert halved.returncode == 1
+    assert "problem: imagesTr/10000_0001_0000.npz: labelsTr/10000_0001.npz, which belongs with it" in halved.stdout
+
+
 def test_check_and_verify_load_neither_torch_nor_monai(dataset: Path) -> None:
     code = (
         "import sys\n"

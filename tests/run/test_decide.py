@@ -173,3 +173,9 @@ def test_a_setting_that_changes_no_voxel_is_skipped(job, case, record):
 def test_a_case_of_other_roles_is_redone(job, case, record):
     images = replace(case, sources={"image": case.sources["image"]}, outputs={"image": case.outputs["image"]})
     assert decided(job, images, record).reason == "it was made of image and label; now it is image"
+
+
+def test_a_rebuilt_record_is_redone_for_it_does_not_know_its_sources(job, case):
+    decision = decided(job, case, record_of(line_of(job, case, repaired=True)))
+    assert decision.action == "redo"
+    assert decision.reason.startswith("its record was rebuilt from its files")

@@ -1,0 +1,118 @@
+"""How a volume was made, as its comment says it: enough to rebuild the record of its case from its files alone.
+
+The files of a case say the same, but for their own role. Nothing of it depends on when, where and by which process they
+were made, so that equal input gives equal bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from monai_mriprep.store.records import ForegroundRecord, HeaderRecord, OutputRecord, checked
+from monai_mriprep.types import Spacing
+from monai_mriprep.volume.geometry import Grid
+
+__all__ = ["Provenance", "rebuilt_record"]
+
+Histogram = dict[Annotated[int, Field(strict=False)], Annotated[int, Field(ge=0)]]
+"""Voxels of each label; JSON has its number as text."""
+
+
+class Provenance(BaseModel):
+    """What stands in the comment of a file of a run, beside its affine.
+
+    Parameters
+    ----------
+    case
+        Its name.
+    role
+        Of this file.
+    fingerprint, redo
+        As in the record.
+    sources, outputs
+        Bare names of all files of the case, by their role.
+    source_header, foreground
+        As in the record.
+    labels_before, labels_after
+        Voxels of each label; None where they did not fit.
+    trace
+        What was done to the case; None where it did not fit.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    case: str
+    role: str
+    fingerprint: str
+    redo: Annotated[int, Field(ge=0)] = 0
+    sources: dict[str, str]
+    outputs: dict[str, str]
+    source_header: HeaderRecord
+    foreground: ForegroundRecord
+    labels_before: Histogram | None = None
+    labels_after: Histogram | None = None
+    trace: dict[str, Any] | None = None
+
+    @staticmethod
+    def of(facts: Mapping[str, Any]) -> Provenance:
+        """What plain values say.
+
+        Raises
+        ------
+        RecordError
+            If they do not fit.
+        """
+        return checked(_PROVENANCE, facts)
+
+    def is_of_one_case(self, other: Provenance) -> bool:
+        """Whether another file was made together with this one."""
+        return self.model_copy(update={"role": other.role}) == other
+
+
+_PROVENANCE = TypeAdapter(Provenance)
+
+
+def rebuilt_record(
+    origin: Provenance, grid: Grid, spacing: Spacing, outputs: Mapping[str, OutputRecord], labels: Mapping[int, int]
+) -> dict[str, Any]:
+    """The line of a case for the manifest, as plain values; not checked.
+
+    Parameters
+    ----------
+    origin
+        What the comments say.
+    grid, spacing
+        Of the volumes.
+    outputs
+        The files, by their role.
+    labels
+        Voxels of each label in the volume.
+    """
+    unknown = {"size": 0, "mtime_ns": 0, "sha256": ""}
+    return {
+        "event": "done",
+        "case": origin.case,
+        "error": None,
+        "warnings": [],
+        "fingerprint": origin.fingerprint,
+        **({"redo": origin.redo} if origin.redo else {}),
+        "repaired": True,
+        "sources": {role: {"path": name, **unknown} for role, name in origin.sources.items()},
+        "outputs": {role: output.model_dump() for role, output in outputs.items()},
+        "source_grid": (origin.trace or {}).get("source"),
+        "source_header": origin.source_header.model_dump(),
+        "target_grid": grid.to_json(),
+        "trace": origin.trace,
+        "spacing": list(spacing),
+        "foreground": origin.foreground.model_dump(),
+        "labels": {"before": _for_json(origin.labels_before or {}), "after": _for_json(labels)},
+        "seconds": {},
+        "peak_mib": 0.0,
+    }
+
+
+def _for_json(histogram: Mapping[int, int]) -> dict[str, int]:
+    return {str(value): count for value, count in histogram.items()}
