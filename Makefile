@@ -27,7 +27,7 @@ campaign: $(STAMP)
 bench: $(STAMP) .venv-peers/.installed
 	$(BIN)/python -m benchmarks.run --fill docs/performance.md
 
-# Beside version 0.1.0, which git holds: the same bytes, and as quick; fifteen minutes on an idle machine.
+# Beside version 0.1.0, which git holds: the same arrays, and as quick; fifteen minutes on an idle machine.
 bench-release: $(STAMP)
 	$(BIN)/python -m benchmarks.byte_identity
 	$(BIN)/python -m benchmarks.against_release
