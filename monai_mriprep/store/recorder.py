@@ -73,15 +73,15 @@ class Recorder:
         Raises
         ------
         DiskFullError, OutputError
-            If that fails; the entries stay.
+            If that fails. The entries stay, and recovery writes their records anew: the system drops what it could not
+            write, so that a second sync would keep nothing and find no fault.
         """
-        if not self._entries:
-            return
-        self._sync()
-        for entry in self._entries:
+        entries, self._entries = self._entries, []
+        if entries:
+            self._sync()
+        for entry in entries:
             with suppress(OSError):
                 self.store.staging.remove(entry)
-        self._entries.clear()
 
     def _append(self, record: Mapping[str, Any]) -> None:
         line = seal({**record, "time": round(time.time(), 3)})

@@ -8,9 +8,10 @@ import pytest
 
 from monai_mriprep.errors import DiskFullError, OutputError
 from monai_mriprep.store import recorder as module
-from monai_mriprep.store.journal import commit_files
+from monai_mriprep.store.journal import commit_files, recover
 from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.recorder import GROUP_RECORDS, GROUP_SECONDS, Recorder
+from tests.runs import events
 from tests.store.faults import fail_at, note, refuse
 from tests.store.pairs import left_in, record_of, recovered, stage
 
@@ -129,16 +130,19 @@ def test_a_record_that_cannot_be_written_stays_in_its_entry(store, recorder, mon
 
 @ERRORS
 def test_the_entries_of_a_group_stay_until_it_is_synced(store, recorder, monkeypatch, code, error):
-    finish(recorder, "a")
-    finish(recorder, "b")
+    """A sync that fails is not tried again: it would keep nothing, and say that all is well."""
     for number in range(len(GROUP)):
+        finish(recorder, f"case_{number}")
         with monkeypatch.context() as patch:
             fail_at(patch, number + 1, code)  # the first change is to open the manifest
             with pytest.raises(error, match=r"manifest\.jsonl: the records cannot be written \("):
                 recorder.flush()
-        assert len(left_in(store)) == 2
-    recorder.flush()
+        recorder.flush()
+        assert len(left_in(store)) == number + 1
+    recover(store, store.staging, recorder.enter)
     assert left_in(store) == []
+    entered_anew = [line["case"] for line in events(store.root.path)][-len(GROUP) :]
+    assert sorted(entered_anew) == [f"case_{number}" for number in range(len(GROUP))]
 
 
 def test_an_entry_that_cannot_be_removed_stops_nothing(store, recorder, monkeypatch):
