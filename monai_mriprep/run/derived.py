@@ -43,6 +43,6 @@ def write_derived(store: Store, index: Index, cases: Iterable[str], fingerprint:
 def _write(store: Store, name: str, text: Callable[[], str]) -> None:
     try:
         store.replace(name, text().encode(errors="backslashreplace"))
-    except OutputError:
+    except (OutputError, OSError):
         with suppress(OSError):
             store.root.remove(name)

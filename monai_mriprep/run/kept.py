@@ -17,7 +17,7 @@ from monai_mriprep.store.description import Redo, RunDescription, Statistics, re
 from monai_mriprep.store.journal import pending_records
 from monai_mriprep.store.layout import RUN
 from monai_mriprep.store.manifest import Index, Made, read_index
-from monai_mriprep.store.store import Store, open_store
+from monai_mriprep.store.store import AGAIN, Store, named_errors, open_store
 from monai_mriprep.types import Spacing
 
 __all__ = ["Kept", "Settled", "Wanted", "kept_in", "settle", "settled_for"]
@@ -117,8 +117,11 @@ def kept_in(store: Store, index: Index) -> Kept:
     ------
     NewerVersionError
         If a newer version has written it.
+    OutputError
+        If its journals cannot be read.
     """
-    pending = Counter(Made(record.fingerprint, record.redo) for record in pending_records(store))
+    with named_errors(store.root.path, "what its journals hold cannot be read", AGAIN):
+        pending = Counter(Made(record.fingerprint, record.redo) for record in pending_records(store))
     return replace(_described(store), finished=index.finished() + pending)
 
 

@@ -82,10 +82,10 @@ def read_description(store: Store) -> RunDescription | None:
     RecordError
         If it cannot be read.
     """
-    if store.root.status(RUN) is None:
-        return None
     path = store.root.path / RUN
     try:
+        if store.root.status(RUN) is None:
+            return None
         facts = json.loads(store.root.read(RUN))
         version = facts.get("version", 0)
     except (OSError, ValueError, RecursionError, AttributeError) as error:

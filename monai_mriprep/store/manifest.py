@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import IO, NamedTuple
 
@@ -25,6 +26,9 @@ LONGEST_LINE = 1 << 24
 
 CASE = re.compile(rb'"case": *("(?:[^"\\]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")')
 """Where a line names its case; what comes after it may be torn."""
+
+STARTS = (b'{"version":', b'{"event":')
+"""How a record begins; the second one up to 0.3.0."""
 
 
 class Made(NamedTuple):
@@ -59,7 +63,7 @@ class Index:
         What is wrong with the last line of a case, where that is no record or was changed. Such a case has no latest
         record, so that it is done again.
     nameless
-        What is wrong with lines that are no records and name no case.
+        What is wrong with lines that are no records and name no case, and that no crash has torn.
     opened
         Of the last run; None up to 0.3.0.
     """
@@ -146,7 +150,7 @@ class Index:
         for case in cases:
             self.places.pop(case, None)
             self.damaged[case] = problem
-        if not cases and line.strip():
+        if not cases and not _is_torn(line):
             self.nameless.append(problem)
 
     def _read(self, place: _Place | None) -> Record | None:
@@ -157,6 +161,12 @@ class Index:
             line = file.read(place.length)
         record = read_record(line.decode(errors="replace"))
         return None if isinstance(record, Opened) else record
+
+
+def _is_torn(line: bytes) -> bool:
+    """Whether a crash has left it: the start of a record, or zeros. It was never synced, so no case relies on it."""
+    text = line.strip(b"\0\r\n\t ")
+    return not text.endswith(b"}") and any(start.startswith(text[: len(start)]) for start in STARTS)
 
 
 def _named_cases(line: bytes) -> Iterator[str]:
@@ -174,12 +184,11 @@ def read_index(root: Folder) -> Index:
         If a newer version has written one, or the file cannot be read.
     """
     index = Index(root)
-    if root.status(MANIFEST) is None:
-        return index
     with _reading(root) as file:
         offset, number = 0, 1
         while line := file.readline(LONGEST_LINE):
-            index.add(number, offset, line)
+            record = line.lstrip(b"\0")  # where a crash, or a sync that failed, has lost what stood before it
+            index.add(number, offset + len(line) - len(record), record)
             offset += len(line)
             number += line.endswith(b"\n")
     return index
@@ -188,7 +197,7 @@ def read_index(root: Folder) -> Index:
 @contextmanager
 def _reading(root: Folder) -> Iterator[IO[bytes]]:
     try:
-        with root.reading(MANIFEST) as file:
+        with root.reading(MANIFEST) if root.status(MANIFEST) else nullcontext(io.BytesIO()) as file:
             yield file
     except OSError as error:
         msg = f"{root.path / MANIFEST}: the records cannot be read ({error.strerror}); mend it, then run again"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 
+import pytest
+
 from monai_mriprep.run.derived import write_derived
 from monai_mriprep.store import calls
 from monai_mriprep.store.manifest import read_index
@@ -30,14 +32,21 @@ def test_what_cannot_be_written_leaves_no_old_one(tmp_path, monkeypatch):
     assert not (tmp_path / "dataset.json").exists()
 
 
-def test_records_that_cannot_be_read_leave_no_old_one(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("refused", "left"),
+    [
+        (("open_file", lambda name, *_: name == "manifest.jsonl"), []),
+        (("status", lambda name, *_: name == "a.npz"), ["manifest.csv"]),
+    ],
+    ids=["records", "volumes"],
+)
+def test_what_cannot_be_read_leaves_no_old_one(tmp_path, monkeypatch, refused, left):
     append_record(tmp_path, done_line("a"))
     with open_store(tmp_path) as store:
         store.settle()
         index = read_index(store.root)
         for name in ("manifest.csv", "dataset.json"):
             (tmp_path / name).write_text("old")
-        refuse(monkeypatch, "open_file", lambda name, *_: name == "manifest.jsonl")
+        refuse(monkeypatch, *refused)
         write_derived(store, index, ["a"], "f")
-    assert not (tmp_path / "manifest.csv").exists()
-    assert not (tmp_path / "dataset.json").exists()
+    assert [name for name in ("manifest.csv", "dataset.json") if (tmp_path / name).exists()] == left
