@@ -1,4 +1,4 @@
-"""Names of volumes: suffixes, stems and their order. How a folder of DICOM slices is recognised.
+"""Names of volumes: suffixes, stems, their order, where they lead. How a folder of DICOM slices is recognised.
 
 Words: a *stem* is a file name without its volume suffix. Names are compared as they are written; only the
 suffix ignores case.
@@ -6,10 +6,11 @@ suffix ignores case.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
-__all__ = ["SUFFIXES", "holds_dicom", "natural_key", "stem", "suffix_of"]
+__all__ = ["SUFFIXES", "holds_dicom", "natural_key", "real_path", "stem", "suffix_of"]
 
 SUFFIXES = (".nii.gz", ".mha", ".mhd", ".nii", ".nrrd", ".nhdr", ".hdr", ".mgz", ".mgh")
 """The formats that are read; the longest suffix first."""
@@ -30,6 +31,11 @@ def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
     """Sort key that compares numbers inside names by value: ``case_2`` before ``case_10``."""
     parts = re.split(r"([0-9]+)", name)
     return tuple(int(part) if odd % 2 else part for odd, part in enumerate(parts)), name
+
+
+def real_path(path: Path) -> Path:
+    """Where a path leads once all links are followed; one that leads to itself, which `Path.resolve` refuses, stays."""
+    return Path(os.path.realpath(path))
 
 
 def suffix_of(name: str) -> str | None:

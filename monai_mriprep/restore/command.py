@@ -22,7 +22,7 @@ from monai_mriprep.errors import (
     write_error,
 )
 from monai_mriprep.formats.header import Frame
-from monai_mriprep.formats.names import stem
+from monai_mriprep.formats.names import real_path, stem
 from monai_mriprep.formats.write import write_volume
 from monai_mriprep.restore.arrays import restore_array
 from monai_mriprep.restore.matching import match_predictions
@@ -154,13 +154,13 @@ def _log(prediction: Path, outcome: Path | MriprepError) -> None:
 
 def _refuse_folder_of_inputs(folder: Path, root: Path, predictions: Path, records: Iterable[Done]) -> None:
     """Restored files must not land on predictions, on preprocessed files or on sources."""
-    place = folder.resolve()
+    place = real_path(folder)
     sources = {
         Path(file.path).parent for record in records for file in record.sources.values() if not record.repaired
     }  # a record that was rebuilt knows only their names
     ours = (root / name for name in FOLDERS)
-    closed = {path.resolve() for path in (*ours, *sources)}
-    if place == predictions.resolve() or place == root.resolve() or closed & {place, *place.parents}:
+    closed = {real_path(path) for path in (*ours, *sources)}
+    if place in (real_path(predictions), real_path(root)) or closed & {place, *place.parents}:
         msg = f"{folder}: the restored files would lie among predictions, preprocessed files or sources; choose another"
         raise OutputError(msg)
 

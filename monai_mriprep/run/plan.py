@@ -10,7 +10,7 @@ from monai_mriprep.dataset.folders import DatasetFolders
 from monai_mriprep.dataset.statistics import SpacingStatistics
 from monai_mriprep.dataset.survey import Survey, TargetChoice, survey_dataset
 from monai_mriprep.errors import MriprepError, OutputError
-from monai_mriprep.formats.names import stem
+from monai_mriprep.formats.names import real_path, stem
 from monai_mriprep.recipe import Recipe, given_or_default
 from monai_mriprep.run.cases import Case, Job, OutputNames, SourceFiles
 from monai_mriprep.run.estimates import Estimate, estimated
@@ -145,9 +145,9 @@ def check_output_folder(output: Path, dataset: DatasetFolders) -> None:
     OutputError
         If output would land among the input.
     """
-    places = [output.resolve(), *((output / role.folder).resolve() for role in ROLES)]
+    places = [real_path(output), *(real_path(output / role.folder) for role in ROLES)]
     for folder in (dataset.images, dataset.labels):
-        among = any(place == folder.resolve() or folder.resolve() in place.parents for place in places)
-        if among or places[0] == folder.parent.resolve():
+        among = any(real_path(folder) in (place, *place.parents) for place in places)
+        if among or places[0] == real_path(folder.parent):
             msg = f"{output}: the output would mix with the dataset's {folder}; choose another output folder"
             raise OutputError(msg)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monai_mriprep.formats.names import SUFFIXES, natural_key, stem
+from monai_mriprep.formats.names import SUFFIXES, natural_key, real_path, stem, suffix_of
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,11 @@ def test_natural_key_orders_any_names(names):
     backwards = names[::-1]
 
     assert sorted(names, key=natural_key) == sorted(backwards, key=natural_key)
+
+
+def test_a_link_to_itself_leads_nowhere_else(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "link").symlink_to("folder")
+
+    assert real_path(tmp_path / "loop").name == "loop"
+    assert real_path(tmp_path / "link" / "x") == real_path(tmp_path) / "folder" / "x"
