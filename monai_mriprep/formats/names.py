@@ -27,10 +27,16 @@ def stem(path: str | Path) -> str:
     return name.removesuffix(name[len(name) - len(suffix) :]) if suffix else name
 
 
-def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
+def natural_key(name: str) -> tuple[tuple[str | tuple[int, str], ...], str]:
     """Sort key that compares numbers inside names by value: ``case_2`` before ``case_10``."""
     parts = re.split(r"([0-9]+)", name)
-    return tuple(int(part) if odd % 2 else part for odd, part in enumerate(parts)), name
+    return tuple(_by_value(part) if odd % 2 else part for odd, part in enumerate(parts)), name
+
+
+def _by_value(digits: str) -> tuple[int, str]:
+    """Of any number of digits, while Python makes a number of 4,300 at most."""
+    digits = digits.lstrip("0")
+    return len(digits), digits
 
 
 def real_path(path: Path) -> Path:

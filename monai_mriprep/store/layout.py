@@ -27,6 +27,7 @@ __all__ = [
     "FILES",
     "FOLDERS",
     "LOCK",
+    "LONGEST_NAME",
     "MANIFEST",
     "OUTPUT_SUFFIX",
     "PARTIAL",

@@ -16,7 +16,7 @@ from monai_mriprep.errors import RecordError
 from monai_mriprep.formats.sealed import NewerVersionError
 from monai_mriprep.store import calls
 from monai_mriprep.store.folder import Folder
-from monai_mriprep.store.layout import MANIFEST
+from monai_mriprep.store.layout import LONGEST_NAME, MANIFEST
 from monai_mriprep.store.records import Done, Opened, Record, Retired, read_record
 
 __all__ = ["Index", "Made", "append_lines", "read_index"]
@@ -24,7 +24,7 @@ __all__ = ["Index", "Made", "append_lines", "read_index"]
 LONGEST_LINE = 1 << 24
 """Bytes that are taken for one line; a longer one is damaged."""
 
-CASE = re.compile(rb'"case": *("(?:[^"\\]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")')
+CASE = re.compile(rb'"case": *("(?:[^"\\]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})){0,%d}")' % LONGEST_NAME)
 """Where a line names its case; what comes after it may be torn."""
 
 STARTS = (b'{"version":', b'{"event":')

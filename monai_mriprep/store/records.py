@@ -7,6 +7,7 @@ no reader and hold at most one data file.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from functools import cached_property
@@ -33,7 +34,7 @@ from monai_mriprep.formats.sealed import unseal
 from monai_mriprep.recipe.values import SpacingTriple
 from monai_mriprep.steps import AppliedStep, Trace
 from monai_mriprep.steps.resampling import Resampling
-from monai_mriprep.store.layout import ROLE_FOLDERS, is_output
+from monai_mriprep.store.layout import LONGEST_NAME, ROLE_FOLDERS, is_output
 from monai_mriprep.types import ROLES, GridRule
 from monai_mriprep.volume.geometry import Grid, same_grid_problem, target_grid
 
@@ -60,17 +61,44 @@ PREPROCESS_AGAIN = "preprocess the case again (run --redo)"
 YEAR_10000 = 253_402_300_800
 """In seconds since 1970: no calendar goes further."""
 
-Count = Annotated[int, Field(ge=0)]
-Class = Annotated[int, Field(strict=False)]
+LONGEST_REASON = 300
+"""Characters of what is wrong with a record; it quotes the record, which may hold anything."""
+
+Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+"""A number that 64 bits can hold; a line of JSON can hold one of thousands of digits."""
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Class = Annotated[int, Field(strict=False, ge=-(2**63), lt=2**63)]
 """The number of a label; as a key, JSON holds it as text."""
 
 
 def _grid(facts: object) -> Grid:
     try:
-        return Grid.from_json(facts)  # type: ignore[arg-type]
-    except (MriprepError, KeyError, TypeError) as error:
+        grid = Grid.from_json(facts)  # type: ignore[arg-type]
+    except (MriprepError, KeyError, TypeError, OverflowError) as error:
         msg = f"is no grid: {error}"
         raise ValueError(msg) from error
+    if math.prod(grid.shape) >= 2**63:
+        msg = "is no grid: it has more voxels than a number can say"
+        raise ValueError(msg)
+    return grid
+
+
+def _path(text: str) -> str:
+    try:
+        is_path = "\0" not in os.fsdecode(os.fsencode(text))
+    except UnicodeError:  # JSON can hold text that no name can be
+        is_path = False
+    if not is_path:
+        msg = "is not the path of a file"
+        raise ValueError(msg)
+    return text
+
+
+def _case(name: str) -> str:
+    if len(name) > LONGEST_NAME:  # a limit of pydantic's own would refuse names that are not text
+        msg = f"has {len(name)} characters, which no name of a file has"
+        raise ValueError(msg)
+    return name
 
 
 def _as_list(value: object) -> object:
@@ -80,6 +108,9 @@ def _as_list(value: object) -> object:
 RecordedGrid = Annotated[InstanceOf[Grid], BeforeValidator(_grid)]
 Triple = Annotated[tuple[float, float, float], Field(strict=False)]
 """Along z, y, x; JSON holds it as a list."""
+RecordedPath = Annotated[str, AfterValidator(_path)]
+CaseName = Annotated[str, AfterValidator(_case)]
+"""Of a case: the name of its image, without the suffix."""
 
 
 class _Model(BaseModel):
@@ -103,9 +134,9 @@ class RecordedFile(_Model):
         Hexadecimal.
     """
 
-    path: str
+    path: RecordedPath
     size: Count
-    mtime_ns: int
+    mtime_ns: Whole
     sha256: str
 
     @staticmethod
@@ -144,7 +175,7 @@ class SourceRecord(RecordedFile):
 class OutputRecord(RecordedFile):
     """A file that was written for a case; `crc32` is the checksum of its voxels that the archive states."""
 
-    crc32: int
+    crc32: Count
 
 
 class ForegroundRecord(_Model):
@@ -190,7 +221,7 @@ class _Event(_Model):
         What needs review.
     """
 
-    case: str
+    case: CaseName
     time: Annotated[float, Field(ge=0, lt=YEAR_10000)]
     error: str | None = None
     warnings: Annotated[tuple[str, ...], Field(strict=False)] = ()
@@ -200,7 +231,7 @@ class Started(_Event):
     """A process has begun to work on a case."""
 
     event: Literal["started"] = "started"
-    pid: int | None = None
+    pid: Whole | None = None
 
 
 class Failed(_Event):
@@ -422,4 +453,8 @@ def checked(adapter: TypeAdapter[Checked], facts: Mapping[str, Any]) -> Checked:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         msg = f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")
-        raise RecordError(msg) from error
+        raise RecordError(_shortened(msg)) from error
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]} ..."

@@ -113,10 +113,11 @@ class Store:
             If that cannot be done.
         """
         with named_errors(self.root.path, "the output folder cannot be written to"):
-            found = [*self._in_the_way(FOLDERS, stat.S_ISDIR), *self._in_the_way(FILES, stat.S_ISREG)]
-            messages = tuple(self.set_aside(self.root, name) for name in found)
+            aside = [*self._cleared(self.root, FOLDERS, stat.S_ISDIR), *self._cleared(self.root, FILES, stat.S_ISREG)]
         self.make_folders(FOLDERS)
-        return messages
+        with named_errors(self.partial.path, "the folder of temporary files cannot be written to"):
+            aside += self._cleared(self.partial, [self.writer], stat.S_ISDIR)
+        return tuple(aside)
 
     def set_aside(self, folder: Folder, name: str) -> str:
         """Move a name out of our way, whatever it is.
@@ -194,9 +195,11 @@ class Store:
             folder.close()
         self._folders.clear()
 
-    def _in_the_way(self, names: Iterable[str], is_right: Callable[[int], bool]) -> list[str]:
-        modes = ((name, self.root.status(name)) for name in names)
-        return [name for name, found in modes if found is not None and not is_right(found.st_mode)]
+    def _cleared(self, folder: Folder, names: Iterable[str], is_right: Callable[[int], bool]) -> list[str]:
+        """Set aside what has one of these names and is of another kind; returns that in words."""
+        kinds = ((name, folder.status(name)) for name in names)
+        wrong = [name for name, found in kinds if found is not None and not is_right(found.st_mode)]
+        return [self.set_aside(folder, name) for name in wrong]
 
     @staticmethod
     def _open(parent: Folder, name: str) -> Folder:
