@@ -105,9 +105,12 @@ class Index:
             if record is not None:
                 yield record
 
-    def problems(self) -> tuple[str, ...]:
-        """What cannot be trusted, a sentence for each line."""
-        return (*self.damaged.values(), *self.nameless)
+    def problems(self, shown: int = 5) -> tuple[str, ...]:
+        """What cannot be trusted, a sentence for each of the first lines, and one for all others."""
+        found = tuple(dict.fromkeys((*self.damaged.values(), *self.nameless)))  # a line may name several cases
+        rest = len(found) - shown
+        more = f"{rest} more lines of {MANIFEST} cannot be trusted; `verify` names the cases"
+        return (*found[:shown], more) if rest > 1 else found
 
     def add(self, number: int, offset: int, line: bytes) -> None:
         """Enter the next line.
@@ -191,7 +194,19 @@ def read_index(root: Folder) -> Index:
             index.add(number, offset + len(line) - len(record), record)
             offset += len(line)
             number += line.endswith(b"\n")
+            if record and not line.endswith(b"\n"):
+                offset += _skip_line(file)
+                number += 1
     return index
+
+
+def _skip_line(file: IO[bytes]) -> int:
+    """Bytes of the rest of a line that was too long to be read at once; it is damaged, whatever it holds."""
+    skipped, line = 0, file.readline(1 << 20)
+    while line:
+        skipped += len(line)
+        line = b"" if line.endswith(b"\n") else file.readline(1 << 20)
+    return skipped
 
 
 @contextmanager

@@ -121,11 +121,17 @@ def _verify(store: Store, workers: int) -> VerifyReport:
         checked = dict(zip(cases, executor.map(check, cases), strict=True))
     recorded = {file.path for record in index.all_done() for file in record.outputs.values()}
     findings = [finding for found in checked.values() for finding in found]
-    findings += [Finding(MANIFEST, f"{problem}; it names no case") for problem in index.nameless]
+    findings += [Finding(MANIFEST, problem) for problem in _nameless(index)]
     findings += [*_compare_with_last_run(store, index), *_unrecorded_files(store, recorded | pending)]
     intact = tuple(name for name, found in checked.items() if not found)
     read = sum(file.size for name in intact for file in _outputs_of(index, name))
     return VerifyReport(root, len(cases), intact, read, tuple(findings))
+
+
+def _nameless(index: Index) -> Iterator[str]:
+    yield from (f"{problem}; it names no case" for problem in index.nameless[:5])
+    if (more := len(index.nameless) - 5) > 0:
+        yield f"{more} more such lines"
 
 
 def _outputs_of(index: Index, case: str) -> Iterable[OutputRecord]:

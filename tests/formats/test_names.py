@@ -48,3 +48,9 @@ def test_a_link_to_itself_leads_nowhere_else(tmp_path):
 
     assert real_path(tmp_path / "loop").name == "loop"
     assert real_path(tmp_path / "link" / "x") == real_path(tmp_path) / "folder" / "x"
+
+
+def test_natural_key_takes_numbers_of_any_length():
+    names = ["9" * 5000, "1" + "0" * 5000, "0" * 6000 + "8"]
+
+    assert sorted(names, key=natural_key) == [names[2], names[0], names[1]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import tracemalloc
 from pathlib import Path
 
@@ -195,8 +196,38 @@ def test_a_line_without_end_is_read_in_parts(root):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert set(events(index)) == {"a", "b", "c"}
-    assert len(index.problems()) >= 1
+    assert len(index.problems()) == 1
     assert peak < 4 * LONGEST_LINE
+
+
+def test_the_rest_of_a_line_without_end_is_no_line(root):
+    """Where its first part ends, a record might begin that nobody has written as a line."""
+    with manifest(root).open("ab") as file:
+        file.write(b"x" * LONGEST_LINE + seal(done_line("planted")).encode() + b"\n")
+    append_lines(root, [seal(done_line("c"))])
+    index = read_index(root)
+    assert index.cases() == {"a", "b", "c"}
+    assert index.done("c").case == "c", "its place in the file is right"
+    (problem,) = index.problems()
+    assert problem.startswith("line 3 ")
+
+
+def test_thousands_of_bad_lines_are_said_in_few(root):
+    with manifest(root).open("ab") as file:
+        file.write(b"rubbish\n" * 1000 + b"".join(b'{"case": "c%d"\n' % number for number in range(1000)))
+    index = read_index(root)
+    *first, more = index.problems()
+    assert len(first) == 5
+    assert more == "1995 more lines of manifest.jsonl cannot be trusted; `verify` names the cases"
+    assert len(index.damaged) == 1000
+
+
+def test_a_name_without_end_takes_no_memory(root):
+    with manifest(root).open("ab") as file:
+        file.write(b'{"case": "' + b"a" * (LONGEST_LINE - 100) + b"\n")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert len(read_index(root).problems()) == 1
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 1024, "KiB; the search took 1 GiB"
 
 
 def test_an_index_of_many_cases_is_small(tmp_path):
