@@ -16,15 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from monai_mriprep import preprocess
 from monai_mriprep.cli import main
 from tests.runs import done_records, write_cases
 
 CASES = ("case_0", "case_1")
 SETTINGS = ("--workers", "0")
-
-DEAD = "{host}_{machine}_{boot}_{pids}_{pid}_1"
-"""Name of a writer of this host whose process id belongs to nobody who began so early."""
 
 IN_ACCESS, IN_OPEN, IN_NONBLOCK = 0x1, 0x20, 0o4000
 IN_CHANGED = 0x2 | 0x4 | 0x40 | 0x80 | 0x100 | 0x200 | 0x400 | 0x800
@@ -58,7 +54,8 @@ class Site:
     def make(cls, root: Path) -> Site:
         """Preprocess it."""
         site = cls(write_cases(root / "dataset", len(CASES)), root / "out", root / "predictions")
-        preprocess(site.dataset, site.output, workers=0)
+        status, text = site.run()
+        assert status == 0, text
         site.predictions.mkdir()
         for case, record in done_records(site.output).items():
             np.savez(site.predictions / f"{case}.npz", np.zeros(record.target_grid.shape, np.uint8))
@@ -81,8 +78,11 @@ class Site:
     def split(self) -> tuple[int, str]:
         return command("split", self.output, "-k", 2)
 
+    def repair(self) -> tuple[int, str]:
+        return command("repair", self.output)
+
     def readers(self) -> Iterator[tuple[int, str]]:
-        """Every command that reads the folder."""
+        """Every command that finishes nothing there."""
         yield from (self.verify(), self.restore(), self.split())
 
 
