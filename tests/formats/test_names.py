@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monai_mriprep.formats.names import SUFFIXES, natural_key, real_path, stem, suffix_of
+from monai_mriprep.formats.names import SUFFIXES, natural_key, real_path, stem
 
 
 @pytest.mark.parametrize(
