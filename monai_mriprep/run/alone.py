@@ -6,7 +6,7 @@ import multiprocessing.connection
 from collections.abc import Iterable, Iterator
 
 from monai_mriprep.run.cases import Case, Result
-from monai_mriprep.run.children import Children, how_it_died, settle
+from monai_mriprep.run.children import Children, become_worker, how_it_died
 from monai_mriprep.run.mappers import Lost, Mapper, Outcome, Work
 from monai_mriprep.run.under_way import UnderWay, shown_seconds
 
@@ -43,7 +43,7 @@ def alone(work: Work, case: Case, timeout: float | None = None) -> Outcome:
 
 
 def _work_and_send(sender: multiprocessing.connection.Connection, work: Work, case: Case) -> None:
-    settle()
+    become_worker()
     sender.send(work(case))
 
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import torch
 
-__all__ = ["START_METHOD", "Children", "how_it_died", "settle"]
+__all__ = ["START_METHOD", "Children", "become_worker", "how_it_died"]
 
 START_METHOD: Final = "fork" if sys.platform == "linux" else "spawn"
 """Forked workers inherit the loaded libraries. Spawned ones import MONAI again, which takes 4 seconds each."""
@@ -54,7 +54,7 @@ class Children:
 
     @contextmanager
     def starting(self) -> Iterator[None]:
-        """Around the start of processes: a signal waits until they are known here, and in each until `settle`."""
+        """Around the start of processes: a signal waits until they are known here and, in each, till it is a worker."""
         with _deferred(*INTERRUPTS):
             before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
             try:
@@ -118,7 +118,7 @@ def _deferred(*numbers: signal.Signals) -> Iterator[None]:
             signal.raise_signal(missed)
 
 
-def settle(_: int = 0) -> None:
+def become_worker(_: int = 0) -> None:
     """The first act of a worker: one thread, no interest in Ctrl-C, and an end when its parent has one."""
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

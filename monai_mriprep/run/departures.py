@@ -19,8 +19,8 @@ from monai_mriprep.store.records import Done
 from monai_mriprep.store.retirement import retire_output
 
 __all__ = [
+    "DatasetIdentity",
     "Departures",
-    "Provenance",
     "find_departures",
     "first_names",
     "is_renamed",
@@ -34,7 +34,7 @@ FEW = 10
 
 
 @dataclass(frozen=True)
-class Provenance:
+class DatasetIdentity:
     """Where the cases of an output folder come from: the path of the dataset, and the pattern that paired its files."""
 
     dataset_root: str
@@ -90,7 +90,9 @@ def is_renamed(case: Case, record: Done | None) -> bool:
     return {file.path for file in record.outputs.values()} != places
 
 
-def refuse_departures(root: object, departures: Departures, before: Provenance | None, now: Provenance) -> None:
+def refuse_departures(
+    root: object, departures: Departures, before: DatasetIdentity | None, now: DatasetIdentity
+) -> None:
     """Stop where the user has to confirm that cases leave.
 
     Parameters
@@ -120,7 +122,7 @@ def refuse_departures(root: object, departures: Departures, before: Provenance |
         raise OutputError(msg)
 
 
-def _changes(before: Provenance, now: Provenance) -> Iterator[str]:
+def _changes(before: DatasetIdentity, now: DatasetIdentity) -> Iterator[str]:
     if before.dataset_root != now.dataset_root:
         yield f"the dataset was {before.dataset_root}, and is {now.dataset_root}"
     if before.pattern != now.pattern:

@@ -20,7 +20,7 @@ from monai_mriprep.store.manifest import Index, Made, read_index
 from monai_mriprep.store.store import AGAIN, Store, named_errors, open_store
 from monai_mriprep.types import Spacing
 
-__all__ = ["Kept", "Settled", "Wanted", "kept_in", "settle", "settled_for"]
+__all__ = ["Kept", "TargetDecision", "Wanted", "decide_target", "decide_target_unlocked", "kept_in"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Settled:
+class TargetDecision:
     """What a run does, given what its output folder holds.
 
     Parameters
@@ -92,22 +92,22 @@ class Settled:
     warnings: tuple[str, ...] = ()
 
 
-def settled_for(wanted: Wanted, redo: bool = False) -> Settled:
-    """Settle a run before its folder is locked, or made; nothing is changed.
+def decide_target_unlocked(wanted: Wanted, redo: bool = False) -> TargetDecision:
+    """Decide before the folder is locked, or made; nothing is changed.
 
     Raises
     ------
     OutputError
-        As `settle`.
+        As `decide_target`.
     """
     output = wanted.job.output_root
     if redo or not output.is_dir():
-        return settle(Kept(), wanted, redo)
+        return decide_target(Kept(), wanted, redo)
     with open_store(output) as store:
         kept = _described(store)
         if kept.description is not None and kept.description.fingerprint == wanted.job.fingerprint:
-            return settle(kept, wanted)  # the records need not be read
-        return settle(kept_in(store, read_index(store.root)), wanted)
+            return decide_target(kept, wanted)  # the records need not be read
+        return decide_target(kept_in(store, read_index(store.root)), wanted)
 
 
 def kept_in(store: Store, index: Index) -> Kept:
@@ -134,7 +134,7 @@ def _described(store: Store) -> Kept:
         return Kept(problem=str(error))
 
 
-def settle(kept: Kept, wanted: Wanted, redo: bool = False) -> Settled:
+def decide_target(kept: Kept, wanted: Wanted, redo: bool = False) -> TargetDecision:
     """Decide which target a run works to, and whether it may.
 
     Parameters
@@ -152,7 +152,7 @@ def settle(kept: Kept, wanted: Wanted, redo: bool = False) -> Settled:
         If the finished cases were made by another recipe, target or version.
     """
     before, same = kept.description, _is_same(kept, wanted)
-    as_wanted = Settled(wanted.job.target, wanted.derivation, kept.redo, is_new=before is None or not same)
+    as_wanted = TargetDecision(wanted.job.target, wanted.derivation, kept.redo, is_new=before is None or not same)
     if redo and kept.finished and not (before is not None and same and not kept.redo.complete):
         return replace(as_wanted, redo=Redo(number=kept.redo.number + 1, complete=False), is_new=True)
     if same and before is None and kept.finished:
@@ -162,7 +162,7 @@ def settle(kept: Kept, wanted: Wanted, redo: bool = False) -> Settled:
         return as_wanted
     if before is None or not _differs_by_headers_alone(before, wanted):
         raise OutputError(_refusal(kept, wanted))
-    return Settled(before.target_spacing, before.derivation, kept.redo, False, (_stays(kept, before, wanted),))
+    return TargetDecision(before.target_spacing, before.derivation, kept.redo, False, (_stays(kept, before, wanted),))
 
 
 def _is_same(kept: Kept, wanted: Wanted) -> bool:

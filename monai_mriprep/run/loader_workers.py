@@ -24,7 +24,7 @@ from monai.data.dataloader import DataLoader
 from monai_mriprep.errors import package_logger
 from monai_mriprep.run.alone import one_by_one, over_the_limit
 from monai_mriprep.run.cases import Case, Result
-from monai_mriprep.run.children import START_METHOD, Children, how_it_died, settle
+from monai_mriprep.run.children import START_METHOD, Children, become_worker, how_it_died
 from monai_mriprep.run.mappers import Lost, Mapper, Outcome, Work, serial
 from monai_mriprep.run.under_way import UnderWay
 
@@ -96,7 +96,7 @@ def _started(
         prefetch_factor=1,
         in_order=False,
         multiprocessing_context=children.context,
-        worker_init_fn=settle,
+        worker_init_fn=become_worker,
         generator=torch.Generator(),  # of its own: a run must not draw from the global random numbers
     )
     try:

@@ -16,8 +16,8 @@ from monai_mriprep.errors import OutputError, counted
 from monai_mriprep.run.cases import ALGORITHM_VERSION, Case
 from monai_mriprep.run.decide import Decision, decide
 from monai_mriprep.run.departures import (
+    DatasetIdentity,
     Departures,
-    Provenance,
     find_departures,
     first_names,
     is_renamed,
@@ -26,7 +26,7 @@ from monai_mriprep.run.departures import (
     retire_cases,
 )
 from monai_mriprep.run.estimates import check_space
-from monai_mriprep.run.kept import Kept, Settled, kept_in, settle
+from monai_mriprep.run.kept import Kept, TargetDecision, decide_target, kept_in
 from monai_mriprep.run.plan import RunPlan
 from monai_mriprep.store.description import RunDescription, write_description
 from monai_mriprep.store.layout import RETIRED, ROLE_FOLDERS, STATISTICS
@@ -36,7 +36,7 @@ from monai_mriprep.store.records import Done
 from monai_mriprep.store.store import Store
 from monai_mriprep.store.takeover import take_over
 
-__all__ = ["Opening", "open_folder", "provenance_of"]
+__all__ = ["Opening", "open_folder"]
 
 VERSIONED = ("monai", "torch", "numpy", "scipy", "nibabel", "isal")
 
@@ -100,21 +100,21 @@ def open_folder(plan: RunPlan, recorder: Recorder, confirmed: bool, foreign: boo
     left_by_others = take_over(recorder, foreign)
     index = read_index(store.root)
     kept = kept_in(store, index)
-    settled = settle(kept, plan.wanted, plan.redo)
-    if settled.target != plan.job.target:
+    decision = decide_target(kept, plan.wanted, plan.redo)
+    if decision.target != plan.job.target:
         msg = f"{store.root.path}: its finished cases have changed since this run was planned; start it again"
         raise OutputError(msg)
-    plan = replace(plan, job=replace(plan.job, writer=store.writer, redo=settled.redo.number))
+    plan = replace(plan, job=replace(plan.job, writer=store.writer, redo=decision.redo.number))
     seen = tuple(_look(plan, index, store))
     departures = find_departures(index, plan.cases, (look.case.name for look in seen if look.is_renamed))
-    before, now = provenance_of(index, kept), _provenance(plan)
+    before, now = _recorded_identity(index, kept), _identity(plan)
     if not confirmed:
         refuse_departures(store.root.path, departures, before, now)
     todo = [look.case for look in seen if look.decision.action != "skip"]
     if todo:
         store.probe(ROLE_FOLDERS.values())
     lack = check_space(todo, store.root.path)
-    description = _described(plan, settled, kept, store)
+    description = _kept_description(plan, decision, kept, store)
     if departures.names:
         retire_cases(recorder, index, departures.names, outputs_of_others(index, set(departures.names)))
     if todo or departures.names or (before is not None and before != now) or _has_other_count(index, plan):
@@ -131,7 +131,7 @@ def open_folder(plan: RunPlan, recorder: Recorder, confirmed: bool, foreign: boo
             *plan.warnings,
             *left_by_others,
             *index.problems(),
-            *settled.warnings,
+            *decision.warnings,
             *_said(departures, store),
             *lack,
         ),
@@ -157,35 +157,35 @@ def _look(plan: RunPlan, index: Index, store: Store) -> Iterator[_Look]:
         yield _Look(case, decision, renamed, done is not None and done.fingerprint != plan.job.fingerprint)
 
 
-def provenance_of(index: Index, kept: Kept) -> Provenance | None:
+def _recorded_identity(index: Index, kept: Kept) -> DatasetIdentity | None:
     """Where the cases of an output folder come from; None if that is not known."""
     if index.opened is not None:
-        return Provenance(index.opened.dataset_root, index.opened.pattern)
+        return DatasetIdentity(index.opened.dataset_root, index.opened.pattern)
     if kept.description is not None:
-        return Provenance(kept.description.dataset_root, kept.description.recipe.get("pattern"))
+        return DatasetIdentity(kept.description.dataset_root, kept.description.recipe.get("pattern"))
     return None
 
 
-def _provenance(plan: RunPlan) -> Provenance:
-    return Provenance(str(plan.dataset_root.resolve()), plan.job.recipe.pattern)
+def _identity(plan: RunPlan) -> DatasetIdentity:
+    return DatasetIdentity(str(plan.dataset_root.resolve()), plan.job.recipe.pattern)
 
 
-def _described(plan: RunPlan, settled: Settled, kept: Kept, store: Store) -> RunDescription:
+def _kept_description(plan: RunPlan, decision: TargetDecision, kept: Kept, store: Store) -> RunDescription:
     """What ``run.json`` says, written where the folder gets its recipe and target."""
-    if kept.description is not None and not settled.is_new:
-        return kept.description.model_copy(update={"redo": settled.redo})
+    if kept.description is not None and not decision.is_new:
+        return kept.description.model_copy(update={"redo": decision.redo})
     if plan.computed_statistics is not None:
         store.replace(STATISTICS, plan.computed_statistics.as_csv().encode())
     description = RunDescription(
         dataset_root=str(plan.dataset_root.resolve()),
         recipe=plan.job.recipe.as_dict(),
-        target_spacing=settled.target,
-        derivation=settled.derivation,
+        target_spacing=decision.target,
+        derivation=decision.derivation,
         fingerprint=plan.job.fingerprint,
         algorithm_version=ALGORITHM_VERSION,
         versions=_versions(),
         statistics=plan.wanted.statistics,
-        redo=settled.redo,
+        redo=decision.redo,
     )
     write_description(store, description)
     return description
@@ -197,7 +197,7 @@ def _has_other_count(index: Index, plan: RunPlan) -> bool:
 
 
 def _opened(plan: RunPlan) -> dict[str, Any]:
-    now = _provenance(plan)
+    now = _identity(plan)
     return {
         "event": "opened",
         "dataset_root": now.dataset_root,

@@ -14,7 +14,7 @@ from monai_mriprep.formats.names import real_path, stem
 from monai_mriprep.recipe import Recipe, given_or_default
 from monai_mriprep.run.cases import Case, Job, OutputNames, SourceFiles
 from monai_mriprep.run.estimates import Estimate, estimated
-from monai_mriprep.run.kept import Wanted, settled_for
+from monai_mriprep.run.kept import Wanted, decide_target_unlocked
 from monai_mriprep.steps import steps_of
 from monai_mriprep.store.description import Statistics
 from monai_mriprep.types import IMAGE, LABEL, ROLES
@@ -86,8 +86,8 @@ def plan_run(
     survey = survey_dataset(root, recipe, with_labels=True)
     check_output_folder(output, survey.folders)
     wanted = wanted_by(survey, survey.choice, output)
-    settled = settled_for(wanted, redo)
-    job = replace(wanted.job, target=settled.target)
+    decision = decide_target_unlocked(wanted, redo)
+    job = replace(wanted.job, target=decision.target)
     steps = steps_of(recipe, job.target)
     estimates = (estimated(steps, *outlines, geometry=recipe.geometry) for outlines in survey.outlines)
     cases = cases_of(survey.folders, zip(survey.pairing.pairs.names, estimates, strict=True))
@@ -96,10 +96,10 @@ def plan_run(
         root,
         job,
         largest_first,
-        settled.derivation,
+        decision.derivation,
         wanted,
         survey.choice.computed,
-        survey.warnings if settled.target == wanted.job.target else survey.warnings_whatever_the_target,
+        survey.warnings if decision.target == wanted.job.target else survey.warnings_whatever_the_target,
         redo,
         len(survey.orphans),
     )

@@ -187,7 +187,7 @@ def open_session(plan: RunPlan, retire: bool = False, take_over: bool = False) -
     """
     make_store(plan.job.output_root)
     with open_store(plan.job.output_root) as store:
-        aside = store.settle()
+        aside = store.prepare()
         with exclusive(store.root):
             try:
                 with _session(plan, store, aside, retire, take_over) as session:

@@ -99,7 +99,7 @@ class Store:
         """Remove the writer's folder, if it is empty."""
         self.partial.remove_folder(self.writer)
 
-    def settle(self) -> tuple[str, ...]:
+    def prepare(self) -> tuple[str, ...]:
         """Make the folders, and set aside what stands where a folder or a file of ours must be.
 
         Returns

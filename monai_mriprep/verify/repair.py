@@ -79,7 +79,7 @@ def repair_output(output_root: str | Path) -> RepairReport:
     """
     with open_store(Path(output_root)) as store:
         _require_volumes(store)
-        aside = store.settle()
+        aside = store.prepare()
         with exclusive(store.root):
             store.own_manifest()
             recorder = Recorder(store)

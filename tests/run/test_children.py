@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from monai_mriprep.run.children import Children, how_it_died, settle
+from monai_mriprep.run.children import Children, become_worker, how_it_died
 from tests.run.works import hang
 
 pytestmark = pytest.mark.timeout(60)
@@ -24,8 +24,8 @@ def start(children: Children, target, *args: object) -> multiprocessing.Process:
     return process
 
 
-def settled(sender) -> None:
-    settle()
+def good_worker(sender) -> None:
+    become_worker()
     sender.send(None)
     hang()
 
@@ -41,7 +41,7 @@ def stopped(sender) -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
-@pytest.mark.parametrize("target", [settled, stubborn, stopped])
+@pytest.mark.parametrize("target", [good_worker, stubborn, stopped])
 def test_they_end_with_the_block_and_others_do_not(target):
     other = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
     other.start()
@@ -81,10 +81,10 @@ def test_a_signal_waits_until_the_processes_are_known(monkeypatch, number):
 
 GROUP = """
 import signal, sys, time
-from monai_mriprep.run.children import Children, settle
+from monai_mriprep.run.children import Children, become_worker
 def slow():
     time.sleep(0.3)
-    settle()
+    become_worker()
     time.sleep(60)
 with Children() as children:
     with children.starting():

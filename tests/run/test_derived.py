@@ -24,7 +24,7 @@ def test_what_cannot_be_written_leaves_no_old_one(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with open_store(tmp_path) as store:
-        store.settle()
+        store.prepare()
         monkeypatch.setattr(calls, "write", full)
         write_derived(store, read_index(store.root), ["a"], "f")
         assert store.staging.names() == []
@@ -43,7 +43,7 @@ def test_what_cannot_be_written_leaves_no_old_one(tmp_path, monkeypatch):
 def test_what_cannot_be_read_leaves_no_old_one(tmp_path, monkeypatch, refused, left):
     append_record(tmp_path, done_line("a"))
     with open_store(tmp_path) as store:
-        store.settle()
+        store.prepare()
         index = read_index(store.root)
         for name in ("manifest.csv", "dataset.json"):
             (tmp_path / name).write_text("old")

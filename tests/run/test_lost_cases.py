@@ -13,7 +13,7 @@ from torch.utils.data import get_worker_info
 
 from monai_mriprep.run.alone import one_by_one
 from monai_mriprep.run.cases import Case, Result
-from monai_mriprep.run.children import settle
+from monai_mriprep.run.children import become_worker
 from monai_mriprep.run.executor_workers import executor_workers
 from monai_mriprep.run.loader_workers import loader_workers
 from monai_mriprep.run.lost_cases import without_losses
@@ -24,7 +24,7 @@ from tests.run.works import Ledger, Work, cases, counted, hang, kill, leave, sto
 pytestmark = [pytest.mark.timeout(180), pytest.mark.filterwarnings("ignore:This DataLoader will create")]
 
 PROCESS_POOL = functools.partial(
-    ProcessPoolExecutor, 2, multiprocessing.get_context("fork"), initializer=settle, initargs=(0,)
+    ProcessPoolExecutor, 2, multiprocessing.get_context("fork"), initializer=become_worker, initargs=(0,)
 )
 IN_PROCESSES: dict[str, Callable[[], Mapper]] = {
     "loader": lambda: loader_workers(2),

@@ -15,5 +15,5 @@ def store(tmp_path) -> Iterator[Store]:
     root = tmp_path / "out"
     make_store(root)
     with open_store(root) as store:
-        store.settle()
+        store.prepare()
         yield store

@@ -61,10 +61,10 @@ def tree(folder: Path) -> dict[str, bytes | str]:
 
 def test_the_folders_are_made_once_and_survive_a_power_cut(bare, monkeypatch):
     seen = note(monkeypatch)
-    assert bare.settle() == ()
+    assert bare.prepare() == ()
     assert sorted(tree(bare.root.path)) == sorted(FOLDERS)
     assert seen == [("sync", f"{bare.root.path.parent.name}/out")]
-    assert bare.settle() == ()
+    assert bare.prepare() == ()
     assert len(seen) == 1
 
 
@@ -91,7 +91,7 @@ def test_what_stands_in_the_way_is_set_aside_and_named(bare, tmp_path, name, wha
     (outside / "file").write_text("foreign")
     PLANTED[what](root / name, outside)
     before, planted = tree(outside), tree(root)
-    (message,) = bare.settle()
+    (message,) = bare.prepare()
     kind = what.removeprefix("dangling ")
     aside = f"{name}.set-aside"
     assert message == f"{root / name} is a {kind}, which cannot be used here; it is set aside as {root / aside}"
@@ -99,13 +99,13 @@ def test_what_stands_in_the_way_is_set_aside_and_named(bare, tmp_path, name, wha
     assert {key: value for key, value in tree(root).items() if key.startswith(aside)} == kept
     assert tree(outside) == before
     assert bare.has_folder(name) == (name in FOLDERS)
-    assert bare.settle() == (), "it is done once"
+    assert bare.prepare() == (), "it is done once"
 
 
 def test_all_of_them_at_once(bare, tmp_path):
     for name in (*FOLDERS, *FILES):
         (bare.root.path / name).symlink_to(tmp_path)
-    assert len(bare.settle()) == len(FOLDERS) + len(FILES)
+    assert len(bare.prepare()) == len(FOLDERS) + len(FILES)
 
 
 def test_nothing_that_was_set_aside_is_replaced(bare):
@@ -113,7 +113,7 @@ def test_nothing_that_was_set_aside_is_replaced(bare):
     for number in range(3):
         (root / "run.json").mkdir()
         (root / "run.json" / str(number)).touch()
-        bare.settle()
+        bare.prepare()
     found = [
         f"{name}/{number}"
         for number, name in enumerate(("run.json.set-aside", "run.json.set-aside.2", "run.json.set-aside.3"))
@@ -139,14 +139,14 @@ def test_a_folder_that_cannot_be_written_to_is_named(bare, monkeypatch, call, co
     (bare.root.path / "run.json").mkdir()
     refuse(monkeypatch, call, lambda *_: True, code)
     with pytest.raises(error, match=rf"{bare.root.path}: .*\({os.strerror(code)}\); mend it, or choose another"):
-        bare.settle()
+        bare.prepare()
 
 
 def test_a_read_only_disk_is_named(tmp_path, mounted):
     disk = mounted(tmp_path / "disk")
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     with open_store(disk) as store, pytest.raises(OutputError, match="Read-only file system"):
-        store.settle()
+        store.prepare()
 
 
 # --- A copy made of links ---------------------------------------------------------------------------------------------
@@ -197,7 +197,7 @@ def test_a_probe_moves_into_each_folder_syncs_it_and_leaves_nothing(store, monke
 
 def test_a_folder_of_another_disk_is_named_and_nothing_is_left(bare, mounted):
     mounted(bare.root.path / "labelsTr")
-    bare.settle()
+    bare.prepare()
     with pytest.raises(OutputError, match=r"labelsTr: finished files cannot be moved there .* \(Invalid cross-device"):
         bare.probe(ROLE_FOLDERS.values())
     assert [name for name, kind in tree(bare.root.path).items() if kind != "d"] == []
@@ -206,7 +206,7 @@ def test_a_folder_of_another_disk_is_named_and_nothing_is_left(bare, mounted):
 def test_a_folder_that_is_read_only_is_named(bare, mounted):
     folder = mounted(bare.root.path / "labelsTr")
     subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
-    bare.settle()
+    bare.prepare()
     with pytest.raises(OutputError, match=r"labelsTr: finished files cannot be moved there"):
         bare.probe(ROLE_FOLDERS.values())
 
