@@ -21,6 +21,7 @@ from monai_mriprep import preprocess
 from monai_mriprep.errors import MriprepWarning, OutputError
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run import cases, kept, opening
+from monai_mriprep.run.check import check_dataset
 from monai_mriprep.verify.audit import verify_output
 from tests.runs import OUTPUT_FOLDERS, done_records, write_case, write_cases
 
@@ -272,6 +273,24 @@ def check_the_folder(output: Path, expected: Expected) -> None:
     assert names_in(output / "retired" / "labelsTr") == sorted(expected.retired)
     assert verify_output(output).problems == ()
     assert {record.spacing for record in done_records(output).values()} == {expected.target}
+
+
+FORETOLD = {name: row for name, row in CHANGES.items() if not name.endswith((", redo", ", confirmed"))}
+"""Where the command has no option that `check` lacks."""
+
+
+@pytest.mark.parametrize(("change", "expected"), FORETOLD.values(), ids=FORETOLD)
+def test_check_foretells_it(place, change, expected):
+    change(place)
+    before = tree(place.output)
+    report = check_dataset(place.root, place.options.get("recipe"), output_root=place.output)
+    assert tree(place.output) == before
+    if expected.stops is None:
+        assert (report.fatal, report.target_spacing) == ((), expected.target)
+    else:
+        with pytest.raises(OutputError) as caught:
+            place.run()
+        assert report.fatal == (str(caught.value),)
 
 
 def test_another_version_of_the_algorithm_stops_the_run(place, monkeypatch):

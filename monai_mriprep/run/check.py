@@ -23,7 +23,7 @@ from monai_mriprep.dataset.checks import check_grids
 from monai_mriprep.dataset.folders import DatasetFolders
 from monai_mriprep.dataset.pairing import Pair
 from monai_mriprep.dataset.second_reading import SecondReading, read_again
-from monai_mriprep.dataset.survey import Survey, TargetChoice, survey_dataset
+from monai_mriprep.dataset.survey import Survey, survey_dataset
 from monai_mriprep.dataset.voxel_summary import MANY_VALUES, LabelSummary, summarize_image, summarize_label
 from monai_mriprep.errors import MriprepError, VolumeError
 from monai_mriprep.formats.header import Header, Outline
@@ -32,8 +32,10 @@ from monai_mriprep.recipe import Recipe, given_or_default
 from monai_mriprep.run.cases import Job
 from monai_mriprep.run.dataset_report import CaseReport, ClassCount, DatasetReport, Needs
 from monai_mriprep.run.estimates import estimated, free_bytes, output_bytes, run_seconds, shown_bytes
+from monai_mriprep.run.kept import Kept, TargetDecision, decide_target, decide_target_unlocked
 from monai_mriprep.run.memory import available_memory, default_workers, fits, too_large
-from monai_mriprep.run.plan import cases_of, check_output_folder
+from monai_mriprep.run.opening import refuse_to_open
+from monai_mriprep.run.plan import cases_of, check_output_folder, wanted_by
 from monai_mriprep.steps import Step, steps_of
 from monai_mriprep.volume.geometry import Grid
 
@@ -66,7 +68,8 @@ def check_dataset(
     workers
         Threads for that, and the processes that the time is estimated for; by default one for each core.
     output_root
-        Where the run would write; by default the current folder is looked at for free space.
+        Where the run would write. If cases are finished there, the folder keeps its target spacing, and what would stop
+        the run is fatal. By default the current folder is looked at for free space.
 
     Returns
     -------
@@ -78,51 +81,66 @@ def check_dataset(
         survey = survey_dataset(root, recipe, with_labels=True)
     except MriprepError as error:
         return DatasetReport(root, fatal=(str(error),))
-    output = Path(output_root or ".")
-    report = _Check(survey, available_memory()).report(
-        default_workers() if workers is None else workers, voxels, output
+    output = None if output_root is None else Path(output_root)
+    report = _Check(survey, available_memory(), output).report(
+        default_workers() if workers is None else workers, voxels
     )
-    misplaced = () if output_root is None else tuple(_misplaced(output, survey.folders))
+    misplaced = () if output is None else tuple(_misplaced(output, survey.folders))
     return replace(report, fatal=(*report.fatal, *misplaced))
 
 
 @dataclass(frozen=True)
 class _Check:
-    """Judges what a survey has found, given the memory there is."""
+    """Judges what a survey has found, given the memory there is, and the output folder if it is known."""
 
     survey: Survey
     memory: int
+    output: Path | None
 
-    def report(self, workers: int, voxels: bool, output_root: Path) -> DatasetReport:
+    def report(self, workers: int, voxels: bool) -> DatasetReport:
         """Judge everything."""
-        survey, (choice, fatal) = self.survey, self.choose()
-        job = None if choice is None else Job(survey.recipe, choice.spacing, output_root)
+        survey, (decision, fatal) = self.survey, self.decide()
+        job = None if decision is None else Job(survey.recipe, decision.target, self.output or Path())
         cases, again = self.check_headers(job), None
         if voxels:
             cases = self.check_voxels(cases, workers)
             again = read_again(self.headers(), self.memory // COPIES)
             cases = tuple(_with_second_reading(case, again) for case in cases)
         needs = None if job is None else self.needs(job, cases, workers)
-        of_target = () if choice is None else (*choice.warnings, *choice.misfit)
+        of_target = () if decision is None else (*decision.warnings, *self.doubts(decision))
         return DatasetReport(
             survey.root,
             fatal=fatal,
             warnings=(*survey.findings, *of_target, *_duplicates(cases), *_lack_of_space(needs)),
             orphans=survey.orphans,
-            target_spacing=None if choice is None else choice.spacing,
-            derivation=None if choice is None else choice.text,
+            target_spacing=None if decision is None else decision.target,
+            derivation=None if decision is None else decision.derivation,
             cases=cases,
             classes=_classes(cases),
             needs=needs,
             second_reading=again,
         )
 
-    def choose(self) -> tuple[TargetChoice | None, tuple[str, ...]]:
-        """Choose the target spacing, or say what prevents it."""
+    def decide(self) -> tuple[TargetDecision | None, tuple[str, ...]]:
+        """The target spacing that a run would work to, and what would stop it."""
         try:
-            return self.survey.choice, ()
+            wanted = wanted_by(self.survey, self.survey.choice, self.output or Path())
         except MriprepError as error:
             return None, (str(error),)
+        if self.output is None:
+            return decide_target(Kept(), wanted), ()
+        try:
+            decision = decide_target_unlocked(wanted)
+            cases = cases_of(self.survey.folders, ((names, None) for names in self.survey.pairing.pairs.names))
+            refuse_to_open(wanted, self.survey.root, tuple(cases))
+        except MriprepError as error:
+            return decide_target(Kept(), wanted), (str(error),)
+        return decision, ()
+
+    def doubts(self, decision: TargetDecision) -> tuple[str, ...]:
+        """What needs review in the target of the dataset, if the run works to it."""
+        choice = self.survey.choice
+        return (*choice.warnings, *choice.misfit) if decision.target == choice.spacing else ()
 
     @cached_property
     def outlines(self) -> Mapping[Path, Outline | VolumeError]:

@@ -5,6 +5,7 @@ So there are never two spacings in one folder, and no target changes because a s
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
@@ -101,7 +102,7 @@ def decide_target_unlocked(wanted: Wanted, redo: bool = False) -> TargetDecision
         As `decide_target`.
     """
     output = wanted.job.output_root
-    if redo or not output.is_dir():
+    if redo or not os.path.isdir(output):  # noqa: PTH112, Path raises below a closed one
         return decide_target(Kept(), wanted, redo)
     with open_store(output) as store:
         kept = _described(store)

@@ -5,10 +5,12 @@ Whatever stops a run is found before anything that stands there is changed.
 
 from __future__ import annotations
 
+import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from monai_mriprep._version import __version__
@@ -26,17 +28,17 @@ from monai_mriprep.run.departures import (
     retire_cases,
 )
 from monai_mriprep.run.estimates import check_space
-from monai_mriprep.run.kept import Kept, TargetDecision, decide_target, kept_in
+from monai_mriprep.run.kept import Kept, TargetDecision, Wanted, decide_target, kept_in
 from monai_mriprep.run.plan import RunPlan
 from monai_mriprep.store.description import RunDescription, write_description
 from monai_mriprep.store.layout import RETIRED, ROLE_FOLDERS, STATISTICS
 from monai_mriprep.store.manifest import Index, read_index
 from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.records import Done
-from monai_mriprep.store.store import Store
+from monai_mriprep.store.store import Store, open_store
 from monai_mriprep.store.takeover import take_over
 
-__all__ = ["Opening", "open_folder"]
+__all__ = ["Opening", "open_folder", "refuse_to_open"]
 
 VERSIONED = ("monai", "torch", "numpy", "scipy", "nibabel", "isal")
 
@@ -155,6 +157,27 @@ def _look(plan: RunPlan, index: Index, store: Store) -> Iterator[_Look]:
         renamed = is_renamed(case, done)
         decision = decide(plan.job, case, None if renamed else latest, store)
         yield _Look(case, decision, renamed, done is not None and done.fingerprint != plan.job.fingerprint)
+
+
+def refuse_to_open(wanted: Wanted, dataset_root: Path, cases: Sequence[Case]) -> None:
+    """Stop where a run would, because cases leave that nobody has confirmed; nothing is changed.
+
+    Raises
+    ------
+    OutputError
+        As `open_folder`.
+    """
+    output = wanted.job.output_root
+    if not os.path.isdir(output):  # noqa: PTH112, Path raises below a closed one
+        return
+    with open_store(output) as store:
+        index = read_index(store.root)
+        before = _recorded_identity(index, kept_in(store, index))
+        departures = find_departures(
+            index, cases, (case.name for case in cases if is_renamed(case, index.done(case.name)))
+        )
+        now = DatasetIdentity(str(dataset_root.resolve()), wanted.job.recipe.pattern)
+        refuse_departures(output, departures, before, now)
 
 
 def _recorded_identity(index: Index, kept: Kept) -> DatasetIdentity | None:

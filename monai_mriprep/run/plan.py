@@ -115,7 +115,7 @@ def wanted_by(survey: Survey, choice: TargetChoice, output: Path) -> Wanted:
 
 
 def cases_of(
-    folders: DatasetFolders, pairs: Iterable[tuple[tuple[str, str], Estimate | MriprepError]]
+    folders: DatasetFolders, pairs: Iterable[tuple[tuple[str, str], Estimate | MriprepError | None]]
 ) -> Iterator[Case]:
     """The cases of pairs of file names, image and label; with what each will take where that can be told."""
     by_role = (IMAGE.name, folders.images), (LABEL.name, folders.labels)
@@ -124,8 +124,8 @@ def cases_of(
         yield _with_costs(Case(stem(names[0]), sources, OutputNames(sources)), estimate)
 
 
-def _with_costs(case: Case, estimate: Estimate | MriprepError) -> Case:
-    if isinstance(estimate, MriprepError):
+def _with_costs(case: Case, estimate: Estimate | MriprepError | None) -> Case:
+    if not isinstance(estimate, Estimate):
         return case
     return replace(
         case,
