@@ -11,11 +11,12 @@ from monai_mriprep.dataset.second_reading import SecondReading
 from monai_mriprep.errors import counted
 from monai_mriprep.run.dataset_report import CaseReport, DatasetReport, Needs
 from monai_mriprep.run.estimates import shown_bytes
+from monai_mriprep.run.prune import PruneSummary
 from monai_mriprep.verify.audit import VerifyReport
 from monai_mriprep.verify.repair import RepairReport
 from monai_mriprep.volume.geometry import Grid
 
-__all__ = ["check_json", "check_text", "repair_text", "verify_text"]
+__all__ = ["check_json", "check_text", "prune_text", "repair_text", "verify_text"]
 
 MANY_CLASSES = 8
 """A label with more classes is shown as a count and a range."""
@@ -145,10 +146,21 @@ def verify_text(report: VerifyReport) -> Iterator[str]:
         yield from (f"{kind}: {shown(finding.subject)}: {finding.problem}" for finding in findings)
     if report.unfinished:
         yield "what is unfinished, the next `run` does"
+    if report.retired:
+        files = counted(report.retired, "file")
+        yield f"{files} of cases that left the dataset: in retired/, until `prune` deletes what is there"
     intact = f"{len(report.intact)} of {report.cases} cases intact, {shown_bytes(report.bytes_read)} read"
     things = len(report.problems)
     outcome = counted(things, "problem") if things else "everything there is as recorded"
     yield f"{report.root}: {intact}; {outcome}"
+
+
+def prune_text(summary: PruneSummary) -> Iterator[str]:
+    """Lines of text: one for each file and case, then the outcome."""
+    yield from (f"deleted: {shown(path)}" for path in summary.files)
+    yield from (f"deleted: records of {shown(case)}" for case in summary.cases)
+    counts = ", ".join((counted(len(summary.files), "file"), counted(summary.records, "record")))
+    yield f"{summary.root}: {counts} of {counted(len(summary.cases), 'retired case')} deleted"
 
 
 def repair_text(report: RepairReport) -> Iterator[str]:

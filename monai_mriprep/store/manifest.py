@@ -19,7 +19,7 @@ from monai_mriprep.store.folder import Folder
 from monai_mriprep.store.layout import LONGEST_NAME, MANIFEST
 from monai_mriprep.store.records import Done, Opened, Record, Retired, read_record
 
-__all__ = ["Index", "Made", "append_lines", "read_index"]
+__all__ = ["Index", "Made", "append_lines", "manifest_lines", "named_cases", "read_index"]
 
 LONGEST_LINE = 1 << 24
 """Bytes that are taken for one line; a longer one is damaged."""
@@ -149,7 +149,7 @@ class Index:
         return self._made.setdefault(made, made)
 
     def _add_damaged(self, line: bytes, problem: str) -> None:
-        cases = list(_named_cases(line))  # more than one, where the end of a line is damaged
+        cases = list(named_cases(line))  # more than one, where the end of a line is damaged
         for case in cases:
             self.places.pop(case, None)
             self.damaged[case] = problem
@@ -172,7 +172,8 @@ def _is_torn(line: bytes) -> bool:
     return not text.endswith(b"}") and any(start.startswith(text[: len(start)]) for start in STARTS)
 
 
-def _named_cases(line: bytes) -> Iterator[str]:
+def named_cases(line: bytes) -> Iterator[str]:
+    """The cases that a line seems to name, which is no record."""
     for found in CASE.finditer(line):
         with suppress(ValueError):
             yield str(json.loads(found[1], strict=False))
@@ -187,26 +188,31 @@ def read_index(root: Folder) -> Index:
         If a newer version has written one, or the file cannot be read.
     """
     index = Index(root)
-    with _reading(root) as file:
-        offset, number = 0, 1
-        while line := file.readline(LONGEST_LINE):
-            record = line.lstrip(b"\0")  # where a crash, or a sync that failed, has lost what stood before it
+    offset, number = 0, 1
+    for line, is_rest in manifest_lines(root):
+        record = line.lstrip(b"\0")  # where a crash, or a sync that failed, has lost what stood before it
+        if not is_rest:
             index.add(number, offset + len(line) - len(record), record)
-            offset += len(line)
-            number += line.endswith(b"\n")
-            if record and not line.endswith(b"\n"):
-                offset += _skip_line(file)
-                number += 1
+        offset += len(line)
+        number += line.endswith(b"\n")
     return index
 
 
-def _skip_line(file: IO[bytes]) -> int:
-    """Bytes of the rest of a line that was too long to be read at once; it is damaged, whatever it holds."""
-    skipped, line = 0, file.readline(1 << 20)
-    while line:
-        skipped += len(line)
-        line = b"" if line.endswith(b"\n") else file.readline(1 << 20)
-    return skipped
+def manifest_lines(root: Folder) -> Iterator[tuple[bytes, bool]]:
+    """The lines of the file as they are, each with False; none if there is no file.
+
+    A line without end comes in pieces. It is damaged, whatever it holds, and all pieces but the first have True.
+
+    Raises
+    ------
+    RecordError
+        If the file cannot be read.
+    """
+    with _reading(root) as file:
+        is_rest = False
+        while line := file.readline(LONGEST_LINE):
+            yield line, is_rest
+            is_rest = not line.endswith(b"\n") and (is_rest or line.strip(b"\0") != b"")
 
 
 @contextmanager

@@ -84,7 +84,7 @@ class Store:
             if any(made):
                 parent.sync()
 
-    def replace(self, name: str, content: bytes) -> None:
+    def replace(self, name: str, content: bytes | Iterable[bytes]) -> None:
         """Write one of the files in it: it has the new content or, after a crash, the one before.
 
         Raises

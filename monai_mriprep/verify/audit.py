@@ -24,6 +24,7 @@ from monai_mriprep.store.layout import MANIFEST, OUTPUT_SUFFIX, PARTIAL, ROLE_FO
 from monai_mriprep.store.lock import shared
 from monai_mriprep.store.manifest import Index, read_index
 from monai_mriprep.store.records import Done, Failed, OutputRecord
+from monai_mriprep.store.retirement import retired_files
 from monai_mriprep.store.store import Store, open_store
 from monai_mriprep.types import IMAGE, LABEL, ROLES, Role
 
@@ -68,6 +69,8 @@ class VerifyReport:
         Size of their files.
     findings
         None if all is well.
+    retired
+        How many volumes of cases that have left the dataset are in ``retired/``; they are not read.
     """
 
     root: Path
@@ -75,6 +78,7 @@ class VerifyReport:
     intact: tuple[str, ...]
     bytes_read: int
     findings: tuple[Finding, ...]
+    retired: int = 0
 
     @property
     def problems(self) -> tuple[Finding, ...]:
@@ -125,7 +129,7 @@ def _verify(store: Store, workers: int) -> VerifyReport:
     findings += [*_compare_with_last_run(store, index), *_unrecorded_files(store, recorded | pending)]
     intact = tuple(name for name, found in checked.items() if not found)
     read = sum(file.size for name in intact for file in _outputs_of(index, name))
-    return VerifyReport(root, len(cases), intact, read, tuple(findings))
+    return VerifyReport(root, len(cases), intact, read, tuple(findings), len(retired_files(store)))
 
 
 def _nameless(index: Index) -> Iterator[str]:
@@ -243,13 +247,15 @@ def _compare_with_last_run(store: Store, index: Index) -> Iterator[Finding]:
     if run is None:
         yield Finding(RUN, "is missing; `run` writes it again")
         return
+    if not run.redo.complete:
+        yield Finding(RUN, "a run with --redo has not come to its end", is_unfinished=True)
     others = [record.case for record in index.all_done() if record.fingerprint != run.fingerprint]
     if others:
         what = (
             f"cases have another recipe, target spacing or version than the last run: {_first_three(others)}; "
             "`run` does them again, unless their sources have left the dataset"
         )
-        yield Finding(RUN, what)
+        yield Finding(RUN, what, is_unfinished=not run.redo.complete)
 
 
 def _unrecorded_files(store: Store, recorded: Collection[str]) -> Iterator[Finding]:

@@ -1,0 +1,143 @@
+"""What retired cases have left in an output folder is deleted: volumes, records and rows of tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Set
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from monai_mriprep.errors import OutputError, RecordError
+from monai_mriprep.formats.names import natural_key
+from monai_mriprep.run.departures import first_names
+from monai_mriprep.run.derived import write_derived
+from monai_mriprep.store.description import read_description
+from monai_mriprep.store.layout import MANIFEST, SET_ASIDE, SPLITS
+from monai_mriprep.store.lock import exclusive
+from monai_mriprep.store.manifest import Index, read_index
+from monai_mriprep.store.pruning import Retirement, delete_records, retirements
+from monai_mriprep.store.recorder import Recorder
+from monai_mriprep.store.retirement import remove_retired, retired_files
+from monai_mriprep.store.store import Store, open_store
+from monai_mriprep.store.takeover import take_over
+
+__all__ = ["PruneSummary", "prune_output"]
+
+
+@dataclass(frozen=True)
+class PruneSummary:
+    """What was deleted from an output folder.
+
+    Parameters
+    ----------
+    root
+        The folder.
+    cases
+        Whose data it was.
+    files
+        Relative to the folder.
+    records
+        How many.
+    warnings
+        What may still hold something of these cases, or needs review otherwise.
+    """
+
+    root: Path
+    cases: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    records: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+def prune_output(output_root: str | Path, cases: Collection[str] = ()) -> PruneSummary:
+    """Delete what retired cases have left: volumes in ``retired/``, records, rows of ``manifest.csv``.
+
+    Of a case that lives on, as one whose label was renamed, what came after its retirement stays. What dead writers
+    have left in ``.partial`` is finished or cleared away first.
+
+    Parameters
+    ----------
+    output_root
+        From a run.
+    cases
+        Names of retired cases; by default all.
+
+    Raises
+    ------
+    RecordError
+        If there are no records, or a case is not retired. Nothing is deleted then.
+    LockedError
+        If a run is alive in the folder.
+    DiskFullError, OutputError
+        If something cannot be deleted. The same command goes on where this one has stopped.
+    """
+    with open_store(Path(output_root)) as store:
+        if store.root.status(MANIFEST) is None:
+            msg = f"{store.root.path}: no {MANIFEST} there, so no records of retired cases; give the folder of a run"
+            raise RecordError(msg)
+        aside = store.prepare()
+        with exclusive(store.root):
+            try:
+                store.own_manifest()
+                left = take_over(Recorder(store))
+                return _prune(store, cases, (*aside, *left))
+            finally:
+                store.leave()
+
+
+def _prune(store: Store, cases: Collection[str], warnings: tuple[str, ...]) -> PruneSummary:
+    """Files first: as long as the records are there, the same command finds what is left to delete."""
+    retired = retirements(store)
+    chosen = _chosen(store, retired, cases)
+    there = retired_files(store)
+    files = {path for one in chosen.values() for path in one.files}
+    remove_retired(store, files)
+    n_records = delete_records(store, chosen) if chosen else 0
+    index = read_index(store.root)
+    write_derived(store, index, index.cases(), _fingerprint(store, index))
+    known = {path for one in retired.values() for path in one.files}
+    return PruneSummary(
+        store.root.path,
+        tuple(chosen),
+        tuple(path for path in there if path in files),
+        n_records,
+        (*warnings, *_what_else(store, chosen.keys() - index.cases(), [path for path in there if path not in known])),
+    )
+
+
+def _chosen(store: Store, retired: Mapping[str, Retirement], cases: Collection[str]) -> dict[str, Retirement]:
+    unknown = [case for case in cases if case not in retired]
+    if unknown:
+        msg = (
+            f"{store.root.path}: not retired: {first_names(unknown)}. Only what is retired is deleted: take the scans "
+            "out of the dataset, run, then prune; nothing was deleted"
+        )
+        raise RecordError(msg)
+    return {case: retired[case] for case in sorted(cases or retired, key=natural_key)}
+
+
+def _fingerprint(store: Store, index: Index) -> str:
+    """By which the list of cases is made; without ``run.json`` that of most cases."""
+    with suppress(OutputError):
+        description = read_description(store)
+        if description is not None:
+            return description.fingerprint
+    return next((made.fingerprint for made, _ in index.finished().most_common(1)), "")
+
+
+def _what_else(store: Store, gone: Set[str], unknown: Collection[str]) -> Iterator[str]:
+    """What may hold something of the deleted cases, and is not ours to delete."""
+    if unknown:
+        yield f"no record says whose these are, so they stay until the next run: {first_names(unknown)}"
+    if named := sorted(gone & _cases_in_splits(store), key=natural_key):
+        yield f"{store.root.path / SPLITS} names {first_names(named)}; split again"
+    if aside := [name for name in store.root.names() if SET_ASIDE in name]:
+        yield f"what was set aside may hold data of theirs; remove it yourself: {first_names(aside)}"
+
+
+def _cases_in_splits(store: Store) -> set[str]:
+    with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
+        folds = json.loads(store.root.read(SPLITS))
+        return {str(case) for fold in folds for names in fold.values() for case in names}
+    return set()

@@ -1,0 +1,160 @@
+"""What retired cases have left is deleted, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from monai_mriprep import preprocess
+from monai_mriprep.errors import LockedError, OutputError, RecordError
+from monai_mriprep.export.splits import write_splits
+from monai_mriprep.run.prune import prune_output
+from monai_mriprep.store import calls
+from monai_mriprep.store.lock import exclusive
+from monai_mriprep.store.store import open_store
+from monai_mriprep.verify.audit import verify_output
+from tests.runs import outputs, write_case, write_cases
+
+pytestmark = pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
+
+NAMES = ("10_1", "11_1", "12_1")
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    for seed, name in enumerate(NAMES):
+        write_case(tmp_path / "dataset", name, seed=seed)
+    return tmp_path / "dataset"
+
+
+@pytest.fixture
+def output(root, tmp_path) -> Path:
+    """A finished folder, whose first case has left, and whose last one has got a label of another name."""
+    output = tmp_path / "out"
+    preprocess(root, output, workers=0)
+    for folder in ("ImagesTr", "LabelsTr"):
+        (root / folder / "10_1.mha").unlink()
+    (root / "LabelsTr/12_1.mha").rename(root / "LabelsTr/12_1_seg.mha")
+    preprocess(root, output, workers=0, retire=True)
+    return output
+
+
+def lines(output: Path) -> list[bytes]:
+    return (output / "manifest.jsonl").read_bytes().splitlines(keepends=True)
+
+
+def mentions(output: Path, name: str) -> list[str]:
+    """Files whose name or content has this text, the records of runs apart: these name files of the dataset."""
+    found = []
+    for path in output.rglob("*"):
+        text = b"" if path.is_dir() else path.read_bytes()
+        if path.name == "manifest.jsonl":
+            text = b"".join(line for line in lines(output) if b'"opened"' not in line)
+        if name in path.name or name.encode() in text:
+            found.append(str(path.relative_to(output)))
+    return sorted(found)
+
+
+def test_nothing_of_a_case_that_left_stays_and_all_of_the_others(output):
+    before, records = outputs(output), lines(output)
+    assert len(mentions(output, "10_1")) == 3  # both files, and the records
+    summary = prune_output(output)
+    assert summary.cases == ("10_1", "12_1")
+    assert sorted(summary.files) == sorted(
+        f"retired/{folder}/{name}.npz" for folder in ("imagesTr", "labelsTr") for name in ("10_1", "12_1")
+    )
+    assert (mentions(output, "10_1"), summary.warnings) == ([], ())
+    assert outputs(output) == before
+    kept = lines(output)
+    assert kept == [line for line in records if line in set(kept)], "line by line what it was"
+    assert summary.records == len(records) - len(kept) == 6  # of each case: started, done, retired
+    assert verify_output(output).findings == ()
+
+
+def test_a_case_that_lives_on_keeps_what_came_after(root, output):
+    prune_output(output, ["12_1"])
+    kept = [json.loads(line) for line in lines(output)]
+    assert [line["event"] for line in kept if line.get("case") == "12_1"] == ["started", "done"]
+    assert len(mentions(output, "10_1")) == 3
+    assert sorted(preprocess(root, output, workers=0).skipped) == ["11_1", "12_1"]
+    with pytest.raises(RecordError, match=r"not retired: 12_1\."):
+        prune_output(output, ["12_1"])
+
+
+@pytest.mark.parametrize("names", [["11_1"], ["10_1", "unheard of"], ["../dataset"]])
+def test_a_case_that_is_not_retired_is_refused_and_nothing_is_deleted(output, names):
+    before = lines(output), sorted(output.rglob("*"))
+    with pytest.raises(RecordError, match="nothing was deleted"):
+        prune_output(output, names)
+    assert (lines(output), sorted(output.rglob("*"))) == before
+
+
+def test_a_second_one_finds_nothing(output):
+    prune_output(output)
+    before = lines(output)
+    summary = prune_output(output)
+    assert (summary.cases, summary.files, summary.records) == ((), (), 0)
+    assert lines(output) == before
+
+
+def test_damaged_lines_of_the_case_go_too(output):
+    damaged = b'{"event": "done", "case": "10_1", "time"\n'
+    (output / "manifest.jsonl").write_bytes(damaged + b"".join(lines(output)))
+    prune_output(output)
+    assert mentions(output, "10_1") == []
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_a_prune_that_fails_is_finished_by_the_next(output, monkeypatch, number):
+    """The n-th unlink or rename fails; the records go last, so the same command finds what is left."""
+    before, n_calls = outputs(output), iter(range(100))
+
+    def failing(name):
+        real = getattr(calls, name)
+
+        def call(*arguments):
+            if next(n_calls) == number:
+                raise OSError(5, "Input/output error")
+            return real(*arguments)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for name in ("unlink", "rename"):
+            patch.setattr(calls, name, failing(name))
+        with suppress(OutputError):
+            prune_output(output)
+    prune_output(output)
+    assert (mentions(output, "10_1"), outputs(output)) == ([], before)
+
+
+def test_what_it_cannot_delete_is_named(output):
+    (output / "dataset.json").write_text(json.dumps({"training": [{"case": name} for name in NAMES]}))
+    write_splits(output, folds=2)
+    (output / "run.json.set-aside").write_text("10_1")
+    (output / "retired/imagesTr/other.npz").write_bytes(b"")
+    unknown, splits, aside = prune_output(output, ["10_1"]).warnings
+    assert "retired/imagesTr/other.npz" in unknown
+    assert "splits_final.json names 10_1; split again" in splits
+    assert "run.json.set-aside" in aside
+    assert (output / "retired/imagesTr/other.npz").exists()
+
+
+def test_no_link_in_retired_is_followed(output, tmp_path):
+    outside = tmp_path / "outside"
+    (output / "retired/imagesTr").rename(outside)
+    (output / "retired/imagesTr").symlink_to(outside)
+    prune_output(output)
+    assert sorted(path.name for path in outside.iterdir()) == ["10_1.npz", "12_1.npz"]
+
+
+def test_it_waits_for_no_run_and_needs_records(tmp_path, output):
+    with open_store(output) as store, exclusive(store.root), pytest.raises(LockedError):
+        prune_output(output)
+    write_cases(tmp_path / "else", 1)
+    with pytest.raises(RecordError, match=r"no manifest\.jsonl there"):
+        prune_output(tmp_path / "else")
+    assert sorted(path.name for path in (tmp_path / "else").iterdir()) == ["ImagesTr", "LabelsTr"]
