@@ -60,7 +60,11 @@ class Grid:
     affine: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        affine = np.array(self.affine, dtype=np.float64)
+        try:
+            affine = np.array(self.affine, dtype=np.float64)
+        except OverflowError as error:  # an integer, which JSON can hold with any number of digits
+            msg = "the affine holds a number that float64 cannot"
+            raise GeometryError(msg) from error
         affine.setflags(write=False)
         object.__setattr__(self, "affine", affine)
         object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))

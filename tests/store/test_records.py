@@ -276,6 +276,14 @@ def test_a_frame_whose_axes_span_no_volume_is_an_error_too():
         _ = record.frame
 
 
+@pytest.mark.parametrize("key", ["source_grid", "target_grid"])
+def test_a_number_of_400_digits_in_a_grid_is_a_record_error(key):
+    """JSON has integers of any length, and float64 has not."""
+    line = done_line()
+    with pytest.raises(RecordError, match=rf"{key}.*float64"):
+        record_of({**line, key: {**line[key], "affine": [[10**400] * 4] * 4}})
+
+
 @pytest.mark.parametrize("key", ["spacing", "origin", "direction"])
 def test_a_frame_that_contradicts_the_grid_is_an_error_when_it_is_asked_for(key):
     other = Frame((2.5, 1.0, 1.0), (0.0, 0.1, 7.0), ((0.0, 0.0, 1.0), (0.0, -1.0, 0.0), (1.0, 0.0, 0.0)))
