@@ -10,7 +10,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from monai_mriprep.errors import LockedError, OutputError, package_logger
@@ -53,7 +53,7 @@ def _locked(root: Folder) -> Iterator[None]:
     try:
         descriptor = root.updating(LOCK)
     except OSError as error:
-        msg = f"{root.path}: the output folder cannot be written to ({error.strerror}); mend it, or choose another"
+        msg = f"{root.path / LOCK}: the lock cannot be opened ({error.strerror}); mend it, or choose another output folder"
         raise OutputError(msg) from error
     try:
         _lock(root, descriptor, fcntl.LOCK_EX, "another run is alive there")
@@ -74,13 +74,20 @@ def shared(root: Folder) -> Iterator[None]:
     ------
     LockedError
         If a run is alive there.
+    OutputError
+        If its file cannot be opened, so that nobody can tell.
     """
     if root.path.resolve() in _locks_of_this_process:
         raise _locked_by_this_process(root)
     if not root.is_file(LOCK):
         yield
         return
-    with root.reading(LOCK) as file:
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(root.reading(LOCK))
+        except OSError as error:
+            msg = f"{root.path / LOCK}: cannot be opened ({error.strerror}), so a run may be alive there; mend it"
+            raise OutputError(msg) from error
         _lock(root, file.fileno(), fcntl.LOCK_SH, "a run is alive there")
         yield
 

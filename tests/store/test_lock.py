@@ -15,6 +15,7 @@ import pytest
 from monai_mriprep.errors import LockedError, OutputError
 from monai_mriprep.store.folder import Folder, opened
 from monai_mriprep.store.lock import exclusive, shared
+from tests.store.faults import refuse
 
 HOLD = """
 import sys, time
@@ -133,11 +134,20 @@ def test_readers_share_it_and_write_nothing(root, tmp_path):
 def test_a_lock_that_is_no_file_is_an_error_of_ours(root, tmp_path, what):
     place, target = tmp_path / ".lock", tmp_path / "foreign"
     {"folder": place.mkdir, "link": lambda: place.symlink_to(target), "pipe": lambda: os.mkfifo(place)}[what]()
-    with pytest.raises(OutputError, match="the output folder cannot be written to"), exclusive(root):
+    with pytest.raises(OutputError, match=f"{place}: the lock cannot be opened"), exclusive(root):
         pass
     assert not target.exists()
     with shared(root):
         pass
+
+
+def test_a_lock_that_may_not_be_opened_is_named(root, tmp_path, monkeypatch):
+    """As that of another user with a strict umask."""
+    (tmp_path / ".lock").touch()
+    refuse(monkeypatch, "open_file", lambda name, *_: name == ".lock")
+    for hold in (exclusive, shared):
+        with pytest.raises(OutputError, match=rf"{tmp_path}/\.lock: .*Permission denied.*mend it"), hold(root):
+            pass
 
 
 def test_a_lock_file_with_a_second_name_is_not_written_to(root, tmp_path):
