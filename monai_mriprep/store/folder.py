@@ -152,8 +152,12 @@ class Folder:
             calls.close(descriptor)
 
     def sync(self) -> None:
-        """Wait until the names in it are on the disk."""
-        calls.fsync(self.descriptor)
+        """Wait until the names in it are on the disk; some file systems (SMB, vboxsf) have no such call for folders."""
+        try:
+            calls.fsync(self.descriptor)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+                raise
 
     def move(self, name: str, folder: Folder, new_name: str) -> None:
         """Move a file, replacing the one that has the new name."""

@@ -53,7 +53,7 @@ def _locked(root: Folder) -> Iterator[None]:
     try:
         descriptor = root.updating(LOCK)
     except OSError as error:
-        msg = f"{root.path / LOCK}: the lock cannot be opened ({error.strerror}); mend it, or choose another output folder"
+        msg = f"{root.path / LOCK}: the lock cannot be opened ({error.strerror}); mend it, or choose another folder"
         raise OutputError(msg) from error
     try:
         _lock(root, descriptor, fcntl.LOCK_EX, "another run is alive there")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,14 @@ def test_it_is_synced_when_asked(folder, monkeypatch):
     folder.sync()
     place = f"{folder.path.parent.name}/folder"
     assert seen == [("sync", "folder/b"), ("sync", "folder/a"), ("sync", place)]
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP, errno.EIO])
+def test_a_file_system_that_cannot_sync_folders_is_used_all_the_same(folder, monkeypatch, code):
+    """A disk that fails is another thing."""
+    refuse(monkeypatch, "fsync", lambda descriptor: descriptor == folder.descriptor, code)
+    with pytest.raises(OSError, match="error") if code == errno.EIO else nullcontext():
+        folder.sync()
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
