@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from itertools import count
@@ -61,12 +63,29 @@ def _make_way(store: Store, parent: Folder, name: str) -> None:
 
 
 def _move(folder: Folder, name: str, retired: Folder) -> str | None:
-    if not folder.is_file(name):
+    """Give it its new name before the old one goes, so that even a disk that reorders both has the file."""
+    found = folder.status(name)
+    if found is None or not stat.S_ISREG(found.st_mode):
         return None
-    new = next(new for new in _names(name) if retired.status(new) is None)
-    folder.move(name, retired, new)
+    new = next(new for new in _names(name) if _is_free_or(found, retired.status(new)))
+    if retired.status(new) is None:
+        _link(folder, name, retired, new)
     retired.sync()
+    folder.remove(name)
+    folder.sync()
     return new
+
+
+def _is_free_or(found: os.stat_result, there: os.stat_result | None) -> bool:
+    """Whether nothing is there, or the same file, which a run that a crash has ended has given its new name."""
+    return there is None or (there.st_size, there.st_mtime_ns) == (found.st_size, found.st_mtime_ns)
+
+
+def _link(folder: Folder, name: str, retired: Folder, new: str) -> None:
+    try:
+        folder.link(name, retired, new)
+    except OSError:  # a file system without second names
+        folder.move(name, retired, new)
 
 
 def _moved_before(retired: Folder, name: str, output: OutputRecord) -> str | None:
