@@ -21,7 +21,7 @@ stress: $(STAMP)
 
 # The same with the full number of kills, faults and rounds: an hour and more.
 campaign: $(STAMP)
-	MRIPREP_CAMPAIGN=1 $(BIN)/python -m pytest -m stress
+	MRIPREP_CAMPAIGN=1 $(BIN)/python -m pytest -m stress -s
 
 # Ours beside MONAI, nnU-Net, TorchIO and SimpleITK; half an hour on an idle machine.
 bench: $(STAMP) .venv-peers/.installed

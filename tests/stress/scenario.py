@@ -19,7 +19,7 @@ from monai_mriprep.store import calls, recorder
 from monai_mriprep.store.journal import entry_name
 from monai_mriprep.store.writers import Writer, this_writer
 from monai_mriprep.verify.audit import verify_output
-from tests.runs import case_of, left_over, outputs, write_case
+from tests.runs import OUTPUT_FOLDERS, case_of, left_over, outputs, write_case
 from tests.stress.stand_in import Crash
 
 RECIPE = Recipe(target_spacing=(2.0, 1.0, 1.0))
@@ -30,6 +30,9 @@ CASES = {
     "new": "not done before",
     "waiting": "finished by a writer that died before it moved a file",
 }
+LEFT = "left"
+"""Done before, and not in the dataset any more: its files are retired."""
+
 FOREIGN = ("notes.txt", ".partial/notes.txt", "mine/notes.txt")
 """Files in the output folder that are none of ours."""
 
@@ -81,9 +84,7 @@ class Scenario:
     def half_pairs(self, output: Path) -> set[str]:
         """Cases whose two files are not of one generation."""
         now = outputs(output)
-        return {
-            case for case in CASES if self._generation(now, case, "images") != self._generation(now, case, "labels")
-        }
+        return {case for case in CASES if len({self._generation(now, case, folder) for folder in OUTPUT_FOLDERS}) == 2}
 
     def _generation(self, now: dict[str, str], case: str, folder: str) -> str:
         place = f"{folder}/{case}.npz"
@@ -93,8 +94,14 @@ class Scenario:
     def judge_end(self, output: Path) -> None:
         """After a run that nothing disturbed."""
         assert outputs(output) == self.expected
+        assert retired(output) == {place: self.before[place] for place in self.before if LEFT in place}
         assert [finding.subject for finding in verify_output(output, workers=1).findings] == [".partial"]
         assert left_over(output) == ["notes.txt"]
+
+
+def retired(output: Path) -> dict[str, str]:
+    """The files of cases that have left the dataset, each by its place before."""
+    return outputs(output / "retired")
 
 
 def cases_of(entries: Collection[str]) -> set[str]:
@@ -116,10 +123,12 @@ def foreign(output: Path) -> dict[str, tuple[bytes, int, int]]:
 def make_scenario(folder: Path) -> Scenario:
     """Lay out a dataset and an output folder."""
     dataset, start = folder / "dataset", folder / "start"
-    for seed, case in enumerate(("again", "done")):
+    for seed, case in enumerate(("again", "done", LEFT)):
         write_case(dataset, case, seed=seed)
     scenario = Scenario(dataset, start, {}, {})
     scenario.run(start)
+    for kind in ("ImagesTr", "LabelsTr"):
+        (dataset / kind / f"{LEFT}.mha").unlink()
     for seed, case in enumerate(("half", "new", "waiting", "again")):
         write_case(dataset, case, seed=10 + seed)
     for moves, case in enumerate(("waiting", "half")):

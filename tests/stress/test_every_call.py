@@ -24,8 +24,8 @@ from tests.stress.stand_in import Crash, StandIn, standing_in
 pytestmark = [pytest.mark.stress, pytest.mark.timeout(1800)]
 
 SEED = 20251
-STRIDE = count(3, 1)
-"""Every third call in `make stress`, every one in `make campaign`."""
+STRIDE = count(5, 1)
+"""Every fifth call in `make stress`, every one in `make campaign`."""
 
 
 @pytest.fixture(scope="module")
