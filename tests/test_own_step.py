@@ -15,7 +15,7 @@ from pydantic import Field
 
 from monai_mriprep import OpenedDataset, Recipe, Step, open_dataset, preprocess, register_step, restore
 from monai_mriprep.formats.npz import read_npz
-from monai_mriprep.run import workers
+from monai_mriprep.run import children
 from monai_mriprep.run.check import check_dataset
 from monai_mriprep.verify.audit import verify_output
 from monai_mriprep.volume.geometry import Grid
@@ -201,10 +201,9 @@ def test_a_run_resumes_and_another_setting_is_another_recipe(run):
     assert len(fingerprints) == 3
 
 
-@pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_workers_that_inherit_nothing_find_them(synthetic, run, tmp_path, monkeypatch, method):
+def test_workers_that_inherit_nothing_find_them(synthetic, run, tmp_path, monkeypatch):
     """The recipe and its steps reach them by the names of their classes."""
-    monkeypatch.setattr(workers, "START_METHOD", method)
+    monkeypatch.setattr(children, "START_METHOD", "spawn")
     summary = preprocess(synthetic, tmp_path / "output", RECIPE, workers=1)
     assert len(summary.done) == len(SYNTHETIC)
     for path in (tmp_path / "output" / "imagesTr").iterdir():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
 
 from monai_mriprep.errors import RecordError
@@ -43,6 +45,7 @@ def kinds(name: str) -> set[str]:
         ("x" * 251 + ".npz", {"output"}),
         ("ä" * 125 + ".npz", {"output"}),
     ],
+    ids=count(),  # a random name would differ in each process of pytest-xdist
 )
 def test_names_that_we_give(name, expected):
     assert kinds(name) == expected

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import astuple, replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -164,6 +165,7 @@ def test_a_folder_of_its_own():
         "_".join([*astuple(HERE)[:-1], "x"]),
         "_".join([*astuple(HERE)[:-2], "-1", "1"]),
     ],
+    ids=count(),  # the name of this process would differ in each process of pytest-xdist
 )
 def test_a_name_that_is_no_writers(name):
     assert Writer.of(name) is None
