@@ -14,10 +14,13 @@ from typing import Any
 
 from monai_mriprep.errors import RecordError
 
-__all__ = ["FORMAT_VERSION", "NewerVersionError", "seal", "unseal"]
+__all__ = ["FORMAT_VERSION", "VERSIONS", "NewerVersionError", "seal", "unseal"]
 
 FORMAT_VERSION = 1
 """Of records, of ``run.json``, and of the comment in an ``.npz``; 0 is that of lines without a digest."""
+
+VERSIONS = 10_000
+"""No version is as high as that; a number that is, is no version."""
 
 _SEALED = re.compile(r'(?s)(\{.*), "digest": "([0-9a-f]{16})"\}\s*')
 
@@ -48,7 +51,8 @@ def unseal(line: str) -> tuple[int, dict[str, Any]]:
         raise RecordError(msg)
     facts = _parsed(line if found is None else found[1] + "}")
     version = facts.pop("version", 0)
-    if (version == 0) != (found is None) or "digest" in facts or type(version) is not int:
+    is_version = type(version) is int and 0 <= version < VERSIONS
+    if (version == 0) != (found is None) or "digest" in facts or not is_version:
         msg = "its digest is damaged"
         raise RecordError(msg)
     if version > FORMAT_VERSION:

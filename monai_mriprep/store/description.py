@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from monai_mriprep.errors import RecordError
-from monai_mriprep.formats.sealed import FORMAT_VERSION, NewerVersionError
+from monai_mriprep.formats.sealed import FORMAT_VERSION, VERSIONS, NewerVersionError
 from monai_mriprep.recipe.values import SpacingTriple
 from monai_mriprep.store.layout import RUN, STATISTICS
 from monai_mriprep.store.records import checked
@@ -57,7 +57,7 @@ class RunDescription(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    version: Annotated[int, Field(ge=0)] = 0
+    version: Annotated[int, Field(ge=0, lt=VERSIONS)] = 0
     dataset_root: str
     recipe: dict[str, Any]
     target_spacing: SpacingTriple
@@ -91,7 +91,7 @@ def read_description(store: Store) -> RunDescription | None:
     except (OSError, ValueError, RecursionError, AttributeError) as error:
         msg = f"{path}: cannot be read ({error})"
         raise RecordError(msg) from error
-    if isinstance(version, int) and version > FORMAT_VERSION:
+    if isinstance(version, int) and FORMAT_VERSION < version < VERSIONS:
         msg = f"{path}: a newer version of monai-mriprep has written it (format {version}); update monai-mriprep"
         raise NewerVersionError(msg)
     try:

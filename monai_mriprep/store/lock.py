@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,8 @@ from monai_mriprep.store.folder import Folder
 from monai_mriprep.store.layout import LOCK
 
 __all__ = ["exclusive", "shared"]
+
+_HOLDER = re.compile(r"[0-9]{1,10} on [A-Za-z0-9._-]{1,255}")
 
 _locks_of_this_process: dict[Path, object] = {}
 """Locks that this process holds. The kernel would grant them to it a second time, and free both when one is closed."""
@@ -101,7 +104,8 @@ def _lock(root: Folder, descriptor: int, kind: int, refusal: str) -> None:
                 "%s: this file system has no locks (%s); start one run at a time", root.path, error.strerror
             )
             return
-        holder = os.pread(descriptor, 100, 0).decode(errors="replace").strip() or "unknown"
+        found = _HOLDER.match(os.pread(descriptor, 300, 0).decode(errors="replace"))  # it may be any file's text
+        holder = found[0] if found else "unknown"
         msg = f"{root.path}: {refusal} (process {holder}); wait for its end, or choose another folder"
         raise LockedError(msg) from error
 

@@ -334,7 +334,7 @@ class Done(_Event):
             If the trace is not whole, names a step that is not registered here, or contradicts the grids.
         """
         if self.recorded_trace is not None:
-            trace = Trace.from_json(self.recorded_trace)
+            trace = _trace(self.recorded_trace)
             if (trace.source, trace.target) == (self.source_grid, self.target_grid):
                 return trace
             msg = (
@@ -354,12 +354,20 @@ class Done(_Event):
             return False
 
 
+def _trace(facts: dict[str, Any]) -> Trace:
+    try:
+        return Trace.from_json(facts)
+    except RecordError as error:
+        raise RecordError(_shortened(str(error))) from error
+
+
 def _frame_problem(frame: Frame, grid: Grid) -> str | None:
     """What of a recorded header contradicts a grid, in words."""
     affine = grid.affine.copy()
     affine[:3, :3], affine[:3, 3] = np.multiply(frame.direction, frame.spacing), frame.origin
     try:
-        problem = same_grid_problem(grid, Grid(grid.shape, affine))
+        with np.errstate(over="ignore", invalid="ignore"):
+            problem = same_grid_problem(grid, Grid(grid.shape, affine))
     except GeometryError:
         problem = "direction"
     return problem and f"the {problem} of the recorded source_header"
