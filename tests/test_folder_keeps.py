@@ -22,8 +22,11 @@ from monai_mriprep.errors import MriprepWarning, OutputError
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run import cases, kept, opening
 from monai_mriprep.run.check import check_dataset
+from monai_mriprep.run.process import process_case
+from monai_mriprep.store.manifest import read_index
+from monai_mriprep.store.store import open_store
 from monai_mriprep.verify.audit import verify_output
-from tests.runs import OUTPUT_FOLDERS, done_records, write_case, write_cases
+from tests.runs import OUTPUT_FOLDERS, case_of, done_records, write_case, write_cases
 
 pytestmark = pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
 
@@ -323,3 +326,11 @@ def test_without_a_finished_case_a_folder_takes_any_recipe(tmp_path):
     place.options["recipe"] = Recipe(order=1, target_spacing=(1.5, 1.0, 1.0))
     assert len(place.run().done) == 2
     assert json.loads((place.output / "run.json").read_text())["recipe"]["order"] == 1
+
+
+def test_a_case_that_waits_in_a_journal_is_counted_once(place):
+    """As after an interrupted redo: the record before and the entry are of one case."""
+    process_case(cases.Job(Recipe(order=1), (3.0, 1.0, 1.0), place.output, redo=1), case_of(place.root, "case_0"))
+    with open_store(place.output) as store:
+        finished = kept.kept_in(store, read_index(store.root)).finished
+    assert sorted((made.redo, count) for made, count in finished.items()) == [(0, 2), (1, 1)]

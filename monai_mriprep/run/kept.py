@@ -122,8 +122,8 @@ def kept_in(store: Store, index: Index) -> Kept:
         If its journals cannot be read.
     """
     with named_errors(store.root.path, "what its journals hold cannot be read", AGAIN):
-        pending = Counter(Made(record.fingerprint, record.redo) for record in pending_records(store))
-    return replace(_described(store), finished=index.finished() + pending)
+        pending = {record.case: Made(record.fingerprint, record.redo) for record in pending_records(store)}
+    return replace(_described(store), finished=index.finished(pending.keys()) + Counter(pending.values()))
 
 
 def _described(store: Store) -> Kept:

@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import IO, NamedTuple
@@ -76,9 +76,10 @@ class Index:
     opened: Opened | None = None
     _made: dict[Made, Made] = field(default_factory=dict)
 
-    def finished(self) -> Counter[Made]:
-        """How many cases have a record of success and were not retired, by what they were made."""
-        return Counter(place.made for place in self.done_places.values() if place.made is not None)
+    def finished(self, without: Collection[str] = ()) -> Counter[Made]:
+        """How many cases, but for some, have a record of success and were not retired, by what they were made."""
+        places = self.done_places.items()
+        return Counter(place.made for case, place in places if place.made is not None and case not in without)
 
     def cases(self) -> set[str]:
         """All that have a record, or a damaged one; those that were retired are left out."""
