@@ -130,9 +130,9 @@ def _changes(before: DatasetIdentity, now: DatasetIdentity) -> Iterator[str]:
 
 
 def _what(departures: Departures) -> str:
-    left = ["have left the dataset"] if departures.left else []
-    renamed = ["have outputs of another name"] if departures.renamed else []
-    return " or ".join((*left, *renamed))
+    left = ["left the dataset"] if departures.left else []
+    renamed = ["got outputs of another name"] if departures.renamed else []
+    return f"{'has' if len(departures.names) == 1 else 'have'} {' or '.join((*left, *renamed))}"
 
 
 def first_names(names: Collection[str], count: int = 5) -> str:

@@ -78,7 +78,7 @@ def _move(folder: Folder, name: str, retired: Folder) -> str | None:
 
 def _is_free_or(found: os.stat_result, there: os.stat_result | None) -> bool:
     """Whether nothing is there, or the same file, which a run that a crash has ended has given its new name."""
-    return there is None or (there.st_size, there.st_mtime_ns) == (found.st_size, found.st_mtime_ns)
+    return there is None or os.path.samestat(there, found)
 
 
 def _link(folder: Folder, name: str, retired: Folder, new: str) -> None:

@@ -71,6 +71,39 @@ def test_run_then_resume_then_redo(dataset: Path, tmp_path: Path) -> None:
     assert "redo: output image is missing or changed: " in mended.stderr
 
 
+def test_a_folder_keeps_its_recipe_and_what_left_is_retired_and_pruned(dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    cli("run", dataset, out, "--workers", 0)
+    other = cli("run", dataset, out, "--set", "order=1")
+    assert (other.returncode, other.stdout) == (2, "")
+    assert "error: " in other.stderr
+    assert "2 cases are finished there" in other.stderr
+    assert "order: 3 -> 1" in other.stderr
+    foretold = cli("check", dataset, "--output-root", out, "--set", "order=1")
+    assert foretold.returncode == 2
+    assert "fatal: " in foretold.stdout
+    assert "order: 3 -> 1" in foretold.stdout
+
+    moved = dataset.rename(tmp_path / "moved")
+    (moved / "ImagesTr/10000_0001_0000.mha").unlink()
+    asked = cli("run", moved, out)
+    assert asked.returncode == 2
+    assert "--retire moves their files to retired/" in asked.stderr
+    retired = cli("run", moved, out, "--retire")
+    assert retired.returncode == 0
+    assert "0 preprocessed, 1 already done, 1 skipped (no partner), 1 retired in" in retired.stdout
+    assert "warning: 1 case of" in retired.stderr
+    assert "2 files of cases that left the dataset: in retired/" in cli("verify", out).stdout
+
+    refused = cli("prune", out, "10001_0001_0000")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    pruned = cli("prune", out)
+    assert pruned.returncode == 0
+    assert "deleted: retired/labelsTr/10000_0001.npz" in pruned.stdout
+    assert "2 files, 3 records of 1 retired case deleted" in pruned.stdout
+    assert cli("verify", out).returncode == 0
+
+
 def test_a_run_stores_what_it_did(dataset: Path, tmp_path: Path) -> None:
     cli("run", dataset, tmp_path / "out", "--workers", 0, "--set", "grid=nnunet")
     stored = json.loads((tmp_path / "out" / "run.json").read_text())

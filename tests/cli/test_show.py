@@ -20,6 +20,12 @@ FAILED = (Result("c", "failed", "its label is gone"),)
         ({"done": DONE}, "2 preprocessed in 1.2 s: out", OK),
         ({"skipped": ("x",)}, "0 preprocessed, 1 already done in 1.2 s: out", OK),
         ({"done": DONE, "skipped": ("x",), "failed": FAILED}, "2 preprocessed, 1 already done, 1 FAILED in", ATTENTION),
+        ({"done": DONE, "orphans": 3}, "2 preprocessed, 3 skipped (no partner) in 1.2 s: out", OK),
+        (
+            {"skipped": ("x",), "orphans": 2, "failed": FAILED, "retired": ("y",)},
+            "0 preprocessed, 1 already done, 2 skipped (no partner), 1 FAILED, 1 retired in 1.2 s: out",
+            ATTENTION,
+        ),
     ],
 )
 def test_a_summary_counts_what_there_is(capsys, parts, first, status):

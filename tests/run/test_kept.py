@@ -1,0 +1,197 @@
+"""Which target a run works to, given what its folder holds; and a redo that is interrupted."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from monai_mriprep import preprocess
+from monai_mriprep.errors import OutputError
+from monai_mriprep.recipe import Recipe
+from monai_mriprep.run.cases import Job
+from monai_mriprep.run.kept import Kept, Wanted, decide_target, decide_target_unlocked
+from monai_mriprep.run.plan import plan_run
+from monai_mriprep.run.preprocess import execute
+from monai_mriprep.run.session import open_session
+from monai_mriprep.store.description import Redo, RunDescription
+from monai_mriprep.store.manifest import Made
+from monai_mriprep.verify.audit import verify_output
+from tests.runs import OUTPUT_FOLDERS, events, write_cases
+
+pytestmark = pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
+
+
+def wanted(target=(3.0, 1.0, 1.0), statistics="computed", **keys) -> Wanted:
+    return Wanted(Job(Recipe(**keys), target, Path("out")), statistics, "as the dataset has it")
+
+
+def described(by: Wanted, **changes) -> RunDescription:
+    facts = {
+        "dataset_root": "/data",
+        "recipe": by.job.recipe.as_dict(),
+        "target_spacing": by.job.target,
+        "derivation": "as it was",
+        "fingerprint": by.job.fingerprint,
+        "algorithm_version": 1,
+        "statistics": by.statistics,
+    }
+    return RunDescription(**facts | changes)
+
+
+def kept(by: Wanted, **changes) -> Kept:
+    """A folder with three finished cases."""
+    return Kept(described(by, **changes), finished=Counter({Made(by.job.fingerprint, 0): 3}))
+
+
+BIGGER = wanted((4.0, 1.0, 1.0))
+
+
+def test_an_empty_folder_takes_what_is_wanted():
+    decision = decide_target(Kept(), wanted())
+    assert (decision.target, decision.redo, decision.is_new) == ((3.0, 1.0, 1.0), Redo(), True)
+    assert decide_target(Kept(), wanted(), redo=True) == decision
+
+
+def test_with_no_finished_case_any_recipe_is_taken():
+    decision = decide_target(Kept(described(BIGGER)), wanted())
+    assert (decision.target, decision.is_new) == ((3.0, 1.0, 1.0), True)
+
+
+def test_computed_statistics_stay():
+    decision = decide_target(kept(wanted()), BIGGER)
+    assert (decision.target, decision.derivation, decision.is_new) == ((3.0, 1.0, 1.0), "as it was", False)
+    (warning,) = decision.warnings
+    assert "3 cases are finished; the headers of this dataset would give (4, 1, 1) mm: --redo" in warning
+
+
+OTHERS = {
+    "a table": wanted((4.0, 1.0, 1.0), "table"),
+    "said by the recipe": wanted((4.0, 1.0, 1.0), "recipe", target_spacing=(4.0, 1.0, 1.0)),
+    "another rule": wanted((4.0, 1.0, 1.0), target_rule="nnunet"),
+    "another recipe, too": wanted((4.0, 1.0, 1.0), order=1),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
+def test_nothing_else_is_taken_for_the_same_statistics(other):
+    with pytest.raises(OutputError, match="3 cases are finished there"):
+        decide_target(kept(wanted()), other)
+    decision = decide_target(kept(wanted()), other, redo=True)
+    assert (decision.target, decision.redo, decision.is_new) == (
+        other.job.target,
+        Redo(number=1, complete=False),
+        True,
+    )
+
+
+def test_a_redo_that_is_not_complete_is_gone_on_with():
+    begun = kept(wanted(), redo={"number": 2, "complete": False})
+    for redo in (False, True):
+        decision = decide_target(begun, wanted(), redo)
+        assert (decision.redo, decision.is_new) == (Redo(number=2, complete=False), False)
+    other = decide_target(begun, wanted(order=1), redo=True)
+    assert (other.redo, other.is_new) == (Redo(number=3, complete=False), True)
+
+
+def test_a_complete_one_is_begun_anew():
+    done = kept(wanted(), redo={"number": 2, "complete": True})
+    assert decide_target(done, wanted(), redo=True).redo == Redo(number=3, complete=False)
+    assert decide_target(done, wanted()).redo == Redo(number=2, complete=True)
+
+
+def test_without_run_json_the_records_tell_the_number_of_the_redo():
+    fingerprint = wanted().job.fingerprint
+    both = Kept(finished=Counter({Made(fingerprint, 1): 2, Made(fingerprint, 2): 1}))
+    assert decide_target(both, wanted()).redo == Redo(number=2, complete=False)
+    assert decide_target(both, wanted(), redo=True).redo == Redo(number=3, complete=False)
+
+
+def test_a_redo_asks_nobody_and_needs_no_folder(tmp_path):
+    there = Wanted(Job(Recipe(), (3.0, 1.0, 1.0), tmp_path / "none"), "computed", "")
+    assert decide_target_unlocked(there).target == decide_target_unlocked(there, redo=True).target == (3.0, 1.0, 1.0)
+    assert not (tmp_path / "none").exists()
+
+
+# --- A redo that is interrupted ---------------------------------------------------------------------------------------
+
+
+class Interrupt(BaseException):
+    """As a signal."""
+
+
+def redo_until(root: Path, output: Path, count: int, recipe: Recipe) -> None:
+    """Interrupt a redo once so many cases are finished."""
+
+    def observe(result, finished, total):
+        if finished == count:
+            raise Interrupt
+
+    with open_session(plan_run(root, output, recipe, redo=True)) as session:
+        if count == 0:
+            raise Interrupt
+        execute(session, 0, observe=observe)
+
+
+def done_since(output: Path, n_events: int) -> Counter[str]:
+    return Counter(event["case"] for event in events(output)[n_events:] if event["event"] == "done")
+
+
+def spacings(output: Path) -> set[tuple[float, ...]]:
+    files = (path for folder in OUTPUT_FOLDERS for path in (output / folder).iterdir())
+    return {tuple(np.load(path)["spacing"].tolist()) for path in files}
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["run", "run --redo"])
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+@pytest.mark.parametrize("keys", [{}, {"target_spacing": (2.0, 1.0, 1.0)}], ids=["same recipe", "other target"])
+def test_either_command_goes_on_and_each_case_is_done_once(tmp_path, keys, count, again):
+    root, output, recipe = write_cases(tmp_path / "dataset", 3), tmp_path / "out", Recipe(**keys)
+    preprocess(root, output, workers=0)
+    n_events = len(events(output))
+    with pytest.raises(Interrupt):
+        redo_until(root, output, count, recipe)
+    described = json.loads((output / "run.json").read_text())
+    assert described["redo"] == {"number": 1, "complete": count == 3}
+    assert verify_output(output).problems == ()
+    if count < 3:
+        assert len(verify_output(output).unfinished) >= 1
+        summary = preprocess(root, output, recipe, workers=0, redo=again)
+        assert (len(summary.done), len(summary.skipped)) == (3 - count, count)
+    assert done_since(output, n_events) == {"case_0": 1, "case_1": 1, "case_2": 1}
+    assert json.loads((output / "run.json").read_text())["redo"] == {"number": 1, "complete": True}
+    assert spacings(output) == {keys.get("target_spacing", (3.0, 1.0, 1.0))}
+    assert verify_output(output).findings == ()
+    assert len(preprocess(root, output, recipe, workers=0).skipped) == 3
+    assert len(preprocess(root, output, recipe, workers=0, redo=True).done) == 3
+    assert json.loads((output / "run.json").read_text())["redo"] == {"number": 2, "complete": True}
+
+
+def test_of_a_case_that_fails_in_a_redo_no_files_of_the_other_target_stay(tmp_path):
+    root, output = write_cases(tmp_path / "dataset", 3), tmp_path / "out"
+    preprocess(root, output, workers=0)
+    kept_label = (root / "LabelsTr/case_1.mha").read_bytes()
+    (root / "LabelsTr/case_1.mha").write_text("rubbish")
+    recipe = Recipe(target_spacing=(2.0, 1.0, 1.0))
+    summary = preprocess(root, output, recipe, workers=0, redo=True)
+    assert ([result.case for result in summary.failed], summary.retired) == (["case_1"], ("case_1",))
+    assert spacings(output) == {(2.0, 1.0, 1.0)}
+    assert (output / "retired/labelsTr/case_1.npz").exists()
+    assert "case_1,failed" in (output / "manifest.csv").read_text()
+    assert json.loads((output / "run.json").read_text())["redo"] == {"number": 1, "complete": True}
+    assert preprocess(root, output, recipe, workers=0).retired == ()
+    (root / "LabelsTr/case_1.mha").write_bytes(kept_label)
+    assert [result.case for result in preprocess(root, output, recipe, workers=0).done] == ["case_1"]
+    assert verify_output(output).findings == ()
+
+
+def test_of_a_case_that_fails_with_the_same_recipe_the_files_before_stay(tmp_path):
+    root, output = write_cases(tmp_path / "dataset", 2), tmp_path / "out"
+    preprocess(root, output, workers=0)
+    (root / "LabelsTr/case_1.mha").write_text("rubbish")
+    summary = preprocess(root, output, workers=0, redo=True)
+    assert (len(summary.failed), summary.retired) == (1, ())
+    assert (output / "labelsTr/case_1.npz").exists()
