@@ -22,7 +22,7 @@ from monai_mriprep.errors import OutputError, RecordError
 from monai_mriprep.formats.sealed import NewerVersionError, seal, unseal
 from monai_mriprep.store.folder import Folder
 from monai_mriprep.store.layout import PARTIAL, ROLE_FOLDERS, is_entry, is_output, is_staged, is_temporary
-from monai_mriprep.store.records import Done, check_record
+from monai_mriprep.store.records import Done, OutputRecord, check_record
 from monai_mriprep.store.staging import Move, StagedFile, being_written, is_undone, move_together
 from monai_mriprep.store.store import Store
 from monai_mriprep.store.writers import Writer
@@ -168,28 +168,30 @@ def _records_in(staging: Folder) -> Iterator[Done]:
 def _finish(store: Store, staging: Folder, name: str) -> dict[str, Any]:
     """The record of an entry, whose files are in place afterwards."""
     entry = _read_entry(staging, name)
-    hashes = {file.path: file.sha256 for file in entry.done.outputs.values()}
+    recorded = {file.path: file for file in entry.done.outputs.values()}
     in_place = {move for move in entry.moves if staging.status(move.staged) is None}
     for move in entry.moves:
         place = (store.folder(move.folder), move.name) if move in in_place else (staging, move.staged)
-        _require_recorded(*place, hashes[f"{move.folder}/{move.name}"])
+        _require_recorded(*place, recorded[f"{move.folder}/{move.name}"])
     move_together(store, staging, entry.moves, in_place)
     return entry.record
 
 
-def _require_recorded(folder: Folder, name: str, sha256: str) -> None:
+def _require_recorded(folder: Folder, name: str, recorded: OutputRecord) -> None:
     """Refuse a file that is not the recorded one, byte for byte; an OSError where the disk does not let us see."""
-    digest = hashlib.sha256()
+    digest, is_recorded = hashlib.sha256(), False
     try:
         with folder.reading(name) as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
+            if os.fstat(file.fileno()).st_size == recorded.size:  # else it could be read for hours
+                while chunk := file.read(1 << 20):
+                    digest.update(chunk)
+                is_recorded = digest.hexdigest() == recorded.sha256
     except OSError as error:
         if folder.is_file(name):  # the disk fails, which says nothing of the file
             raise
         msg = f"{folder.path / name}: {error.strerror}"
         raise RecordError(msg) from error
-    if digest.hexdigest() != sha256:
+    if not is_recorded:
         msg = f"{folder.path / name} is not the file that it tells of"
         raise RecordError(msg)
 
