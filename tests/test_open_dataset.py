@@ -25,6 +25,7 @@ from monai_mriprep.run.check import check_dataset
 from monai_mriprep.steps import Params, Step, register_step
 from monai_mriprep.types import Role
 from monai_mriprep.volume.geometry import Grid
+from tests.runs import done_records
 from tests.test_docs import ROOT, blocks_of, run_python
 
 
@@ -139,9 +140,9 @@ def attempt(transforms: Callable[[Any], Any], item: dict[str, str]) -> Any:
 def written(root: Path, output: Path, recipe: Recipe) -> Outcome:
     summary = preprocess(root, output, recipe, workers=0)
     found: Outcome = {result.case: result.error for result in summary.failed}
-    for result in summary.done:
-        volumes = [read_npz(output / facts["path"]) for facts in result.facts["outputs"].values()]
-        found[result.case] = [
+    for record in done_records(output).values():
+        volumes = [read_npz(output / file.path) for file in record.outputs.values()]
+        found[record.case] = [
             (v.array.tobytes(), v.array.shape, v.affine.tolist(), v.spacing.tolist()) for v in volumes
         ]
     return found

@@ -10,10 +10,12 @@ from monai_mriprep.demo.pictures import Scan, save_comparison
 from monai_mriprep.formats.npz import read_npz
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.formats.voxels import read_voxels
-from monai_mriprep.run.cases import Result, output_paths
+from monai_mriprep.run.cases import output_paths
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.preprocess import Observer, execute
 from monai_mriprep.run.session import RunSummary, open_session
+from monai_mriprep.store.manifest import read_index
+from monai_mriprep.store.records import Done
 
 __all__ = ["DemoReport", "make_demo"]
 
@@ -41,14 +43,22 @@ def make_demo(folder: Path, workers: int | None, observe: Observer) -> DemoRepor
     plan = plan_run(dataset, output, redo=True)
     with open_session(plan) as session:
         summary = execute(session, workers, observe=observe)
+        index = read_index(session.store.root)
+        done = sorted(result.case for result in summary.done)
+        records = [index.done(case) for case in done]
     cases = {case.name: case for case in plan.cases}
-    done = sorted(summary.done, key=lambda result: result.case)
-    for result in done:
-        case = cases[result.case]
+    for case in map(cases.__getitem__, done):
         before = _native(*(path for (path,) in case.sources.values()))
         after = _preprocessed(*output_paths(output, case).values())
-        save_comparison(pictures / f"{result.case}.png", [before, after])
-    lines = ["", plan.derivation, "", _HEADING, *(_line(result) for result in done), ""]
+        save_comparison(pictures / f"{case.name}.png", [before, after])
+    lines = [
+        "",
+        plan.derivation,
+        "",
+        _HEADING,
+        *(_line(record) for record in records if record is not None),
+        "",
+    ]
     lines += [f"dataset       {dataset}", f"results       {output}", f"pictures      {pictures}", "", _NEXT]
     return DemoReport(summary, "\n".join(lines))
 
@@ -58,14 +68,12 @@ _NEXT = """In Python:    np.load("imagesTr/....npz")["arr_0"]   is (1, D, H, W),
 Your own:     monai-mriprep run DATASET_ROOT OUTPUT_ROOT"""
 
 
-def _line(result: Result) -> str:
-    facts = result.facts
-    source, target = facts["source_grid"], facts["target_grid"]
-    size, becomes = (" x ".join(map(str, grid["shape"])) for grid in (source, target))
-    spacing = " x ".join(f"{value:.3g}" for value in source["spacing"])
-    foreground = f"{facts['foreground']['mean']:.1f} +- {facts['foreground']['std']:.1f}"
-    labels = ", ".join(f"{value}: {count}" for value, count in facts["labels"]["after"].items() if value != "0")
-    return f"{result.case:<18} {size:<16} {spacing:<18} -> {becomes:<16} {foreground:<18} {labels}"
+def _line(record: Done) -> str:
+    size, becomes = (" x ".join(map(str, grid.shape)) for grid in (record.source_grid, record.target_grid))
+    spacing = " x ".join(f"{value:.3g}" for value in record.source_grid.spacing)
+    foreground = f"{record.foreground.mean:.1f} +- {record.foreground.std:.1f}"
+    labels = ", ".join(f"{value}: {count}" for value, count in record.labels.after.items() if value)
+    return f"{record.case:<18} {size:<16} {spacing:<18} -> {becomes:<16} {foreground:<18} {labels}"
 
 
 def _native(image: Path, label: Path) -> Scan:

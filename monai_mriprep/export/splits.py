@@ -143,6 +143,6 @@ def write_splits(
     """
     with open_store(Path(output_root)) as store:
         split = split_by_patient(listed_cases(store), folds, patient, seed)
-        store.replace(SPLITS, (json.dumps([asdict(fold) for fold in split], indent=2) + "\n").encode())
+        store.replace(SPLITS, [(json.dumps([asdict(fold) for fold in split], indent=2) + "\n").encode()])
         store.leave()
     return split

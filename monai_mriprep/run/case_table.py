@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
@@ -40,18 +40,24 @@ FORMULA = tuple("=+-@\t'")
 """What a spreadsheet takes for the start of a formula; and the mark that tells it that the rest is text."""
 
 
-def table_of(records: Iterable[Record]) -> str:
-    """The table. Text that a spreadsheet would take for a formula, such as a case named ``=1``, has a ``'`` before it.
+def table_of(records: Iterable[Record]) -> Iterator[str]:
+    """The lines of the table.
+
+    Text that a spreadsheet would take for a formula, such as a case named ``=1``, has a ``'`` before it.
 
     Parameters
     ----------
     records
-        The last one of each case, in the order of the rows.
+        The last one of each case, in the order of the rows; taken one at a time.
     """
+    yield _line(dict(zip(COLUMNS, COLUMNS, strict=True)))
+    for record in records:
+        yield _line({column: _cell(value) for column, value in _row(record).items()})
+
+
+def _line(row: Mapping[str, Any]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({column: _cell(value) for column, value in _row(record).items()} for record in records)
+    csv.DictWriter(text, COLUMNS, lineterminator="\n").writerow(row)
     return text.getvalue()
 
 

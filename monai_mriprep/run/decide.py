@@ -26,6 +26,9 @@ class Decision:
     reason: str
 
 
+DONE_BEFORE = Decision("skip", "done before")
+
+
 def decide(job: Job, case: Case, record: Record | None, store: Store) -> Decision:
     """Decide by the case's last record and the state of its files; nothing is changed.
 
@@ -57,7 +60,7 @@ def decide(job: Job, case: Case, record: Record | None, store: Store) -> Decisio
         folder = store.folder(ROLE_FOLDERS[role])
         if not _is_intact(folder, name, record.outputs[role]):
             return Decision("redo", f"output {role} is missing or changed: {folder.path / name}")
-    return Decision("skip", "done before")
+    return DONE_BEFORE
 
 
 _NOT_DONE = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from monai_mriprep.errors import OutputError
@@ -12,9 +12,13 @@ from monai_mriprep.run.case_table import table_of
 from monai_mriprep.run.dataset_json import describe_dataset, is_current
 from monai_mriprep.store.layout import DATASET, TABLE
 from monai_mriprep.store.manifest import Index
+from monai_mriprep.store.records import Done
 from monai_mriprep.store.store import Store
 
 __all__ = ["write_derived"]
+
+TEXTS_AT_ONCE = 1000
+"""Lines of the table, or tokens of JSON, that are written by one call."""
 
 
 def write_derived(store: Store, index: Index, cases: Iterable[str], fingerprint: str) -> None:
@@ -33,16 +37,37 @@ def write_derived(store: Store, index: Index, cases: Iterable[str], fingerprint:
         Of the run.
     """
     latest = (index.latest(case) for case in sorted(index.cases(), key=natural_key))
-    _write(store, TABLE, lambda: table_of(record for record in latest if record is not None))
+    _write(store, TABLE, table_of(record for record in latest if record is not None))
     good = (case for case in sorted(cases, key=natural_key) if index.event(case) != "failed")
     done = (record for case in good if (record := index.done(case)) is not None)
     current = (record for record in done if is_current(record, store, fingerprint))
-    _write(store, DATASET, lambda: json.dumps(describe_dataset(current), indent=2) + "\n")
+    _write(store, DATASET, _json(current))
 
 
-def _write(store: Store, name: str, text: Callable[[], str]) -> None:
+def _json(records: Iterable[Done]) -> Iterator[str]:
+    yield from json.JSONEncoder(indent=2).iterencode(describe_dataset(records))
+    yield "\n"
+
+
+def _write(store: Store, name: str, texts: Iterable[str]) -> None:
+    """Write texts that are made one at a time: with many cases the whole would take more memory than all else."""
     try:
-        store.replace(name, text().encode(errors="backslashreplace"))
+        store.replace(name, map(_encoded, _gathered(texts)))
     except (OutputError, OSError):
         with suppress(OSError):
             store.root.remove(name)
+
+
+def _gathered(texts: Iterable[str]) -> Iterator[str]:
+    """The same in pieces that are worth a call of the system."""
+    piece: list[str] = []
+    for text in texts:
+        piece.append(text)
+        if len(piece) == TEXTS_AT_ONCE:
+            yield "".join(piece)
+            piece.clear()
+    yield "".join(piece)
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode(errors="backslashreplace")  # names of files that are not text

@@ -198,7 +198,7 @@ def _kept_description(plan: RunPlan, decision: TargetDecision, kept: Kept, store
     if kept.description is not None and not decision.is_new:
         return kept.description.model_copy(update={"redo": decision.redo})
     if plan.computed_statistics is not None:
-        store.replace(STATISTICS, plan.computed_statistics.as_csv().encode())
+        store.replace(STATISTICS, [plan.computed_statistics.as_csv().encode()])
     description = RunDescription(
         dataset_root=str(plan.dataset_root.resolve()),
         recipe=plan.job.recipe.as_dict(),

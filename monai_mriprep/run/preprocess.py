@@ -134,7 +134,7 @@ def execute(
         try:
             for result in map(partial(_warned, doubts), outcomes):
                 session.record(result)
-                results.append(result)
+                results.append(replace(result, facts={}))
                 _log(result, len(results), total)
                 with suppress(Exception):
                     observe(result, len(results), total)

@@ -133,7 +133,7 @@ class RunSummary:
     output_root
         Where.
     done, failed
-        Results of the cases it worked on.
+        Results of the cases it worked on, without their facts: these are in the records.
     skipped
         Names of the cases that were finished before.
     warnings

@@ -118,4 +118,4 @@ def write_description(store: Store, description: RunDescription) -> None:
         If it cannot be written.
     """
     facts = {**description.model_dump(mode="json"), "version": FORMAT_VERSION}
-    store.replace(RUN, (json.dumps(facts, indent=2) + "\n").encode())
+    store.replace(RUN, [(json.dumps(facts, indent=2) + "\n").encode()])

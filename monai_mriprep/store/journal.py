@@ -75,7 +75,7 @@ def commit_files(store: Store, record: dict[str, Any], files: Sequence[StagedFil
 def _enter(staging: Folder, entry: str, text: str) -> None:
     """All or nothing: from the entry on the files are to be moved."""
     try:
-        staging.replace(entry, text.encode(), staging)
+        staging.replace(entry, [text.encode()], staging)
     except Exception:
         with suppress(OSError):
             staging.remove(entry)

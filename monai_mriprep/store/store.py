@@ -87,13 +87,20 @@ class Store:
     def replace(self, name: str, content: bytes | Iterable[bytes]) -> None:
         """Write one of the files in it: it has the new content or, after a crash, the one before.
 
+        Parameters
+        ----------
+        name
+            Of the file.
+        content
+            All of it, in one piece or in several, which are taken one at a time.
+
         Raises
         ------
         DiskFullError, OutputError
             If it cannot be written.
         """
         with named_errors(self.root.path / name, "cannot be written", AGAIN):
-            self.root.replace(name, content, self.staging)
+            self.root.replace(name, parts, self.staging)
 
     def leave(self) -> None:
         """Remove the writer's folder, if it is empty."""
@@ -155,7 +162,7 @@ class Store:
             if found is not None and found.st_nlink > 1:
                 with self.root.reading(MANIFEST) as file:
                     content = file.read()
-                self.root.replace(MANIFEST, content, self.staging)
+                self.root.replace(MANIFEST, [content], self.staging)
 
     def probe(self, names: Iterable[str]) -> None:
         """Move a file into each of these folders and out again, and sync them.

@@ -29,7 +29,7 @@ def table(root: Path) -> pd.DataFrame:
 def test_a_row_for_each_case(tmp_path):
     failed = Failed(case="case_9", error="two\nlines", time=1.0)
     started = Started(case="case_11", pid=5, time=2.0)
-    (tmp_path / "manifest.csv").write_text(table_of([failed, DONE, started]))
+    (tmp_path / "manifest.csv").write_text("".join(table_of([failed, DONE, started])))
 
     rows = table(tmp_path)
     assert list(rows.index) == ["case_9", "case_10", "case_11"]
@@ -57,7 +57,7 @@ def test_names_that_are_not_text_are_escaped(tmp_path):
 @pytest.mark.parametrize("name", ["=1+2", "+a", "-a", "@SUM(1)", "\tx", "'a", "''"])
 def test_text_that_a_spreadsheet_would_calculate_is_marked(tmp_path, name):
     failed = Failed(case=name, error="=cmd|'/c calc'!A1", time=1.0)
-    with io.StringIO(table_of([failed]), newline="") as file:
+    with io.StringIO("".join(table_of([failed])), newline="") as file:
         (row,) = csv.DictReader(file)
     assert (row["case"], row["error"]) == (f"'{name}", "'=cmd|'/c calc'!A1")
     assert row["case"].removeprefix("'") == name
@@ -65,7 +65,7 @@ def test_text_that_a_spreadsheet_would_calculate_is_marked(tmp_path, name):
 
 
 def test_a_carriage_return_does_not_end_a_row():
-    with io.StringIO(table_of([Failed(case="\r=1", error="a\rb", time=1.0)]), newline="") as file:
+    with io.StringIO("".join(table_of([Failed(case="\r=1", error="a\rb", time=1.0)])), newline="") as file:
         (row,) = csv.DictReader(file)
     assert (row["case"], row["error"]) == (r"\r=1", r"a\rb")
 
@@ -73,7 +73,7 @@ def test_a_carriage_return_does_not_end_a_row():
 def test_numbers_are_never_marked():
     line = done_line("a", foreground={"mean": -1.5, "std": 0.5, "voxels": 100})
     line["labels"]["before"] = {"-3": 60}
-    with io.StringIO(table_of([record_of(line)]), newline="") as file:
+    with io.StringIO("".join(table_of([record_of(line)])), newline="") as file:
         (row,) = csv.DictReader(file)
     assert row["foreground_mean"] == "-1.5"
     assert row["labels_before"] == "'-3:60"

@@ -59,7 +59,7 @@ BY_NAME = {
     "link to": lambda folder, name: folder.link("a", folder, name),
     "remove": lambda folder, name: folder.remove(name),
     "remove_folder": lambda folder, name: folder.remove_folder(name),
-    "replace": lambda folder, name: folder.replace(name, b"x", folder),
+    "replace": lambda folder, name: folder.replace(name, [b"x"], folder),
     "appending": lambda folder, name: folder.appending(name),
     "updating": lambda folder, name: folder.updating(name),
 }

@@ -295,14 +295,14 @@ def test_a_writers_folder_that_cannot_be_made_is_named(store, monkeypatch, code,
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC, None], ids=["EIO", "ENOSPC", "crash"])
 def test_a_file_of_the_store_is_replaced_whole_or_not_at_all(store, monkeypatch, code):
-    store.replace("run.json", b"old")
+    store.replace("run.json", [b"old"])
     steps = 0
     while True:
-        store.replace("run.json", b"old")
+        store.replace("run.json", [b"old"])
         with monkeypatch.context() as patch:
             crash_at(patch, steps) if code is None else fail_at(patch, steps, code)
             try:
-                store.replace("run.json", b"new")
+                store.replace("run.json", [b"new"])
             except (Crash, OutputError) as caught:
                 message = str(caught)
             else:
