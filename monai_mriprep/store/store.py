@@ -100,7 +100,7 @@ class Store:
             If it cannot be written.
         """
         with named_errors(self.root.path / name, "cannot be written", AGAIN):
-            self.root.replace(name, parts, self.staging)
+            self.root.replace(name, content, self.staging)
 
     def leave(self) -> None:
         """Remove the writer's folder, if it is empty."""
