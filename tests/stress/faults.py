@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import multiprocessing
 import os
 import signal
@@ -9,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from monai_mriprep.run import preprocess
+from monai_mriprep.run import preprocess, process
 from monai_mriprep.run.cases import Case, Job, Result
 from monai_mriprep.run.session import Session
 
@@ -18,7 +20,7 @@ Work = Callable[[Job, Case], Result]
 
 def inject(name: str, *arguments: object) -> None:
     """Put the named fault into the run."""
-    fault: Callable[..., Work] = {"die": die, "die_late": die_late, "hold": hold}[name]
+    fault: Callable[..., Work] = {"die": die, "die_late": die_late, "hold": hold, "no_locks": no_locks}[name]
     preprocess.process_case = fault(preprocess.process_case, *arguments)
 
 
@@ -60,3 +62,25 @@ def hold(work: Work, gate: str) -> Work:
         return result
 
     return process_case
+
+
+def no_locks(work: Work, gate: str | None = None, stage: str = "before") -> Work:
+    """The file system has no locks; and every case waits before or after its files are moved, until a file exists."""
+
+    def lockf(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    fcntl.lockf = lockf
+    if gate is None:
+        return work
+    if stage == "after":
+        return hold(work, gate)
+    commit_files = process.commit_files
+
+    def wait_and_commit(*arguments: object) -> None:
+        while not Path(gate).exists():
+            time.sleep(0.01)
+        commit_files(*arguments)
+
+    process.commit_files = wait_and_commit
+    return work
