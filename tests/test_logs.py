@@ -46,7 +46,7 @@ def test_a_changed_recipe_is_logged(dataset, tmp_path, caplog):
     preprocess(dataset, tmp_path / "out", workers=0)
     (dataset / "mri_statistics.csv").write_text("median_spacing,10th_percentile_spacing\n[3 2 2],[3 2 2]\n")
     with caplog.at_level(logging.INFO, NAME):
-        preprocess(dataset, tmp_path / "out", workers=0)
+        preprocess(dataset, tmp_path / "out", workers=0, redo=True)
     assert [text for text in said(caplog, "INFO") if text.startswith("redo: ") and text.endswith("(2 cases)")]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import sys
+from signal import SIGINT
 from typing import Any
 
 from monai_mriprep.cli.signals import Stopped, end_at_once_on_signals, stop_on_signals
@@ -26,10 +27,16 @@ def main() -> None:
         finally:
             end_at_once_on_signals()
     except Stopped as stopped:
-        from monai_mriprep.cli.show import fail
-
-        status = fail(stopped.message, stopped.status)
+        status = _say(stopped)
+    except KeyboardInterrupt:  # Ctrl-C before `stop_on_signals` was done
+        status = _say(Stopped(SIGINT))
     sys.exit(status)
+
+
+def _say(stopped: Stopped) -> int:
+    from monai_mriprep.cli.show import fail
+
+    return fail(stopped.message, stopped.status)
 
 
 def _command() -> int:

@@ -116,8 +116,8 @@ def _registered(name: str) -> type[NamedSettings]:
         installed = (entry.name for entry in entry_points(group=ENTRY_POINTS))
         known = ", ".join(sorted({*_REGISTERED, *installed})) or "none"
         msg = (
-            f"no step is registered as {name!r}; known are {known}. Import the module that calls register_step, or "
-            f"install the package that names it as an entry point of {ENTRY_POINTS}"
+            f"no step is registered as {name!r}. Import the module that calls register_step, or install the package "
+            f"that names it as an entry point of {ENTRY_POINTS}; known are {known}"
         )
         raise RecipeError(msg)
     return _REGISTERED[name]

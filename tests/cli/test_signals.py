@@ -61,6 +61,21 @@ def test_a_signal_while_a_run_starts(tmp_path, number, seconds):
     assert text.count("the same command resumes") <= 1
 
 
+AT_ONCE = """
+import monai_mriprep.cli as cli
+def interrupted():
+    raise KeyboardInterrupt
+cli.stop_on_signals = interrupted
+cli.main()
+"""
+
+
+def test_ctrl_c_before_the_handlers_are_set():
+    process = started(AT_ONCE, "--version")
+    out, text = process.communicate(timeout=60)
+    assert (process.returncode, out, text) == (130, "", "error: interrupted; the same command resumes\n")
+
+
 AT_EXIT = """
 import atexit, time, monai_mriprep.cli as cli
 atexit.register(lambda: (print("leaving", flush=True), time.sleep(30)))
