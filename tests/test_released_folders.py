@@ -58,7 +58,7 @@ def set_time(path: Path, file: dict) -> None:
 
 
 def test_there_is_a_folder_of_each_version_and_it_is_small():
-    assert {"folder_of_0_1_0", "folder_of_0_2_0", "folder_of_0_3_0"} <= RELEASED.keys()
+    assert {"folder_of_0_1_0", "folder_of_0_2_0", "folder_of_0_3_0", "folder_of_0_4_0"} <= RELEASED.keys()
     for folder in RELEASED.values():
         assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 100 * 2**10
 
