@@ -14,7 +14,7 @@ from monai_mriprep.formats.sealed import NewerVersionError
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.recipe.differences import changed_keys
 from monai_mriprep.run.cases import ALGORITHM_VERSION, Job
-from monai_mriprep.store.description import Redo, RunDescription, Statistics, read_description
+from monai_mriprep.store.description import Redo, RunDescription, StatisticsSource, read_description
 from monai_mriprep.store.journal import pending_records
 from monai_mriprep.store.layout import RUN
 from monai_mriprep.store.manifest import Index, Made, read_index
@@ -39,7 +39,7 @@ class Wanted:
     """
 
     job: Job
-    statistics: Statistics
+    statistics: StatisticsSource
     derivation: str
 
 
@@ -223,5 +223,5 @@ def _shown(spacing: Spacing) -> str:
     return f"({', '.join(f'{value:.7g}' for value in spacing)}) mm"
 
 
-def _from(statistics: Statistics) -> str:
+def _from(statistics: StatisticsSource) -> str:
     return {"recipe": "set by the recipe", "table": "from a table", "computed": "computed from headers"}[statistics]

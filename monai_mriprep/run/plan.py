@@ -16,7 +16,7 @@ from monai_mriprep.run.cases import Case, Job, OutputNames, SourceFiles
 from monai_mriprep.run.estimates import Estimate, estimated
 from monai_mriprep.run.kept import Wanted, decide_target_unlocked
 from monai_mriprep.steps import steps_of
-from monai_mriprep.store.description import Statistics
+from monai_mriprep.store.description import StatisticsSource
 from monai_mriprep.types import IMAGE, LABEL, ROLES
 
 __all__ = ["RunPlan", "cases_of", "check_output_folder", "plan_run", "wanted_by"]
@@ -108,7 +108,7 @@ def plan_run(
 def wanted_by(survey: Survey, choice: TargetChoice, output: Path) -> Wanted:
     """What a run would do in an empty folder."""
     if survey.recipe.target_spacing is not None:
-        statistics: Statistics = "recipe"
+        statistics: StatisticsSource = "recipe"
     else:
         statistics = "table" if choice.computed is None else "computed"
     return Wanted(Job(survey.recipe, choice.spacing, output), statistics, choice.text)

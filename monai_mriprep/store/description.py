@@ -14,9 +14,10 @@ from monai_mriprep.store.layout import RUN, STATISTICS
 from monai_mriprep.store.records import checked
 from monai_mriprep.store.store import Store
 
-__all__ = ["Redo", "RunDescription", "Statistics", "read_description", "write_description"]
+__all__ = ["Redo", "RunDescription", "StatisticsSource", "read_description", "write_description"]
 
-Statistics = Literal["recipe", "table", "computed"]
+StatisticsSource = Literal["recipe", "table", "computed"]
+"""Where the target spacing of a folder comes from."""
 
 
 class Redo(BaseModel):
@@ -65,7 +66,7 @@ class RunDescription(BaseModel):
     fingerprint: str
     algorithm_version: int
     versions: dict[str, str] = {}
-    statistics: Statistics
+    statistics: StatisticsSource
     redo: Redo = Redo()
 
 
@@ -101,7 +102,7 @@ def read_description(store: Store) -> RunDescription | None:
         raise RecordError(msg) from error
 
 
-def _statistics_of(store: Store, facts: dict[str, Any]) -> Statistics:
+def _statistics_of(store: Store, facts: dict[str, Any]) -> StatisticsSource:
     """Where the target comes from, by a file up to 0.3.0, which does not say so."""
     recipe = facts.get("recipe")
     if isinstance(recipe, dict) and recipe.get("target_spacing") is not None:
