@@ -35,18 +35,10 @@ def prepare(image: str, label: str, statistics: str) -> dict[str, list[int]]:
 
 def write_ours(folder: str) -> dict[str, Any]:
     """Write the pair as a run does: deflated, hashed, synced to disk, moved into place."""
-    return _write_ours(folder, sync=True)
 
-
-def write_ours_unsynced(folder: str) -> dict[str, Any]:
-    """The same without waiting for the disk: what numpy's writer does."""
-    return _write_ours(folder, sync=False)
-
-
-def _write_ours(folder: str, sync: bool) -> dict[str, Any]:
     def write() -> None:
         volumes = {(path.parent.name, path.name): state[key] for key, path in _paths(folder).items()}
-        save_volumes(Path(folder), volumes, sync)
+        save_volumes(Path(folder), volumes)
 
     return _timed(write, folder)
 
@@ -137,7 +129,6 @@ if __name__ == "__main__":
         {
             "prepare": prepare,
             "write_ours": write_ours,
-            "write_ours_unsynced": write_ours_unsynced,
             "write_numpy": write_numpy,
             "write_plain": write_plain,
             "read_ours": read_ours,

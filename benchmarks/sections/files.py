@@ -22,7 +22,7 @@ def measure(bench: Bench) -> list[Row]:
 
 def _writing(bench: Bench, child: Child) -> list[Row]:
     progress("files: writing")
-    names = ("write_ours", "write_ours_unsynced", "write_numpy")
+    names = ("write_ours", "write_numpy")
     child.ask("write_ours", _folder(bench, "write_ours"))
     measures = {name: partial(child.ask, name, _folder(bench, name)) for name in names}
     finished = _folder(bench, "write_ours")
@@ -31,10 +31,9 @@ def _writing(bench: Bench, child: Child) -> list[Row]:
     seconds = {name: [answer["seconds"] for answer in values] for name, values in answers.items()}
     mib = {name: values[0]["bytes"] / 2**20 for name, values in answers.items()}
     s = {name: median(values) for name, values in seconds.items()}
-    numpy, synced, unsynced = "numpy.savez_compressed", "write a pair, synced", "write a pair, not synced"
+    numpy, synced = "numpy.savez_compressed", "write a pair, synced"
     return [
         Row.faster("files", synced, s["write_ours"], "s", numpy, s["write_numpy"], bar=SPEED_BAR, samples=seconds),
-        Row.faster("files", unsynced, s["write_ours_unsynced"], "s", numpy, s["write_numpy"]),
         Row.share("files", synced, s["write_ours"], "s", "the same bytes, plain and synced (floor)", s["plain"]),
         Row.share("files", "size of the pair", mib["write_ours"], "MiB", numpy, mib["write_numpy"], bar=SIZE_BAR),
     ]

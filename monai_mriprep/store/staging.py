@@ -92,7 +92,7 @@ def stage_files(store: Store, volumes: Mapping[tuple[str, str], NpzVolume]) -> t
     return tuple(reversed(files))
 
 
-def save_volumes(root: Path, volumes: Mapping[tuple[str, str], NpzVolume], sync: bool = True) -> None:
+def save_volumes(root: Path, volumes: Mapping[tuple[str, str], NpzVolume]) -> None:
     """Write volumes outside of a run, without records; they appear together, and are on the disk then.
 
     Parameters
@@ -101,8 +101,6 @@ def save_volumes(root: Path, volumes: Mapping[tuple[str, str], NpzVolume], sync:
         The output folder; made if it is missing, and so are the folders in it.
     volumes
         As in `stage_files`.
-    sync
-        Wait until they survive a power cut.
 
     Raises
     ------
@@ -115,10 +113,10 @@ def save_volumes(root: Path, volumes: Mapping[tuple[str, str], NpzVolume], sync:
         try:
             moves = [file.move for file in stage_files(store, volumes)]
             with being_written(store, moves):
-                for move in moves if sync else ():
+                for move in moves:
                     store.staging.sync_file(move.staged)
                 move_together(store, store.staging, moves)
-                for folder in dict.fromkeys(move.folder for move in moves) if sync else ():
+                for folder in dict.fromkeys(move.folder for move in moves):
                     store.folder(folder).sync()
         finally:
             store.leave()
