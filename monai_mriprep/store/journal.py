@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from monai_mriprep.errors import OutputError, RecordError
+from monai_mriprep.formats.digest import sha256_of_content
 from monai_mriprep.formats.sealed import NewerVersionError, seal, unseal
 from monai_mriprep.store.folder import Folder
 from monai_mriprep.store.layout import PARTIAL, ROLE_FOLDERS, is_entry, is_output, is_staged, is_temporary
@@ -179,13 +180,10 @@ def _finish(store: Store, staging: Folder, name: str) -> dict[str, Any]:
 
 def _require_recorded(folder: Folder, name: str, recorded: OutputRecord) -> None:
     """Refuse a file that is not the recorded one, byte for byte; an OSError where the disk does not let us see."""
-    digest, is_recorded = hashlib.sha256(), False
     try:
         with folder.reading(name) as file:
-            if os.fstat(file.fileno()).st_size == recorded.size:  # else it could be read for hours
-                while chunk := file.read(1 << 20):
-                    digest.update(chunk)
-                is_recorded = digest.hexdigest() == recorded.sha256
+            has_its_size = os.fstat(file.fileno()).st_size == recorded.size  # else it could be read for hours
+            is_recorded = has_its_size and sha256_of_content(file) == recorded.sha256
     except OSError as error:
         if folder.is_file(name):  # the disk fails, which says nothing of the file
             raise

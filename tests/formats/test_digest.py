@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import hashlib
 
-from monai_mriprep.formats.digest import sha256_of
+from monai_mriprep.formats.digest import sha256_of, sha256_of_content
 
 
 def test_a_file_is_known_by_its_bytes(tmp_path):
     (tmp_path / "a").write_bytes(b"abc" * 1_000_000)
     assert sha256_of(tmp_path / "a") == hashlib.sha256(b"abc" * 1_000_000).hexdigest()
+
+
+def test_of_an_open_file_what_is_not_read_yet(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc" * 1_000_000)
+    with (tmp_path / "a").open("rb") as file:
+        file.read(4)
+        assert sha256_of_content(file) == hashlib.sha256((b"abc" * 1_000_000)[4:]).hexdigest()
+        assert sha256_of_content(file) == hashlib.sha256().hexdigest()
 
 
 def test_a_folder_is_known_by_the_names_in_it(tmp_path):
