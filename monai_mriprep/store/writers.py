@@ -110,16 +110,16 @@ def _pid_space() -> str:
 
 def _is_alive(pid: int, start: str) -> bool:
     found = _start_of(pid)
-    return _exists_hidden(pid) if found is None else found == start
+    return _exists(pid) if found is None else found == start
 
 
-def _exists_hidden(pid: int) -> bool:
-    """Whether there is a process of another user; the system may show us nothing else of it."""
+def _exists(pid: int) -> bool:
+    """Whether there is a process, of which the system may show us nothing else."""
     try:
         os.kill(pid, 0)
     except (OSError, OverflowError) as error:
         return isinstance(error, PermissionError)
-    return False
+    return True
 
 
 def _start_of(pid: int) -> str | None:

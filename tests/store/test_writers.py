@@ -109,14 +109,18 @@ def test_a_process_that_the_system_hides_is_alive(child, monkeypatch):
     process, writer = child
     read = writers._read
     monkeypatch.setattr(writers, "_read", lambda path: "" if path == f"/proc/{process.pid}/stat" else read(path))
-    assert writer.state() == "dead", "we may send it signals, so it would not be hidden"
+    assert writer.state() == "alive", "we may send it signals, so it is there"
 
     def kill(pid, number):
         assert (pid, number) == (process.pid, 0)
         raise PermissionError
 
-    monkeypatch.setattr(os, "kill", kill)
-    assert writer.state() == "alive"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "kill", kill)
+        assert writer.state() == "alive"
+    process.kill()
+    process.wait()
+    assert writer.state() == "dead"
 
 
 def test_a_forked_process_is_another_writer():
