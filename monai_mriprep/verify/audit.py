@@ -6,6 +6,7 @@ import hashlib
 import stat
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from monai_mriprep.run.memory import default_workers
 from monai_mriprep.store.description import read_description
 from monai_mriprep.store.folder import Folder, what_it_is
 from monai_mriprep.store.journal import pending_records
-from monai_mriprep.store.layout import MANIFEST, OUTPUT_SUFFIX, PARTIAL, ROLE_FOLDERS, RUN
+from monai_mriprep.store.layout import MANIFEST, OUTPUT_SUFFIX, PARTIAL, RETIRED, ROLE_FOLDERS, RUN
 from monai_mriprep.store.lock import shared
 from monai_mriprep.store.manifest import Index, read_index
 from monai_mriprep.store.records import Done, Failed, OutputRecord
@@ -119,17 +120,23 @@ def _verify(store: Store, workers: int) -> VerifyReport:
         raise RecordError(msg)
     index = read_index(store.root)
     cases = sorted(index.cases(), key=natural_key)
-    pending = _pending(store)
-    check = partial(_check_case, index, partial(_check_outputs, store, pending))
+    unread: list[Finding] = []
+    pending = _pending(store, unread)
+    check = partial(_check_case, index, partial(_check_outputs, store, pending or ()))
     with ThreadPoolExecutor(max(1, workers)) as executor:
         checked = dict(zip(cases, executor.map(check, cases), strict=True))
     recorded = {file.path for record in index.all_done() for file in record.outputs.values()}
     findings = [finding for found in checked.values() for finding in found]
     findings += [Finding(MANIFEST, problem) for problem in _nameless(index)]
-    findings += [*_compare_with_last_run(store, index), *_unrecorded_files(store, recorded | pending)]
+    findings += _compare_with_last_run(store, index)
+    findings += _unrecorded_files(store, recorded, pending, unread)
+    retired: tuple[str, ...] = ()
+    with _told(unread, RETIRED):
+        retired = retired_files(store)
+    findings += dict.fromkeys(unread)
     intact = tuple(name for name, found in checked.items() if not found)
     read = sum(file.size for name in intact for file in _outputs_of(index, name))
-    return VerifyReport(root, len(cases), intact, read, tuple(findings), len(retired_files(store)))
+    return VerifyReport(root, len(cases), intact, read, tuple(findings), len(retired))
 
 
 def _nameless(index: Index) -> Iterator[str]:
@@ -143,9 +150,22 @@ def _outputs_of(index: Index, case: str) -> Iterable[OutputRecord]:
     return () if record is None else record.outputs.values()
 
 
-def _pending(store: Store) -> set[str]:
-    """Outputs that the journals of all writers will put in place."""
-    return {file.path for record in pending_records(store) for file in record.outputs.values()}
+@contextmanager
+def _told(unread: list[Finding], folder: str) -> Iterator[None]:
+    """A folder that cannot be listed is a finding itself, and hides no other."""
+    try:
+        yield
+    except OSError as error:
+        unread.append(Finding(folder, f"cannot be listed ({error.strerror}); mend it, then verify again"))
+    except OutputError as error:
+        unread.append(Finding(folder, str(error)))
+
+
+def _pending(store: Store, unread: list[Finding]) -> set[str] | None:
+    """Outputs that the journals of all writers will put in place; None if that cannot be read."""
+    with _told(unread, PARTIAL):
+        return {file.path for record in pending_records(store) for file in record.outputs.values()}
+    return None
 
 
 def _check_case(index: Index, check: Callable[[Done], Iterable[Finding]], case: str) -> list[Finding]:
@@ -258,18 +278,25 @@ def _compare_with_last_run(store: Store, index: Index) -> Iterator[Finding]:
         yield Finding(RUN, what, is_unfinished=not run.redo.complete)
 
 
-def _unrecorded_files(store: Store, recorded: Collection[str]) -> Iterator[Finding]:
-    """Name everything that no finished case's record names."""
+def _unrecorded_files(
+    store: Store, recorded: Collection[str], pending: Collection[str] | None, unread: list[Finding]
+) -> list[Finding]:
+    """Name everything that no finished case's record names, as far as journals and folders can be read."""
+    findings: list[Finding] = []
     for folder in ROLE_FOLDERS.values():
-        for name in store.folder(folder).names():
-            path = f"{folder}/{name}"
-            if not name.endswith(OUTPUT_SUFFIX) or not store.folder(folder).is_file(name):
-                yield Finding(path, "is no .npz file; who lists the folder takes it for a case: remove it")
-            elif path not in recorded:
-                yield Finding(path, "belongs to no case that is recorded as finished; remove it")
-    leftovers = store.partial.names() if store.has_folder(PARTIAL) else []
-    if leftovers:
-        yield Finding(PARTIAL, f"holds what an interrupted run left: {_first_three(leftovers)}", is_unfinished=True)
+        with _told(unread, folder):
+            for name in store.folder(folder).names():
+                path = f"{folder}/{name}"
+                if not name.endswith(OUTPUT_SUFFIX) or not store.folder(folder).is_file(name):
+                    what = "is no .npz file; who lists the folder takes it for a case: remove it"
+                    findings.append(Finding(path, what))
+                elif pending is not None and path not in recorded and path not in pending:
+                    findings.append(Finding(path, "belongs to no case that is recorded as finished; remove it"))
+    with _told(unread, PARTIAL):
+        if leftovers := store.partial.names() if store.has_folder(PARTIAL) else []:
+            what = f"holds what an interrupted run left: {_first_three(leftovers)}"
+            findings.append(Finding(PARTIAL, what, is_unfinished=True))
+    return findings
 
 
 def _first_three(names: Sequence[str]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from monai_mriprep.errors import LockedError, RecordError
 from monai_mriprep.formats.npz import read_npz
 from monai_mriprep.report.text import verify_text
 from monai_mriprep.steps.orientation import Orientation
+from monai_mriprep.store.folder import Folder
 from monai_mriprep.store.journal import commit_files
 from monai_mriprep.store.records import RecordedFile
 from monai_mriprep.store.staging import save_volumes, stage_files
@@ -167,6 +170,33 @@ def rewrite(out: Path, role: str, name: str, fill=None, dtype=None, **change) ->
 def test_a_bomb_is_not_inflated(out):
     (out / IMAGE).write_bytes(bytes(latest(out)["outputs"]["image"]["size"]))
     assert "SHA-256" in verify_output(out).problems[0].problem
+
+
+@pytest.mark.parametrize("folder", ["imagesTr", "retired/labelsTr", ".partial"])
+def test_a_folder_that_cannot_be_listed_is_named_and_the_rest_is_told(out, monkeypatch, folder):
+    (out / "retired/labelsTr").mkdir(parents=True)
+    (out / "labelsTr/notes.txt").touch()
+    names = Folder.names
+
+    def failing(self):
+        if self.path == out / folder:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return names(self)
+
+    monkeypatch.setattr(Folder, "names", failing)
+    report = verify_output(out)
+    assert len(report.intact) == 3
+    problems = {finding.subject: finding.problem for finding in report.problems}
+    assert problems.keys() == {folder.split("/")[0], "labelsTr/notes.txt"}
+    assert "(Input/output error); mend it" in problems[folder.split("/")[0]]
+
+
+def test_a_folder_that_is_gone_is_named_and_the_rest_is_told(out):
+    shutil.rmtree(out / "imagesTr")
+    (out / "labelsTr/notes.txt").touch()
+    report = verify_output(out)
+    subjects = {finding.subject for finding in report.problems}
+    assert {IMAGE, "imagesTr", "labelsTr/notes.txt"} <= subjects
 
 
 def test_what_is_unfinished_is_no_damage(out):
