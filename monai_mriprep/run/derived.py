@@ -15,7 +15,7 @@ from monai_mriprep.store.manifest import Index
 from monai_mriprep.store.records import Done
 from monai_mriprep.store.store import Store
 
-__all__ = ["write_derived"]
+__all__ = ["remove_derived", "write_derived"]
 
 TEXTS_AT_ONCE = 1000
 """Lines of the table, or tokens of JSON, that are written by one call."""
@@ -44,6 +44,12 @@ def write_derived(store: Store, index: Index, cases: Iterable[str], fingerprint:
     _write(store, DATASET, _json(current))
 
 
+def remove_derived(store: Store) -> None:
+    """Remove both: they are older than the records, which cannot be read."""
+    for name in (TABLE, DATASET):
+        _remove(store, name)
+
+
 def _json(records: Iterable[Done]) -> Iterator[str]:
     yield from json.JSONEncoder(indent=2).iterencode(describe_dataset(records))
     yield "\n"
@@ -54,8 +60,12 @@ def _write(store: Store, name: str, texts: Iterable[str]) -> None:
     try:
         store.replace(name, map(_encoded, _gathered(texts)))
     except (OutputError, OSError):
-        with suppress(OSError):
-            store.root.remove(name)
+        _remove(store, name)
+
+
+def _remove(store: Store, name: str) -> None:
+    with suppress(OSError):
+        store.root.remove(name)
 
 
 def _gathered(texts: Iterable[str]) -> Iterator[str]:

@@ -16,11 +16,12 @@ from monai_mriprep.errors import OutputError, package_logger
 from monai_mriprep.run.cases import Case, Result
 from monai_mriprep.run.decide import Decision
 from monai_mriprep.run.departures import retire_cases
-from monai_mriprep.run.derived import write_derived
+from monai_mriprep.run.derived import remove_derived, write_derived
 from monai_mriprep.run.opening import Opening, open_folder
 from monai_mriprep.run.plan import RunPlan
 from monai_mriprep.store.description import Redo, write_description
 from monai_mriprep.store.journal import recover, recover_case
+from monai_mriprep.store.layout import DATASET, TABLE
 from monai_mriprep.store.lock import exclusive
 from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.recorder import Recorder
@@ -209,8 +210,19 @@ def _session(plan: RunPlan, store: Store, aside: tuple[str, ...], retire: bool, 
     finally:
         with suppress(OutputError, OSError):  # what cannot be done now, the next run does
             session.close()
-        names = [case.name for case in plan.cases]
-        write_derived(store, read_index(store.root), names, plan.job.fingerprint)
+        _derive(session)
+
+
+def _derive(session: Session) -> None:
+    """Write the lists; if the records cannot be read, that is no more than a warning: an error may be under way."""
+    plan, store = session.plan, session.store
+    try:
+        index = read_index(store.root)
+    except OutputError as error:
+        LOGGER.warning("%s; %s and %s cannot be made of them", error, TABLE, DATASET)
+        remove_derived(store)
+    else:
+        write_derived(store, index, [case.name for case in plan.cases], plan.job.fingerprint)
 
 
 def _log(session: Session) -> None:

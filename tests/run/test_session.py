@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -92,6 +93,26 @@ def test_a_full_disk_that_takes_no_record_stops_the_run(tmp_path, monkeypatch):
         monkeypatch.undo()
     assert summary.stopped == "no space for the record"
     assert len(run(root, output).skipped) == 1
+
+
+def test_lists_that_cannot_be_made_at_the_end_hide_no_error(tmp_path, caplog):
+    """They are derived from the records, which a newer version has gone on with here; older lists are removed."""
+    root, output = write_cases(tmp_path / "dataset", 1), tmp_path / "out"
+    run(root, output)
+    newer = '{"version": 7, "event": "unheard"'
+    line = f'{newer}, "digest": "{hashlib.sha256(newer.encode()).hexdigest()[:16]}"}}\n'
+
+    def interrupted() -> None:
+        with (output / "manifest.jsonl").open("a") as file:
+            file.write(line)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), open_session(plan_run(root, output)):
+        interrupted()
+    assert "newer version" in caplog.messages[-1]
+    assert caplog.messages[-1].endswith("; manifest.csv and dataset.json cannot be made of them")
+    assert not (output / "manifest.csv").exists()
+    assert not (output / "dataset.json").exists()
 
 
 EDITS = {
