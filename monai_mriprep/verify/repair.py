@@ -14,7 +14,7 @@ from monai_mriprep.dataset.voxel_summary import count_values
 from monai_mriprep.errors import GeometryError, RecordError
 from monai_mriprep.formats.names import natural_key
 from monai_mriprep.store.layout import ROLE_FOLDERS, RUN, is_output
-from monai_mriprep.store.lock import exclusive
+from monai_mriprep.store.lock import exclusive, shared
 from monai_mriprep.store.manifest import Index, read_index
 from monai_mriprep.store.provenance import rebuilt_record
 from monai_mriprep.store.recorder import Recorder
@@ -78,7 +78,8 @@ def repair_output(output_root: str | Path) -> RepairReport:
         If the folder cannot be written to.
     """
     with open_store(Path(output_root)) as store:
-        _require_volumes(store)
+        with shared(store.root):  # else nothing is made in a folder that is no run's
+            _require_volumes(store)
         aside = store.prepare()
         with exclusive(store.root):
             store.own_manifest()

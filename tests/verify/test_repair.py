@@ -297,3 +297,9 @@ def test_a_newer_manifest_is_refused(out):
 def test_a_run_that_is_alive_is_waited_for(out):
     with opened(out) as root, exclusive(root), pytest.raises(LockedError):
         repair_output(out)
+
+
+def test_a_run_that_has_no_volumes_yet_is_waited_for_too(tmp_path):
+    with opened(tmp_path) as root, exclusive(root), pytest.raises(LockedError):
+        repair_output(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
