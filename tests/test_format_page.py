@@ -16,7 +16,7 @@ from monai_mriprep import preprocess
 from monai_mriprep.formats.comment import FIRST_LEFT_OUT, LARGEST
 from monai_mriprep.formats.sealed import FORMAT_VERSION
 from monai_mriprep.recipe import Recipe
-from monai_mriprep.store import description, layout, records
+from monai_mriprep.store import description, layout, record_parts, records
 from monai_mriprep.store.provenance import Provenance
 from tests.runs import FOLDER_OF_0_1_0, done_records, write_cases
 from tests.test_docs import ROOT, blocks_of
@@ -102,8 +102,9 @@ def test_it_notices_a_flipped_bit(reader, out, tmp_path):
 
 
 def models() -> list[type[BaseModel]]:
-    found = [getattr(module, name) for module in (records, description) for name in dir(module)]
-    return [one for one in found if isinstance(one, type) and issubclass(one, BaseModel)] + [Provenance]
+    found = [getattr(module, name) for module in (records, record_parts, description) for name in dir(module)]
+    models = [one for one in found if isinstance(one, type) and issubclass(one, BaseModel)]
+    return [*dict.fromkeys(models), Provenance]
 
 
 @pytest.mark.parametrize("model", models(), ids=lambda model: model.__name__)

@@ -12,7 +12,8 @@ from monai_mriprep.formats.npz import stored_crc
 from monai_mriprep.run.cases import Case, Job
 from monai_mriprep.store.folder import Folder
 from monai_mriprep.store.layout import ROLE_FOLDERS
-from monai_mriprep.store.records import Done, Failed, OutputRecord, Record, RecordedFile, Retired, SourceRecord, Started
+from monai_mriprep.store.record_parts import OutputRecord, RecordedFile, SourceRecord
+from monai_mriprep.store.records import Done, Failed, Record, Retired, Started
 from monai_mriprep.store.store import Store
 
 __all__ = ["Decision", "decide"]

@@ -26,7 +26,7 @@ from monai_mriprep.pipeline import preprocessing
 from monai_mriprep.run.cases import Case, Job, Result
 from monai_mriprep.store.journal import commit_files
 from monai_mriprep.store.layout import ROLE_FOLDERS
-from monai_mriprep.store.records import OutputRecord, RecordedFile
+from monai_mriprep.store.record_parts import OutputRecord, RecordedFile
 from monai_mriprep.store.staging import StagedFile, removed_on_error, stage_files
 from monai_mriprep.store.store import Store, open_store
 from monai_mriprep.transforms.apply_steps import trace_of

@@ -23,7 +23,8 @@ from monai_mriprep.formats.digest import sha256_of_content
 from monai_mriprep.formats.sealed import NewerVersionError, seal, unseal
 from monai_mriprep.store.folder import Folder
 from monai_mriprep.store.layout import PARTIAL, ROLE_FOLDERS, is_entry, is_output, is_staged, is_temporary
-from monai_mriprep.store.records import Done, OutputRecord, check_record
+from monai_mriprep.store.record_parts import OutputRecord
+from monai_mriprep.store.records import Done, check_record
 from monai_mriprep.store.staging import Move, StagedFile, being_written, is_undone, move_together
 from monai_mriprep.store.store import Store
 from monai_mriprep.store.writers import Writer

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from monai_mriprep.store.records import ForegroundRecord, HeaderRecord, OutputRecord, checked
+from monai_mriprep.store.models import checked
+from monai_mriprep.store.record_parts import ForegroundRecord, HeaderRecord, OutputRecord
 from monai_mriprep.types import Spacing
 from monai_mriprep.volume.geometry import Grid
 

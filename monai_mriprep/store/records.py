@@ -1,97 +1,47 @@
 """The records of a run: what one line of ``manifest.jsonl`` says, checked once, where it is read.
 
-A line is an event of one case: `Started`, `Failed` or `Done`. What does not fit these models, because somebody has
-edited it or a crash has torn it, is no record. Lines of 0.1.0 and 0.2.0 fit: they have no trace, those of 0.1.0 name
-no reader and hold at most one data file.
+A line is an event: of one case `Started`, `Failed`, `Done` or `Retired`, of the run `Opened`. What does not fit these
+models, because somebody has edited it or a crash has torn it, is no record. Lines of 0.1.0 and 0.2.0 fit: they have no
+trace, those of 0.1.0 name no reader and hold at most one data file.
 """
 
 from __future__ import annotations
 
-import math
-import os
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    InstanceOf,
-    TypeAdapter,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 
-from monai_mriprep.errors import GeometryError, MriprepError, RecordError
-from monai_mriprep.formats.digest import sha256_of
+from monai_mriprep.errors import GeometryError, RecordError
 from monai_mriprep.formats.header import Frame
 from monai_mriprep.formats.sealed import unseal
 from monai_mriprep.recipe.values import SpacingTriple
 from monai_mriprep.steps import AppliedStep, Trace
 from monai_mriprep.steps.resampling import Resampling
 from monai_mriprep.store.layout import LONGEST_NAME, ROLE_FOLDERS, is_output
+from monai_mriprep.store.models import Count, Model, Whole, checked, shortened
+from monai_mriprep.store.record_parts import (
+    ForegroundRecord,
+    HeaderRecord,
+    LabelRecord,
+    OutputRecord,
+    RecordedGrid,
+    SourceRecord,
+)
 from monai_mriprep.types import ROLES, GridRule
 from monai_mriprep.volume.geometry import Grid, same_grid_problem, target_grid
 
-__all__ = [
-    "Done",
-    "Failed",
-    "ForegroundRecord",
-    "HeaderRecord",
-    "LabelRecord",
-    "Opened",
-    "OutputRecord",
-    "Record",
-    "RecordedFile",
-    "Retired",
-    "SourceRecord",
-    "Started",
-    "check_record",
-    "checked",
-    "read_record",
-]
+__all__ = ["Done", "Failed", "Opened", "Record", "Retired", "Started", "check_record", "read_record"]
 
 PREPROCESS_AGAIN = "preprocess the case again (run --redo)"
 
 YEAR_10000 = 253_402_300_800
 """In seconds since 1970: no calendar goes further."""
 
-LONGEST_REASON = 300
-"""Characters of what is wrong with a record; it quotes the record, which may hold anything."""
-
-Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
-"""A number that 64 bits can hold; a line of JSON can hold one of thousands of digits."""
-Count = Annotated[int, Field(ge=0, lt=2**63)]
-Class = Annotated[int, Field(strict=False, ge=-(2**63), lt=2**63)]
-"""The number of a label; as a key, JSON holds it as text."""
-
-
-def _grid(facts: object) -> Grid:
-    try:
-        grid = Grid.from_json(facts)  # type: ignore[arg-type]
-    except (MriprepError, KeyError, TypeError, OverflowError) as error:
-        msg = f"is no grid: {error}"
-        raise ValueError(msg) from error
-    if math.prod(grid.shape) >= 2**63:
-        msg = "is no grid: it has more voxels than a number can say"
-        raise ValueError(msg)
-    return grid
-
-
-def _path(text: str) -> str:
-    try:
-        is_path = "\0" not in os.fsdecode(os.fsencode(text))
-    except UnicodeError:  # JSON can hold text that no name can be
-        is_path = False
-    if not is_path:
-        msg = "is not the path of a file"
-        raise ValueError(msg)
-    return text
+Time = Annotated[float, Field(ge=0, lt=YEAR_10000)]
+"""In seconds since 1970."""
 
 
 def _case(name: str) -> str:
@@ -101,112 +51,11 @@ def _case(name: str) -> str:
     return name
 
 
-def _as_list(value: object) -> object:
-    return [value] if isinstance(value, dict) else value
-
-
-RecordedGrid = Annotated[InstanceOf[Grid], BeforeValidator(_grid)]
-Triple = Annotated[tuple[float, float, float], Field(strict=False)]
-"""Along z, y, x; JSON holds it as a list."""
-RecordedPath = Annotated[str, AfterValidator(_path)]
 CaseName = Annotated[str, AfterValidator(_case)]
 """Of a case: the name of its image, without the suffix."""
 
 
-class _Model(BaseModel):
-    """Frozen, no conversions; keys that a later version may add are ignored."""
-
-    model_config = ConfigDict(frozen=True, strict=True)
-
-
-class RecordedFile(_Model):
-    """Enough of a file to see that it has changed.
-
-    Parameters
-    ----------
-    path
-        As it was found; outputs relative to the output folder.
-    size
-        In bytes.
-    mtime_ns
-        Time of the last change, in nanoseconds since 1970.
-    sha256
-        Hexadecimal.
-    """
-
-    path: RecordedPath
-    size: Count
-    mtime_ns: Whole
-    sha256: str
-
-    @staticmethod
-    def of(path: Path, status: os.stat_result) -> RecordedFile:
-        """What is to be recorded of a file.
-
-        Parameters
-        ----------
-        path
-            The file, or a folder of slices.
-        status
-            Taken before its content was used, because it may have changed since.
-        """
-        size, mtime_ns = status.st_size, status.st_mtime_ns
-        return RecordedFile(path=str(path.absolute()), size=size, mtime_ns=mtime_ns, sha256=sha256_of(path))
-
-
-class SourceRecord(RecordedFile):
-    """A file that a case was read from.
-
-    In a record that was rebuilt, the path is the bare name, size and time are 0, and the SHA-256 is empty: the volumes
-    do not tell them.
-
-    Parameters
-    ----------
-    reader
-        Who read it; empty where 0.1.0 did.
-    data
-        The other files that hold its voxels.
-    """
-
-    reader: str = ""
-    data: Annotated[tuple[RecordedFile, ...], Field(strict=False), BeforeValidator(_as_list)] = ()
-
-
-class OutputRecord(RecordedFile):
-    """A file that was written for a case; `crc32` is the checksum of its voxels that the archive states."""
-
-    crc32: Count
-
-
-class ForegroundRecord(_Model):
-    """Mean and population standard deviation of the image's foreground, and its number of voxels on the new grid."""
-
-    mean: float
-    std: float
-    voxels: Count
-
-
-class HeaderRecord(_Model):
-    """A `Frame` as it is recorded: spacing, origin and direction as a file states them, every digit."""
-
-    spacing: Triple
-    origin: Triple
-    direction: Annotated[tuple[Triple, Triple, Triple], Field(strict=False)]
-
-    @property
-    def frame(self) -> Frame:
-        """The same, for writing a file with it."""
-        return Frame(self.spacing, self.origin, self.direction)
-
-
-class LabelRecord(_Model):
-    """How many voxels each label had before preprocessing, and after it."""
-
-    before: dict[Class, Count]
-    after: dict[Class, Count]
-
-
-class _Event(_Model):
+class _Event(Model):
     """What all events have.
 
     Parameters
@@ -222,7 +71,7 @@ class _Event(_Model):
     """
 
     case: CaseName
-    time: Annotated[float, Field(ge=0, lt=YEAR_10000)]
+    time: Time
     error: str | None = None
     warnings: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
@@ -358,7 +207,7 @@ def _trace(facts: dict[str, Any]) -> Trace:
     try:
         return Trace.from_json(facts)
     except RecordError as error:
-        raise RecordError(_shortened(str(error))) from error
+        raise RecordError(shortened(str(error))) from error
 
 
 def _frame_problem(frame: Frame, grid: Grid) -> str | None:
@@ -386,7 +235,7 @@ class Retired(_Event):
     files: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
 
-class Opened(_Model):
+class Opened(Model):
     """A run has begun.
 
     Parameters
@@ -406,12 +255,12 @@ class Opened(_Model):
     """
 
     event: Literal["opened"] = "opened"
-    time: Annotated[float, Field(ge=0, lt=YEAR_10000)]
+    time: Time
     dataset_root: str
     pattern: str | None = None
     cases: Count
     warnings: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = Field(default_factory=dict)
 
 
 Record = Started | Failed | Done | Retired
@@ -443,26 +292,3 @@ def read_record(line: str) -> Record | Opened:
     """
     _, facts = unseal(line)
     return check_record(facts)
-
-
-Checked = TypeVar("Checked")
-
-
-def checked(adapter: TypeAdapter[Checked], facts: Mapping[str, Any]) -> Checked:
-    """Plain values as what an adapter makes of them.
-
-    Raises
-    ------
-    RecordError
-        If they do not fit.
-    """
-    try:
-        return adapter.validate_python(facts)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        msg = f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")
-        raise RecordError(_shortened(msg)) from error
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]} ..."

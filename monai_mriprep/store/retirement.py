@@ -11,7 +11,7 @@ from itertools import count
 from monai_mriprep.errors import OutputError, package_logger, write_error
 from monai_mriprep.store.folder import Folder
 from monai_mriprep.store.layout import OUTPUT_SUFFIX, RETIRED, ROLE_FOLDERS, is_output
-from monai_mriprep.store.records import OutputRecord
+from monai_mriprep.store.record_parts import OutputRecord
 from monai_mriprep.store.store import Store
 
 __all__ = ["remove_retired", "retire_output", "retired_files"]

@@ -24,7 +24,8 @@ from monai_mriprep.store.journal import pending_records
 from monai_mriprep.store.layout import MANIFEST, OUTPUT_SUFFIX, PARTIAL, RETIRED, ROLE_FOLDERS, RUN
 from monai_mriprep.store.lock import shared
 from monai_mriprep.store.manifest import Index, read_index
-from monai_mriprep.store.records import Done, Failed, OutputRecord
+from monai_mriprep.store.record_parts import OutputRecord
+from monai_mriprep.store.records import Done, Failed
 from monai_mriprep.store.retirement import retired_files
 from monai_mriprep.store.store import Store, open_store
 from monai_mriprep.types import IMAGE, LABEL, ROLES, Role

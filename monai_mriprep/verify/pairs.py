@@ -11,7 +11,7 @@ from monai_mriprep.errors import MriprepError, NpzError, RecordError
 from monai_mriprep.formats.npz import NpzVolume, decode_npz, stored_crc
 from monai_mriprep.store.layout import ROLE_FOLDERS, is_output
 from monai_mriprep.store.provenance import Provenance
-from monai_mriprep.store.records import OutputRecord
+from monai_mriprep.store.record_parts import OutputRecord
 from monai_mriprep.store.store import Store
 from monai_mriprep.types import ROLES
 from monai_mriprep.verify.audit import DTYPES

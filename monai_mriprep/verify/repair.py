@@ -16,9 +16,10 @@ from monai_mriprep.formats.names import natural_key
 from monai_mriprep.store.layout import ROLE_FOLDERS, RUN, is_output
 from monai_mriprep.store.lock import exclusive, shared
 from monai_mriprep.store.manifest import Index, read_index
+from monai_mriprep.store.models import checked
 from monai_mriprep.store.provenance import rebuilt_record
 from monai_mriprep.store.recorder import Recorder
-from monai_mriprep.store.records import Done, checked
+from monai_mriprep.store.records import Done
 from monai_mriprep.store.store import Store, open_store
 from monai_mriprep.store.takeover import take_over
 from monai_mriprep.types import IMAGE, LABEL, ROLES

@@ -6,7 +6,8 @@ import pytest
 
 from monai_mriprep.errors import RecordError
 from monai_mriprep.store.provenance import Provenance, rebuilt_record
-from monai_mriprep.store.records import Done, OutputRecord
+from monai_mriprep.store.record_parts import OutputRecord
+from monai_mriprep.store.records import Done
 from monai_mriprep.volume.geometry import Grid
 from tests.runs import done_line, record_of
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import subprocess
 import sys
 from copy import deepcopy
@@ -19,7 +17,7 @@ from monai_mriprep.formats.header import Frame
 from monai_mriprep.formats.sealed import NewerVersionError, seal
 from monai_mriprep.steps import AppliedStep, Trace
 from monai_mriprep.steps.orientation import Orientation
-from monai_mriprep.store.records import Done, Failed, Opened, RecordedFile, Retired, Started, check_record, read_record
+from monai_mriprep.store.records import Done, Failed, Opened, Retired, Started, check_record, read_record
 from monai_mriprep.volume.geometry import Grid, target_grid
 from tests.runs import done_line, record_of
 
@@ -34,17 +32,6 @@ def test_a_finished_case():
     assert (record.source_grid, record.target_grid) == (SOURCE, TARGET)
     assert record.labels.after == {0: 90, 2: 10}
     assert (record.sources["label"].reader, record.sources["label"].data) == ("", ())
-
-
-def test_what_is_recorded_of_a_file(tmp_path):
-    path = tmp_path / "a"
-    path.write_bytes(b"content")
-    os.utime(path, ns=(5, 7))
-    sha256 = hashlib.sha256(b"content").hexdigest()
-    assert RecordedFile.of(path, path.stat()) == RecordedFile(path=str(path), size=7, mtime_ns=7, sha256=sha256)
-    before = path.stat()
-    path.write_bytes(b"more content")
-    assert RecordedFile.of(path, before).size == 7
 
 
 def test_the_other_events():
@@ -87,16 +74,6 @@ def test_how_often_the_folder_was_started_anew():
     assert record_of(done_line(redo=2)).redo == 2
     with pytest.raises(RecordError):
         record_of(done_line(redo=-1))
-
-
-def test_data_files_are_a_list_and_were_one_file():
-    line = done_line()
-    file = {"path": "/data/a.raw", "size": 1, "mtime_ns": 2, "sha256": "3"}
-    line["sources"]["image"]["data"] = file
-    one = record_of(line)
-    line["sources"]["image"] |= {"data": [file], "reader": "metaimage"}
-    assert one.sources["image"].data == record_of(line).sources["image"].data
-    assert one.sources["image"].data[0].path == "/data/a.raw"
 
 
 def paths(value: object, path: tuple = ()):

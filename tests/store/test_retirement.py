@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from monai_mriprep.errors import DiskFullError, OutputError
-from monai_mriprep.store.records import OutputRecord
+from monai_mriprep.store.record_parts import OutputRecord
 from monai_mriprep.store.retirement import remove_retired, retire_output, retired_files
 from tests.store.faults import Crash, crash_at, note, refuse
 from tests.store.pairs import commit, stage

@@ -19,7 +19,7 @@ from monai_mriprep.report.text import verify_text
 from monai_mriprep.steps.orientation import Orientation
 from monai_mriprep.store.folder import Folder
 from monai_mriprep.store.journal import commit_files
-from monai_mriprep.store.records import RecordedFile
+from monai_mriprep.store.record_parts import RecordedFile
 from monai_mriprep.store.staging import save_volumes, stage_files
 from monai_mriprep.store.store import open_store
 from monai_mriprep.verify.audit import verify_output

@@ -1,0 +1,148 @@
+"""The parts of a record: what it says of files, grids and voxels."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf
+
+from monai_mriprep.errors import MriprepError
+from monai_mriprep.formats.digest import sha256_of
+from monai_mriprep.formats.header import Frame
+from monai_mriprep.store.models import Count, Model, Whole
+from monai_mriprep.volume.geometry import Grid
+
+__all__ = [
+    "ForegroundRecord",
+    "HeaderRecord",
+    "LabelRecord",
+    "OutputRecord",
+    "RecordedFile",
+    "RecordedGrid",
+    "SourceRecord",
+]
+
+
+def _grid(facts: object) -> Grid:
+    try:
+        grid = Grid.from_json(facts)  # type: ignore[arg-type]
+    except (MriprepError, KeyError, TypeError, OverflowError) as error:
+        msg = f"is no grid: {error}"
+        raise ValueError(msg) from error
+    if math.prod(grid.shape) >= 2**63:
+        msg = "is no grid: it has more voxels than a number can say"
+        raise ValueError(msg)
+    return grid
+
+
+def _path(text: str) -> str:
+    try:
+        is_path = "\0" not in os.fsdecode(os.fsencode(text))
+    except UnicodeError:  # JSON can hold text that no name can be
+        is_path = False
+    if not is_path:
+        msg = "is not the path of a file"
+        raise ValueError(msg)
+    return text
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, dict) else value
+
+
+RecordedGrid = Annotated[InstanceOf[Grid], BeforeValidator(_grid)]
+Triple = Annotated[tuple[float, float, float], Field(strict=False)]
+"""Along z, y, x; JSON holds it as a list."""
+RecordedPath = Annotated[str, AfterValidator(_path)]
+Class = Annotated[int, Field(strict=False, ge=-(2**63), lt=2**63)]
+"""The number of a label; as a key, JSON holds it as text."""
+
+
+class RecordedFile(Model):
+    """Enough of a file to see that it has changed.
+
+    Parameters
+    ----------
+    path
+        As it was found; outputs relative to the output folder.
+    size
+        In bytes.
+    mtime_ns
+        Time of the last change, in nanoseconds since 1970.
+    sha256
+        Hexadecimal.
+    """
+
+    path: RecordedPath
+    size: Count
+    mtime_ns: Whole
+    sha256: str
+
+    @staticmethod
+    def of(path: Path, status: os.stat_result) -> RecordedFile:
+        """What is to be recorded of a file.
+
+        Parameters
+        ----------
+        path
+            The file, or a folder of slices.
+        status
+            Taken before its content was used, because it may have changed since.
+        """
+        size, mtime_ns = status.st_size, status.st_mtime_ns
+        return RecordedFile(path=str(path.absolute()), size=size, mtime_ns=mtime_ns, sha256=sha256_of(path))
+
+
+class SourceRecord(RecordedFile):
+    """A file that a case was read from.
+
+    In a record that was rebuilt, the path is the bare name, size and time are 0, and the SHA-256 is empty: the volumes
+    do not tell them.
+
+    Parameters
+    ----------
+    reader
+        Who read it; empty where 0.1.0 did.
+    data
+        The other files that hold its voxels.
+    """
+
+    reader: str = ""
+    data: Annotated[tuple[RecordedFile, ...], Field(strict=False), BeforeValidator(_as_list)] = ()
+
+
+class OutputRecord(RecordedFile):
+    """A file that was written for a case; `crc32` is the checksum of its voxels that the archive states."""
+
+    crc32: Count
+
+
+class ForegroundRecord(Model):
+    """Mean and population standard deviation of the image's foreground, and its number of voxels on the new grid."""
+
+    mean: float
+    std: float
+    voxels: Count
+
+
+class HeaderRecord(Model):
+    """A `Frame` as it is recorded: spacing, origin and direction as a file states them, every digit."""
+
+    spacing: Triple
+    origin: Triple
+    direction: Annotated[tuple[Triple, Triple, Triple], Field(strict=False)]
+
+    @property
+    def frame(self) -> Frame:
+        """The same, for writing a file with it."""
+        return Frame(self.spacing, self.origin, self.direction)
+
+
+class LabelRecord(Model):
+    """How many voxels each label had before preprocessing, and after it."""
+
+    before: dict[Class, Count]
+    after: dict[Class, Count]
