@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from monai_mriprep.errors import MriprepError, NpzError, RecordError
+from monai_mriprep.errors import NpzError, RecordError, VolumeError
 from monai_mriprep.formats.npz import NpzVolume, decode_npz, stored_crc
 from monai_mriprep.store.layout import ROLE_FOLDERS, is_output
 from monai_mriprep.store.provenance import Provenance
@@ -21,21 +21,8 @@ __all__ = ["REMOVE", "SelfToldVolume", "UnusableFileError", "read_pair"]
 REMOVE = "remove it, and `run` makes it again"
 
 
-class UnusableFileError(MriprepError):
-    """No record can be rebuilt from a file.
-
-    Parameters
-    ----------
-    path
-        Relative to the output folder.
-    problem
-        What is wrong, and what to do.
-    """
-
-    def __init__(self, path: str, problem: str) -> None:
-        super().__init__(path, problem)
-        self.path = path
-        self.problem = problem
+class UnusableFileError(VolumeError):
+    """No record can be rebuilt from a file, whose path is relative to the output folder."""
 
 
 @dataclass(frozen=True)

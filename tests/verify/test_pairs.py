@@ -138,7 +138,7 @@ def test_a_file_that_no_record_can_be_rebuilt_from_is_named(store, damage, path,
     with pytest.raises(UnusableFileError, match=problem) as caught:
         read_pair(store, IMAGE)
     assert caught.value.path == path
-    assert caught.value.problem in str(caught.value)
+    assert str(caught.value) == f"{path}: {caught.value.problem}"
 
 
 def test_a_file_under_another_name_gets_its_own_again(store):
