@@ -79,19 +79,12 @@ _HOMES = {
 }
 
 
-def _refuse_windows() -> None:
-    """Say what to do where the system's locks and limits are missing, before an import fails for want of them."""
-    if sys.platform == "win32":
-        msg = "monai-mriprep needs Linux or macOS; on Windows install and run it in WSL (https://aka.ms/wsl)"
-        raise ImportError(msg)
-
-
 def _name_nameless_user() -> None:
     """Let the user have a name, which MONAI asks for at its import and PyTorch later; in a container there may be none.
 
     `getpass.getuser` looks into the environment first.
     """
-    if any(os.environ.get(name) for name in ("LOGNAME", "USER", "LNAME", "USERNAME")):
+    if sys.platform == "win32" or any(os.environ.get(name) for name in ("LOGNAME", "USER", "LNAME", "USERNAME")):
         return
     import pwd
 
@@ -101,7 +94,6 @@ def _name_nameless_user() -> None:
         os.environ["LOGNAME"] = str(os.getuid())
 
 
-_refuse_windows()
 _name_nameless_user()
 
 

@@ -26,6 +26,7 @@ A message says what was found (file and value), what is allowed, and what to do 
 from __future__ import annotations
 
 import errno
+import sys
 import warnings
 from contextlib import suppress
 from functools import cache
@@ -58,6 +59,7 @@ __all__ = [
     "counted",
     "is_disk_full",
     "package_logger",
+    "refuse_windows",
     "warn",
     "write_error",
 ]
@@ -170,6 +172,19 @@ def package_logger() -> logging.Logger:
 
     logger.callHandlers = hand_over_or_drop  # type: ignore[method-assign]
     return logger
+
+
+def refuse_windows() -> None:
+    """Say what to do where the system's locks, limits and descriptors of folders are missing.
+
+    Raises
+    ------
+    ImportError
+        On Windows, so that an import that would fail there for want of them says so in words.
+    """
+    if sys.platform == "win32":
+        msg = "monai-mriprep needs Linux or macOS; on Windows install and run it in WSL (https://aka.ms/wsl)"
+        raise ImportError(msg)
 
 
 def counted(n: int, noun: str) -> str:

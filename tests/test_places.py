@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import monai_mriprep
 from monai_mriprep import preprocess
 from tests.runs import outputs, write_cases
 
@@ -59,19 +60,38 @@ def test_a_user_with_a_name_keeps_the_environment_as_it_is():
     assert done.stdout == "None\n", done.stderr
 
 
-@pytest.mark.parametrize("name", ["monai_mriprep", "monai_mriprep.transforms", "monai_mriprep.cli"])
-def test_on_windows_every_import_names_wsl(name):
-    code = f"""
-import sys
+ON_WINDOWS = """
+import os, sys
+import numpy, pydantic.fields, typer, yaml, zoneinfo  # they look at the platform, too
 sys.platform = "win32"
 for missing in ("fcntl", "resource", "pwd", "grp"):
     sys.modules[missing] = None
-import {name}
+for missing in ("O_NOFOLLOW", "O_DIRECTORY", "O_CLOEXEC", "O_NONBLOCK", "getuid"):
+    delattr(os, missing)
 """
-    done = python(code)
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("ImportError: monai-mriprep needs Linux or macOS; on Windows")
-    assert "WSL" in done.stderr
+
+
+@pytest.mark.parametrize("command", [["run", "data", "out"], ["--help"], ["verify", "out"]], ids=" ".join)
+def test_on_windows_a_command_ends_with_one_sentence(command):
+    done = python(f"{ON_WINDOWS}from monai_mriprep.cli import main; main()", *command)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: monai-mriprep needs Linux or macOS; on Windows install and run it in WSL")
+    assert done.stderr.count("\n") == 1
+
+
+def test_on_windows_the_package_is_imported_and_what_needs_more_names_wsl():
+    code = """
+import importlib, monai_mriprep
+print(monai_mriprep.__version__, monai_mriprep.Recipe().grid)
+for name in ("run.preprocess", "store.store"):
+    try:
+        importlib.import_module(f"monai_mriprep.{name}")
+    except ImportError as error:
+        print(name, "needs Linux or macOS" in str(error) and "WSL" in str(error))
+"""
+    done = python(ON_WINDOWS + code, USERNAME=None, USER=None, LOGNAME=None, LNAME=None)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{monai_mriprep.__version__} monai\nrun.preprocess True\nstore.store True\n"
 
 
 def in_a_pool(dataset: Path, output: Path, case_timeout: float | None) -> tuple[int, list[str]]:

@@ -43,8 +43,12 @@ def _command() -> int:
     """Run the command that `sys.argv` names; the exit status."""
     from monai_mriprep.cli.commands import app  # takes as long as an impatient Ctrl-C
     from monai_mriprep.cli.show import fail, warn
-    from monai_mriprep.errors import MriprepError
+    from monai_mriprep.errors import MriprepError, refuse_windows
 
+    try:
+        refuse_windows()
+    except ImportError as error:
+        return fail(str(error))
     try:
         status = int(app(standalone_mode=False))
     except MriprepError as error:
