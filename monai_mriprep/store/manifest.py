@@ -226,8 +226,10 @@ def _reading(root: Folder) -> Iterator[IO[bytes]]:
         raise RecordError(msg) from error
 
 
-def append_lines(root: Folder, lines: Sequence[str], sync: bool = False) -> None:
+def append_lines(root: Folder, lines: Sequence[str]) -> None:
     """Append lines by one system call. A torn last line, all that a power cut can leave, is closed first.
+
+    Only the name of a new file is synced; `Folder.sync_file` waits for the lines.
 
     Raises
     ------
@@ -239,8 +241,6 @@ def append_lines(root: Folder, lines: Sequence[str], sync: bool = False) -> None
     try:
         text = "".join(f"{line}\n" for line in lines)
         calls.write(descriptor, (_missing_newline(descriptor) + text).encode())
-        if sync:
-            calls.fsync(descriptor)
     finally:
         calls.close(descriptor)
     if is_new:

@@ -90,7 +90,7 @@ class Recorder:
 
     def _sync(self) -> None:
         with self._named_errors():
-            append_lines(self.store.root, (), sync=True)
+            self.store.root.sync_file(MANIFEST)
             for name in ROLE_FOLDERS.values():
                 self.store.folder(name).sync()
         self._synced = time.monotonic()

@@ -243,7 +243,7 @@ def test_an_index_of_many_cases_is_small(tmp_path):
     assert now / 2000 < 1024, "bytes a case"
 
 
-def test_lines_are_appended_by_one_call_and_synced_when_asked(tmp_path, monkeypatch):
+def test_lines_are_appended_by_one_call_and_not_synced(tmp_path, monkeypatch):
     written = []
     seen = note(monkeypatch)
     with opened(tmp_path) as root:
@@ -255,8 +255,6 @@ def test_lines_are_appended_by_one_call_and_synced_when_asked(tmp_path, monkeypa
         seen.clear()
         append_lines(root, ["3"])
         assert seen == []
-        append_lines(root, [], sync=True)
-        assert seen == [("sync", f"{tmp_path.name}/manifest.jsonl")]
 
 
 def test_a_record_that_can_no_longer_be_read_is_an_error_of_ours(root, monkeypatch):
