@@ -177,7 +177,7 @@ class Folder:
         with suppress(OSError):
             calls.remove_folder(check_bare(name), self.descriptor)
 
-    def replace(self, name: str, content: bytes | Iterable[bytes], staging: Folder) -> None:
+    def replace(self, name: str, content: Iterable[bytes], staging: Folder) -> None:
         """Write a file that is there with its whole content, or as it was before.
 
         Parameters
@@ -185,12 +185,12 @@ class Folder:
         name
             May be that of a file.
         content
-            All of it, in one piece or in several.
+            All of it, in pieces, which are taken one at a time.
         staging
             Where it is written and synced first.
         """
         temporary = temporary_name("json")
-        staging.create(temporary, [content] if isinstance(content, bytes) else content, sync=True)
+        staging.create(temporary, content, sync=True)
         try:
             staging.move(temporary, self, name)
             self.sync()

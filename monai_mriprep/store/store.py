@@ -84,7 +84,7 @@ class Store:
             if any(made):
                 parent.sync()
 
-    def replace(self, name: str, content: bytes | Iterable[bytes]) -> None:
+    def replace(self, name: str, content: Iterable[bytes]) -> None:
         """Write one of the files in it: it has the new content or, after a crash, the one before.
 
         Parameters
@@ -92,7 +92,7 @@ class Store:
         name
             Of the file.
         content
-            All of it, in one piece or in several, which are taken one at a time.
+            All of it, in pieces, which are taken one at a time.
 
         Raises
         ------

@@ -177,7 +177,7 @@ def test_a_replaced_file_has_the_old_or_the_new_content_whatever_fails(folder, s
         with monkeypatch.context() as patch:
             crash_at(patch, number) if fault == "crash" else fail_at(patch, number, errno.EIO)
             try:
-                folder.replace("a", b"new", staging)
+                folder.replace("a", [b"new"], staging)
             except (Crash, OSError):
                 pass
             else:
@@ -191,7 +191,7 @@ def test_a_replaced_file_has_the_old_or_the_new_content_whatever_fails(folder, s
 
 def test_a_replaced_file_is_synced_before_it_is_moved_and_its_folder_after(folder, staging, monkeypatch):
     seen = note(monkeypatch)
-    folder.replace("a", b"new", staging)
+    folder.replace("a", [b"new"], staging)
     kinds = [kind for kind, _ in seen]
     assert kinds == ["sync", "move", "sync"]
     assert seen[1] == ("move", "folder/a")
@@ -273,7 +273,7 @@ def test_every_descriptor_is_closed(folder, staging, monkeypatch, tmp_path):
     before = count()
     folder.create("a", [b"x"], sync=True)
     folder.sync_file("a")
-    folder.replace("a", b"y", staging)
+    folder.replace("a", [b"y"], staging)
     folder.read("a")
     make(folder.path / "pipe", "pipe", tmp_path)
     for act in ("read", "sync_file", "appending"):
@@ -283,7 +283,7 @@ def test_every_descriptor_is_closed(folder, staging, monkeypatch, tmp_path):
         with monkeypatch.context() as patch:
             fail_at(patch, number, errno.EIO)
             try:
-                folder.replace("a", b"z", staging)
+                folder.replace("a", [b"z"], staging)
             except OSError:
                 continue
     with opened(folder.path):
