@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
 __all__ = [
@@ -57,6 +57,7 @@ __all__ = [
     "VolumeError",
     "VoxelError",
     "counted",
+    "first_names",
     "is_disk_full",
     "package_logger",
     "refuse_windows",
@@ -190,6 +191,12 @@ def refuse_windows() -> None:
 def counted(n: int, noun: str) -> str:
     """A number of things in words: ``1 voxel``, ``2 voxels``."""
     return f"{n} {noun}{'s' * (n != 1)}"
+
+
+def first_names(names: Collection[str], count: int = 5) -> str:
+    """Up to so many names, and how many more there are."""
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    return ", ".join(list(names)[:count]) + more
 
 
 def warn(messages: Iterable[str], stacklevel: int = 1) -> None:

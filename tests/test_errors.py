@@ -19,6 +19,7 @@ from monai_mriprep.errors import (
     OutputError,
     VolumeError,
     counted,
+    first_names,
     is_disk_full,
     package_logger,
     warn,
@@ -58,6 +59,11 @@ def test_a_full_disk_is_an_error_of_its_own(number):
 
 def test_one_thing_is_not_said_to_be_many():
     assert [counted(n, "label voxel") for n in (0, 1, 2)] == ["0 label voxels", "1 label voxel", "2 label voxels"]
+
+
+def test_five_names_are_shown():
+    assert first_names(tuple("abcde")) == "a, b, c, d, e"
+    assert first_names(tuple("abcdefg")) == "a, b, c, d, e and 2 more"
 
 
 def test_a_warning_is_logged_and_points_to_the_line_of_the_caller(caplog):

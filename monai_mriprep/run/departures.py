@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from monai_mriprep.errors import OutputError
+from monai_mriprep.errors import OutputError, first_names
 from monai_mriprep.formats.names import natural_key
 from monai_mriprep.run.cases import Case
 from monai_mriprep.store.layout import ROLE_FOLDERS
@@ -22,7 +22,6 @@ __all__ = [
     "DatasetIdentity",
     "Departures",
     "find_departures",
-    "first_names",
     "is_renamed",
     "outputs_of_others",
     "refuse_departures",
@@ -133,12 +132,6 @@ def _what(departures: Departures) -> str:
     left = ["left the dataset"] if departures.left else []
     renamed = ["got outputs of another name"] if departures.renamed else []
     return f"{'has' if len(departures.names) == 1 else 'have'} {' or '.join((*left, *renamed))}"
-
-
-def first_names(names: Collection[str], count: int = 5) -> str:
-    """Up to so many names, and how many more there are."""
-    more = f" and {len(names) - count} more" if len(names) > count else ""
-    return ", ".join(list(names)[:count]) + more
 
 
 def outputs_of_others(index: Index, names: Collection[str]) -> frozenset[str]:

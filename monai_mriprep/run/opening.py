@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from monai_mriprep._version import __version__
-from monai_mriprep.errors import OutputError, counted
+from monai_mriprep.errors import OutputError, counted, first_names
 from monai_mriprep.run.cases import ALGORITHM_VERSION, Case
 from monai_mriprep.run.decide import Decision, decide
 from monai_mriprep.run.departures import (
     DatasetIdentity,
     Departures,
     find_departures,
-    first_names,
     is_renamed,
     outputs_of_others,
     refuse_departures,

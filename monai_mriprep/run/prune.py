@@ -8,9 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from monai_mriprep.errors import OutputError, RecordError
+from monai_mriprep.errors import OutputError, RecordError, first_names
 from monai_mriprep.formats.names import natural_key
-from monai_mriprep.run.departures import first_names
 from monai_mriprep.run.derived import write_derived
 from monai_mriprep.store.description import read_description
 from monai_mriprep.store.layout import MANIFEST, SET_ASIDE, SPLITS

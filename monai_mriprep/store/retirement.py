@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from itertools import count
 
-from monai_mriprep.errors import OutputError, package_logger, write_error
+from monai_mriprep.errors import package_logger
 from monai_mriprep.store.folder import Folder
 from monai_mriprep.store.layout import OUTPUT_SUFFIX, RETIRED, ROLE_FOLDERS, is_output
 from monai_mriprep.store.record_parts import OutputRecord
-from monai_mriprep.store.store import Store
+from monai_mriprep.store.store import Store, named_errors
 
 __all__ = ["remove_retired", "retire_output", "retired_files"]
 
@@ -38,13 +38,9 @@ def retire_output(store: Store, output: OutputRecord) -> str | None:
         If it cannot be moved.
     """
     folder, name = output.path.split("/")
-    try:
-        with closing(_retired(store, folder)) as retired:
-            new = _move(store.folder(folder), name, retired) or _moved_before(retired, name, output)
-    except OSError as error:
-        path = store.root.path / output.path
-        msg = f"{path}: cannot be moved to {store.root.path / RETIRED} ({error.strerror}); mend it, then run again"
-        raise write_error(error, msg) from error
+    problem, remedy = f"cannot be moved to {store.root.path / RETIRED}", "mend it, then run again"
+    with named_errors(store.root.path / output.path, problem, remedy), closing(_retired(store, folder)) as retired:
+        new = _move(store.folder(folder), name, retired) or _moved_before(retired, name, output)
     return new and f"{RETIRED}/{folder}/{new}"
 
 
@@ -151,10 +147,5 @@ def _volumes(folder: Folder) -> list[str]:
     return [name for name in folder.names() if is_output(name) and folder.is_file(name)]
 
 
-@contextmanager
-def _named_errors(store: Store) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        msg = f"{store.root.path / RETIRED}: cannot be read or written ({error.strerror}); mend it"
-        raise OutputError(msg) from error
+def _named_errors(store: Store) -> AbstractContextManager[None]:
+    return named_errors(store.root.path / RETIRED, "cannot be read or written", "mend it")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import stat
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from monai_mriprep.dataset.voxel_summary import count_values
-from monai_mriprep.errors import NpzError, OutputError, RecordError
+from monai_mriprep.errors import NpzError, OutputError, RecordError, first_names
 from monai_mriprep.formats.names import natural_key
 from monai_mriprep.formats.npz import NpzVolume, decode_npz
 from monai_mriprep.run.memory import default_workers
@@ -30,10 +30,12 @@ from monai_mriprep.store.retirement import retired_files
 from monai_mriprep.store.store import Store, open_store
 from monai_mriprep.types import IMAGE, LABEL, ROLES, Role
 
-__all__ = ["DTYPES", "Finding", "VerifyReport", "differences", "trace_problems", "verify_output"]
+__all__ = ["DTYPES", "REMOVE", "Finding", "VerifyReport", "differences", "trace_problems", "verify_output"]
 
 DTYPES = {IMAGE.kind: ("float32",), LABEL.kind: ("int8", "int16")}
 """What the voxels of a role may be stored as, by what they are."""
+
+REMOVE = "remove it, and `run` makes it again"
 
 
 @dataclass(frozen=True)
@@ -221,19 +223,16 @@ def _recorded_bytes(folder: Folder, name: str, expected: OutputRecord) -> bytes:
         msg = "is missing; `run` makes it again"
         raise RecordError(msg)
     if not stat.S_ISREG(found.st_mode):
-        msg = f"is {what_it_is(found.st_mode)}; {_REMEDY}"
+        msg = f"is {what_it_is(found.st_mode)}; {REMOVE}"
         raise RecordError(msg)
     if found.st_size != expected.size:
-        msg = f"has {found.st_size} bytes, {expected.size} were written; {_REMEDY}"
+        msg = f"has {found.st_size} bytes, {expected.size} were written; {REMOVE}"
         raise RecordError(msg)
     raw = folder.read(name, expected.size)
     if hashlib.sha256(raw).hexdigest() != expected.sha256:
-        msg = f"is damaged or was changed: its SHA-256 is not the recorded one; {_REMEDY}"
+        msg = f"is damaged or was changed: its SHA-256 is not the recorded one; {REMOVE}"
         raise RecordError(msg)
     return raw
-
-
-_REMEDY = "remove it, and `run` makes it again"
 
 
 def differences(volume: NpzVolume, role: Role, record: Done) -> Iterator[str]:
@@ -273,7 +272,7 @@ def _compare_with_last_run(store: Store, index: Index) -> Iterator[Finding]:
     others = [record.case for record in index.all_done() if record.fingerprint != run.fingerprint]
     if others:
         what = (
-            f"cases have another recipe, target spacing or version than the last run: {_first_three(others)}; "
+            f"cases have another recipe, target spacing or version than the last run: {first_names(others, 3)}; "
             "`run` does them again, unless their sources have left the dataset"
         )
         yield Finding(RUN, what, is_unfinished=not run.redo.complete)
@@ -295,12 +294,6 @@ def _unrecorded_files(
                     findings.append(Finding(path, "belongs to no case that is recorded as finished; remove it"))
     with _told(unread, PARTIAL):
         if leftovers := store.partial.names() if store.has_folder(PARTIAL) else []:
-            what = f"holds what an interrupted run left: {_first_three(leftovers)}"
+            what = f"holds what an interrupted run left: {first_names(leftovers, 3)}"
             findings.append(Finding(PARTIAL, what, is_unfinished=True))
     return findings
-
-
-def _first_three(names: Sequence[str]) -> str:
-    """Up to three names, and how many more there are."""
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more

@@ -14,11 +14,9 @@ from monai_mriprep.store.provenance import Provenance
 from monai_mriprep.store.record_parts import OutputRecord
 from monai_mriprep.store.store import Store
 from monai_mriprep.types import ROLES
-from monai_mriprep.verify.audit import DTYPES
+from monai_mriprep.verify.audit import DTYPES, REMOVE
 
-__all__ = ["REMOVE", "SelfToldVolume", "UnusableFileError", "read_pair"]
-
-REMOVE = "remove it, and `run` makes it again"
+__all__ = ["SelfToldVolume", "UnusableFileError", "read_pair"]
 
 
 class UnusableFileError(VolumeError):

@@ -9,7 +9,6 @@ from monai_mriprep.run.departures import (
     DatasetIdentity,
     Departures,
     find_departures,
-    first_names,
     is_renamed,
     outputs_of_others,
     refuse_departures,
@@ -55,11 +54,6 @@ def test_under_another_path_or_pattern_not_one_may_leave(now, message):
     refuse_departures("out", leaving(0, 100), HERE, now)
     with pytest.raises(OutputError, match=f"1 of its 100 cases has left the dataset: case_0; {message}"):
         refuse_departures("out", leaving(1, 100), HERE, now)
-
-
-def test_five_names_are_shown():
-    assert first_names(tuple("abcde")) == "a, b, c, d, e"
-    assert first_names(tuple("abcdefg")) == "a, b, c, d, e and 2 more"
 
 
 def test_a_case_whose_name_only_a_damaged_line_knows_has_not_left(tmp_path):
