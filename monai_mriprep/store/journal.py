@@ -18,14 +18,14 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from monai_mriprep.errors import OutputError, RecordError
+from monai_mriprep.errors import OutputError, RecordError, counted, first_names
 from monai_mriprep.formats.digest import sha256_of_content
 from monai_mriprep.formats.sealed import NewerVersionError, seal, unseal
 from monai_mriprep.store.folder import Folder
 from monai_mriprep.store.layout import PARTIAL, ROLE_FOLDERS, is_entry, is_output, is_staged, is_temporary
 from monai_mriprep.store.record_parts import OutputRecord
 from monai_mriprep.store.records import Done, check_record
-from monai_mriprep.store.staging import Move, StagedFile, being_written, is_undone, move_together
+from monai_mriprep.store.staging import Move, StagedFile, being_written, is_undone, move_together, take_back
 from monai_mriprep.store.store import Store
 from monai_mriprep.store.writers import Writer
 
@@ -42,6 +42,11 @@ class _Entry:
     record: dict[str, Any]
     done: Done
     moves: tuple[Move, ...]
+
+    @property
+    def recorded(self) -> dict[str, OutputRecord]:
+        """Its files, by their path."""
+        return {file.path: file for file in self.done.outputs.values()}
 
 
 def commit_files(store: Store, record: dict[str, Any], files: Sequence[StagedFile]) -> None:
@@ -97,7 +102,12 @@ def entry_name(case: str) -> str:
     return f"{hashlib.sha256(os.fsencode(case)).hexdigest()}.journal"
 
 
-def recover(store: Store, staging: Folder, keep: Callable[[Sequence[dict[str, Any]]], None]) -> tuple[str, ...]:
+def recover(
+    store: Store,
+    staging: Folder,
+    keep: Callable[[Sequence[dict[str, Any]]], None],
+    is_outdated: Callable[[Done, float], bool] = lambda *_: False,
+) -> tuple[str, ...]:
     """Finish what a crash interrupted, entry by entry, and clear away what it left; no writer of it may be alive.
 
     A file that is not ours is left where it is.
@@ -108,6 +118,9 @@ def recover(store: Store, staging: Folder, keep: Callable[[Sequence[dict[str, An
         Where.
     keep
         Called with the records of the cases whose files are in place; when it returns, they are on the disk.
+    is_outdated
+        Whether later runs have gone on without a case, by its record and the time of its entry in seconds since 1970.
+        It is dropped then, and what was moved of it is taken back.
 
     Returns
     -------
@@ -119,10 +132,15 @@ def recover(store: Store, staging: Folder, keep: Callable[[Sequence[dict[str, An
     NewerVersionError
         If a newer version has written an entry; it is left there.
     """
-    finished, waiting, problems = [], set[str](), []
+    finished, dropped, waiting, problems = [], [], set[str](), []
     for name in filter(is_entry, staging.names()):
         try:
-            finished.append(_finish(store, staging, name))
+            entry = _read_entry(staging, name)
+            if is_outdated(entry.done, staging.require(name).st_mtime):
+                _take_back(store, staging, entry)
+                dropped.append(entry.done.case)
+            else:
+                finished.append(_finish(store, staging, entry))
         except NewerVersionError as error:
             msg = f"{staging.path / name}: {error}"
             raise NewerVersionError(msg) from error
@@ -136,15 +154,17 @@ def recover(store: Store, staging: Folder, keep: Callable[[Sequence[dict[str, An
     keep(finished)
     foreign = [name for name in staging.names() if name not in waiting and not _clear(staging, name)]
     if foreign:
-        shown = ", ".join(foreign[:3]) + ", ..." * (len(foreign) > 3)
-        problems.append(f"{staging.path}: no run of ours has left {shown} there; it is left alone")
+        problems.append(f"{staging.path}: no run of ours has left {first_names(foreign, 3)} there; it is left alone")
+    if dropped:
+        what = "older than the records or the last --redo, and not put in place"
+        problems.append(f"{staging.path}: {counted(len(dropped), 'finished case')} {what}: {first_names(dropped)}")
     return tuple(problems)
 
 
 def recover_case(store: Store, case: str) -> dict[str, Any] | None:
     """The record of a case that one of the writer's dead workers has finished; None if it has not."""
     try:
-        record = _finish(store, store.staging, entry_name(case))
+        record = _finish(store, store.staging, _read_entry(store.staging, entry_name(case)))
     except (OutputError, OSError):
         return None
     return record if record["case"] == case else None
@@ -167,14 +187,23 @@ def _records_in(staging: Folder) -> Iterator[Done]:
             yield _read_entry(staging, name).done
 
 
-def _finish(store: Store, staging: Folder, name: str) -> dict[str, Any]:
+def _take_back(store: Store, staging: Folder, entry: _Entry) -> None:
+    """Undo what was moved of a case, unless a later run has put its own file there."""
+    moved = [move for move in entry.moves if staging.status(move.staged) is None]
+    take_back(store, staging, entry.moves, {move for move in moved if _is_still_there(store, move, entry)})
+
+
+def _is_still_there(store: Store, move: Move, entry: _Entry) -> bool:
+    found, recorded = store.folder(move.folder).status(move.name), entry.recorded[f"{move.folder}/{move.name}"]
+    return found is not None and (found.st_size, found.st_mtime_ns) == (recorded.size, recorded.mtime_ns)
+
+
+def _finish(store: Store, staging: Folder, entry: _Entry) -> dict[str, Any]:
     """The record of an entry, whose files are in place afterwards."""
-    entry = _read_entry(staging, name)
-    recorded = {file.path: file for file in entry.done.outputs.values()}
     in_place = {move for move in entry.moves if staging.status(move.staged) is None}
     for move in entry.moves:
         place = (store.folder(move.folder), move.name) if move in in_place else (staging, move.staged)
-        _require_recorded(*place, recorded[f"{move.folder}/{move.name}"])
+        _require_recorded(*place, entry.recorded[f"{move.folder}/{move.name}"])
     move_together(store, staging, entry.moves, in_place)
     return entry.record
 

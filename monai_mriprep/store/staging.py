@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ __all__ = [
     "removed_on_error",
     "save_volumes",
     "stage_files",
+    "take_back",
 ]
 
 
@@ -203,6 +205,35 @@ def move_together(store: Store, staging: Folder, moves: Sequence[Move], in_place
 def is_undone(staging: Folder, moves: Iterable[Move]) -> bool:
     """Whether files that could not be moved together all wait again, and no file that they replace does."""
     return all(staging.is_file(move.staged) and staging.status(_kept(move)) is None for move in moves)
+
+
+def take_back(store: Store, staging: Folder, moves: Sequence[Move], in_place: Collection[Move]) -> None:
+    """Undo `move_together`: the files wait again, and those that they have replaced are back, or none if one has gone.
+
+    Parameters
+    ----------
+    store, staging, moves
+        As there.
+    in_place
+        Those that are still there. What else is there stays.
+
+    Raises
+    ------
+    DiskFullError, OutputError
+        If that fails.
+    """
+    with named_errors(staging.path, "an outdated case cannot be taken back", AGAIN):
+        if set(in_place) == set(moves) and any(staging.status(_kept(move)) is None for move in moves):
+            for move in moves:  # all was done, and of a pair before only one file may be left
+                staging.remove(_kept(move))
+        places = [(store.folder(move.folder), move) for move in moves]
+        moved = [(folder, move) for folder, move in places if move in in_place]
+        empty = [(folder, move) for folder, move in places if folder.status(move.name) is None]
+        _move_back(staging, empty, moved)
+        for folder, move in (*empty, *moved):
+            if staging.status(_kept(move)) is not None or (move in in_place and staging.status(move.staged) is None):
+                raise OSError(errno.EIO, f"{folder.path / move.name} cannot be moved")
+            folder.sync()
 
 
 def _kept(move: Move) -> str:

@@ -5,19 +5,28 @@ from __future__ import annotations
 import uuid
 from contextlib import closing
 
+from monai_mriprep.store.folder import Folder
 from monai_mriprep.store.journal import recover
+from monai_mriprep.store.layout import is_entry
+from monai_mriprep.store.manifest import Index, read_index
+from monai_mriprep.store.outdated import outdated_in
 from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.store import named_errors
 from monai_mriprep.store.writers import Writer, this_writer
 
 __all__ = ["take_over"]
 
+PROBLEM = "what earlier runs have left cannot be read"
+
+_taken: set[str] = set()
+"""Folders that this process has taken over. One that an error did not let it clear is tried again."""
+
 
 def take_over(recorder: Recorder, foreign: bool = False) -> tuple[str, ...]:
     """Record what dead writers, and versions up to 0.3.0, have finished in ``.partial``, and clear away the rest.
 
     A folder is renamed before it is touched, so that of two processes only one gets it. One that cannot be taken over
-    is named, and stops nothing.
+    is named, and stops nothing. Finished cases that later runs have gone on without are dropped and named.
 
     Parameters
     ----------
@@ -39,20 +48,27 @@ def take_over(recorder: Recorder, foreign: bool = False) -> tuple[str, ...]:
         If the records cannot be written, or ``.partial`` cannot be read.
     """
     store = recorder.store
-    with named_errors(store.partial.path, "what earlier runs have left cannot be read"):
-        problems = [*recover(store, store.partial, recorder.enter)]  # where versions up to 0.3.0 put everything
-        problems += recover(store, store.staging, recorder.enter)
+    with named_errors(store.partial.path, PROBLEM):
+        problems = [*_recover(recorder, store.staging)]
         left = [name for name in store.partial.names() if name != store.writer and store.partial.is_folder(name)]
+        left.sort(key=lambda name: _time_of(store.partial, name), reverse=True)  # of a case, the newest counts
     for name in left:
         writer = Writer.of(name)
         if writer is not None:
             problems += _take_over(recorder, name, writer, foreign)
+    with named_errors(store.partial.path, PROBLEM):
+        problems += _recover(recorder, store.partial)  # where versions up to 0.3.0 put everything
     return tuple(problems)
+
+
+def _time_of(partial: Folder, name: str) -> float:
+    found = partial.status(name)
+    return 0.0 if found is None else found.st_mtime
 
 
 def _take_over(recorder: Recorder, name: str, writer: Writer, foreign: bool) -> tuple[str, ...]:
     partial, state = recorder.store.partial, writer.state()
-    if state == "own":  # a transform of this process is saving there
+    if state == "own" and name not in _taken:  # a transform of this process is saving there
         return ()
     if state == "alive":
         return (f"{partial.path / name}: process {writer.pid} is writing there; it is left alone",)
@@ -62,19 +78,30 @@ def _take_over(recorder: Recorder, name: str, writer: Writer, foreign: bool) -> 
             "from here; it is left alone. If it has ended, --take-over clears up after it"
         )
         return (msg,)
-    mine = f"{this_writer().name}+{uuid.uuid4().hex}"
     try:
-        partial.move(name, partial, mine)
-        return _recover_and_remove(recorder, mine)
+        return _recover_and_remove(recorder, name if name in _taken else _renamed(partial, name))
     except FileNotFoundError:  # another process was quicker
         return ()
     except OSError as error:
         return (f"{partial.path / name}: what a dead run has left there cannot be used ({error.strerror})",)
 
 
+def _renamed(partial: Folder, name: str) -> str:
+    mine = f"{this_writer().name}+{uuid.uuid4().hex}"
+    partial.move(name, partial, mine)
+    _taken.add(mine)
+    return mine
+
+
 def _recover_and_remove(recorder: Recorder, name: str) -> tuple[str, ...]:
     store = recorder.store
     with closing(store.partial.folder(name)) as staging:
-        problems = recover(store, staging, recorder.enter)
+        problems = _recover(recorder, staging)
     store.partial.remove_folder(name)
     return problems
+
+
+def _recover(recorder: Recorder, staging: Folder) -> tuple[str, ...]:
+    store, has_entries = recorder.store, any(map(is_entry, staging.names()))
+    index = read_index(store.root) if has_entries else Index(store.root)
+    return recover(store, staging, recorder.enter, outdated_in(store, index))

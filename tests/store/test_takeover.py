@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from monai_mriprep.errors import OutputError
 from monai_mriprep.formats.sealed import NewerVersionError, seal
-from monai_mriprep.store.journal import entry_name
+from monai_mriprep.store.description import Redo, RunDescription, write_description
+from monai_mriprep.store.journal import commit_files, entry_name
 from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.store import Store, open_store
@@ -23,7 +28,8 @@ from monai_mriprep.store.takeover import take_over
 from monai_mriprep.store.writers import this_writer
 from tests.runs import outputs
 from tests.store.faults import Crash, crash_at, fail_at, refuse
-from tests.store.pairs import by_place, record_of, stage
+from tests.store.pairs import by_place, commit, record_of, stage
+from tests.store.test_journal import UP_TO_ENTRY
 from tests.store.test_writers import CHILD
 
 HERE = this_writer()
@@ -235,10 +241,197 @@ def test_an_error_at_any_step_stops_the_run_in_words_or_is_named(store, recorder
                 take_over(recorder)
             except OutputError as error:
                 assert "Input/output error" in str(error)  # noqa: PT017 - most steps raise nothing
-        for path in partial.iterdir():  # what this process has renamed, as the next one finds it
-            if "+" in path.name:
-                path.rename(partial / f"{DEAD}+{path.name[-32:]}")
-        take_over(recorder)
+        take_over(recorder)  # also what this process has renamed
         assert outputs(store.root.path) == expected, number
         assert read_index(store.root).done("a").outputs["image"].sha256 == expected["imagesTr/a.npz"], number
         assert set(tree(partial)) == {store.writer}
+
+
+@pytest.mark.parametrize("what", [".journal", ".npz"])
+def test_what_cannot_be_cleared_away_is_tried_again_by_the_same_process(store, recorder, partial, monkeypatch, what):
+    expected = leave_behind(store, DEAD)
+    _ = store.staging
+    with monkeypatch.context() as patch:
+        refuse(patch, "unlink", lambda name, _: name.endswith(what), errno.EIO)
+        take_over(recorder)
+    assert len(set(tree(partial)) - {store.writer}) > 1
+    assert take_over(recorder) == ()
+    assert outputs(store.root.path) == expected
+    assert done_cases(store) == ["a"]
+    assert set(tree(partial)) == {store.writer}
+
+
+# --- Cases that later runs have gone on without ----------------------------------------------------------------------
+
+
+def age(partial: Path) -> None:
+    """What stands in the journals was written an hour ago."""
+    then = time.time() - 3600
+    for path in (*partial.glob("*/*.journal"), *partial.glob("*_*")):
+        os.utime(path, (then, then))
+
+
+def start_anew(store: Store, number: int) -> None:
+    """As ``--redo`` does."""
+    description = RunDescription(
+        dataset_root="/data",
+        recipe={},
+        target_spacing=(1.0, 1.0, 1.0),
+        derivation="",
+        fingerprint="f",
+        algorithm_version=1,
+        statistics="recipe",
+        redo=Redo(number=number, complete=False),
+    )
+    write_description(store, description)
+
+
+def done_since(recorder: Recorder) -> None:
+    """By a later run, to the same bytes."""
+    files = stage(recorder.store)
+    commit(recorder.store, files)
+    recorder.add(record_of(files))
+
+
+SINCE = {
+    "redo": lambda recorder: start_anew(recorder.store, 1),
+    "done": done_since,
+    "done, then begun": lambda recorder: [done_since(recorder), recorder.add({"event": "started", "case": "a"})],
+    "failed": lambda recorder: recorder.add({"event": "failed", "case": "a", "error": "why"}),
+    "retired": lambda recorder: recorder.add({"event": "retired", "case": "a", "files": []}),
+    "pruned": lambda recorder: recorder.add({"event": "opened", "dataset_root": "/data", "cases": 1}),
+}
+
+
+@pytest.mark.parametrize("writer", [DEAD, FOREIGN, HERE.name], ids=["dead", "foreign", "own"])
+@pytest.mark.parametrize("happens", SINCE.values(), ids=SINCE)
+def test_a_case_that_later_runs_have_gone_on_without_is_dropped(store, recorder, partial, happens, writer):
+    happens(recorder)
+    manifest = (store.root.path / "manifest.jsonl").read_bytes() if store.root.is_file("manifest.jsonl") else b""
+    before = outputs(store.root.path)
+    times = {path: path.stat().st_mtime_ns for path in store.root.path.glob("*Tr/*")}
+    leave_behind(store, writer)
+    age(partial)
+    (problem,) = take_over(recorder, foreign=True)
+    assert problem.endswith(": 1 finished case older than the records or the last --redo, and not put in place: a")
+    assert outputs(store.root.path) == before
+    assert {path: path.stat().st_mtime_ns for path in store.root.path.glob("*Tr/*")} == times
+    assert not manifest or (store.root.path / "manifest.jsonl").read_bytes() == manifest
+    store.leave()
+    assert tree(partial) == {}
+
+
+STILL_GOOD = {
+    "the same redo": lambda recorder: start_anew(recorder.store, 0),
+    "begun": lambda recorder: recorder.add({"event": "started", "case": "a"}),
+    "another case": lambda recorder: recorder.add({"event": "failed", "case": "b", "error": "why"}),
+    "a garbled run.json": lambda recorder: recorder.store.replace("run.json", [b"{"]),
+}
+
+
+@pytest.mark.parametrize("happens", STILL_GOOD.values(), ids=STILL_GOOD)
+def test_one_that_they_have_not_is_put_in_place(store, recorder, partial, happens):
+    expected = leave_behind(store, DEAD)
+    age(partial)
+    happens(recorder)
+    assert take_over(recorder) == ()
+    assert outputs(store.root.path) == expected
+    assert done_cases(store) == ["a"]
+
+
+def test_records_that_are_older_than_the_entry_say_nothing(store, recorder):
+    """A power cut may have lost the one that the case was begun, and that of the entry itself."""
+    done_since(recorder)
+    recorder.add({"event": "retired", "case": "b", "files": []})
+    recorder.add({"event": "opened", "dataset_root": "/data", "cases": 2})
+    time.sleep(0.01)
+    expected = leave_behind(store, DEAD, value=2.0) | leave_behind(store, DEAD, "b", value=3.0)
+    assert take_over(recorder) == ()
+    assert outputs(store.root.path) == expected
+
+
+def test_one_that_has_been_recorded_is_put_in_place_again(store, recorder, partial):
+    with open_store(store.root.path, DEAD) as other:
+        files = stage(other)
+        commit_files(other, record_of(files), files)
+    recorder.add(record_of(files))
+    age(partial)
+    assert take_over(recorder) == ()
+    assert outputs(store.root.path) == by_place(files)
+    assert done_cases(store) == ["a"]
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["second names", "no second names"])
+@pytest.mark.parametrize("before", [True, False], ids=["a pair before", "none before"])
+def test_what_was_moved_of_a_dropped_case_is_taken_back(store, recorder, partial, monkeypatch, links, before):
+    """Wherever the run before has crashed, and wherever this one does."""
+    start_anew(store, 1)
+    if not links:
+        refuse(monkeypatch, "link", lambda *_: True, errno.EPERM)
+    for step, again in product(range(UP_TO_ENTRY, UP_TO_ENTRY + 8), range(25)):
+        if (step + again) % 4:  # the others take seconds, and pass, too
+            continue
+        old = stage(store, 0.0) if before else ()
+        if before:
+            commit(store, old)
+        with open_store(store.root.path, DEAD) as other:
+            new = stage(other, 1.0)
+            with monkeypatch.context() as patch, suppress(Crash):
+                crash_at(patch, step)
+                commit_files(other, record_of(new), new)
+        with monkeypatch.context() as patch, suppress(Crash):
+            crash_at(patch, again)
+            take_over(recorder)
+        take_over(recorder)
+        left = outputs(store.root.path)
+        assert left in (by_place(old), {}), (step, again)
+        assert left or step > UP_TO_ENTRY + 4 or not before, "the pair before is back until one file of it is gone"
+        assert set(tree(partial)) <= {store.writer}
+        assert done_cases(store) == []
+
+
+def test_what_cannot_be_taken_back_waits(store, recorder, partial, monkeypatch):
+    start_anew(store, 1)
+    old = stage(store, 0.0)
+    commit(store, old)
+    with open_store(store.root.path, DEAD) as other:
+        new = stage(other, 1.0)
+        with monkeypatch.context() as patch, suppress(Crash):
+            crash_at(patch, UP_TO_ENTRY + 2)  # the label has its place
+            commit_files(other, record_of(new), new)
+    mixed = outputs(store.root.path)
+    assert mixed not in (by_place(old), by_place(new))
+    with monkeypatch.context() as patch:
+        refuse(patch, "rename", lambda name, *_: name == "a.npz", errno.EIO)
+        (problem,) = take_over(recorder)
+    assert "a finished case waits to be put in place (" in problem
+    assert "an outdated case cannot be taken back" in problem
+    assert outputs(store.root.path) == mixed
+    (problem,) = take_over(recorder)
+    assert "not put in place: a" in problem
+    assert outputs(store.root.path) == by_place(old)
+
+
+def test_of_two_of_one_case_the_newer_one_counts(store, recorder, partial):
+    leave_behind(store, REBOOTED, value=1.0)
+    age(partial)
+    expected = leave_behind(store, DEAD, value=2.0)
+    for path in (partial / DEAD, *(partial / DEAD).glob("*.journal")):
+        os.utime(path, (time.time() - 60,) * 2)
+    (problem,) = take_over(recorder)
+    assert "not put in place: a" in problem
+    assert outputs(store.root.path) == expected
+
+
+def test_records_that_cannot_be_read_say_nothing_of_an_entry(store, recorder, partial, monkeypatch):
+    recorder.add({"event": "failed", "case": "a", "error": "why"})
+    leave_behind(store, DEAD)
+    age(partial)
+    index = read_index(store.root)
+    monkeypatch.setattr("monai_mriprep.store.takeover.read_index", lambda _: index)
+    with monkeypatch.context() as patch:
+        refuse(patch, "open_file", lambda name, *_: name == "manifest.jsonl", errno.EIO)
+        (problem,) = take_over(recorder)
+    assert "a finished case waits" in problem
+    (problem,) = take_over(recorder)
+    assert "not put in place: a" in problem
