@@ -26,7 +26,7 @@ from monai_mriprep.pipeline import preprocessing
 from monai_mriprep.run.cases import Case, Job, Result
 from monai_mriprep.store.journal import commit_files
 from monai_mriprep.store.layout import ROLE_FOLDERS
-from monai_mriprep.store.record_parts import OutputRecord, RecordedFile
+from monai_mriprep.store.record_parts import OutputRecord, RecordedFile, json_histogram
 from monai_mriprep.store.staging import StagedFile, removed_on_error, stage_files
 from monai_mriprep.store.store import Store, open_store
 from monai_mriprep.transforms.apply_steps import trace_of
@@ -172,7 +172,7 @@ def _transform(job: Job, case: Case, watch: _Stopwatch) -> tuple[dict[str, Any],
     with watch.stage("count"):
         after = label_histogram(data[LABEL.name].as_tensor())
     _warn_of_labels(case, before, after)
-    return data, {"before": _for_json(before), "after": _for_json(after)}
+    return data, {"before": json_histogram(before), "after": json_histogram(after)}
 
 
 def _stamps(header: Header) -> list[tuple[Path, os.stat_result]]:
@@ -184,11 +184,6 @@ def _source(header: Header, stamps: Sequence[tuple[Path, os.stat_result]]) -> di
     """What is recorded of a source, and who read it; ``data`` lists the other files that hold its voxels."""
     first, *data = (RecordedFile.of(path, status).model_dump() for path, status in stamps)
     return {**first, "reader": header.reader, **({"data": data} if data else {})}
-
-
-def _for_json(histogram: dict[int, int]) -> dict[str, int]:
-    """JSON knows only text as keys."""
-    return {str(value): count for value, count in histogram.items()}
 
 
 def _output(file: StagedFile) -> dict[str, Any]:

@@ -7,22 +7,19 @@ were made, so that equal input gives equal bytes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import TypeAdapter
 
-from monai_mriprep.store.models import checked
-from monai_mriprep.store.record_parts import ForegroundRecord, HeaderRecord, OutputRecord
+from monai_mriprep.store.models import Count, Model, checked
+from monai_mriprep.store.record_parts import ForegroundRecord, HeaderRecord, Histogram, OutputRecord, json_histogram
 from monai_mriprep.types import Spacing
 from monai_mriprep.volume.geometry import Grid
 
 __all__ = ["Provenance", "rebuilt_record"]
 
-Histogram = dict[Annotated[int, Field(strict=False)], Annotated[int, Field(ge=0)]]
-"""Voxels of each label; JSON has its number as text."""
 
-
-class Provenance(BaseModel):
+class Provenance(Model):
     """What stands in the comment of a file of a run, beside its affine.
 
     Parameters
@@ -43,12 +40,10 @@ class Provenance(BaseModel):
         What was done to the case; None where it did not fit.
     """
 
-    model_config = ConfigDict(frozen=True, strict=True)
-
     case: str
     role: str
     fingerprint: str
-    redo: Annotated[int, Field(ge=0)] = 0
+    redo: Count = 0
     sources: dict[str, str]
     outputs: dict[str, str]
     source_header: HeaderRecord
@@ -109,11 +104,7 @@ def rebuilt_record(
         "trace": origin.trace,
         "spacing": list(spacing),
         "foreground": origin.foreground.model_dump(),
-        "labels": {"before": _for_json(origin.labels_before or {}), "after": _for_json(labels)},
+        "labels": {"before": json_histogram(origin.labels_before or {}), "after": json_histogram(labels)},
         "seconds": {},
         "peak_mib": 0.0,
     }
-
-
-def _for_json(histogram: Mapping[int, int]) -> dict[str, int]:
-    return {str(value): count for value, count in histogram.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -18,11 +19,13 @@ from monai_mriprep.volume.geometry import Grid
 __all__ = [
     "ForegroundRecord",
     "HeaderRecord",
+    "Histogram",
     "LabelRecord",
     "OutputRecord",
     "RecordedFile",
     "RecordedGrid",
     "SourceRecord",
+    "json_histogram",
 ]
 
 
@@ -57,8 +60,8 @@ RecordedGrid = Annotated[InstanceOf[Grid], BeforeValidator(_grid)]
 Triple = Annotated[tuple[float, float, float], Field(strict=False)]
 """Along z, y, x; JSON holds it as a list."""
 RecordedPath = Annotated[str, AfterValidator(_path)]
-Class = Annotated[int, Field(strict=False, ge=-(2**63), lt=2**63)]
-"""The number of a label; as a key, JSON holds it as text."""
+Histogram = dict[Annotated[int, Field(strict=False, ge=-(2**63), lt=2**63)], Count]
+"""Voxels of each label; JSON holds its number as text."""
 
 
 class RecordedFile(Model):
@@ -144,5 +147,10 @@ class HeaderRecord(Model):
 class LabelRecord(Model):
     """How many voxels each label had before preprocessing, and after it."""
 
-    before: dict[Class, Count]
-    after: dict[Class, Count]
+    before: Histogram
+    after: Histogram
+
+
+def json_histogram(histogram: Mapping[int, int]) -> dict[str, int]:
+    """Voxels of each label as JSON holds them, which knows only text as keys."""
+    return {str(value): count for value, count in histogram.items()}

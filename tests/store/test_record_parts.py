@@ -18,6 +18,7 @@ from monai_mriprep.store.record_parts import (
     RecordedFile,
     RecordedGrid,
     SourceRecord,
+    json_histogram,
 )
 from monai_mriprep.volume.geometry import Grid
 from tests.runs import done_line
@@ -78,6 +79,7 @@ def test_the_frame_of_a_header():
 def test_labels_are_numbers_which_json_has_as_text():
     labels = checked(TypeAdapter(LabelRecord), {"before": {"0": 5, "-1": 2}, "after": {}})
     assert labels.before == {0: 5, -1: 2}
+    assert json_histogram(labels.before) == {"0": 5, "-1": 2}
     for wrong in ({"one": 1}, {"0": -1}, {str(2**63): 1}):
         with pytest.raises(RecordError, match="before"):
             checked(TypeAdapter(LabelRecord), {"before": wrong, "after": {}})
