@@ -159,6 +159,8 @@ def prune_text(summary: PruneSummary) -> Iterator[str]:
     """Lines of text: one for each file and case, then the outcome."""
     yield from (f"deleted: {shown(path)}" for path in summary.files)
     yield from (f"deleted: records of {shown(case)}" for case in summary.cases)
+    if summary.run_warnings:
+        yield f"deleted: {counted(summary.run_warnings, 'warning')} of runs that named files of theirs"
     counts = ", ".join((counted(len(summary.files), "file"), counted(summary.records, "record")))
     yield f"{summary.root}: {counts} of {counted(len(summary.cases), 'retired case')} deleted"
 

@@ -38,6 +38,8 @@ class PruneSummary:
         Relative to the folder.
     records
         How many.
+    run_warnings
+        How many warnings in the records of runs, which named files of theirs.
     warnings
         What may still hold something of these cases, or needs review otherwise.
     """
@@ -46,6 +48,7 @@ class PruneSummary:
     cases: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     records: int = 0
+    run_warnings: int = 0
     warnings: tuple[str, ...] = ()
 
 
@@ -92,7 +95,7 @@ def _prune(store: Store, cases: Collection[str], warnings: tuple[str, ...]) -> P
     there = retired_files(store)
     files = {path for one in chosen.values() for path in one.files}
     remove_retired(store, files)
-    n_records = delete_records(store, chosen) if chosen else 0
+    deleted = delete_records(store, chosen)
     index = read_index(store.root)
     write_derived(store, index, index.cases(), _fingerprint(store, index))
     known = {path for one in retired.values() for path in one.files}
@@ -100,7 +103,8 @@ def _prune(store: Store, cases: Collection[str], warnings: tuple[str, ...]) -> P
         store.root.path,
         tuple(chosen),
         tuple(path for path in there if path in files),
-        n_records,
+        deleted.records,
+        deleted.warnings,
         (*warnings, *_what_else(store, chosen.keys() - index.cases(), [path for path in there if path not in known])),
     )
 

@@ -11,6 +11,9 @@ import pytest
 from monai_mriprep import preprocess
 from monai_mriprep.errors import LockedError, OutputError, RecordError
 from monai_mriprep.export.splits import write_splits
+from monai_mriprep.formats import sealed
+from monai_mriprep.formats.sealed import NewerVersionError
+from monai_mriprep.report.text import prune_text
 from monai_mriprep.run.prune import prune_output
 from monai_mriprep.store import calls
 from monai_mriprep.store.lock import exclusive
@@ -42,17 +45,25 @@ def output(root, tmp_path) -> Path:
     return output
 
 
+def test_warnings_of_runs_that_name_a_file_of_the_case_go_too(root, output):
+    (root / "ImagesTr/11_1.mha").unlink()
+    preprocess(root, output, workers=0, retire=True)
+    assert any(b"11_1.mha" in line for line in lines(output) if b'"opened"' in line)
+    summary = prune_output(output)
+    assert summary.run_warnings == 1
+    assert mentions(output, "11_1") == mentions(output, "10_1") == []
+    assert "deleted: 1 warning of runs that named files of theirs" in prune_text(summary)
+
+
 def lines(output: Path) -> list[bytes]:
     return (output / "manifest.jsonl").read_bytes().splitlines(keepends=True)
 
 
 def mentions(output: Path, name: str) -> list[str]:
-    """Files whose name or content has this text, the records of runs apart: these name files of the dataset."""
+    """Files whose name or content has this text."""
     found = []
     for path in output.rglob("*"):
         text = b"" if path.is_dir() else path.read_bytes()
-        if path.name == "manifest.jsonl":
-            text = b"".join(line for line in lines(output) if b'"opened"' not in line)
         if name in path.name or name.encode() in text:
             found.append(str(path.relative_to(output)))
     return sorted(found)
@@ -90,6 +101,15 @@ def test_a_case_that_is_not_retired_is_refused_and_nothing_is_deleted(output, na
     with pytest.raises(RecordError, match="nothing was deleted"):
         prune_output(output, names)
     assert (lines(output), sorted(output.rglob("*"))) == before
+
+
+def test_records_of_a_newer_version_are_named(output, monkeypatch):
+    monkeypatch.setattr(sealed, "FORMAT_VERSION", sealed.FORMAT_VERSION + 1)
+    newer = sealed.seal({"event": "retired", "case": "10_1", "time": 1.5, "files": []})
+    monkeypatch.undo()
+    (output / "manifest.jsonl").write_bytes(b"".join(lines(output)) + newer.encode() + b"\n")
+    with pytest.raises(NewerVersionError, match=r"out/manifest\.jsonl, line \d+: a newer version"):
+        prune_output(output)
 
 
 def test_a_second_one_finds_nothing(output):

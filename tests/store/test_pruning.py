@@ -11,7 +11,7 @@ from monai_mriprep.errors import DiskFullError
 from monai_mriprep.formats import sealed
 from monai_mriprep.formats.sealed import NewerVersionError, seal
 from monai_mriprep.store import manifest
-from monai_mriprep.store.pruning import Retirement, delete_records, retirements
+from monai_mriprep.store.pruning import Deleted, Retirement, delete_records, retirements
 from tests.runs import done_line
 from tests.store.faults import refuse
 
@@ -29,7 +29,7 @@ def started(case: str) -> bytes:
 
 
 OPENED = (
-    f"{seal({'event': 'opened', 'time': 1.5, 'dataset_root': '/data/a', 'cases': 3, 'warnings': ['a']})}\n".encode()
+    f"{seal({'event': 'opened', 'time': 1.5, 'dataset_root': '/data/a', 'cases': 3, 'warnings': ['no table']})}\n".encode()
 )
 DONE = f"{json.dumps(done_line('a'))}\n".encode()
 """As 0.1.0 wrote it."""
@@ -67,32 +67,32 @@ def test_a_newer_version_may_have_retired_others(store, monkeypatch):
 def test_all_lines_of_a_case_go_and_the_others_stay_as_they_are(store):
     others = OPENED, started("b"), b"\n", b"no record\n", started("c")
     write(store, others[0], DONE, others[1], started("a"), *others[2:4], retired("a"), others[4])
-    assert delete_records(store, retirements(store)) == 3
+    assert delete_records(store, retirements(store)) == Deleted(3, 0)
     assert written(store) == b"".join(others)
 
 
 def test_a_case_that_lives_on_keeps_what_came_after(store):
     write(store, DONE, retired("a"), started("a"), DONE)
-    assert delete_records(store, retirements(store)) == 2
+    assert delete_records(store, retirements(store)) == Deleted(2, 0)
     assert written(store) == started("a") + DONE
 
 
 def test_of_two_retired_cases_the_one_that_was_not_chosen_stays(store):
     write(store, started("a"), started("b"), retired("a"), retired("b"))
-    assert delete_records(store, {"a": retirements(store)["a"]}) == 2
+    assert delete_records(store, {"a": retirements(store)["a"]}) == Deleted(2, 0)
     assert written(store) == started("b") + retired("b")
 
 
 @pytest.mark.parametrize("case", ["a", "b"])
 def test_a_damaged_line_goes_with_every_case_that_it_seems_to_name(store, case):
     write(store, DAMAGED, retired(case), DAMAGED)
-    assert delete_records(store, retirements(store)) == 2
+    assert delete_records(store, retirements(store)) == Deleted(2, 0)
     assert written(store) == DAMAGED, "it may be of a case that lives on"
 
 
 def test_a_line_after_zeros_goes_with_them(store):
     write(store, bytes(100) + started("a"), bytes(100) + started("b"), retired("a"))
-    assert delete_records(store, retirements(store)) == 2
+    assert delete_records(store, retirements(store)) == Deleted(2, 0)
     assert written(store) == bytes(100) + started("b")
 
 
@@ -100,7 +100,7 @@ def test_all_pieces_of_a_line_without_end_go(store, monkeypatch):
     monkeypatch.setattr(manifest, "LONGEST_LINE", 200)
     endless = b'{"event": "done", "case": "a", "warnings": ["' + b"x" * 1000 + b'"]}\n'
     write(store, endless, endless.replace(b'"a"', b'"b"'), retired("a"))
-    assert delete_records(store, retirements(store)) == 2
+    assert delete_records(store, retirements(store)) == Deleted(2, 0)
     assert written(store) == endless.replace(b'"a"', b'"b"')
 
 
@@ -109,6 +109,27 @@ def test_a_torn_last_line_is_left_as_it_is(store):
     write(store, started("a"), retired("a"), torn)
     delete_records(store, retirements(store))
     assert written(store) == torn
+
+
+def test_without_a_case_nothing_is_written(store):
+    write(store, OPENED, retired("a"))
+    before = (store.root.path / "manifest.jsonl").stat()
+    assert delete_records(store, {}) == Deleted(0, 0)
+    assert (store.root.path / "manifest.jsonl").stat() == before
+
+
+def opened(*warnings: str, **facts: object) -> bytes:
+    facts = {"event": "opened", "time": 1.5, "dataset_root": "/d", "cases": 3, "warnings": warnings, **facts}
+    return f"{seal(facts)}\n".encode()
+
+
+def test_warnings_of_runs_that_name_a_file_of_the_case_go_and_the_others_stay(store):
+    first = opened("d: no table", "'10_1.mha' is skipped: no label was found", "'10_1x.mha' has no label", "10_10")
+    files = ("retired/imagesTr/10_1.npz", "retired/labelsTr/10_1_seg.2.npz")
+    write(store, first, retired("10_1", *files), opened("'10_1_seg.mha' is skipped", key="of a later version"))
+    assert delete_records(store, retirements(store)) == Deleted(1, 2)
+    kept = opened("d: no table", "'10_1x.mha' has no label", "10_10")
+    assert written(store) == kept + opened(key="of a later version")
 
 
 @pytest.mark.parametrize("call", ["write", "fsync", "rename"])
