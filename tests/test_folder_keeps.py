@@ -151,7 +151,7 @@ CHANGES: dict[str, tuple[Callable[[Place], None], Expected]] = {
             skipped=("case_0", "case_2"),
             retired=("case_1",),
             labels=("case_0", "case_1_seg", "case_2"),
-            warns="1 case .* other names of outputs",
+            warns="1 case .* outputs of another name",
         ),
     ),
     "an image is renamed": (

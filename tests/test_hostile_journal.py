@@ -114,7 +114,7 @@ def test_what_may_be_of_somebody_alive_is_left(interrupted, writer, said):
 def test_a_writer_of_another_host_is_taken_over_when_the_user_says_so(interrupted):
     left = interrupted(LEFT_ALONE["another host"][0])
     left.enter()
-    assert "--take-over clears up after it" in left.site.run()[1]
+    assert "`run --take-over` clears up after it" in left.site.run()[1]
     status, text = left.site.run("--take-over")
     assert status == 0, text
     assert "cannot be asked" not in text

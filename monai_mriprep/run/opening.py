@@ -240,8 +240,8 @@ def _said(departures: Departures, store: Store) -> Iterator[str]:
     place = store.root.path / RETIRED
     for names, what in (
         (departures.left, "left the dataset"),
-        (departures.renamed, "got other names of outputs and are done again"),
+        (departures.renamed, "got outputs of another name, to be done again"),
     ):
         if names:
             some = f"{counted(len(names), 'case')} of {store.root.path} {what}: {first_names(names, SHOWN_NAMES)}"
-            yield f"{some}; the files they had are in {place} until `prune` deletes them"
+            yield f"{some}; the files from before are in {place} until `prune` deletes them"

@@ -139,5 +139,5 @@ def unusual_seconds(case: Case) -> float:
 def shown_seconds(seconds: float) -> str:
     """Write a time for people: in seconds, minutes or hours."""
     if seconds < 100:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.2g} s" if seconds < 1 else f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"

@@ -75,7 +75,7 @@ def _take_over(recorder: Recorder, name: str, writer: Writer, foreign: bool) -> 
     if state == "foreign" and not foreign:
         msg = (
             f"{partial.path / name}: process {writer.pid} of {writer.host} may be writing there, and cannot be asked "
-            "from here; it is left alone. If it has ended, --take-over clears up after it"
+            "from here; it is left alone. If it has ended, `run --take-over` clears up after it"
         )
         return (msg,)
     try:

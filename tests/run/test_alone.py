@@ -32,6 +32,7 @@ def test_a_death_is_told(tmp_path, fault, reason):
 def test_a_limit_is_kept(tmp_path, fault):
     lost = alone(Work(tmp_path, fault, ("0",)), CASE, 1.0)
     assert lost == Lost("0", "had no result after 1 s, the limit of --case-timeout")
+    assert over_the_limit(0.15) == "had no result after 0.15 s, the limit of --case-timeout"
     assert over_the_limit(1200) == "had no result after 20 min, the limit of --case-timeout"
 
 

@@ -148,7 +148,7 @@ def test_a_case_whose_label_was_renamed_is_retired_and_new(dataset, out):
         assert found.retired == ("case_0",)
         assert actions(found) == {"case_0": "run", "case_1": "skip", "case_2": "skip"}
         assert found.outdated == frozenset(), "nothing of it is left in place"
-        assert any("got other names of outputs and are done again: case_0" in text for text in found.warnings)
+        assert any("got outputs of another name, to be done again: case_0" in text for text in found.warnings)
 
 
 def test_more_may_leave_where_that_is_confirmed(dataset, out):

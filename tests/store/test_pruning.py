@@ -28,9 +28,12 @@ def started(case: str) -> bytes:
     return line("started", case, pid=5)
 
 
-OPENED = (
-    f"{seal({'event': 'opened', 'time': 1.5, 'dataset_root': '/data/a', 'cases': 3, 'warnings': ['no table']})}\n".encode()
-)
+def opened(*warnings: str, **facts: object) -> bytes:
+    facts = {"event": "opened", "time": 1.5, "dataset_root": "/d", "cases": 3, "warnings": warnings, **facts}
+    return f"{seal(facts)}\n".encode()
+
+
+OPENED = opened("no table")
 DONE = f"{json.dumps(done_line('a'))}\n".encode()
 """As 0.1.0 wrote it."""
 DAMAGED = b'{"event": "done", "case": "a", "warnings": [], "case": "b"\n'
@@ -116,11 +119,6 @@ def test_without_a_case_nothing_is_written(store):
     before = (store.root.path / "manifest.jsonl").stat()
     assert delete_records(store, {}) == Deleted(0, 0)
     assert (store.root.path / "manifest.jsonl").stat() == before
-
-
-def opened(*warnings: str, **facts: object) -> bytes:
-    facts = {"event": "opened", "time": 1.5, "dataset_root": "/d", "cases": 3, "warnings": warnings, **facts}
-    return f"{seal(facts)}\n".encode()
 
 
 def test_warnings_of_runs_that_name_a_file_of_the_case_go_and_the_others_stay(store):
