@@ -17,6 +17,7 @@ from monai_mriprep.run.session import open_session
 from monai_mriprep.store.lock import exclusive
 from monai_mriprep.store.store import open_store
 from monai_mriprep.verify.audit import verify_output
+from tests.run.works import hang
 from tests.runs import done_line, errors_of, events, events_of, left_over, outputs, write_case, write_cases
 
 
@@ -238,3 +239,45 @@ def test_a_huge_claim_of_one_case_does_not_stop_the_run(tmp_path):
     summary = run(root, output)
     assert len(summary.done) == 3
     assert "not attempted" in errors_of(output)["liar"]
+
+
+def test_an_observer_that_fails_changes_nothing(tmp_path):
+    root, output = write_cases(tmp_path / "dataset", 2), tmp_path / "out"
+    seen = []
+
+    def observe(result, finished, total):
+        seen.append((result.case, finished, total))
+        msg = "no display"
+        raise RuntimeError(msg)
+
+    summary = run(root, output, observe=observe)
+    assert seen == [("case_0", 1, 2), ("case_1", 2, 2)]
+    assert [result.case for result in summary.done] == events_of(output, "done") == ["case_0", "case_1"]
+
+
+def test_a_mapper_of_ones_own_is_used_for_as_many_cases_as_fit(tmp_path):
+    root, output = write_cases(tmp_path / "dataset", 3), tmp_path / "out"
+    counts = []
+
+    def backwards(work, cases):
+        for case in list(cases)[::-1]:
+            yield work(case)
+
+    def mappers(count):
+        counts.append(count)
+        return backwards
+
+    with open_session(plan_run(root, output)) as session:
+        summary = execute(session, 2, mappers=mappers)
+    assert counts == [2]
+    assert [result.case for result in summary.done] == events_of(output, "done") == ["case_2", "case_1", "case_0"]
+    assert verify_output(output).findings == ()
+
+
+def test_without_workers_a_case_over_the_limit_is_ended_too(tmp_path, monkeypatch):
+    root, output = write_cases(tmp_path / "dataset", 1), tmp_path / "out"
+    monkeypatch.setattr("monai_mriprep.run.under_way.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("monai_mriprep.run.preprocess.process_case", lambda job, case: hang())
+    (result,) = run(root, output, case_timeout=0.2).failed
+    assert "the limit of --case-timeout" in result.error
+    assert "tried twice" in errors_of(output)["case_0"]
