@@ -22,18 +22,15 @@ __all__ = [
     "write",
 ]
 
-IN_FOLDER = os.O_NOFOLLOW | os.O_CLOEXEC
-"""No link is followed, and no child of another program inherits the descriptor."""
-
 
 def open_file(name: str, flags: int, folder: int) -> int:
-    """Open a name in a folder. What is no file, such as a pipe, does not block."""
-    return os.open(name, flags | IN_FOLDER | os.O_NONBLOCK, 0o666, dir_fd=folder)
+    """Open a name in a folder. No link is followed, and what is no file, such as a pipe, does not block."""
+    return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666, dir_fd=folder)
 
 
 def open_folder(name: str, folder: int) -> int:
-    """Open a folder in a folder."""
-    return os.open(name, os.O_RDONLY | os.O_DIRECTORY | IN_FOLDER, dir_fd=folder)
+    """Open a folder in a folder. No link is followed."""
+    return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
 
 
 def close(descriptor: int) -> None:

@@ -225,7 +225,7 @@ def opened(path: Path) -> Iterator[Folder]:
         If it is none.
     """
     try:
-        folder = Folder(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), path)
+        folder = Folder(os.open(path, os.O_RDONLY | os.O_DIRECTORY), path)
     except OSError as error:
         msg = f"{path}: the output folder cannot be opened ({error.strerror})"
         raise OutputError(msg) from error

@@ -66,6 +66,9 @@ def test_the_folders_are_made_once_and_survive_a_power_cut(bare, monkeypatch):
     assert seen == [("sync", f"{bare.root.path.parent.name}/out")]
     assert bare.prepare() == ()
     assert len(seen) == 1
+    (bare.root.path / "labelsTr").rmdir()
+    assert bare.prepare() == ()
+    assert len(seen) == 2, "where only one was made, too"
 
 
 PLANTED = {
