@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from monai_mriprep.errors import OutputError, write_error
@@ -188,13 +188,8 @@ class Store:
         except OSError:
             self.staging.remove(temporary)
             raise
-        try:
-            folder.remove(PROBE + temporary)
-            folder.sync()
-        except OSError:
-            with suppress(OSError):  # no consumer of the folder may find it
-                folder.remove(PROBE + temporary)
-            raise
+        folder.remove(PROBE + temporary)
+        folder.sync()
 
     def close(self) -> None:
         """Close the folders that were opened in it."""

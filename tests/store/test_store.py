@@ -289,6 +289,22 @@ def test_the_writers_folder_is_made_when_it_is_needed_and_survives_a_power_cut(s
     assert tree(store.root.path / ".partial") == {}
 
 
+def test_another_writer_of_this_process_has_a_folder_of_its_own(store):
+    with open_store(store.root.path, "another") as other:
+        assert other.staging.path == store.root.path / ".partial" / "another" != store.staging.path
+        other.leave()
+    assert list(tree(store.root.path / ".partial")) == [store.writer]
+
+
+def test_what_stands_in_the_place_of_the_writers_folder_is_set_aside_and_named(store):
+    place = store.root.path / ".partial" / store.writer
+    place.touch()
+    (said,) = store.prepare()
+    assert f"{place} is a file" in said
+    assert f"{store.writer}.set-aside" in said
+    assert not place.exists()
+
+
 @pytest.mark.parametrize(("code", "error"), [(errno.EROFS, OutputError), (errno.ENOSPC, DiskFullError)])
 def test_a_writers_folder_that_cannot_be_made_is_named(store, monkeypatch, code, error):
     refuse(monkeypatch, "make_folder", lambda *_: True, code)
@@ -311,6 +327,8 @@ def test_a_file_of_the_store_is_replaced_whole_or_not_at_all(store, monkeypatch,
             else:
                 break
         assert store.root.read("run.json") in (b"old", b"new")
+        files = [path.name for path in store.root.path.iterdir() if path.is_file()]
+        assert files == ["run.json"], "a crash leaves what is half done among the temporary files"
         if code is not None:
             assert f"run.json: cannot be written ({os.strerror(code)})" in message
             assert left_in(store) == []
