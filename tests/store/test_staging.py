@@ -16,8 +16,9 @@ from monai.transforms.compose import Compose
 from monai_mriprep import SaveNpzd, StemPaird, open_dataset, preprocess
 from monai_mriprep.errors import DiskFullError, OutputError
 from monai_mriprep.formats.npz import read_npz, stored_crc
-from monai_mriprep.store import calls
-from monai_mriprep.store.staging import Move, move_together, save_volumes, stage_files
+from monai_mriprep.store import calls, staging
+from monai_mriprep.store.staging import Move, being_written, is_undone, move_together, save_volumes, stage_files
+from monai_mriprep.store.writers import Writer
 from tests.runs import ROLE_FOLDERS, outputs, write_cases
 from tests.store.faults import CHANGES, Crash, crash_at, fail_at, note, refuse
 from tests.store.pairs import left_in, stage, volume
@@ -76,6 +77,14 @@ def test_where_one_cannot_be_staged_none_is_left(store, monkeypatch, code, error
         assert left_in(store) == [], number
 
 
+def test_a_temporary_file_that_cannot_be_removed_keeps_no_other(store, monkeypatch):
+    moves = [file.move for file in stage_files(store, VOLUMES)]
+    refuse(monkeypatch, "unlink", lambda name, _: name == moves[0].staged)
+    with pytest.raises(OutputError, match="Input/output error"), being_written(store, moves):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+    assert left_in(store) == [moves[0].staged]
+
+
 def steps_of_staging(store, monkeypatch) -> int:
     """Both are opened, written in parts, and opened again for their checksum."""
     count = 0
@@ -103,6 +112,17 @@ def test_only_names_without_a_folder_are_moved(store):
         with pytest.raises(OutputError, match="not the bare name"):
             move_together(store, store.staging, [move])
     assert left_in(store) == sorted([label.move.staged, image.move.staged])
+
+
+def test_moves_are_undone_once_all_files_wait_and_none_that_they_replace(store):
+    moves = [file.move for file in stage(store)]
+    assert is_undone(store.staging, moves)
+    kept = moves[1].staged.removesuffix("npz") + "old"
+    store.staging.create(kept, [b"the file before"])
+    assert not is_undone(store.staging, moves), "it would be lost with the entry"
+    store.staging.remove(kept)
+    store.staging.remove(moves[0].staged)
+    assert not is_undone(store.staging, moves), "it is still in place"
 
 
 def test_a_file_that_is_replaced_comes_back_after_an_error(store, monkeypatch):
@@ -150,6 +170,17 @@ def test_all_is_synced_then_moved_the_label_first_then_the_folders_are_synced(tm
     save_volumes(tmp_path / "out", VOLUMES)
     assert placed(seen, "labelsTr/a.npz", "imagesTr/a.npz") == PLACED
     assert seen[0] == ("sync", f"{tmp_path.name}/out"), "its new folders survive a power cut, too"
+
+
+def test_a_transform_that_saves_beside_a_run_of_its_process_has_a_folder_of_its_own(store, monkeypatch):
+    """A run clears up in the folder of its process."""
+    stage(store)
+    before, folders = left_in(store), []
+    monkeypatch.setattr(staging, "stage_files", lambda store, _: folders.append(store.writer) or ())
+    save_volumes(store.root.path, VOLUMES)
+    assert folders != [store.writer]
+    assert Writer.of(folders[0]) == Writer.of(store.writer)
+    assert left_in(store) == before
 
 
 @pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
