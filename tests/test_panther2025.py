@@ -112,7 +112,9 @@ def label_of(image: Path) -> Path | None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("scan", SCANS)
+@pytest.mark.parametrize(
+    "scan", [pytest.param(scan, marks=[] if scan.startswith("mixed/") else pytest.mark.stress) for scan in SCANS]
+)
 def test_every_scan_is_as_the_script_makes_it(scans, scan, target):
     path, wanted = scans / scan, TARGETS[target]
     spacing = np.array(opened(path).GetSpacing()[::-1])

@@ -128,6 +128,7 @@ def test_a_thread(dataset, tmp_path):
     assert done == [3]
 
 
+@pytest.mark.stress
 @pytest.mark.parametrize("options", ["size=0", "ro,size=1m", "size=4k,nr_inodes=1"])
 def test_no_room_for_semaphores(dataset, tmp_path, options):
     """In a mount namespace of its own, so that nobody else notices."""

@@ -1,6 +1,6 @@
 """Single flipped bits in the records: what changes a restored file is noticed, and the volumes alone restore it.
 
-``MRIPREP_CAMPAIGN=1`` makes it 1,500 flips instead of 150: a minute and a half.
+``make campaign`` makes it 1,500 flips instead of 150: a minute and a half.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.stress.conftest import count
 FLIPS = count(150, 1500)
 CASES = tuple(f"case_{number}" for number in range(4))
 
-pytestmark = pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
+pytestmark = [pytest.mark.stress, pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")]
 
 
 @pytest.fixture(scope="module")
