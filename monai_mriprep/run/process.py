@@ -188,9 +188,8 @@ def _source(header: Header, stamps: Sequence[tuple[Path, os.stat_result]]) -> di
 
 def _output(file: StagedFile) -> dict[str, Any]:
     """Path relative to the output root, so that the folder may be moved."""
-    path = f"{file.move.folder}/{file.move.name}"
-    output = OutputRecord(path=path, size=file.size, mtime_ns=file.mtime_ns, sha256=file.sha256, crc32=file.crc32)
-    return output.model_dump()
+    path, size, mtime_ns = file.move.path, file.size, file.mtime_ns
+    return OutputRecord(path=path, size=size, mtime_ns=mtime_ns, sha256=file.sha256, crc32=file.crc32).model_dump()
 
 
 def _warn_of_labels(case: Case, before: dict[int, int], after: dict[int, int]) -> None:

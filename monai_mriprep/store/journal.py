@@ -194,7 +194,7 @@ def _take_back(store: Store, staging: Folder, entry: _Entry) -> None:
 
 
 def _is_still_there(store: Store, move: Move, entry: _Entry) -> bool:
-    found, recorded = store.folder(move.folder).status(move.name), entry.recorded[f"{move.folder}/{move.name}"]
+    found, recorded = store.folder(move.folder).status(move.name), entry.recorded[move.path]
     return found is not None and (found.st_size, found.st_mtime_ns) == (recorded.size, recorded.mtime_ns)
 
 
@@ -203,7 +203,7 @@ def _finish(store: Store, staging: Folder, entry: _Entry) -> dict[str, Any]:
     in_place = {move for move in entry.moves if staging.status(move.staged) is None}
     for move in entry.moves:
         place = (store.folder(move.folder), move.name) if move in in_place else (staging, move.staged)
-        _require_recorded(*place, entry.recorded[f"{move.folder}/{move.name}"])
+        _require_recorded(*place, entry.recorded[move.path])
     move_together(store, staging, entry.moves, in_place)
     return entry.record
 
@@ -239,7 +239,7 @@ def _read_entry(staging: Folder, name: str) -> _Entry:
         raise RecordError(msg) from error
     done = check_record({**record, "time": 0})
     expected = {file.path for file in done.outputs.values()} if isinstance(done, Done) else set[str]()
-    named = [f"{move.folder}/{move.name}" for move in moves]
+    named = [move.path for move in moves]
     are_ours = all(
         is_staged(move.staged) and move.folder in ROLE_FOLDERS.values() and is_output(move.name) for move in moves
     )
@@ -262,10 +262,9 @@ def _record_and_moves(facts: dict[str, Any]) -> tuple[dict[str, Any], tuple[Move
 def _files_of(staging: Folder, name: str) -> set[str]:
     """The temporary files that an entry names, and the second names of those they replace; all, where none can tell."""
     try:
-        staged = {move.staged for move in _read_entry(staging, name).moves}
+        return {file for move in _read_entry(staging, name).moves for file in (move.staged, move.kept)}
     except (RecordError, OSError):
         return set(staging.names())
-    return staged | {name.removesuffix("npz") + "old" for name in staged}
 
 
 def _clear(staging: Folder, name: str) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from monai_mriprep.formats.npz import NpzVolume, encode_npz, stored_crc
 from monai_mriprep.store.folder import Folder, temporary_name
 from monai_mriprep.store.layout import PARTIAL
 from monai_mriprep.store.store import AGAIN, Store, make_store, named_errors, open_store
-from monai_mriprep.store.writers import this_writer
+from monai_mriprep.store.writers import another_name
 
 __all__ = [
     "Move",
@@ -37,6 +36,16 @@ class Move(NamedTuple):
     staged: str
     folder: str
     name: str
+
+    @property
+    def path(self) -> str:
+        """Where it goes, relative to the output folder."""
+        return f"{self.folder}/{self.name}"
+
+    @property
+    def kept(self) -> str:
+        """The second name, among the temporary ones, of a file that it replaces."""
+        return self.staged.removesuffix("npz") + "old"
 
 
 Moved = Sequence[tuple[Folder, Move]]
@@ -110,7 +119,7 @@ def save_volumes(root: Path, volumes: Mapping[tuple[str, str], NpzVolume]) -> No
         If they cannot be written.
     """
     make_store(root)
-    with open_store(root, f"{this_writer().name}+{uuid.uuid4().hex}") as store:
+    with open_store(root, another_name()) as store:
         store.make_folders([PARTIAL, *(folder for folder, _ in volumes)])
         try:
             moves = [file.move for file in stage_files(store, volumes)]
@@ -199,12 +208,12 @@ def move_together(store: Store, staging: Folder, moves: Sequence[Move], in_place
         moved.append((folder, move))
     for move in moves:
         with suppress(OSError):
-            staging.remove(_kept(move))
+            staging.remove(move.kept)
 
 
 def is_undone(staging: Folder, moves: Iterable[Move]) -> bool:
     """Whether files that could not be moved together all wait again, and no file that they replace does."""
-    return all(staging.is_file(move.staged) and staging.status(_kept(move)) is None for move in moves)
+    return all(staging.is_file(move.staged) and staging.status(move.kept) is None for move in moves)
 
 
 def take_back(store: Store, staging: Folder, moves: Sequence[Move], in_place: Collection[Move]) -> None:
@@ -223,22 +232,17 @@ def take_back(store: Store, staging: Folder, moves: Sequence[Move], in_place: Co
         If that fails.
     """
     with named_errors(staging.path, "an outdated case cannot be taken back", AGAIN):
-        if set(in_place) == set(moves) and any(staging.status(_kept(move)) is None for move in moves):
+        if set(in_place) == set(moves) and any(staging.status(move.kept) is None for move in moves):
             for move in moves:  # all was done, and of a pair before only one file may be left
-                staging.remove(_kept(move))
+                staging.remove(move.kept)
         places = [(store.folder(move.folder), move) for move in moves]
         moved = [(folder, move) for folder, move in places if move in in_place]
         empty = [(folder, move) for folder, move in places if folder.status(move.name) is None]
         _move_back(staging, empty, moved)
         for folder, move in (*empty, *moved):
-            if staging.status(_kept(move)) is not None or (move in in_place and staging.status(move.staged) is None):
+            if staging.status(move.kept) is not None or (move in in_place and staging.status(move.staged) is None):
                 raise OSError(errno.EIO, f"{folder.path / move.name} cannot be moved")
             folder.sync()
-
-
-def _kept(move: Move) -> str:
-    """The second name of a file that is replaced."""
-    return move.staged.removesuffix("npz") + "old"
 
 
 def _move(store: Store, staging: Folder, folder: Folder, move: Move) -> None:
@@ -252,11 +256,11 @@ def _move(store: Store, staging: Folder, folder: Folder, move: Move) -> None:
 
 def _keep(folder: Folder, staging: Folder, move: Move) -> None:
     try:
-        folder.link(move.name, staging, _kept(move))
+        folder.link(move.name, staging, move.kept)
     except FileExistsError:
         raise
     except OSError:  # a file system without second names: for a moment there is no file
-        folder.move(move.name, staging, _kept(move))
+        folder.move(move.name, staging, move.kept)
 
 
 def _move_back(staging: Folder, failed: Moved, moved: Moved) -> None:
@@ -265,6 +269,6 @@ def _move_back(staging: Folder, failed: Moved, moved: Moved) -> None:
         for folder, move in (*failed, *reversed(moved)):
             if (folder, move) in moved:
                 folder.move(move.name, staging, move.staged)
-            if staging.status(_kept(move)) is not None:
-                staging.move(_kept(move), folder, move.name)
-                staging.remove(_kept(move))  # where both are names of one file, the move leaves both
+            if staging.status(move.kept) is not None:
+                staging.move(move.kept, folder, move.name)
+                staging.remove(move.kept)  # where both are names of one file, the move leaves both

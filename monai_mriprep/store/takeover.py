@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from contextlib import closing
 
 from monai_mriprep.store.folder import Folder
@@ -12,7 +11,7 @@ from monai_mriprep.store.manifest import Index, read_index
 from monai_mriprep.store.outdated import outdated_in
 from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.store import named_errors
-from monai_mriprep.store.writers import Writer, this_writer
+from monai_mriprep.store.writers import Writer, another_name
 
 __all__ = ["take_over"]
 
@@ -87,7 +86,7 @@ def _take_over(recorder: Recorder, name: str, writer: Writer, foreign: bool) -> 
 
 
 def _renamed(partial: Folder, name: str) -> str:
-    mine = f"{this_writer().name}+{uuid.uuid4().hex}"
+    mine = another_name()
     partial.move(name, partial, mine)
     _taken.add(mine)
     return mine

@@ -11,13 +11,14 @@ import os
 import re
 import subprocess
 import sys
+import uuid
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["State", "Writer", "this_writer"]
+__all__ = ["State", "Writer", "another_name", "this_writer"]
 
 State = Literal["own", "alive", "dead", "foreign"]
 
@@ -81,6 +82,11 @@ class Writer:
 def this_writer() -> Writer:
     """Of the process that asks."""
     return _writer(os.getpid())  # a forked process is another writer
+
+
+def another_name() -> str:
+    """A name for one more folder of this process, which no other call gives."""
+    return f"{this_writer().name}+{uuid.uuid4().hex}"
 
 
 @cache

@@ -32,7 +32,7 @@ def record_of(files: Sequence[StagedFile], case: str = "a", **changes: Any) -> d
 
 
 def _output(file: StagedFile) -> dict[str, Any]:
-    place = f"{file.move.folder}/{file.move.name}"
+    place = file.move.path
     return {
         "path": place,
         "size": file.size,
@@ -62,4 +62,4 @@ def left_in(store: Store) -> list[str]:
 
 def by_place(files: Sequence[StagedFile]) -> dict[str, str]:
     """The hashes that staged files will have where they go."""
-    return {f"{file.move.folder}/{file.move.name}": file.sha256 for file in files}
+    return {file.move.path: file.sha256 for file in files}

@@ -415,7 +415,7 @@ def test_an_entry_of_0_3_0_is_finished(store, root):
     record = record_of(files, CASE, warnings=["a warning"])
     facts = {key: value for key, value in record.items() if key not in ("event", "case", "error", "warnings")}
     result = {"case": CASE, "status": "done", "error": None, "warnings": ["a warning"], "facts": facts}
-    moves = [[file.move.staged, f"{file.move.folder}/{file.move.name}"] for file in files]
+    moves = [[file.move.staged, file.move.path] for file in files]
     plant(store, json.dumps({"result": result, "moves": moves}), CASE)
     assert recovered(store) == ([record], ())
     assert outputs(root) == by_place(files)

@@ -133,7 +133,7 @@ def test_the_flat_folder_of_0_1_0_is_honoured(store, recorder, partial):
     record = record_of(files)
     facts = {key: value for key, value in record.items() if key not in ("event", "case", "error", "warnings")}
     result = {"case": "a", "status": "done", "error": None, "warnings": [], "facts": facts}
-    moves = [[file.move.staged, f"{file.move.folder}/{file.move.name}"] for file in files]
+    moves = [[file.move.staged, file.move.path] for file in files]
     (partial / entry_name("a")).write_text(json.dumps({"result": result, "moves": moves}))
     (partial / f"7-{'a' * 32}.npz").write_bytes(b"begun")
     (partial / f"{'0' * 64}.unfinished").write_bytes(b"{")
@@ -213,7 +213,7 @@ def test_take_over_may_crash_at_any_step(store, recorder, partial, monkeypatch):
     for number in range(100):
         expected = leave_behind(store, DEAD, value=float(number))
         with monkeypatch.context() as patch:
-            patch.setattr("monai_mriprep.store.takeover.this_writer", lambda: replace(HERE, start="2"))
+            patch.setattr("monai_mriprep.store.writers.this_writer", lambda: replace(HERE, start="2"))
             crash_at(patch, number)
             try:
                 take_over(recorder)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from monai_mriprep.store import writers
-from monai_mriprep.store.writers import Writer, this_writer
+from monai_mriprep.store.writers import Writer, another_name, this_writer
 
 CHILD = """
 import sys
@@ -152,6 +152,9 @@ def test_in_a_container_the_ids_of_processes_mean_others():
 
 def test_a_folder_of_its_own():
     assert Writer.of(f"{HERE.name}+{'0' * 32}") == HERE
+    first, second = another_name(), another_name()
+    assert Writer.of(first) == Writer.of(second) == this_writer()
+    assert first != second
 
 
 @pytest.mark.parametrize(
