@@ -18,6 +18,7 @@ from monai_mriprep.store.description import Redo, RunDescription, StatisticsSour
 from monai_mriprep.store.journal import pending_records
 from monai_mriprep.store.layout import RUN
 from monai_mriprep.store.manifest import Index, Made, read_index
+from monai_mriprep.store.outdated import outdated_in
 from monai_mriprep.store.store import AGAIN, Store, named_errors, open_store
 from monai_mriprep.types import Spacing
 
@@ -122,7 +123,8 @@ def kept_in(store: Store, index: Index) -> Kept:
         If its journals cannot be read.
     """
     with named_errors(store.root.path, "what its journals hold cannot be read", AGAIN):
-        pending = {record.case: Made(record.fingerprint, record.redo) for record in pending_records(store)}
+        journals = pending_records(store, outdated_in(store, index))
+        pending = {record.case: Made(record.fingerprint, record.redo) for record in journals}
     return replace(_described(store), finished=index.finished(pending.keys()) + Counter(pending.values()))
 
 

@@ -23,6 +23,7 @@ from monai_mriprep.formats.digest import sha256_of_content
 from monai_mriprep.formats.sealed import NewerVersionError, seal, unseal
 from monai_mriprep.store.folder import Folder
 from monai_mriprep.store.layout import PARTIAL, ROLE_FOLDERS, is_entry, is_output, is_staged, is_temporary
+from monai_mriprep.store.outdated import IsOutdated, never
 from monai_mriprep.store.record_parts import OutputRecord
 from monai_mriprep.store.records import Done, check_record
 from monai_mriprep.store.staging import Move, StagedFile, being_written, is_undone, move_together, take_back
@@ -106,7 +107,7 @@ def recover(
     store: Store,
     staging: Folder,
     keep: Callable[[Sequence[dict[str, Any]]], None],
-    is_outdated: Callable[[Done, float], bool] = lambda *_: False,
+    is_outdated: IsOutdated = never,
 ) -> tuple[str, ...]:
     """Finish what a crash interrupted, entry by entry, and clear away what it left; no writer of it may be alive.
 
@@ -119,8 +120,7 @@ def recover(
     keep
         Called with the records of the cases whose files are in place; when it returns, they are on the disk.
     is_outdated
-        Whether later runs have gone on without a case, by its record and the time of its entry in seconds since 1970.
-        It is dropped then, and what was moved of it is taken back.
+        Tells a case that later runs have gone on without. It is dropped, and what was moved of it is taken back.
 
     Returns
     -------
@@ -170,21 +170,23 @@ def recover_case(store: Store, case: str) -> dict[str, Any] | None:
     return record if record["case"] == case else None
 
 
-def pending_records(store: Store) -> Iterator[Done]:
+def pending_records(store: Store, is_outdated: IsOutdated = never) -> Iterator[Done]:
     """Records of the cases that are finished by the journals of all writers, as `recover` finds them."""
     if not store.has_folder(PARTIAL):
         return
-    yield from _records_in(store.partial)
+    yield from _records_in(store.partial, is_outdated)
     for name in store.partial.names():
         if Writer.of(name) is not None and store.partial.is_folder(name):
             with suppress(FileNotFoundError), closing(store.partial.folder(name)) as staging:
-                yield from _records_in(staging)
+                yield from _records_in(staging, is_outdated)
 
 
-def _records_in(staging: Folder) -> Iterator[Done]:
+def _records_in(staging: Folder, is_outdated: IsOutdated) -> Iterator[Done]:
     for name in filter(is_entry, staging.names()):
         with suppress(RecordError, OSError):
-            yield _read_entry(staging, name).done
+            done = _read_entry(staging, name).done
+            if not is_outdated(done, staging.require(name).st_mtime):
+                yield done
 
 
 def _take_back(store: Store, staging: Folder, entry: _Entry) -> None:

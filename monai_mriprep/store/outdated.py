@@ -11,14 +11,22 @@ from monai_mriprep.store.manifest import Index
 from monai_mriprep.store.records import Done, Opened, Record, Started
 from monai_mriprep.store.store import Store
 
-__all__ = ["outdated_in"]
+__all__ = ["IsOutdated", "never", "outdated_in"]
+
+IsOutdated = Callable[[Done, float], bool]
+"""Tells by the record of a case, and the time of its entry in seconds since 1970."""
 
 TICK = 0.02
 """Seconds by which the clock of files may lag behind that of records."""
 
 
-def outdated_in(store: Store, index: Index) -> Callable[[Done, float], bool]:
-    """A function that tells them, by the record of a case and the time of its entry in seconds since 1970.
+def never(_done: Done, _written: float) -> bool:
+    """No case is outdated: nobody but this run has written."""
+    return False
+
+
+def outdated_in(store: Store, index: Index) -> IsOutdated:
+    """A function that tells them.
 
     A case is outdated if the folder was started anew since (``--redo``), if the folder has a newer record of it, or if
     it has none at all, and a later run has begun: the case was pruned. Older records say nothing, for a power cut may

@@ -24,6 +24,7 @@ from monai_mriprep.store.journal import pending_records
 from monai_mriprep.store.layout import MANIFEST, OUTPUT_SUFFIX, PARTIAL, RETIRED, ROLE_FOLDERS, RUN
 from monai_mriprep.store.lock import shared
 from monai_mriprep.store.manifest import Index, read_index
+from monai_mriprep.store.outdated import outdated_in
 from monai_mriprep.store.record_parts import OutputRecord
 from monai_mriprep.store.records import Done, Failed
 from monai_mriprep.store.retirement import retired_files
@@ -124,7 +125,7 @@ def _verify(store: Store, workers: int) -> VerifyReport:
     index = read_index(store.root)
     cases = sorted(index.cases(), key=natural_key)
     unread: list[Finding] = []
-    pending = _pending(store, unread)
+    pending = _pending(store, index, unread)
     check = partial(_check_case, index, partial(_check_outputs, store, pending or ()))
     with ThreadPoolExecutor(max(1, workers)) as executor:
         checked = dict(zip(cases, executor.map(check, cases), strict=True))
@@ -164,10 +165,11 @@ def _told(unread: list[Finding], folder: str) -> Iterator[None]:
         unread.append(Finding(folder, str(error)))
 
 
-def _pending(store: Store, unread: list[Finding]) -> set[str] | None:
+def _pending(store: Store, index: Index, unread: list[Finding]) -> set[str] | None:
     """Outputs that the journals of all writers will put in place; None if that cannot be read."""
     with _told(unread, PARTIAL):
-        return {file.path for record in pending_records(store) for file in record.outputs.values()}
+        records = pending_records(store, outdated_in(store, index))
+        return {file.path for record in records for file in record.outputs.values()}
     return None
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,15 @@ import pytest
 from monai_mriprep import preprocess
 from monai_mriprep.errors import LockedError, RecordError
 from monai_mriprep.formats.npz import read_npz
+from monai_mriprep.formats.sealed import seal
 from monai_mriprep.report.text import verify_text
 from monai_mriprep.steps.orientation import Orientation
 from monai_mriprep.store.folder import Folder
-from monai_mriprep.store.journal import commit_files
+from monai_mriprep.store.journal import commit_files, entry_name
 from monai_mriprep.store.record_parts import RecordedFile
 from monai_mriprep.store.staging import save_volumes, stage_files
 from monai_mriprep.store.store import open_store
+from monai_mriprep.store.writers import this_writer
 from monai_mriprep.verify.audit import verify_output
 from tests.runs import append_record, broken, done_line, events
 
@@ -227,6 +230,20 @@ def test_a_case_that_was_committed_but_not_recorded(out):
         staged = stage_files(store, {tuple(name.split("/")): read_npz(out / name) for name in (IMAGE, LABEL)})
         commit_files(store, record, staged)
     assert verify_output(out).problems == ()
+
+
+def test_an_outdated_case_of_a_journal_hides_no_damage(out):
+    """It will not be put in place: newer records are there."""
+    with open_store(out, replace(this_writer(), host="elsewhere").name) as store:
+        staged = stage_files(store, {tuple(name.split("/")): read_npz(out / name) for name in (IMAGE, LABEL)})
+        moves = [file.move for file in staged]
+        record = latest(out)
+        for role, file in zip(("label", "image"), staged, strict=True):
+            record["outputs"][role] |= {"mtime_ns": file.mtime_ns}
+        store.staging.create(entry_name(CASE), [seal({"record": record, "moves": moves}).encode()])
+        os.utime(store.staging.path / entry_name(CASE), (1, 1))
+    flip(out / IMAGE, 5000)
+    assert [finding.subject for finding in verify_output(out).problems] == [IMAGE]
 
 
 def test_a_folder_without_records(tmp_path):
