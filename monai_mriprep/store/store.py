@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from monai_mriprep.errors import OutputError, write_error
@@ -208,10 +208,11 @@ class Store:
         try:
             return parent.folder(name)
         except OSError as error:
-            found = parent.status(name)
-            why = (
-                error.strerror if found is None or stat.S_ISDIR(found.st_mode) else f"it is {what_it_is(found.st_mode)}"
-            )
+            why = error.strerror
+            with suppress(OSError):  # a disk that fails says no more
+                found = parent.status(name)
+                if found is not None and not stat.S_ISDIR(found.st_mode):
+                    why = f"it is {what_it_is(found.st_mode)}"
             msg = f"{parent.path / name}: the folder cannot be opened ({why}); give the output folder of a run"
             raise OutputError(msg) from error
 

@@ -347,3 +347,11 @@ def test_a_store_that_is_none_is_named(tmp_path):
     make_store(tmp_path / "new" / "out")
     make_store(tmp_path / "new" / "out")
     assert tree(tmp_path / "new") == {"out": "d"}
+
+
+def test_a_folder_of_a_failing_disk_is_an_error_in_words(store, monkeypatch):
+    store.close()
+    for call in ("open_folder", "status"):
+        refuse(monkeypatch, call, lambda *_: True, errno.EIO)
+    with pytest.raises(OutputError, match=r"imagesTr: the folder cannot be opened \(Input/output error\); give the"):
+        store.folder("imagesTr")
