@@ -15,7 +15,7 @@ from typing import Any
 
 from monai_mriprep._version import __version__
 from monai_mriprep.errors import OutputError, counted, first_names
-from monai_mriprep.run.cases import ALGORITHM_VERSION, Case
+from monai_mriprep.run.cases import ALGORITHM_VERSION, Case, Job
 from monai_mriprep.run.decide import Decision, decide
 from monai_mriprep.run.departures import (
     DatasetIdentity,
@@ -75,7 +75,7 @@ class Opening:
     warnings: tuple[str, ...]
 
 
-def open_folder(plan: RunPlan, recorder: Recorder, confirmed: bool, foreign: bool) -> Opening:
+def open_folder(plan: RunPlan, recorder: Recorder, *, confirmed: bool, foreign: bool) -> Opening:
     """Begin a run; the lock is held.
 
     Parameters
@@ -101,14 +101,11 @@ def open_folder(plan: RunPlan, recorder: Recorder, confirmed: bool, foreign: boo
     left_by_others = take_over(recorder, foreign)
     index = read_index(store.root)
     kept = kept_in(store, index)
-    decision = decide_target(kept, plan.wanted, plan.redo)
-    if decision.target != plan.job.target:
-        msg = f"{store.root.path}: its finished cases have changed since this run was planned; start it again"
-        raise OutputError(msg)
+    decision = _decided(plan, kept)
     plan = replace(plan, job=replace(plan.job, writer=store.writer, redo=decision.redo.number))
     seen = tuple(_look(plan, index, store))
     departures = find_departures(index, plan.cases, (look.case.name for look in seen if look.is_renamed))
-    before, now = _recorded_identity(index, kept), _identity(plan)
+    before, now = _recorded_identity(index, kept), _identity(plan.dataset_root, plan.job)
     if not confirmed:
         refuse_departures(store.root.path, departures, before, now)
     todo = [look.case for look in seen if look.decision.action != "skip"]
@@ -119,24 +116,23 @@ def open_folder(plan: RunPlan, recorder: Recorder, confirmed: bool, foreign: boo
     if departures.names:
         retire_cases(recorder, index, departures.names, outputs_of_others(index, set(departures.names)))
     if todo or departures.names or (before is not None and before != now) or _has_other_count(index, plan):
-        recorder.add(_opened(plan))
+        recorder.add(_opened(plan, now))
     outdated = frozenset(look.case.name for look in seen if look.is_outdated and not look.is_renamed)
-    return Opening(
-        plan,
-        description,
-        tuple((look.case, look.decision) for look in seen),
-        outdated,
-        index if outdated else Index(store.root),
-        departures.names,
-        (
-            *plan.warnings,
-            *left_by_others,
-            *index.problems(),
-            *decision.warnings,
-            *_said(departures, store),
-            *lack,
-        ),
-    )
+    decisions = tuple((look.case, look.decision) for look in seen)
+    found = (*plan.warnings, *left_by_others, *index.problems(), *decision.warnings)
+    warnings = (*found, *_said(departures, store), *lack)
+    records = index if outdated else Index(store.root)
+    return Opening(plan, description, decisions, outdated, records, departures.names, warnings)
+
+
+def _decided(plan: RunPlan, kept: Kept) -> TargetDecision:
+    """The target, as it was when the run was planned."""
+    decision = decide_target(kept, plan.wanted, plan.redo)
+    if decision.target != plan.job.target:
+        place = plan.job.output_root
+        msg = f"{place}: its finished cases have changed since this run was planned; start it again"
+        raise OutputError(msg)
+    return decision
 
 
 @dataclass(frozen=True)
@@ -175,8 +171,7 @@ def refuse_to_open(wanted: Wanted, dataset_root: Path, cases: Sequence[Case]) ->
         departures = find_departures(
             index, cases, (case.name for case in cases if is_renamed(case, index.done(case.name)))
         )
-        now = DatasetIdentity(str(dataset_root.resolve()), wanted.job.recipe.pattern)
-        refuse_departures(output, departures, before, now)
+        refuse_departures(output, departures, before, _identity(dataset_root, wanted.job))
 
 
 def _recorded_identity(index: Index, kept: Kept) -> DatasetIdentity | None:
@@ -188,8 +183,8 @@ def _recorded_identity(index: Index, kept: Kept) -> DatasetIdentity | None:
     return None
 
 
-def _identity(plan: RunPlan) -> DatasetIdentity:
-    return DatasetIdentity(str(plan.dataset_root.resolve()), plan.job.recipe.pattern)
+def _identity(dataset_root: Path, job: Job) -> DatasetIdentity:
+    return DatasetIdentity(str(dataset_root.resolve()), job.recipe.pattern)
 
 
 def _kept_description(plan: RunPlan, decision: TargetDecision, kept: Kept, store: Store) -> RunDescription:
@@ -218,8 +213,7 @@ def _has_other_count(index: Index, plan: RunPlan) -> bool:
     return index.opened is not None and index.opened.cases != len(plan.cases)
 
 
-def _opened(plan: RunPlan) -> dict[str, Any]:
-    now = _identity(plan)
+def _opened(plan: RunPlan, now: DatasetIdentity) -> dict[str, Any]:
     return {
         "event": "opened",
         "dataset_root": now.dataset_root,

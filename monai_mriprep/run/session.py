@@ -202,7 +202,7 @@ def _session(plan: RunPlan, store: Store, aside: tuple[str, ...], retire: bool, 
     """The session itself; the lock is held."""
     store.own_manifest()
     recorder = Recorder(store)
-    opening = open_folder(plan, recorder, retire, take_over)
+    opening = open_folder(plan, recorder, confirmed=retire, foreign=take_over)
     session = Session(opening, store, recorder, (*aside, *opening.warnings), list(opening.retired))
     _log(session)
     try:

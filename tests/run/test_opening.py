@@ -53,7 +53,7 @@ def opened_by(dataset: Path, out: Path, confirmed: bool = False, **wanted: objec
     make_store(out)
     with open_store(out) as store:
         store.prepare()
-        yield open_folder(plan, Recorder(store), confirmed, foreign=False)
+        yield open_folder(plan, Recorder(store), confirmed=confirmed, foreign=False)
         store.leave()
 
 
