@@ -21,7 +21,7 @@ from monai_mriprep.run.memory import default_workers
 from monai_mriprep.store.description import read_description
 from monai_mriprep.store.folder import Folder, what_it_is
 from monai_mriprep.store.journal import pending_records
-from monai_mriprep.store.layout import MANIFEST, OUTPUT_SUFFIX, PARTIAL, RETIRED, ROLE_FOLDERS, RUN
+from monai_mriprep.store.layout import MANIFEST, OUTPUT_SUFFIX, PARTIAL, RETIRED, ROLE_FOLDERS, RUN, is_temporary
 from monai_mriprep.store.lock import shared
 from monai_mriprep.store.manifest import Index, read_index
 from monai_mriprep.store.outdated import outdated_in
@@ -29,6 +29,7 @@ from monai_mriprep.store.record_parts import OutputRecord
 from monai_mriprep.store.records import Done, Failed
 from monai_mriprep.store.retirement import retired_files
 from monai_mriprep.store.store import Store, open_store
+from monai_mriprep.store.writers import Writer
 from monai_mriprep.types import IMAGE, LABEL, ROLES, Role
 
 __all__ = ["DTYPES", "REMOVE", "Finding", "VerifyReport", "differences", "trace_problems", "verify_output"]
@@ -37,6 +38,7 @@ DTYPES = {IMAGE.kind: ("float32",), LABEL.kind: ("int8", "int16")}
 """What the voxels of a role may be stored as, by what they are."""
 
 REMOVE = "remove it, and `run` makes it again"
+REPAIR = "`repair` rebuilds records that are lost"
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def verify_output(output_root: str | Path, workers: int | None = None) -> Verify
 def _verify(store: Store, workers: int) -> VerifyReport:
     root = store.root.path
     if store.root.status(MANIFEST) is None:
-        msg = f"{root}: no {MANIFEST} there, so nothing to compare with; is it the output folder of a run?"
+        msg = f"{root}: no {MANIFEST} there, so nothing to compare with; give the output folder of a run, or {REPAIR}"
         raise RecordError(msg)
     index = read_index(store.root)
     cases = sorted(index.cases(), key=natural_key)
@@ -178,7 +180,7 @@ def _check_case(index: Index, check: Callable[[Done], Iterable[Finding]], case: 
     done, latest = index.done(case), index.latest(case)
     findings = [] if done is None else list(check(done))
     if case in index.damaged:
-        return [Finding(case, f"{index.damaged[case]}; `run` does the case again"), *findings]
+        return [Finding(case, f"{index.damaged[case]}; {REPAIR}, or `run` does the case again"), *findings]
     if isinstance(latest, Done):
         return findings
     what = f"failed in its last run: {latest.error}" if isinstance(latest, Failed) else "was interrupted"
@@ -293,9 +295,24 @@ def _unrecorded_files(
                     what = "is no .npz file; who lists the folder takes it for a case: remove it"
                     findings.append(Finding(path, what))
                 elif pending is not None and path not in recorded and path not in pending:
-                    findings.append(Finding(path, "belongs to no case that is recorded as finished; remove it"))
+                    findings.append(
+                        Finding(path, f"belongs to no case that is recorded as finished; {REPAIR}, or remove it")
+                    )
     with _told(unread, PARTIAL):
-        if leftovers := store.partial.names() if store.has_folder(PARTIAL) else []:
-            what = f"holds what an interrupted run left: {first_names(leftovers, 3)}"
-            findings.append(Finding(PARTIAL, what, is_unfinished=True))
+        findings += _leftovers(store) if store.has_folder(PARTIAL) else ()
     return findings
+
+
+def _leftovers(store: Store) -> Iterator[Finding]:
+    """What is in ``.partial``: the next run clears it up, or leaves it alone."""
+    names = store.partial.names()
+    writers = {name: Writer.of(name) for name in names if store.partial.is_folder(name)}
+    foreign = [name for name, writer in writers.items() if writer is not None and writer.state() == "foreign"]
+    strange = [name for name in names if not is_temporary(name) and writers.get(name) is None]
+    if ours := [name for name in names if name not in (*foreign, *strange)]:
+        yield Finding(PARTIAL, f"holds what an interrupted run left: {first_names(ours, 3)}", is_unfinished=True)
+    if foreign:
+        what = f"holds what a run on another machine left, or writes now: {first_names(foreign, 3)}"
+        yield Finding(PARTIAL, f"{what}; if it has ended, `run --take-over` clears up after it")
+    if strange:
+        yield Finding(PARTIAL, f"holds what no run of ours has left: {first_names(strange, 3)}; remove it")

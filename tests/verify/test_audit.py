@@ -206,11 +206,32 @@ def test_what_is_unfinished_is_no_damage(out):
     case = {"failed": {"event": "failed", "case": "b", "error": "why"}, "started": {"event": "started", "case": "c"}}
     for record in case.values():
         append(out, record)
-    (out / ".partial/1-abc.npz").touch()
+    (out / f".partial/1-{'a' * 32}.npz").touch()
     append_record(out, {"event": "opened", "dataset_root": "/data", "cases": 9})
     report = verify_output(out)
     assert report.problems == ()
     assert [finding.subject for finding in report.unfinished] == ["b", "c", "manifest.jsonl", ".partial"]
+
+
+def test_what_the_next_run_leaves_alone_is_no_business_of_it(out):
+    (out / ".partial/notes.txt").touch()
+    (out / ".partial/elsewhere_11111111_22222222_33333333_4242_99").mkdir()
+    report = verify_output(out)
+    assert report.unfinished == ()
+    foreign, strange = (finding.problem for finding in report.problems)
+    assert "elsewhere_11111111_22222222_33333333_4242_99; if it has ended, `run --take-over` clears up" in foreign
+    assert strange == "holds what no run of ours has left: notes.txt; remove it"
+
+
+def test_where_a_record_is_lost_repair_is_named(out):
+    manifest = out / "manifest.jsonl"
+    flip(manifest, manifest.stat().st_size - 200)
+    report = verify_output(out)
+    assert len(report.problems) == 3  # the case, and both files
+    assert all("`repair` rebuilds records that are lost" in finding.problem for finding in report.problems)
+    manifest.unlink()
+    with pytest.raises(RecordError, match=r"no manifest\.jsonl there.* or `repair` rebuilds"):
+        verify_output(out)
 
 
 def test_an_interrupted_redo_leaves_the_old_pair(out):
@@ -243,7 +264,7 @@ def test_an_outdated_case_of_a_journal_hides_no_damage(out):
         store.staging.create(entry_name(CASE), [seal({"record": record, "moves": moves}).encode()])
         os.utime(store.staging.path / entry_name(CASE), (1, 1))
     flip(out / IMAGE, 5000)
-    assert [finding.subject for finding in verify_output(out).problems] == [IMAGE]
+    assert [finding.subject for finding in verify_output(out).problems] == [IMAGE, ".partial"]
 
 
 def test_a_folder_without_records(tmp_path):
