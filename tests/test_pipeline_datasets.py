@@ -162,7 +162,7 @@ def patches(dataset: Dataset) -> list[dict[str, MetaTensor]]:
 # --- Loaders and start methods ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+@pytest.mark.parametrize("method", ["fork", "forkserver", pytest.param("spawn", marks=pytest.mark.stress)])
 def test_batches_of_a_worker_can_be_inverted_here(raw, steps, expected, target, method):
     """MONAI would compare the identity of the worker's transform with ours."""
     turned = build_transforms(TURNED, target)

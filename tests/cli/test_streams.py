@@ -14,6 +14,10 @@ from tests.runs import events_of, outputs, write_cases, write_troubled_cases
 
 COMMAND = f"exec {sys.executable} -m monai_mriprep"
 FULL = Path("/dev/full")
+STRANGE = [
+    pytest.param(streams, marks=pytest.mark.stress)
+    for streams in ("2>&-", ">/dev/full 2>/dev/full", "2> >(exec 0<&-; sleep 1)")
+]
 
 pytestmark = pytest.mark.skipif(not FULL.exists(), reason="a device that is always full is Linux's")
 
@@ -22,7 +26,7 @@ def shell(line: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, timeout=120)
 
 
-@pytest.mark.parametrize("streams", ["2>&-", ">/dev/full 2>/dev/full", "0<&- >&- 2>&-", "2> >(exec 0<&-; sleep 1)"])
+@pytest.mark.parametrize("streams", ["0<&- >&- 2>&-", *STRANGE])
 def test_a_run_ends_as_it_would_with_streams_that_take_nothing(tmp_path, streams):
     dataset, output = write_troubled_cases(tmp_path / "data"), tmp_path / "out"
     done = shell(f"{COMMAND} run {dataset} {output} -w 0 {streams}")

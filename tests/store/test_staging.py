@@ -27,7 +27,7 @@ VOLUMES = {(folder, "a.npz"): volume() for folder in ROLE_FOLDERS.values()}
 
 
 @pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.stress)])
 def test_a_loader_with_two_workers_writes_the_arrays_of_a_run(synthetic, tmp_path, method):
     """The bytes differ by the comment: a run says there how a case was made."""
     preprocess(synthetic, tmp_path / "run", workers=0)

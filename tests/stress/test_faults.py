@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from monai_mriprep.verify.audit import verify_output
+from tests.nursery import PROJECT
 from tests.runs import errors_of, events_of, left_over, outputs, write_case, write_cases
-from tests.stress.conftest import PROJECT, until
+from tests.stress.conftest import until
 
 pytestmark = [pytest.mark.stress, pytest.mark.timeout(300)]
 

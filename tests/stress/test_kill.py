@@ -19,8 +19,9 @@ from pathlib import Path
 import pytest
 
 from monai_mriprep.verify.audit import verify_output
+from tests.nursery import Nursery, Run
 from tests.runs import OUTPUT_FOLDERS, events_of, left_over, outputs, write_cases
-from tests.stress.conftest import Nursery, Run, count, until
+from tests.stress.conftest import count, until
 
 pytestmark = [pytest.mark.stress, pytest.mark.timeout(600)]
 

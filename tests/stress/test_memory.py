@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.nursery import PROJECT, processes
 from tests.runs import errors_of, events_of
-from tests.stress.conftest import PROJECT, processes
 
 pytestmark = [pytest.mark.stress, pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")]
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from monai_mriprep.verify.audit import verify_output
+from tests.nursery import Nursery
 from tests.runs import OUTPUT_FOLDERS, events, write_cases
-from tests.stress.conftest import Nursery, until
+from tests.stress.conftest import until
 
 pytestmark = [pytest.mark.stress, pytest.mark.timeout(300)]
 

@@ -155,7 +155,7 @@ def case() -> dict[str, MetaTensor]:
     return {"image": on_grid(values, GRID), "label": blob(GRID)}
 
 
-@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+@pytest.mark.parametrize("method", ["fork", "forkserver", pytest.param("spawn", marks=pytest.mark.stress)])
 def test_invertd_after_workers(case, method):
     """Both interpolations from one batch, against scipy's."""
     spacing = AnisotropyAwareSpacingd(["image", "label"], target=TARGET)

@@ -1,6 +1,6 @@
 """A process that has loaded MONAI once and forks real runs: ``main()`` of the command line, each in its own session.
 
-Importing MONAI takes four seconds, and a run is to be killed thirty times. Requests and replies are lines of JSON.
+Importing MONAI takes four seconds, and tests start a hundred runs. Requests and replies are lines of JSON.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def reply(answer: object) -> None:
     sys.stdout.flush()
 
 
-def start(arguments: list[str], log: str, fault: list[Any] | None, memory: int | None) -> int:
+def start(arguments: list[str], **options: Any) -> int:
     """Fork a run; returns its process id, which is its session's and process group's too."""
     receiver, sender = os.pipe()
     child = os.fork()
@@ -36,7 +36,7 @@ def start(arguments: list[str], log: str, fault: list[Any] | None, memory: int |
         try:
             os.setsid()
             os.close(sender)
-            run(arguments, log, fault, memory)
+            run(arguments, **options)
         finally:
             os._exit(99)
     os.close(sender)
@@ -45,15 +45,17 @@ def start(arguments: list[str], log: str, fault: list[Any] | None, memory: int |
     return child
 
 
-def run(arguments: list[str], log: str, fault: list[Any] | None, memory: int | None) -> None:
+def run(
+    arguments: list[str], log: str, errors: str, cwd: str | None, fault: list[Any] | None, memory: int | None
+) -> None:
     from monai_mriprep.cli import main
     from tests.stress import faults
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
+    for descriptor, path in ((1, log), (2, errors)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666), descriptor)
+    os.chdir(cwd or ".")
     if fault:
         faults.inject(*fault)
     if memory:
