@@ -73,7 +73,11 @@ def run(
     max_memory: MaxMemory = None,
     case_timeout: CaseTimeout = None,
 ) -> int:
-    """Preprocess a dataset. Finished cases are skipped, so an interrupted run is resumed by the same command."""
+    """Preprocess a dataset. Finished cases are skipped, so an interrupted run is resumed by the same command.
+
+    Exit status: 0 all went well, 1 some cases failed or it was stopped, 2 nothing was started,
+    130 interrupted, 143 terminated.
+    """
     from monai_mriprep.cli.progress import log_lines, progress
     from monai_mriprep.run.plan import plan_run
     from monai_mriprep.run.session import open_session
@@ -218,7 +222,10 @@ def restore(
     restored: Annotated[Path, typer.Argument(help="Folder for the restored files.", show_default=False)],
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Keep floats, all channels.")] = False,
 ) -> int:
-    """Put predictions back onto the grid and into the format of their source images."""
+    """Put predictions back onto the grid and into the format of their source images.
+
+    Exit status: 0 all are restored, 1 some were refused, 2 there are no records.
+    """
     from monai_mriprep.cli.progress import log_lines
     from monai_mriprep.restore.command import restore_each
 
