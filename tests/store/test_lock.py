@@ -53,6 +53,35 @@ def test_a_second_holder_is_refused_and_told_of_the_first(holder, root, tmp_path
         pass
 
 
+def test_a_holder_whose_name_is_not_there_is_unknown(holder, root, tmp_path):
+    (tmp_path / ".lock").write_bytes(b"")
+    with pytest.raises(LockedError, match="process unknown"), exclusive(root):
+        pass
+
+
+def test_its_file_holds_the_name_of_the_last_holder_alone(root, tmp_path):
+    (tmp_path / ".lock").write_text("1234567890 on a-machine-with-a-long-name\n" * 3)
+    with exclusive(root):
+        assert (tmp_path / ".lock").read_text() == f"{os.getpid()} on {os.uname().nodename}\n"
+
+
+def test_on_a_full_disk_it_is_held_without_a_name(root, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with exclusive(root), pytest.raises(LockedError), exclusive(root):
+        pass
+
+
+def test_another_path_to_the_folder_is_the_same_folder(root, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path)
+    with exclusive(root), opened(tmp_path / "link") as other:
+        for take in (exclusive, shared):
+            with pytest.raises(LockedError, match="in this process"), take(other):
+                pass
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_dead_holder_holds_nothing(holder, root, tmp_path, number):
     os.kill(holder.pid, number)

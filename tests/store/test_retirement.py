@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from monai_mriprep.errors import DiskFullError, OutputError
+from monai_mriprep.store import calls
 from monai_mriprep.store.record_parts import OutputRecord
 from monai_mriprep.store.retirement import remove_retired, retire_output, retired_files
 from tests.store.faults import Crash, crash_at, note, refuse
@@ -32,11 +33,39 @@ def names(store) -> list[str]:
 
 
 def test_the_new_name_is_on_the_disk_before_the_old_one_goes(store, output, monkeypatch):
-    seen = note(monkeypatch)
+    seen, unlink = note(monkeypatch), calls.unlink
+    monkeypatch.setattr(calls, "unlink", lambda name, folder: seen.append(("remove", name)) or unlink(name, folder))
     assert retire_output(store, output) == "retired/imagesTr/a.npz"
     assert names(store) == ["retired/imagesTr/a.npz"]
-    assert seen[-2:] == [("sync", "retired/imagesTr"), ("sync", "out/imagesTr")]
+    assert seen[-3:] == [("sync", "retired/imagesTr"), ("remove", "a.npz"), ("sync", "out/imagesTr")]
     assert "move" not in dict(seen)
+
+
+def test_a_file_of_another_time_is_not_taken_for_one_that_was_moved(store, output):
+    """Else `prune` would delete it with this case."""
+    place = store.root.path / "retired" / "imagesTr" / "a.npz"
+    place.parent.mkdir(parents=True)
+    (store.root.path / output.path).rename(place)
+    assert retire_output(store, output) == "retired/imagesTr/a.npz"
+    os.utime(place, ns=(0, output.mtime_ns + 1))
+    assert retire_output(store, output) is None
+
+
+def test_what_is_no_file_is_neither_retired_nor_listed(store, output, tmp_path):
+    (store.root.path / output.path).unlink()
+    (store.root.path / output.path).symlink_to(tmp_path)
+    assert retire_output(store, output) is None
+    (store.root.path / "retired" / "imagesTr" / "b.npz").mkdir()
+    assert retired_files(store) == ()
+    remove_retired(store, ["retired/imagesTr/b.npz"])
+    assert names(store) == ["imagesTr/a.npz", "retired/imagesTr/b.npz"]
+
+
+def test_what_is_deleted_stays_so_after_a_power_cut(store, output, monkeypatch):
+    retired = retire_output(store, output)
+    seen = note(monkeypatch)
+    remove_retired(store, [retired])
+    assert (names(store), seen) == ([], [("sync", "retired/imagesTr")])
 
 
 def test_a_crash_anywhere_leaves_the_file_and_the_next_run_finishes(store, output, monkeypatch):
