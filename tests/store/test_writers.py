@@ -104,6 +104,13 @@ def test_another_host_boot_or_space(changes, state):
     assert replace(HERE, **changes).state() == state
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
+def test_a_process_may_be_named_as_it_likes(monkeypatch):
+    writer = replace(HERE, pid="77", start="123")
+    monkeypatch.setattr(writers, "_read", lambda _: f"77 (a) Z (b) c) S {'0 ' * 18}123 0 0")
+    assert (writer.state(), replace(writer, start="122").state()) == ("alive", "dead")
+
+
 def test_a_process_that_the_system_hides_is_alive(child, monkeypatch):
     """``hidepid`` shows nobody the processes of others, as on many clusters."""
     process, writer = child
