@@ -123,6 +123,13 @@ def test_recovery_finishes_every_case_that_was_decided(store, root, monkeypatch)
     assert sorted(outputs(root)) == [f"{folder}/{name}.npz" for folder in ("imagesTr", "labelsTr") for name in "abc"]
 
 
+def test_an_entry_where_versions_up_to_0_3_0_put_it_counts_too(store):
+    files, entry = stage(store), entry_name("a")
+    commit_files(store, record_of(files), files)
+    store.staging.move(entry, store.partial, entry)
+    assert [record.case for record in pending_records(store)] == ["a"]
+
+
 @pytest.mark.usefixtures("links")
 @pytest.mark.parametrize("forever", [False, True], ids=["once", "from then on"])
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC], ids=["EIO", "ENOSPC"])
