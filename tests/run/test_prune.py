@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +14,14 @@ from monai_mriprep import preprocess
 from monai_mriprep.errors import LockedError, OutputError, RecordError
 from monai_mriprep.export.splits import write_splits
 from monai_mriprep.formats import sealed
-from monai_mriprep.formats.sealed import NewerVersionError
+from monai_mriprep.formats.sealed import NewerVersionError, seal
 from monai_mriprep.report.text import prune_text
 from monai_mriprep.run.prune import prune_output
 from monai_mriprep.store import calls
+from monai_mriprep.store.journal import entry_name
 from monai_mriprep.store.lock import exclusive
 from monai_mriprep.store.store import open_store
+from monai_mriprep.store.writers import this_writer
 from monai_mriprep.verify.audit import verify_output
 from tests.runs import outputs, write_case, write_cases
 
@@ -101,6 +105,27 @@ def test_a_case_that_is_not_retired_is_refused_and_nothing_is_deleted(output, na
     with pytest.raises(RecordError, match="nothing was deleted"):
         prune_output(output, names)
     assert (lines(output), sorted(output.rglob("*"))) == before
+
+
+def test_a_journal_that_is_taken_over_later_brings_nothing_back(root, output):
+    facts = json.loads(next(line for line in lines(output) if b'"done"' in line and b'"10_1"' in line))
+    record = {key: value for key, value in facts.items() if key not in ("version", "digest", "time")}
+    with open_store(output, replace(this_writer(), host="elsewhere").name) as store:
+        moves = [
+            [f"1-{n * 32}.npz", *file["path"].split("/")]
+            for n, file in zip("ab", record["outputs"].values(), strict=True)
+        ]
+        for staged, folder, name in moves:
+            retired = output / "retired" / folder / name
+            store.staging.create(staged, [retired.read_bytes()])
+        store.staging.create(entry_name("10_1"), [seal({"record": record, "moves": moves}).encode()])
+        os.utime(store.staging.path / entry_name("10_1"), (1, 1))
+    warnings = prune_output(output).warnings
+    assert any("of elsewhere may be writing there" in warning for warning in warnings)
+    summary = preprocess(root, output, workers=0, take_over=True)
+    assert any(warning.endswith("not put in place: 10_1") for warning in summary.warnings)
+    assert mentions(output, "10_1") == []
+    assert list((output / ".partial").iterdir()) == []
 
 
 def test_records_of_a_newer_version_are_named(output, monkeypatch):
