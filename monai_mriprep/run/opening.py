@@ -30,7 +30,7 @@ from monai_mriprep.run.estimates import check_space
 from monai_mriprep.run.kept import Kept, TargetDecision, Wanted, decide_target, kept_in
 from monai_mriprep.run.plan import RunPlan
 from monai_mriprep.store.description import RunDescription, write_description
-from monai_mriprep.store.layout import RETIRED, ROLE_FOLDERS, STATISTICS
+from monai_mriprep.store.layout import MANIFEST, RETIRED, ROLE_FOLDERS, STATISTICS, is_output
 from monai_mriprep.store.manifest import Index, read_index
 from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.records import Done
@@ -119,10 +119,20 @@ def open_folder(plan: RunPlan, recorder: Recorder, *, confirmed: bool, foreign: 
         recorder.add(_opened(plan, now))
     outdated = frozenset(look.case.name for look in seen if look.is_outdated and not look.is_renamed)
     decisions = tuple((look.case, look.decision) for look in seen)
-    found = (*plan.warnings, *left_by_others, *index.problems(), *decision.warnings)
+    found = (*plan.warnings, *left_by_others, *index.problems(), *_without_records(index, store), *decision.warnings)
     warnings = (*found, *_said(departures, store), *lack)
     records = index if outdated else Index(store.root)
     return Opening(plan, description, decisions, outdated, records, departures.names, warnings)
+
+
+def _without_records(index: Index, store: Store) -> Iterator[str]:
+    """Volumes in a folder whose records are lost: they are no finished cases, so they are about to be replaced."""
+    n_volumes = sum(is_output(name) for folder in ROLE_FOLDERS.values() for name in store.folder(folder).names())
+    if n_volumes and not index.places:
+        yield (
+            f"{store.root.path}: {counted(n_volumes, 'volume')} there, and no records in {MANIFEST}: what this run "
+            "makes takes their places. If records were lost, interrupt it: `repair` rebuilds them"
+        )
 
 
 def _decided(plan: RunPlan, kept: Kept) -> TargetDecision:

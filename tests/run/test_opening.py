@@ -242,3 +242,14 @@ def test_it_is_not_refused_where_nobody_leaves_or_there_is_no_folder(dataset, ou
         plan = plan_run(dataset, place)
         refuse_to_open(plan.wanted, dataset, plan.cases)
     assert not (tmp_path / "none").exists()
+
+
+def test_volumes_whose_records_are_lost_are_not_replaced_without_a_word(dataset, out):
+    (out / "manifest.jsonl").unlink()
+    with opened_by(dataset, out) as found:
+        assert set(actions(found).values()) == {"run"}
+        (warning,) = [text for text in found.warnings if "volumes there" in text]
+    assert "6 volumes there, and no records in manifest.jsonl" in warning
+    assert "`repair` rebuilds them" in warning
+    with opened_by(dataset, out) as found:
+        assert any("volumes there" in text for text in found.warnings), "nothing is recorded of a case yet"
