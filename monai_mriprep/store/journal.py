@@ -22,7 +22,7 @@ from monai_mriprep.errors import OutputError, RecordError, counted, first_names
 from monai_mriprep.formats.digest import sha256_of_content
 from monai_mriprep.formats.sealed import NewerVersionError, seal, unseal
 from monai_mriprep.store.folder import Folder
-from monai_mriprep.store.layout import PARTIAL, ROLE_FOLDERS, is_entry, is_output, is_staged, is_temporary
+from monai_mriprep.store.layout import PARTIAL, is_entry, is_staged, is_temporary
 from monai_mriprep.store.outdated import IsOutdated, never
 from monai_mriprep.store.record_parts import OutputRecord
 from monai_mriprep.store.records import Done, check_record
@@ -240,12 +240,9 @@ def _read_entry(staging: Folder, name: str) -> _Entry:
         msg = "it is of another form"
         raise RecordError(msg) from error
     done = check_record({**record, "time": 0})
-    expected = {file.path for file in done.outputs.values()} if isinstance(done, Done) else set[str]()
-    named = [move.path for move in moves]
-    are_ours = all(
-        is_staged(move.staged) and move.folder in ROLE_FOLDERS.values() and is_output(move.name) for move in moves
-    )
-    if not (isinstance(done, Done) and are_ours and set(named) == expected and len(named) == len(expected)):
+    places = sorted(file.path for file in done.outputs.values()) if isinstance(done, Done) else []
+    are_staged = all(is_staged(move.staged) for move in moves)  # places are checked with the record
+    if not (isinstance(done, Done) and are_staged and sorted(move.path for move in moves) == places):
         msg = "its files are not those of its record"
         raise RecordError(msg)
     return _Entry(record, done, moves)

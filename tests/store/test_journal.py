@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import pytest
 
@@ -128,6 +128,16 @@ def test_an_entry_where_versions_up_to_0_3_0_put_it_counts_too(store):
     commit_files(store, record_of(files), files)
     store.staging.move(entry, store.partial, entry)
     assert [record.case for record in pending_records(store)] == ["a"]
+
+
+def test_an_entry_in_a_folder_that_is_no_writers_does_not_count(store):
+    """Nobody would ever put its case in place."""
+    files, entry = stage(store), entry_name("a")
+    commit_files(store, record_of(files), files)
+    store.make_folders(["mine"], store.partial)
+    with closing(store.partial.folder("mine")) as mine:
+        store.staging.move(entry, mine, entry)
+    assert list(pending_records(store)) == []
 
 
 @pytest.mark.usefixtures("links")
@@ -311,6 +321,7 @@ CRAFTED = {
     "the entry itself": moves_with(0, staged=entry_name("a")),
     "another file's place": moves_with(0, name="b.npz"),
     "one place twice": lambda files: [files[0].move, files[0].move],
+    "one place once more": lambda files: [files[0].move, files[1].move, files[0].move],
     "one of two": lambda files: [files[0].move],
     "both swapped": lambda files: [
         files[0].move._replace(staged=files[1].move.staged),
