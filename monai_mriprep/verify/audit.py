@@ -14,11 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from monai_mriprep.dataset.voxel_summary import count_values
-from monai_mriprep.errors import NpzError, OutputError, RecordError, first_names
+from monai_mriprep.errors import MriprepError, NpzError, OutputError, RecordError, first_names
 from monai_mriprep.formats.names import natural_key
 from monai_mriprep.formats.npz import NpzVolume, decode_npz
+from monai_mriprep.recipe import Recipe
+from monai_mriprep.run.cases import ALGORITHM_VERSION, Job
 from monai_mriprep.run.memory import default_workers
-from monai_mriprep.store.description import read_description
+from monai_mriprep.store.description import RunDescription, read_description
 from monai_mriprep.store.folder import Folder, what_it_is
 from monai_mriprep.store.journal import pending_records
 from monai_mriprep.store.layout import MANIFEST, OUTPUT_SUFFIX, PARTIAL, RETIRED, ROLE_FOLDERS, RUN, is_temporary
@@ -271,6 +273,9 @@ def _compare_with_last_run(store: Store, index: Index) -> Iterator[Finding]:
     if run is None:
         yield Finding(RUN, "is missing; `run` writes it again")
         return
+    if not _agrees_with_itself(run):
+        what = "its fingerprint is of another recipe or target spacing than it says: it was changed"
+        yield Finding(RUN, f"{what}; remove it, and `run` writes it again")
     if not run.redo.complete:
         yield Finding(RUN, "a run with --redo has not come to its end", is_unfinished=True)
     others = [record.case for record in index.all_done() if record.fingerprint != run.fingerprint]
@@ -280,6 +285,16 @@ def _compare_with_last_run(store: Store, index: Index) -> Iterator[Finding]:
             "`run` does them again, unless their sources have left the dataset"
         )
         yield Finding(RUN, what, is_unfinished=not run.redo.complete)
+
+
+def _agrees_with_itself(run: RunDescription) -> bool:
+    """Whether recipe and target are those of the fingerprint, as far as this version can tell."""
+    if run.algorithm_version != ALGORITHM_VERSION:
+        return True
+    try:
+        return Job(Recipe(**run.recipe), run.target_spacing, Path()).fingerprint == run.fingerprint
+    except (MriprepError, ValueError):  # such as a step that is not registered here
+        return True
 
 
 def _unrecorded_files(

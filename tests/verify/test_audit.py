@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import subprocess
@@ -232,6 +233,15 @@ def test_where_a_record_is_lost_repair_is_named(out):
     manifest.unlink()
     with pytest.raises(RecordError, match=r"no manifest\.jsonl there.* or `repair` rebuilds"):
         verify_output(out)
+
+
+@pytest.mark.parametrize(("key", "value"), [("target_spacing", [9.0, 9.0, 9.0]), ("recipe", {"order": 1})])
+def test_a_run_json_that_was_edited_is_named(out, key, value):
+    facts = json.loads((out / "run.json").read_text())
+    (out / "run.json").write_text(json.dumps(facts | {key: value}))
+    (finding,) = verify_output(out).problems
+    assert finding.subject == "run.json"
+    assert "another recipe or target spacing than it says" in finding.problem
 
 
 def test_an_interrupted_redo_leaves_the_old_pair(out):
