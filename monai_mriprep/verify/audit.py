@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import stat
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,17 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from monai_mriprep.dataset.voxel_summary import count_values
-from monai_mriprep.errors import MriprepError, NpzError, OutputError, RecordError, first_names
+from monai_mriprep.errors import MriprepError, OutputError, RecordError, first_names
 from monai_mriprep.formats.names import natural_key
-from monai_mriprep.formats.npz import NpzVolume, decode_npz
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.cases import ALGORITHM_VERSION, Job
 from monai_mriprep.run.memory import default_workers
 from monai_mriprep.store.description import RunDescription, read_description
-from monai_mriprep.store.folder import Folder, what_it_is
 from monai_mriprep.store.journal import pending_records
 from monai_mriprep.store.layout import MANIFEST, OUTPUT_SUFFIX, PARTIAL, RETIRED, ROLE_FOLDERS, RUN, is_temporary
 from monai_mriprep.store.lock import shared
@@ -32,14 +25,11 @@ from monai_mriprep.store.records import Done, Failed
 from monai_mriprep.store.retirement import retired_files
 from monai_mriprep.store.store import Store, open_store
 from monai_mriprep.store.writers import Writer
-from monai_mriprep.types import IMAGE, LABEL, ROLES, Role
+from monai_mriprep.types import ROLES
+from monai_mriprep.verify.volumes import file_problems, trace_problems
 
-__all__ = ["DTYPES", "REMOVE", "Finding", "VerifyReport", "differences", "trace_problems", "verify_output"]
+__all__ = ["Finding", "VerifyReport", "verify_output"]
 
-DTYPES = {IMAGE.kind: ("float32",), LABEL.kind: ("int8", "int16")}
-"""What the voxels of a role may be stored as, by what they are."""
-
-REMOVE = "remove it, and `run` makes it again"
 REPAIR = "`repair` rebuilds records that are lost"
 
 
@@ -197,66 +187,7 @@ def _check_outputs(store: Store, pending: Collection[str], record: Done) -> Iter
     for role in ROLES:
         path = record.outputs[role.name].path
         if path not in pending:
-            yield from (Finding(path, problem) for problem in _check_file(store, role, record))
-
-
-def trace_problems(record: Done) -> Iterator[str]:
-    """Whether predictions find the way back."""
-    try:
-        _ = record.trace, record.frame
-    except RecordError as error:
-        yield str(error)
-
-
-def _check_file(store: Store, role: Role, record: Done) -> Iterator[str]:
-    output = record.outputs[role.name]
-    folder, name = output.path.split("/")
-    try:
-        raw = _recorded_bytes(store.folder(folder), name, output)
-        yield from differences(decode_npz(raw, store.root.path / output.path), role, record)
-    except NpzError as error:
-        yield error.problem
-    except OutputError as error:
-        yield str(error)
-    except (OSError, MemoryError) as error:
-        yield f"cannot be read: {error!r}"
-
-
-def _recorded_bytes(folder: Folder, name: str, expected: OutputRecord) -> bytes:
-    """Refuse a file that is not, byte for byte, the one that was written; so what is decoded afterwards is ours."""
-    found = folder.status(name)
-    if found is None:
-        msg = "is missing; `run` makes it again"
-        raise RecordError(msg)
-    if not stat.S_ISREG(found.st_mode):
-        msg = f"is {what_it_is(found.st_mode)}; {REMOVE}"
-        raise RecordError(msg)
-    if found.st_size != expected.size:
-        msg = f"has {found.st_size} bytes, {expected.size} were written; {REMOVE}"
-        raise RecordError(msg)
-    raw = folder.read(name, expected.size)
-    if hashlib.sha256(raw).hexdigest() != expected.sha256:
-        msg = f"is damaged or was changed: its SHA-256 is not the recorded one; {REMOVE}"
-        raise RecordError(msg)
-    return raw
-
-
-def differences(volume: NpzVolume, role: Role, record: Done) -> Iterator[str]:
-    """Compare what a file holds with what its record says; equal bytes make this a check of the writer."""
-    array, grid = volume.array, record.target_grid
-    shape, spacing = (1, *grid.shape), tuple(volume.spacing.tolist())
-    if array.shape != shape:
-        yield f"has the shape {array.shape}; {shape} is recorded"
-    if array.dtype.name not in DTYPES[role.kind]:
-        yield f"holds {array.dtype.name}; {' or '.join(DTYPES[role.kind])} is expected"
-    if spacing != record.spacing:
-        yield f"has the spacing {spacing}; {record.spacing} is recorded"
-    if volume.affine is None or not np.array_equal(volume.affine, grid.affine):
-        yield "has an affine that is not the recorded one"
-    if role.kind == IMAGE.kind and not np.isfinite(array).all():
-        yield "holds values that are not finite"
-    if role.kind == LABEL.kind and (found := count_values(array[0])) != record.labels.after:
-        yield f"holds the labels {found} (value: voxels); {record.labels.after} are recorded"
+            yield from (Finding(path, problem) for problem in file_problems(store, role, record))
 
 
 def _compare_with_last_run(store: Store, index: Index) -> Iterator[Finding]:

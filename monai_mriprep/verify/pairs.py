@@ -14,7 +14,7 @@ from monai_mriprep.store.provenance import Provenance
 from monai_mriprep.store.record_parts import OutputRecord
 from monai_mriprep.store.store import Store
 from monai_mriprep.types import ROLES
-from monai_mriprep.verify.audit import DTYPES, REMOVE
+from monai_mriprep.verify.volumes import DTYPES, REMOVE
 
 __all__ = ["SelfToldVolume", "UnusableFileError", "read_pair"]
 

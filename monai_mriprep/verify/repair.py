@@ -23,8 +23,9 @@ from monai_mriprep.store.records import Done
 from monai_mriprep.store.store import Store, open_store
 from monai_mriprep.store.takeover import take_over
 from monai_mriprep.types import IMAGE, LABEL, ROLES
-from monai_mriprep.verify.audit import REMOVE, Finding, differences, trace_problems
+from monai_mriprep.verify.audit import Finding
 from monai_mriprep.verify.pairs import SelfToldVolume, UnusableFileError, read_pair
+from monai_mriprep.verify.volumes import REMOVE, differences, trace_problems
 from monai_mriprep.volume.geometry import Grid
 
 __all__ = ["RepairReport", "repair_output"]

@@ -1,0 +1,82 @@
+"""A volume beside its record: every difference is named, at the functions themselves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from monai_mriprep import preprocess
+from monai_mriprep.formats.npz import NpzVolume, read_npz
+from monai_mriprep.store.manifest import read_index
+from monai_mriprep.store.records import Done
+from monai_mriprep.store.store import Store, open_store
+from monai_mriprep.types import IMAGE, LABEL
+from monai_mriprep.verify.volumes import differences, file_problems, trace_problems
+from tests.runs import write_cases
+
+CASE = "case_0"
+
+pytestmark = pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Store:
+    root = tmp_path_factory.mktemp("volumes")
+    preprocess(write_cases(root / "data", 1), root / "out", workers=0)
+    with open_store(root / "out") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def record(store) -> Done:
+    return read_index(store.root).done(CASE)
+
+
+def volume(store: Store, record: Done, role=IMAGE) -> NpzVolume:
+    return read_npz(Path(store.root.path, record.outputs[role.name].path))
+
+
+def test_what_a_run_has_written_has_no_problem(store, record):
+    assert [*file_problems(store, IMAGE, record), *file_problems(store, LABEL, record), *trace_problems(record)] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda v: {"array": v.array[:, 1:]}, "has the shape"),
+        (lambda v: {"array": v.array.astype(np.float64)}, "holds float64; float32 is expected"),
+        (lambda v: {"array": np.full_like(v.array, np.nan)}, "not finite"),
+        (lambda v: {"spacing": v.spacing + 1}, "has the spacing"),
+        (lambda v: {"affine": None}, "has an affine that is not the recorded one"),
+        (lambda v: {"affine": v.affine + 1}, "has an affine that is not the recorded one"),
+    ],
+    ids=["shape", "type", "nan", "spacing", "no affine", "affine"],
+)
+def test_a_difference_of_an_image(store, record, change, problem):
+    found = volume(store, record)
+    (said,) = differences(replace(found, **change(found)), IMAGE, record)
+    assert problem in said
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda array: array.astype(np.int32), "holds int32; int8 or int16 is expected"),
+        (lambda array: np.roll(array, 1) * 0, "voxels); "),
+    ],
+    ids=["type", "values"],
+)
+def test_a_difference_of_a_label(store, record, change, problem):
+    found = volume(store, record, LABEL)
+    (said,) = differences(replace(found, array=change(found.array)), LABEL, record)
+    assert problem in said
+
+
+def test_a_file_of_another_case_is_not_the_recorded_one(store, record):
+    other = record.outputs["label"].model_copy(update={"sha256": "0" * 64})
+    changed = record.model_copy(update={"outputs": {**record.outputs, "label": other}})
+    (said,) = file_problems(store, LABEL, changed)
+    assert said.startswith("is damaged or was changed: its SHA-256 is not the recorded one; remove it")
