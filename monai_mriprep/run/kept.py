@@ -134,7 +134,7 @@ def _described(store: Store) -> Kept:
     except NewerVersionError:
         raise
     except RecordError as error:
-        return Kept(problem=str(error))
+        return Kept(problem=str(error).removeprefix(f"{store.root.path}/"))
 
 
 def decide_target(kept: Kept, wanted: Wanted, redo: bool = False) -> TargetDecision:

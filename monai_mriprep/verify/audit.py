@@ -199,7 +199,7 @@ def _compare_with_last_run(store: Store, index: Index) -> Iterator[Finding]:
     try:
         run = read_description(store)
     except RecordError as error:
-        yield Finding(RUN, str(error))
+        yield Finding(RUN, str(error).removeprefix(f"{store.root.path / RUN}: "))
         return
     if run is None:
         yield Finding(RUN, "is missing; `run` writes it again")
