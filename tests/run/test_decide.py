@@ -170,6 +170,14 @@ def test_a_setting_that_changes_no_voxel_is_skipped(job, case, record):
     assert decided(replace(job, recipe=Recipe(pattern="(?P<case>.*)")), case, record).action == "skip"
 
 
+def test_where_all_cases_are_done_again_those_of_before_are_redone(job, case, record):
+    again = replace(job, redo=2)
+    before = record.model_copy(update={"redo": 1})
+    assert decided(again, case, before) == Decision("redo", "all cases are done again")
+    for redo in (2, 3):
+        assert decided(again, case, record.model_copy(update={"redo": redo})).action == "skip"
+
+
 def test_a_case_of_other_roles_is_redone(job, case, record):
     images = replace(case, sources={"image": case.sources["image"]}, outputs={"image": case.outputs["image"]})
     assert decided(job, images, record).reason == "it was made of image and label; now it is image"

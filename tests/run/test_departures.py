@@ -18,6 +18,7 @@ from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.store import open_store
 from tests.runs import append_record, case_of, done_line, events, job_of, record_of
+from tests.store.faults import note
 
 HERE = DatasetIdentity("/data/a", None)
 
@@ -73,6 +74,25 @@ def test_a_case_is_renamed_where_an_output_gets_another_name(tmp_path):
     assert not is_renamed(case, None)
     assert not is_renamed(case, record)
     assert is_renamed(case, record_of(done_line("b")))
+
+
+def test_that_a_case_was_retired_survives_a_power_cut(tmp_path, monkeypatch):
+    job_of(tmp_path)
+    append_record(tmp_path, done_line("a"))
+    with open_store(tmp_path) as store:
+        index, seen = read_index(store.root), note(monkeypatch)
+        retire_cases(Recorder(store), index, ["a"])
+    assert ("sync", f"{tmp_path.name}/manifest.jsonl") in seen
+
+
+def test_a_finished_case_is_known_also_where_its_last_line_is_damaged(tmp_path):
+    append_record(tmp_path, done_line("a"))
+    with (tmp_path / "manifest.jsonl").open("a") as file:
+        file.write('{"event": "started", "case": "a", }\n')
+    with open_store(tmp_path) as store:
+        index = read_index(store.root)
+    assert "a" in index.damaged
+    assert find_departures(index, [], []) == Departures(("a",), (), 1)
 
 
 def test_a_file_that_another_case_has_recorded_stays(tmp_path):

@@ -11,16 +11,20 @@ import pytest
 
 from monai_mriprep import preprocess
 from monai_mriprep.errors import OutputError
+from monai_mriprep.formats.sealed import FORMAT_VERSION, NewerVersionError
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.cases import Job
-from monai_mriprep.run.kept import Kept, Wanted, decide_target, decide_target_unlocked
+from monai_mriprep.run.kept import Kept, Wanted, decide_target, decide_target_unlocked, kept_in
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.preprocess import execute
 from monai_mriprep.run.session import open_session
 from monai_mriprep.store.description import Redo, RunDescription
-from monai_mriprep.store.manifest import Made
+from monai_mriprep.store.journal import commit_files
+from monai_mriprep.store.manifest import Made, read_index
+from monai_mriprep.store.store import make_store, open_store
 from monai_mriprep.verify.audit import verify_output
-from tests.runs import OUTPUT_FOLDERS, events, write_cases
+from tests.runs import OUTPUT_FOLDERS, append_record, done_line, events, write_cases
+from tests.store.pairs import record_of, stage
 
 pytestmark = pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
 
@@ -48,6 +52,44 @@ def kept(by: Wanted, **changes) -> Kept:
 
 
 BIGGER = wanted((4.0, 1.0, 1.0))
+
+
+def test_a_case_that_a_journal_has_finished_counts_once_and_as_it_stands_there(tmp_path):
+    make_store(tmp_path)
+    append_record(tmp_path, done_line("a", fingerprint="before"))
+    with open_store(tmp_path) as store:
+        store.prepare()
+        for name in "ab":
+            files = stage(store, name=name)
+            commit_files(store, record_of(files, name, fingerprint="now"), files)
+        assert kept_in(store, read_index(store.root)).finished == Counter({Made("now", 0): 2})
+
+
+def test_without_its_description_a_folder_with_cases_of_another_recipe_is_refused():
+    by = wanted()
+    mixed = Kept(finished=Counter({Made(by.job.fingerprint, 0): 3, Made("another", 0): 1}))
+    with pytest.raises(OutputError, match=r"4 cases are finished there; run\.json is missing"):
+        decide_target(mixed, by)
+
+
+def test_a_description_of_a_newer_version_is_refused_even_without_a_finished_case(tmp_path):
+    by = Wanted(Job(Recipe(), (3.0, 1.0, 1.0), tmp_path), "computed", "")
+    (tmp_path / "run.json").write_text(json.dumps({"version": FORMAT_VERSION + 1}))
+    with pytest.raises(NewerVersionError, match=r"run\.json: a newer version"):
+        decide_target_unlocked(by)
+
+
+@pytest.mark.parametrize(
+    ("described_as", "redo"),
+    [
+        (Redo(number=2, complete=True), Redo(number=2, complete=True)),
+        (Redo(number=2, complete=False), Redo(number=2, complete=False)),
+        (Redo(number=1, complete=True), Redo(number=2, complete=False)),
+    ],
+)
+def test_a_redo_is_complete_by_its_description_though_a_case_that_failed_has_older_files(described_as, redo):
+    finished = Counter({Made("f", 1): 1, Made("f", 2): 5})
+    assert Kept(described(wanted(), redo=described_as), finished=finished).redo == redo
 
 
 def test_an_empty_folder_takes_what_is_wanted():
