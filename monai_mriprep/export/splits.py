@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from monai_mriprep.errors import DatasetError, RecipeError
+from monai_mriprep.errors import DatasetError, RecipeError, counted
 from monai_mriprep.formats.names import natural_key
 from monai_mriprep.run.dataset_json import listed_cases
 from monai_mriprep.store.layout import SPLITS
@@ -107,7 +107,8 @@ def split_by_patient(
         raise RecipeError(msg)
     if len(scans) < folds:
         shown = ", ".join(list(scans)[:5]) or "none"
-        msg = f"{len(scans)} patients ({shown}) cannot be split into {folds} folds; ask for fewer, or check --patient"
+        patients = f"{counted(len(scans), 'patient')} ({shown})"
+        msg = f"{patients} cannot be split into {folds} folds; ask for fewer, or check --patient"
         raise DatasetError(msg)
     parts: list[list[str]] = [[] for _ in range(folds)]
     for name in sorted(scans, key=lambda name: (-len(scans[name]), _shuffled(name, seed))):

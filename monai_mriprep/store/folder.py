@@ -227,7 +227,7 @@ def opened(path: Path) -> Iterator[Folder]:
     try:
         folder = Folder(os.open(path, os.O_RDONLY | os.O_DIRECTORY), path)
     except OSError as error:
-        msg = f"{path}: the output folder cannot be opened ({error.strerror})"
+        msg = f"{path}: the output folder cannot be opened ({error.strerror}); give the output folder of a run"
         raise OutputError(msg) from error
     try:
         yield folder
