@@ -27,6 +27,7 @@ from monai_mriprep.store.staging import save_volumes
 from monai_mriprep.verify.audit import verify_output
 from monai_mriprep.verify.repair import repair_output
 from tests.runs import FOLDER_OF_0_1_0, done_records, left_over, outputs, write_cases
+from tests.store.faults import note
 
 CASES = ("case_0", "case_1", "case_2")
 RECIPE = Recipe(order=1, orientation="RAS", crop="nonzero", target_spacing=(2.0, 1.0, 0.8))
@@ -108,6 +109,22 @@ def test_good_records_are_not_touched_and_a_second_time_does_nothing(out):
     again = repair_output(out)
     assert (again.rebuilt, again.trusted, lines(out)) == ((), 3, after)
     assert verify_output(out).findings == ()
+
+
+def test_what_it_records_survives_a_power_cut_and_does_not_reach_a_copy_made_of_links(out, tmp_path, monkeypatch):
+    (out / "manifest.jsonl").write_bytes(b"")
+    (tmp_path / "copy.jsonl").hardlink_to(out / "manifest.jsonl")
+    seen = note(monkeypatch)
+    assert repair_output(out).rebuilt == CASES
+    assert ("sync", "out/manifest.jsonl") in seen
+    assert (tmp_path / "copy.jsonl").read_bytes() == b""
+
+
+def test_a_case_whose_last_line_is_damaged_is_rebuilt_though_an_older_one_is_good(out):
+    with (out / "manifest.jsonl").open("a") as file:
+        file.write('{"event": "done", "case": "case_1", }\n')
+    report = repair_output(out)
+    assert (report.rebuilt, report.trusted) == (("case_1",), 2)
 
 
 def test_a_run_does_rebuilt_cases_again_and_says_why(out, dataset, caplog):
