@@ -27,15 +27,17 @@ def run_python(code: str, *arguments: object) -> None:
     assert done.returncode == 0, done.stderr
 
 
+ROOM_FIRST = "import monai_mriprep.restore\nfrom monai_mriprep import restore"
+OTHER_ORDERS = (
+    "from monai_mriprep import restore",
+    "from monai_mriprep.restore.command import restore_each\nfrom monai_mriprep import restore",
+    "from monai_mriprep import restore\nfrom monai_mriprep.restore.command import restore_each",
+    "import monai_mriprep, monai_mriprep.restore.matching\nrestore = monai_mriprep.restore",
+)
+
+
 @pytest.mark.parametrize(
-    "imports",
-    [
-        "from monai_mriprep import restore",
-        "import monai_mriprep.restore\nfrom monai_mriprep import restore",
-        "from monai_mriprep.restore.command import restore_each\nfrom monai_mriprep import restore",
-        "from monai_mriprep import restore\nfrom monai_mriprep.restore.command import restore_each",
-        "import monai_mriprep, monai_mriprep.restore.matching\nrestore = monai_mriprep.restore",
-    ],
+    "imports", [ROOM_FIRST, *(pytest.param(imports, marks=pytest.mark.stress) for imports in OTHER_ORDERS)]
 )
 def test_restore_can_be_called_whatever_was_imported_before(tmp_path, imports):
     run_python(imports + RESTORE, tmp_path)
