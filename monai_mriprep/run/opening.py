@@ -34,7 +34,7 @@ from monai_mriprep.store.layout import MANIFEST, RETIRED, ROLE_FOLDERS, STATISTI
 from monai_mriprep.store.manifest import Index, read_index
 from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.records import Done
-from monai_mriprep.store.store import Store, open_store
+from monai_mriprep.store.store import AGAIN, Store, named_errors, open_store
 from monai_mriprep.store.takeover import take_over
 
 __all__ = ["Opening", "open_folder", "refuse_to_open"]
@@ -127,8 +127,11 @@ def open_folder(plan: RunPlan, recorder: Recorder, *, confirmed: bool, foreign: 
 
 def _without_records(index: Index, store: Store) -> Iterator[str]:
     """Volumes in a folder whose records are lost: they are no finished cases, so they are about to be replaced."""
-    n_volumes = sum(is_output(name) for folder in ROLE_FOLDERS.values() for name in store.folder(folder).names())
-    if n_volumes and not index.places:
+    if index.places:
+        return
+    with named_errors(store.root.path, "its volumes cannot be listed", AGAIN):
+        n_volumes = sum(is_output(name) for folder in ROLE_FOLDERS.values() for name in store.folder(folder).names())
+    if n_volumes:
         yield (
             f"{store.root.path}: {counted(n_volumes, 'volume')} there, and no records in {MANIFEST}: what this run "
             "makes takes their places. If records were lost, interrupt it: `repair` rebuilds them"
