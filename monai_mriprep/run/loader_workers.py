@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from monai.data.dataloader import DataLoader
+from torch.autograd.profiler import record_function
 
 from monai_mriprep.errors import package_logger
 from monai_mriprep.run.alone import one_by_one, over_the_limit
@@ -217,6 +218,8 @@ class _Deaths:
 
     def hold_back(self) -> None:
         """Take the place of the handler. In another thread than the main one there is none to care for."""
+        with record_function("results"):  # its first use imports a module, where an error of the handler would be lost
+            pass
         handler = signal.getsignal(signal.SIGCHLD)
         if threading.current_thread() is threading.main_thread() and callable(handler):
             self._handler = handler

@@ -13,9 +13,11 @@ import time
 from pathlib import Path
 
 import pytest
+from torch.autograd import profiler
+from torch.utils.data import DataLoader
 
 from monai_mriprep.run.cases import Result
-from monai_mriprep.run.loader_workers import loader_workers
+from monai_mriprep.run.loader_workers import _Deaths, loader_workers
 from monai_mriprep.run.lost_cases import without_losses
 from monai_mriprep.run.mappers import Lost
 from tests.run.works import Ledger, Work, cases, hang, kill
@@ -147,3 +149,24 @@ def test_an_interrupted_program_has_its_own_children_left(tmp_path):
     time.sleep(0.2)
     os.kill(process.pid, signal.SIGINT)
     assert process.communicate(timeout=30)[0] == "True\n"
+
+
+def test_a_death_that_is_noticed_while_pytorch_first_names_a_step_is_not_lost(monkeypatch):
+    """PyTorch imports a module then, and logs and drops whatever error is raised meanwhile."""
+    if not hasattr(profiler, "_cupti_monitor_checked"):
+        pytest.skip("this PyTorch imports nothing there")
+    waiting = []
+
+    class Module:
+        @property
+        def _cupti_monitor(self):
+            waiting.append(deaths._waiting)
+            return None
+
+    deaths = _Deaths()
+    monkeypatch.setattr(profiler, "_cupti_monitor_checked", False)
+    monkeypatch.setitem(sys.modules, "torch.profiler", Module())
+    with deaths:
+        deaths.hold_back()
+        assert deaths.awaited(iter(DataLoader([1], batch_size=None))) == 1
+    assert waiting == [False]
