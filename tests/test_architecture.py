@@ -196,6 +196,7 @@ def test_the_test_of_flip_passes(installed):
     assert "1 passed" in command(installed, *words)
 
 
+@pytest.mark.stress
 def test_the_commands_find_flip_where_it_is_installed(installed, tmp_path):
     """On scans that need no resampling, so that flipped means flipped to the bit."""
     root, output = write_cases(tmp_path / "dataset", 2), tmp_path / "output"

@@ -252,7 +252,9 @@ def test_other_files_may_hold_anything(site, name, rubbish):
     assert site.verify()[0] == 0
 
 
-@pytest.mark.parametrize("name", ["run.json", "dataset.json", "manifest.jsonl", ".lock"])
+@pytest.mark.parametrize(
+    "name", ["run.json", "dataset.json", pytest.param("manifest.jsonl", marks=pytest.mark.stress), ".lock"]
+)
 def test_a_huge_file_takes_no_memory(site, name):
     """Of zeros that stand nowhere on the disk."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

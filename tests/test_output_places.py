@@ -165,7 +165,7 @@ def test_a_file_that_cannot_be_moved_fails_its_case_alone(dataset, tmp_path, mon
     assert site.run()[0] == site.verify()[0] == 0
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.stress), 1])
 def test_what_a_worker_sets_aside_is_said(dataset, tmp_path, workers):
     (tmp_path / "out" / "imagesTr" / "case_0.npz" / "in it").mkdir(parents=True)
     line = [sys.executable, "-m", "monai_mriprep", "run", dataset, tmp_path / "out", "--workers", workers]

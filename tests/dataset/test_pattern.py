@@ -65,7 +65,9 @@ def test_the_names_of_a_large_dataset_take_no_time():
     assert time.monotonic() - start < room.SECONDS
 
 
-@pytest.mark.parametrize("command", ["run", "check", "stats"])
+@pytest.mark.parametrize(
+    "command", ["run", *(pytest.param(other, marks=pytest.mark.stress) for other in ("check", "stats"))]
+)
 def test_every_command_ends_with_the_pattern_and_the_name(tmp_path, command):
     root = write_cases(tmp_path / "data", 1)
     for folder in ("ImagesTr", "LabelsTr"):

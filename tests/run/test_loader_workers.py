@@ -67,6 +67,7 @@ def test_only_its_own_processes_are_ended(tmp_path):
     other.join()
 
 
+@pytest.mark.stress
 def test_it_works_in_a_thread_also_where_a_worker_dies(tmp_path):
     results: list[Result] = []
     work = Work(tmp_path, kill, ("1",), once=True)

@@ -105,7 +105,7 @@ def test_all_cases_may_be_deadly(tmp_path, mapper):
     assert failed(run(IN_PROCESSES[mapper](), Work(tmp_path, kill, ("0", "1", "2")), 3)) == ["0", "1", "2"]
 
 
-@pytest.mark.parametrize("fault", [hang, stop])
+@pytest.mark.parametrize("fault", [pytest.param(hang, marks=pytest.mark.stress), stop])
 @pytest.mark.parametrize("mapper", [loader_workers, lambda _, timeout: one_by_one(timeout)], ids=["loader", "alone"])
 def test_a_case_over_the_limit_is_tried_twice_and_fails_alone(tmp_path, mapper, fault):
     work = Work(tmp_path, fault, ("2",))
