@@ -203,3 +203,21 @@ def test_it_waits_for_no_run_and_needs_records(tmp_path, output):
     with pytest.raises(RecordError, match=r"no manifest\.jsonl there"):
         prune_output(tmp_path / "else")
     assert sorted(path.name for path in (tmp_path / "else").iterdir()) == ["ImagesTr", "LabelsTr"]
+
+
+def test_a_table_and_a_list_that_a_crash_has_left_behind_are_made_anew(output):
+    row = "10_1," + "done," * 5 + "\n"
+    with (output / "manifest.csv").open("a", encoding="utf-8") as table:
+        table.write(row)
+    (output / "dataset.json").write_text(json.dumps({"training": [{"image": "imagesTr/10_1.npz"}]}), encoding="utf-8")
+    prune_output(output)
+    assert mentions(output, "10_1") == []
+    assert "11_1" in (output / "dataset.json").read_text(encoding="utf-8")
+
+
+def test_a_case_that_lives_on_is_not_named_in_the_note_on_splits(output):
+    (output / "splits_final.json").write_text(json.dumps([{"train": ["10_1", "11_1"], "val": ["12_1"]}]))
+    summary = prune_output(output)
+    (note,) = (text for text in summary.warnings if "splits_final.json" in text)
+    assert "10_1" in note
+    assert "12_1" not in note.replace(str(output), "")

@@ -24,6 +24,7 @@ from monai_mriprep.store.journal import entry_name
 from monai_mriprep.store.lock import exclusive
 from monai_mriprep.store.records import Done
 from monai_mriprep.store.staging import save_volumes
+from monai_mriprep.verify import repair
 from monai_mriprep.verify.audit import verify_output
 from monai_mriprep.verify.repair import repair_output
 from tests.runs import FOLDER_OF_0_1_0, done_records, left_over, outputs, write_cases
@@ -320,3 +321,18 @@ def test_a_run_that_has_no_volumes_yet_is_waited_for_too(tmp_path):
     with opened(tmp_path) as root, exclusive(root), pytest.raises(LockedError):
         repair_output(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_nobody_else_writes_there_meanwhile(out, monkeypatch):
+    found: list[bool] = []
+
+    def working(store, recorder, notes):
+        with opened(out) as root, pytest.raises(LockedError), exclusive(root):
+            pass
+        found.append(True)
+        return rebuild(store, recorder, notes)
+
+    rebuild = repair._repair
+    monkeypatch.setattr(repair, "_repair", working)
+    repair_output(out)
+    assert found == [True]
