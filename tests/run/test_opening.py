@@ -18,7 +18,7 @@ from monai_mriprep.run.opening import Opening, open_folder, refuse_to_open
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.store import Store, make_store, open_store
-from tests.runs import events_of, write_cases
+from tests.runs import append_record, events, events_of, write_cases
 
 pytestmark = pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
 
@@ -140,6 +140,19 @@ def test_a_case_that_has_left_is_retired_and_named(dataset, out):
         assert any("1 case of" in text and "left the dataset: case_0" in text for text in found.warnings)
     assert events_of(out, "retired") == ["case_0"]
     assert (runs(out)[-1]["cases"], len(list(out.glob("retired/*/case_0.npz")))) == (2, 2)
+
+
+def test_a_file_that_another_finished_case_has_too_stays_where_it_is(dataset, out):
+    """As after a lost record: the label of a case that left is that of one that is there."""
+    line = next(event for event in events(out) if (event["event"], event["case"]) == ("done", "case_0"))
+    outputs = line["outputs"] | {"image": {**line["outputs"]["image"], "path": "imagesTr/old.npz"}}
+    shutil.copy(out / "imagesTr/case_0.npz", out / "imagesTr/old.npz")
+    append_record(out, {**line, "case": "old", "outputs": outputs})
+    before = (out / "labelsTr/case_0.npz").read_bytes()
+    with opened_by(dataset, out) as found:
+        assert found.retired == ("old",)
+    assert (out / "labelsTr/case_0.npz").read_bytes() == before
+    assert [path.name for path in (out / "retired/imagesTr").iterdir()] == ["old.npz"]
 
 
 def test_a_case_whose_label_was_renamed_is_retired_and_new(dataset, out):
