@@ -34,7 +34,7 @@ from monai_mriprep.run.dataset_report import CaseReport, ClassCount, DatasetRepo
 from monai_mriprep.run.estimates import estimated, free_bytes, output_bytes, run_seconds, shown_bytes
 from monai_mriprep.run.kept import Kept, TargetDecision, decide_target, decide_target_unlocked
 from monai_mriprep.run.memory import available_memory, default_workers, fits, too_large
-from monai_mriprep.run.opening import refuse_to_open
+from monai_mriprep.run.opening import foresee_departures
 from monai_mriprep.run.plan import cases_of, check_output_folder, wanted_by
 from monai_mriprep.steps import Step, steps_of
 from monai_mriprep.volume.geometry import Grid
@@ -132,10 +132,10 @@ class _Check:
         try:
             decision = decide_target_unlocked(wanted)
             cases = cases_of(self.survey.folders, ((names, None) for names in self.survey.pairing.pairs.names))
-            refuse_to_open(wanted, self.survey.root, tuple(cases))
+            leaving = foresee_departures(wanted, self.survey.root, tuple(cases))
         except MriprepError as error:
             return decide_target(Kept(), wanted), (str(error),)
-        return decision, ()
+        return replace(decision, warnings=(*decision.warnings, *leaving)), ()
 
     def doubts(self, decision: TargetDecision) -> tuple[str, ...]:
         """What needs review in the target of the dataset, if the run works to it."""

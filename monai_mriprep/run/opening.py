@@ -37,11 +37,12 @@ from monai_mriprep.store.records import Done
 from monai_mriprep.store.store import AGAIN, Store, named_errors, open_store
 from monai_mriprep.store.takeover import take_over
 
-__all__ = ["Opening", "open_folder", "refuse_to_open"]
+__all__ = ["Opening", "foresee_departures", "open_folder"]
 
 VERSIONED = ("monai", "torch", "numpy", "scipy", "nibabel", "isal")
 
 SHOWN_NAMES = 20
+MOVED = "the files from before are in {} until `prune` deletes them"
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def open_folder(plan: RunPlan, recorder: Recorder, *, confirmed: bool, foreign: 
     outdated = frozenset(look.case.name for look in seen if look.is_outdated and not look.is_renamed)
     decisions = tuple((look.case, look.decision) for look in seen)
     found = (*plan.warnings, *left_by_others, *index.problems(), *_without_records(index, store), *decision.warnings)
-    warnings = (*found, *_said(departures, store), *lack)
+    warnings = (*found, *_said(departures, store.root.path, MOVED), *lack)
     records = index if outdated else Index(store.root)
     return Opening(plan, description, decisions, outdated, records, departures.names, warnings)
 
@@ -167,8 +168,8 @@ def _look(plan: RunPlan, index: Index, store: Store) -> Iterator[_Look]:
         yield _Look(case, decision, renamed, done is not None and done.fingerprint != plan.job.fingerprint)
 
 
-def refuse_to_open(wanted: Wanted, dataset_root: Path, cases: Sequence[Case]) -> None:
-    """Stop where a run would, because cases leave that nobody has confirmed; nothing is changed.
+def foresee_departures(wanted: Wanted, dataset_root: Path, cases: Sequence[Case]) -> tuple[str, ...]:
+    """Name the cases that a run would retire, or stop where it would; nothing is changed.
 
     Raises
     ------
@@ -177,7 +178,7 @@ def refuse_to_open(wanted: Wanted, dataset_root: Path, cases: Sequence[Case]) ->
     """
     output = wanted.job.output_root
     if not os.path.isdir(output):  # noqa: PTH112, Path raises below a closed one
-        return
+        return ()
     with open_store(output) as store:
         index = read_index(store.root)
         before = _recorded_identity(index, kept_in(store, index))
@@ -185,6 +186,7 @@ def refuse_to_open(wanted: Wanted, dataset_root: Path, cases: Sequence[Case]) ->
             index, cases, (case.name for case in cases if is_renamed(case, index.done(case.name)))
         )
         refuse_departures(output, departures, before, _identity(dataset_root, wanted.job))
+        return tuple(_said(departures, output, "a run moves the files from before to {}"))
 
 
 def _recorded_identity(index: Index, kept: Kept) -> DatasetIdentity | None:
@@ -242,13 +244,12 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), "monai-mriprep": __version__, **of_packages}
 
 
-def _said(departures: Departures, store: Store) -> Iterator[str]:
-    """Who was retired, in words."""
-    place = store.root.path / RETIRED
+def _said(departures: Departures, output: Path, what_of_them: str) -> Iterator[str]:
+    """Who leaves, in words."""
     for names, what in (
         (departures.left, "left the dataset"),
         (departures.renamed, "got outputs of another name, to be done again"),
     ):
         if names:
-            some = f"{counted(len(names), 'case')} of {store.root.path} {what}: {first_names(names, SHOWN_NAMES)}"
-            yield f"{some}; the files from before are in {place} until `prune` deletes them"
+            some = f"{counted(len(names), 'case')} of {output} {what}: {first_names(names, SHOWN_NAMES)}"
+            yield f"{some}; {what_of_them.format(output / RETIRED)}"

@@ -14,7 +14,8 @@ from monai_mriprep import preprocess
 from monai_mriprep.errors import DiskFullError, OutputError
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run import opening
-from monai_mriprep.run.opening import Opening, open_folder, refuse_to_open
+from monai_mriprep.run.check import check_dataset
+from monai_mriprep.run.opening import Opening, foresee_departures, open_folder
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.store import Store, make_store, open_store
@@ -243,17 +244,26 @@ def refusal_of(act: Callable[[], object]) -> str:
 def test_check_is_refused_where_a_run_is_with_the_same_words(dataset, out):
     remove(dataset, "case_0", "case_1")
     plan, before = plan_run(dataset, out), content(out)
-    early = refusal_of(lambda: refuse_to_open(plan.wanted, dataset, plan.cases))
+    early = refusal_of(lambda: foresee_departures(plan.wanted, dataset, plan.cases))
     assert content(out) == before
     with open_store(out) as store:
         store.prepare()
         assert refusal_of(lambda: open_folder(plan, Recorder(store), confirmed=False, foreign=False)) == early
 
 
+def test_check_names_those_whom_a_run_would_retire(dataset, out):
+    remove(dataset, "case_0")
+    plan, before = plan_run(dataset, out), content(out)
+    (warning,) = foresee_departures(plan.wanted, dataset, plan.cases)
+    assert f"1 case of {out} left the dataset: case_0; a run moves the files from before to {out}/retired" in warning
+    assert warning in check_dataset(dataset, output_root=out).warnings
+    assert content(out) == before
+
+
 def test_it_is_not_refused_where_nobody_leaves_or_there_is_no_folder(dataset, out, tmp_path):
     for place in (out, tmp_path / "none"):
         plan = plan_run(dataset, place)
-        refuse_to_open(plan.wanted, dataset, plan.cases)
+        assert foresee_departures(plan.wanted, dataset, plan.cases) == ()
     assert not (tmp_path / "none").exists()
 
 
