@@ -39,6 +39,25 @@ def test_that_of_0_1_0_is_of_version_0():
     with open_store(FOLDER_OF_0_1_0 / "out") as store:
         found = read_description(store)
     assert (found.version, found.target_spacing, found.dataset_root) == (0, (3.06, 1.0, 0.925), "/data/scans")
+    assert (found.redo.number, found.redo.complete) == (0, True), "no interrupted --redo"
+
+
+@pytest.mark.parametrize(
+    ("of_the_recipe", "table", "expected"),
+    [([3.0, 1.0, 0.9], True, "recipe"), (None, True, "computed"), (None, False, "table")],
+)
+def test_where_the_target_of_0_3_0_comes_from(store, of_the_recipe, table, expected):
+    facts = DESCRIPTION.model_dump(exclude={"version", "statistics"})
+    (store.root.path / "run.json").write_text(json.dumps({**facts, "recipe": {"target_spacing": of_the_recipe}}))
+    if table:
+        (store.root.path / "mri_statistics.csv").touch()
+    assert read_description(store).statistics == expected
+
+
+def test_where_the_target_comes_from_is_believed(store):
+    computed = DESCRIPTION.model_copy(update={"statistics": "computed", "version": FORMAT_VERSION})
+    write_description(store, computed)
+    assert read_description(store) == computed, "though its table is gone"
 
 
 def test_a_newer_version_is_refused_in_words(store):

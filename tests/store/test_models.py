@@ -15,6 +15,7 @@ class Box(Model):
     count: Count
     number: Whole = 0
     part: Box | None = None
+    counts: dict[str, Count] = {}
 
 
 BOX = TypeAdapter(Box)
@@ -35,6 +36,12 @@ def test_the_key_of_a_value_that_does_not_fit_is_named(count):
         checked(BOX, {"count": 1, "part": {"count": count}})
 
 
+@pytest.mark.parametrize("number", [-(2**63) - 1, 2**63])
+def test_a_number_that_64_bits_cannot_hold_does_not_fit(number):
+    with pytest.raises(RecordError, match=r"^number: Input should be "):
+        checked(BOX, {"count": 1, "number": number})
+
+
 def test_values_that_are_no_object_have_no_key():
     with pytest.raises(RecordError, match=r"^Input should be a valid dictionary"):
         checked(BOX, [])
@@ -42,7 +49,7 @@ def test_values_that_are_no_object_have_no_key():
 
 def test_what_is_wrong_may_quote_anything_and_is_shortened():
     with pytest.raises(RecordError) as caught:
-        checked(BOX, {"count": 1, "part": {"x" * 500: 1, "count": {"y" * 500: 1}}})
+        checked(BOX, {"count": 1, "counts": {"x" * 500: -1}})
     assert len(str(caught.value)) < 310
     assert shortened("x" * 300) == "x" * 300
     assert shortened("x" * 301) == "x" * 300 + " ..."
