@@ -65,6 +65,21 @@ def test_the_process_of_a_case_over_the_limit_is_killed(killed):
     assert (killed, under_way.timed_out) == ([(77, signal.SIGKILL)], {"slow"})
 
 
+def test_a_process_that_has_ended_by_itself_keeps_no_other_from_being_killed(monkeypatch):
+    tried: list[int] = []
+
+    def gone(pid: int, _: int) -> None:
+        tried.append(pid)
+        raise ProcessLookupError
+
+    monkeypatch.setattr(os, "kill", gone)
+    under_way = UnderWay(timeout=20)
+    under_way.begin(case(), 77, 0.0)
+    under_way.begin(Case("slow too", {}, {}), 78, 0.0)
+    under_way.look(20.1)
+    assert (tried, under_way.timed_out) == ([77, 78], {"slow", "slow too"})
+
+
 def test_of_a_case_that_nobody_has_begun_the_idle_processes_are_killed_after_some_grace(killed):
     under_way = UnderWay(timeout=20, pids=lambda: [77, 78], grace=5)
     under_way.begin(Case("quick", {}, {}), 77, 24.0)

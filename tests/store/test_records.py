@@ -131,6 +131,7 @@ EDITS = {
     "a hidden file": image_written_to("imagesTr/.npz"),
     "a name that no file can have": image_written_to("imagesTr/\ud800.npz"),
     "a name that is too long": image_written_to(f"imagesTr/{'x' * 252}.npz"),
+    "a case with a name that is too long": {"case": "x" * 256},
     "another role": {"sources": {**done_line()["sources"], "mask": done_line()["sources"]["label"]}},
     "no label": {files: {"image": done_line()[files]["image"]} for files in ("sources", "outputs")},
     "no year": {"time": 1e300},
