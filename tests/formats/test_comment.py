@@ -94,6 +94,11 @@ def test_what_does_not_fit_is_left_out_in_order(n_left_out):
         assert archive.comment == write_comment(AFFINE, kept)
 
 
+def test_the_trace_is_kept_longest():
+    too_much = {str(number): 10**6 for number in range(9000)}
+    assert "trace" in fitting_facts(AFFINE, {**FACTS, "labels_before": too_much, "labels_after": too_much})
+
+
 def test_the_largest_comment_that_fits_is_kept_and_a_byte_more_is_not():
     room = LARGEST - len(write_comment(AFFINE, {"trace": ""}))
     assert fitting_facts(AFFINE, {"trace": "x" * room}).keys() == {"trace"}

@@ -131,3 +131,9 @@ def test_hostile_lines_are_refused_at_once(name):
     of_digits = f'{body}, "digest": "{hashlib.sha256(body.encode()).hexdigest()[:16]}"}}'
     with pytest.raises(RecordError):
         unseal(HOSTILE[name] or of_digits)
+
+
+@pytest.mark.parametrize("line", ["[]", "3", "null", '"text"'])
+def test_json_that_is_no_object_is_told(line):
+    with pytest.raises(RecordError, match="it is no JSON object"):
+        unseal(line)

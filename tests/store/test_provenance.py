@@ -65,6 +65,7 @@ def test_what_did_not_fit_is_empty():
 def test_files_of_one_case_differ_in_their_role_alone():
     image, label = Provenance.of(FACTS), Provenance.of({**FACTS, "role": "label"})
     assert image.is_of_one_case(label)
+    assert not image.is_of_one_case(Provenance.of({**FACTS, "role": "label", "case": "b"}))
     assert not image.is_of_one_case(Provenance.of({**FACTS, "role": "label", "redo": 1}))
     assert not image.is_of_one_case(Provenance.of({**FACTS, "labels_after": {"0": 1}}))
 

@@ -10,12 +10,13 @@ import pytest
 
 from monai_mriprep import preprocess
 from monai_mriprep.formats.npz import NpzVolume, read_npz
+from monai_mriprep.store.folder import Folder
 from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.records import Done
 from monai_mriprep.store.store import Store, open_store
 from monai_mriprep.types import IMAGE, LABEL
 from monai_mriprep.verify.volumes import differences, file_problems, trace_problems
-from tests.runs import write_cases
+from tests.runs import done_line, record_of, write_cases
 
 CASE = "case_0"
 
@@ -80,3 +81,41 @@ def test_a_file_of_another_case_is_not_the_recorded_one(store, record):
     changed = record.model_copy(update={"outputs": {**record.outputs, "label": other}})
     (said,) = file_problems(store, LABEL, changed)
     assert said.startswith("is damaged or was changed: its SHA-256 is not the recorded one; remove it")
+
+
+def at(record: Done, **changes: object) -> Done:
+    """The record with another output as its label."""
+    other = record.outputs["label"].model_copy(update=changes)
+    return record.model_copy(update={"outputs": {**record.outputs, "label": other}})
+
+
+def test_what_is_missing_no_file_or_of_another_size_is_told_in_words(store, record):
+    (store.root.path / "labelsTr" / "folder.npz").mkdir()
+    size = record.outputs["label"].size
+    for changed, problem in (
+        (at(record, path="labelsTr/missing.npz"), "is missing; `run` makes it again"),
+        (at(record, path="labelsTr/folder.npz"), "is a folder; remove it, and `run` makes it again"),
+        (at(record, size=size - 1), f"has {size} bytes, {size - 1} were written; remove it, and `run` makes it again"),
+    ):
+        assert [*file_problems(store, LABEL, changed)] == [problem]
+    (store.root.path / "labelsTr" / "folder.npz").rmdir()
+
+
+@pytest.mark.parametrize("error", [OSError("torn"), MemoryError("full")], ids=["disk", "memory"])
+def test_what_cannot_be_read_is_told_in_words(store, record, monkeypatch, error):
+    def read(*_: object) -> bytes:
+        raise error
+
+    monkeypatch.setattr(Folder, "read", read)
+    assert [*file_problems(store, LABEL, record)] == [f"cannot be read: {error!r}"]
+
+
+def test_the_labels_after_preprocessing_are_compared(store, record):
+    labels = record.labels.model_copy(update={"before": {0: 1}})
+    assert [*differences(volume(store, record, LABEL), LABEL, record.model_copy(update={"labels": labels}))] == []
+
+
+def test_a_trace_and_a_frame_that_lead_nowhere_are_told():
+    assert [*trace_problems(record_of(done_line(spacing=[1.5, 1.0, 1.0])))] != []
+    header = {"spacing": [9.0, 1.0, 1.0], "origin": [0.0] * 3, "direction": np.eye(3).tolist()}
+    assert [*trace_problems(record_of(done_line(source_header=header)))] != []
