@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 
 import pytest
 
-from monai_mriprep.run.alone import alone, one_by_one, over_the_limit
+from monai_mriprep.run.alone import _received, alone, one_by_one, over_the_limit
 from monai_mriprep.run.mappers import Lost
 from tests.run.works import Work, cases, hang, kill, leave, stop
 
@@ -41,3 +42,16 @@ def test_one_by_one_begins_a_case_when_its_result_is_asked_for(tmp_path):
     outcomes = one_by_one(None)(work, cases(3))
     assert next(outcomes).case == "0"
     assert [work.tries(name) for name in "012"] == [1, 0, 0]
+
+
+def test_one_by_one_keeps_the_limit(tmp_path):
+    (lost,) = one_by_one(0.5)(Work(tmp_path, hang, ("0",)), [CASE])
+    assert lost == Lost("0", "had no result after 0.5 s, the limit of --case-timeout")
+
+
+def test_a_death_in_the_middle_of_a_message_is_a_death():
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    with receiver:
+        with sender:
+            os.write(sender.fileno(), (100).to_bytes(4, "big") + b"torn")
+        assert _received(receiver) is None

@@ -9,9 +9,11 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
 
+from monai_mriprep.run import executor_workers as module
 from monai_mriprep.run.cases import Case, Result
 from monai_mriprep.run.executor_workers import executor_workers
 from monai_mriprep.run.mappers import Lost
+from monai_mriprep.run.under_way import UnderWay
 from tests.run.works import Work, cases, counted, kill
 
 pytestmark = pytest.mark.timeout(60)
@@ -46,3 +48,42 @@ def test_an_error_of_the_work_is_raised(tmp_path):
 
     with pytest.raises(ZeroDivisionError):
         list(executor_workers(lambda: ThreadPoolExecutor(2), 2)(broken, cases(3)))
+
+
+def test_the_window_holds_until_the_end(tmp_path):
+    drawn: list[str] = []
+    outcomes = executor_workers(lambda: ThreadPoolExecutor(3), 3)(Work(tmp_path), counted(cases(30), drawn))
+    for n_results, _ in enumerate(outcomes, 1):
+        assert len(drawn) <= n_results + 2
+    assert len(drawn) == 30
+
+
+def test_what_was_not_begun_is_dropped(tmp_path):
+    gate, begun = threading.Event(), []
+
+    class Pool(ThreadPoolExecutor):
+        def shutdown(self, *_: object, **how: bool) -> None:
+            super().shutdown(wait=False, **how)
+            gate.set()
+            super().shutdown()
+
+    def work(case: Case) -> Result:
+        begun.append(case.name)
+        if case.name != "0":
+            gate.wait(10)
+        return Result(case.name, "done")
+
+    outcomes = executor_workers(lambda: Pool(1), 5)(work, cases(5))
+    next(outcomes)
+    outcomes.close()
+    assert len(begun) <= 2
+
+
+def test_the_cases_are_watched_over(tmp_path, monkeypatch):
+    watch = UnderWay()
+    monkeypatch.setattr(module, "UnderWay", lambda: watch)
+    begin, begun = watch.begin, []
+    monkeypatch.setattr(watch, "begin", lambda case: (begun.append(case.name), begin(case)))
+    for _ in executor_workers(lambda: ThreadPoolExecutor(1), 1)(Work(tmp_path), cases(3)):
+        assert watch.cases() == []
+    assert begun == ["0", "1", "2"]
