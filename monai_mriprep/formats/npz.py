@@ -23,6 +23,7 @@ from isal import isal_zlib
 
 from monai_mriprep.errors import NpzError, RecordError
 from monai_mriprep.formats.comment import fitting_facts, read_comment, write_comment
+from monai_mriprep.formats.npy import read_npy_header
 from monai_mriprep.formats.sealed import NewerVersionError
 
 if TYPE_CHECKING:
@@ -270,17 +271,16 @@ def _parse_npy(content: bytes | bytearray, info: zipfile.ZipInfo) -> NDArray[Any
     if len(content) != info.file_size or isal_zlib.crc32(content) != info.CRC:
         msg = f"{info.filename} is truncated or fails its checksum"
         raise ValueError(msg)
-    stream = io.BytesIO(content[:4096])
-    if np.lib.format.read_magic(stream) != (1, 0):
+    version, shape, dtype, fortran, start = read_npy_header(bytes(content[:4096]))
+    if version != (1, 0):
         msg = f"{info.filename} is not in numpy's format 1.0"
         raise ValueError(msg)
-    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
     if fortran or dtype.kind not in "fiu" or dtype.itemsize > 8 or not dtype.isnative:
         msg = f"{info.filename} is not a plain array of numbers (native, up to 64 bits) in C order, but {dtype}"
         raise ValueError(msg)
     count = int(np.prod(shape, dtype=np.int64))
-    if stream.tell() + count * dtype.itemsize != len(content):
+    if start + count * dtype.itemsize != len(content):
         msg = f"{info.filename} declares {shape} {dtype}, which is not what it holds"
         raise ValueError(msg)
-    array = np.frombuffer(content, dtype, count, stream.tell()).reshape(shape)
+    array = np.frombuffer(content, dtype, count, start).reshape(shape)
     return array if array.flags.writeable else array.copy()  # torch does not support read-only arrays

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import tokenize
 import zipfile
@@ -17,6 +16,7 @@ from monai_mriprep.errors import DatasetError, RecordError, ResamplingError
 from monai_mriprep.formats import metaimage, nifti
 from monai_mriprep.formats.header import regular_file_size
 from monai_mriprep.formats.names import SUFFIXES, natural_key, stem
+from monai_mriprep.formats.npy import read_npy_header
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.formats.voxels import read_voxels
 from monai_mriprep.run.estimates import shown_bytes
@@ -150,17 +150,11 @@ def _from_stream(stream: IO[bytes], size: int, target: Grid) -> NDArray[Any]:
 
 def _declared(head: bytes) -> tuple[tuple[int, ...], np.dtype[Any], int]:
     """Shape and type of an array, and where its values begin, by the first bytes of an ``.npy``."""
-    stream = io.BytesIO(head)
-    version = np.lib.format.read_magic(stream)
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    if version not in readers:
-        msg = f"version {version} of numpy's format is not for plain numbers"
-        raise ValueError(msg)
-    shape, _, dtype = readers[version](stream)
+    _, shape, dtype, _, start = read_npy_header(head)
     if dtype.hasobject:
         msg = "it holds Python objects, which are never read from a file"
         raise ValueError(msg)
-    return shape, dtype, stream.tell()
+    return shape, dtype, start
 
 
 def _array_name(found: list[str]) -> str:
