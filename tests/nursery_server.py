@@ -13,14 +13,20 @@ import sys
 import time
 from typing import Any
 
+alive: set[int] = set()
+
 
 def serve() -> None:
     import monai_mriprep.run.preprocess  # noqa: F401  loads MONAI, once
 
     reply("ready")
-    for line in sys.stdin:
-        request = json.loads(line)
-        reply(start(**request["start"]) if "start" in request else wait(*request["wait"]))
+    try:
+        for line in sys.stdin:
+            request = json.loads(line)
+            reply(start(**request["start"]) if "start" in request else wait(*request["wait"]))
+    finally:
+        for child in alive:  # a test has failed, and nobody waits for its run
+            os.killpg(child, signal.SIGKILL)
 
 
 def reply(answer: object) -> None:
@@ -42,6 +48,7 @@ def start(arguments: list[str], **options: Any) -> int:
     os.close(sender)
     os.read(receiver, 1)  # ends when the child has its session
     os.close(receiver)
+    alive.add(child)
     return child
 
 
@@ -84,6 +91,7 @@ def wait(process: int, seconds: float) -> int | None:
     while True:
         found, status = os.waitpid(process, os.WNOHANG)
         if found:
+            alive.discard(process)
             code = os.waitstatus_to_exitcode(status)
             return code if code >= 0 else 128 - code
         if time.monotonic() > end:
