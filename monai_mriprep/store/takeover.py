@@ -78,7 +78,7 @@ def _take_over(recorder: Recorder, name: str, writer: Writer, foreign: bool) -> 
         )
         return (msg,)
     try:
-        return _recover_and_remove(recorder, name if name in _taken else _renamed(partial, name))
+        return _recover_and_remove(recorder, _renamed(partial, name))
     except FileNotFoundError:  # another process was quicker
         return ()
     except OSError as error:
