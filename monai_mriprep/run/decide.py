@@ -75,13 +75,9 @@ _NOT_DONE = {
 def _is_unchanged(path: Path, recorded: RecordedFile) -> bool:
     """Size and modification time are the recorded ones."""
     try:
-        return _fits(path.stat(), recorded)
+        return recorded.fits(path.stat())
     except OSError:
         return False
-
-
-def _fits(status: os.stat_result, recorded: RecordedFile) -> bool:
-    return (status.st_size, status.st_mtime_ns) == (recorded.size, recorded.mtime_ns)
 
 
 def _has_unchanged_data(path: Path, source: SourceRecord) -> bool:
@@ -94,6 +90,6 @@ def _is_intact(folder: Folder, name: str, recorded: OutputRecord) -> bool:
     """Size, time and the checksum that its directory states; reading the array is the business of ``verify``."""
     try:
         with folder.reading(name) as file:
-            return _fits(os.fstat(file.fileno()), recorded) and stored_crc(file) == recorded.crc32
+            return recorded.fits(os.fstat(file.fileno())) and stored_crc(file) == recorded.crc32
     except (OSError, zipfile.BadZipFile, KeyError):
         return False

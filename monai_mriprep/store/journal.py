@@ -191,18 +191,23 @@ def _records_in(staging: Folder, is_outdated: IsOutdated) -> Iterator[Done]:
 
 def _take_back(store: Store, staging: Folder, entry: _Entry) -> None:
     """Undo what was moved of a case, unless a later run has put its own file there."""
-    moved = [move for move in entry.moves if staging.status(move.staged) is None]
-    take_back(store, staging, entry.moves, {move for move in moved if _is_still_there(store, move, entry)})
+    still_there = {move for move in _moved(staging, entry) if _is_still_there(store, move, entry)}
+    take_back(store, staging, entry.moves, still_there)
+
+
+def _moved(staging: Folder, entry: _Entry) -> set[Move]:
+    """Those of its files that were moved before a crash."""
+    return {move for move in entry.moves if staging.status(move.staged) is None}
 
 
 def _is_still_there(store: Store, move: Move, entry: _Entry) -> bool:
     found, recorded = store.folder(move.folder).status(move.name), entry.recorded[move.path]
-    return found is not None and (found.st_size, found.st_mtime_ns) == (recorded.size, recorded.mtime_ns)
+    return found is not None and recorded.fits(found)
 
 
 def _finish(store: Store, staging: Folder, entry: _Entry) -> dict[str, Any]:
     """The record of an entry, whose files are in place afterwards."""
-    in_place = {move for move in entry.moves if staging.status(move.staged) is None}
+    in_place = _moved(staging, entry)
     for move in entry.moves:
         place = (store.folder(move.folder), move.name) if move in in_place else (staging, move.staged)
         _require_recorded(*place, entry.recorded[move.path])

@@ -60,7 +60,7 @@ RecordedGrid = Annotated[InstanceOf[Grid], BeforeValidator(_grid)]
 Triple = Annotated[tuple[float, float, float], Field(strict=False)]
 """Along z, y, x; JSON holds it as a list."""
 RecordedPath = Annotated[str, AfterValidator(_path)]
-Histogram = dict[Annotated[int, Field(strict=False, ge=-(2**63), lt=2**63)], Count]
+Histogram = dict[Annotated[Whole, Field(strict=False)], Count]
 """Voxels of each label; JSON holds its number as text."""
 
 
@@ -97,6 +97,10 @@ class RecordedFile(Model):
         """
         size, mtime_ns = status.st_size, status.st_mtime_ns
         return RecordedFile(path=str(path.absolute()), size=size, mtime_ns=mtime_ns, sha256=sha256_of(path))
+
+    def fits(self, status: os.stat_result) -> bool:
+        """Whether a file has the recorded size and time of modification."""
+        return (status.st_size, status.st_mtime_ns) == (self.size, self.mtime_ns)
 
 
 class SourceRecord(RecordedFile):

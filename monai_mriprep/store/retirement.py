@@ -87,7 +87,7 @@ def _link(folder: Folder, name: str, retired: Folder, new: str) -> None:
 def _moved_before(retired: Folder, name: str, output: OutputRecord) -> str | None:
     for new in _names(name):
         found = retired.status(new)
-        if found is None or (found.st_size, found.st_mtime_ns) == (output.size, output.mtime_ns):
+        if found is None or output.fits(found):
             return found and new
     return None
 

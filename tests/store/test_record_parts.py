@@ -37,6 +37,19 @@ def test_what_is_recorded_of_a_file(tmp_path):
     assert RecordedFile.of(path, before).size == 7
 
 
+def test_a_file_fits_its_record_by_size_and_time(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"content")
+    os.utime(path, ns=(5, 7))
+    recorded = RecordedFile.of(path, path.stat())
+    assert recorded.fits(path.stat())
+    os.utime(path, ns=(5, 8))
+    assert not recorded.fits(path.stat())
+    path.write_bytes(b"contents")
+    os.utime(path, ns=(5, 7))
+    assert not recorded.fits(path.stat())
+
+
 def test_its_path_is_absolute(tmp_path, monkeypatch):
     (tmp_path / "a").touch()
     status = (tmp_path / "a").stat()
