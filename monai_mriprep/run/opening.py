@@ -30,7 +30,7 @@ from monai_mriprep.run.estimates import check_space
 from monai_mriprep.run.kept import Kept, TargetDecision, Wanted, decide_target, kept_in
 from monai_mriprep.run.plan import RunPlan
 from monai_mriprep.store.description import RunDescription, write_description
-from monai_mriprep.store.layout import MANIFEST, RETIRED, ROLE_FOLDERS, STATISTICS, is_output
+from monai_mriprep.store.layout import MANIFEST, RETIRED, ROLE_FOLDERS, STATISTICS
 from monai_mriprep.store.manifest import Index, read_index
 from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.records import Done
@@ -131,7 +131,7 @@ def _without_records(index: Index, store: Store) -> Iterator[str]:
     if index.places:
         return
     with named_errors(store.root.path, "its volumes cannot be listed", AGAIN):
-        n_volumes = sum(is_output(name) for folder in ROLE_FOLDERS.values() for name in store.folder(folder).names())
+        n_volumes = sum(1 for _ in store.volumes())
     if n_volumes:
         yield (
             f"{store.root.path}: {counted(n_volumes, 'volume')} there, and no records in {MANIFEST}: what this run "

@@ -9,7 +9,17 @@ from pathlib import Path
 
 from monai_mriprep.errors import OutputError, write_error
 from monai_mriprep.store.folder import Folder, opened, temporary_name, what_it_is
-from monai_mriprep.store.layout import FILES, FOLDERS, MANIFEST, PARTIAL, PROBE, SET_ASIDE, is_probe
+from monai_mriprep.store.layout import (
+    FILES,
+    FOLDERS,
+    MANIFEST,
+    PARTIAL,
+    PROBE,
+    ROLE_FOLDERS,
+    SET_ASIDE,
+    is_output,
+    is_probe,
+)
 from monai_mriprep.store.writers import this_writer
 
 __all__ = ["AGAIN", "Store", "make_store", "named_errors", "open_store"]
@@ -49,6 +59,11 @@ class Store:
     def has_folder(self, name: str) -> bool:
         """Whether there is a folder of this name in it, and no link or file."""
         return self.root.is_folder(name)
+
+    def volumes(self) -> Iterator[str]:
+        """Paths, relative to it, of the volumes in the folders of the roles, as far as they are there; not sorted."""
+        for folder in filter(self.has_folder, ROLE_FOLDERS.values()):
+            yield from (f"{folder}/{name}" for name in self.folder(folder).names() if is_output(name))
 
     @property
     def partial(self) -> Folder:

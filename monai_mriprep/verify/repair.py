@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from monai_mriprep.dataset.voxel_summary import count_values
 from monai_mriprep.errors import GeometryError, RecordError
 from monai_mriprep.formats.names import natural_key
-from monai_mriprep.store.layout import ROLE_FOLDERS, RUN, is_output
+from monai_mriprep.store.layout import RUN
 from monai_mriprep.store.lock import exclusive, shared
 from monai_mriprep.store.manifest import Index, read_index
 from monai_mriprep.store.models import checked
@@ -93,8 +93,7 @@ def repair_output(output_root: str | Path) -> RepairReport:
 
 
 def _require_volumes(store: Store) -> None:
-    folders = [store.folder(name) for name in ROLE_FOLDERS.values() if store.has_folder(name)]
-    if not any(is_output(name) for folder in folders for name in folder.names()):
+    if not any(store.volumes()):
         msg = f"{store.root.path}: no volumes there to rebuild records from; give the output folder of a run"
         raise RecordError(msg)
 
@@ -131,10 +130,8 @@ def _owners(index: Index) -> dict[str, str]:
 
 
 def _unowned(store: Store, owners: Mapping[str, str]) -> Iterator[str]:
-    for folder in ROLE_FOLDERS.values():
-        for name in sorted(filter(is_output, store.folder(folder).names()), key=natural_key):
-            if f"{folder}/{name}" not in owners:
-                yield f"{folder}/{name}"
+    """Volumes of no good record, images first."""
+    yield from (path for path in sorted(store.volumes(), key=natural_key) if path not in owners)
 
 
 def _rebuilt(path: str, pair: Mapping[str, SelfToldVolume], owners: Mapping[str, str]) -> dict[str, Any]:

@@ -355,3 +355,11 @@ def test_a_folder_of_a_failing_disk_is_an_error_in_words(store, monkeypatch):
         refuse(monkeypatch, call, lambda *_: True, errno.EIO)
     with pytest.raises(OutputError, match=r"imagesTr: the folder cannot be opened \(Input/output error\); give the"):
         store.folder("imagesTr")
+
+
+def test_the_volumes_are_those_of_the_folders_of_the_roles(bare):
+    assert list(bare.volumes()) == []
+    for path in ("imagesTr/a.npz", "labelsTr/b.npz", "imagesTr/.c.npz", "imagesTr/d.txt", "e.npz", "retired/f.npz"):
+        (bare.root.path / path).parent.mkdir(exist_ok=True)
+        (bare.root.path / path).touch()
+    assert sorted(bare.volumes()) == ["imagesTr/a.npz", "labelsTr/b.npz"]
