@@ -19,7 +19,7 @@ test: $(STAMP)
 stress: $(STAMP)
 	$(BIN)/python -m pytest -m stress
 
-# The same with the full number of kills, faults and rounds: an hour and more.
+# The same with the full number of kills, faults and rounds: some twenty minutes.
 campaign: $(STAMP)
 	MRIPREP_CAMPAIGN=1 $(BIN)/python -m pytest -m stress -s
 
