@@ -218,12 +218,12 @@ class _Deaths:
 
     def hold_back(self) -> None:
         """Take the place of the handler. In another thread than the main one there is none to care for."""
-        with record_function("results"):  # its first use imports a module, where an error of the handler would be lost
-            pass
         handler = signal.getsignal(signal.SIGCHLD)
         if threading.current_thread() is threading.main_thread() and callable(handler):
             self._handler = handler
             signal.signal(signal.SIGCHLD, self._notice)
+            with record_function("results"):  # its first use imports a module, where the handler's error would be lost
+                pass
 
     def _notice(self, number: int, frame: FrameType | None) -> None:
         if not self._waiting:

@@ -156,18 +156,26 @@ def test_a_death_that_is_noticed_while_pytorch_first_names_a_step_is_not_lost(mo
     """PyTorch imports a module then, and logs and drops whatever error is raised meanwhile."""
     if not hasattr(profiler, "_cupti_monitor_checked"):
         pytest.skip("this PyTorch imports nothing there")
-    waiting = []
+    imports = []
 
     class Module:
         @property
         def _cupti_monitor(self):
-            waiting.append(deaths._waiting)
-            return None
+            signal.raise_signal(signal.SIGCHLD)  # a worker dies
+            imports.append("came to its end")
 
-    deaths = _Deaths()
+    def as_pytorch_does(*_: object) -> None:
+        msg = "DataLoader worker (pid 1) is killed by signal: Killed."
+        raise RuntimeError(msg)
+
+    deaths, before = _Deaths(), signal.signal(signal.SIGCHLD, as_pytorch_does)
     monkeypatch.setattr(profiler, "_cupti_monitor_checked", False)
     monkeypatch.setitem(sys.modules, "torch.profiler", Module())
-    with deaths:
-        deaths.hold_back()
-        assert deaths.awaited(iter(DataLoader([1], batch_size=None))) == 1
-    assert waiting == [False]
+    try:
+        with deaths:
+            deaths.hold_back()
+            with pytest.raises(RuntimeError, match="is killed by signal"):
+                deaths.awaited(iter(DataLoader([1], batch_size=None)))
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert imports == ["came to its end"]
