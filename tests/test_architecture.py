@@ -68,7 +68,7 @@ def test_a_room_imports_only_those_above_it(room):
         above |= set(row)  # those of one row may know each other
         if room in row:
             break
-    modules = [PACKAGE / f"{room}.py"] if (PACKAGE / f"{room}.py").exists() else (PACKAGE / room).glob("*.py")
+    modules = [PACKAGE / f"{room}.py"] if (PACKAGE / f"{room}.py").exists() else (PACKAGE / room).rglob("*.py")
     for module in modules:
         assert imported_rooms(module) <= above | {"__version__"}, module
 

@@ -41,7 +41,7 @@ def _say(stopped: Stopped) -> int:
 
 def _command() -> int:
     """Run the command that `sys.argv` names; the exit status."""
-    from monai_mriprep.cli.commands import app  # takes as long as an impatient Ctrl-C
+    from monai_mriprep.cli.app import app  # takes as long as an impatient Ctrl-C
     from monai_mriprep.cli.show import fail, warn
     from monai_mriprep.errors import MriprepError, refuse_windows
 

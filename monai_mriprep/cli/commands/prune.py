@@ -1,0 +1,33 @@
+"""`prune`: what retired cases have left is deleted."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from monai_mriprep.cli.options import OutputRoot
+from monai_mriprep.cli.show import ATTENTION, OK, say, warn
+
+__all__ = ["prune"]
+
+
+def prune(
+    output_root: OutputRoot,
+    cases: Annotated[
+        list[str] | None, typer.Argument(metavar="[CASE]...", help="Names of retired cases.", show_default="all")
+    ] = None,
+) -> int:
+    """Delete what retired cases have left: their volumes in retired/, their records, their rows of manifest.csv.
+
+    Exit status: 0 all of it is deleted, 1 something may hold data of theirs still, 2 nothing was deleted.
+    """
+    from monai_mriprep.cli.progress import log_lines
+    from monai_mriprep.report.text import prune_text
+    from monai_mriprep.run.prune import prune_output
+
+    with log_lines():
+        summary = prune_output(output_root, cases or ())
+    say("\n".join(prune_text(summary)))
+    warn(summary.warnings)
+    return ATTENTION if summary.warnings else OK

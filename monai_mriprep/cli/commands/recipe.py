@@ -1,0 +1,21 @@
+"""`recipe`: a recipe as YAML."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from monai_mriprep.cli.show import OK, say
+
+__all__ = ["recipe"]
+
+
+def recipe(
+    preset: Annotated[str, typer.Option("--preset", help="Name of a preset, such as panther2025.")] = "default",
+) -> int:
+    """Print a recipe as YAML, every key with its meaning, to start a file of your own from."""
+    from monai_mriprep.recipe import Recipe, commented_yaml
+
+    say(commented_yaml(Recipe(preset=preset)), end="")
+    return OK

@@ -1,0 +1,70 @@
+"""`run`: a dataset becomes an output folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from monai_mriprep.cli.options import (
+    CaseTimeout,
+    Config,
+    DatasetRoot,
+    MaxMemory,
+    Settings,
+    Workers,
+    configured,
+    memory_size,
+    required,
+)
+from monai_mriprep.cli.show import summarize
+
+__all__ = ["run"]
+
+
+def run(
+    dataset_root: DatasetRoot = None,
+    output_root: Annotated[
+        Path | None,
+        typer.Argument(help="Folder of the preprocessed dataset.", show_default="run.output of the config"),
+    ] = None,
+    config: Config = None,
+    settings: Settings = None,
+    workers: Workers = None,
+    redo: Annotated[
+        bool,
+        typer.Option("--redo", "--overwrite", help="Do all cases again, by this recipe; --overwrite is its old name."),
+    ] = False,
+    retire: Annotated[
+        bool, typer.Option("--retire", help="Move files of cases that left the dataset, however many, to retired/.")
+    ] = False,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Clear up after runs on other machines; they must have ended.")
+    ] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop after the first failed case.")] = False,
+    max_memory: MaxMemory = None,
+    case_timeout: CaseTimeout = None,
+) -> int:
+    """Preprocess a dataset. Finished cases are skipped, so an interrupted run is resumed by the same command.
+
+    Exit status: 0 all went well, 1 some cases failed or it was stopped, 2 nothing was started,
+    130 interrupted, 143 terminated.
+    """
+    from monai_mriprep.cli.progress import log_lines, progress
+    from monai_mriprep.run.plan import plan_run
+    from monai_mriprep.run.session import open_session
+
+    limits = {"workers": workers, "max_memory": memory_size(max_memory), "case_timeout": case_timeout}
+    recipe, job = configured(config, settings, dataset=dataset_root, output=output_root, **limits)
+    dataset, output = required(job.dataset, "DATASET_ROOT", "dataset"), required(job.output, "OUTPUT_ROOT", "output")
+    plan = plan_run(dataset, output, recipe, redo)
+    with log_lines() as lines, open_session(plan, retire, take_over) as session:
+        if not session.todo:
+            return summarize(session.summary())
+
+        from monai_mriprep.run.preprocess import execute  # loads MONAI, which takes seconds
+
+        with progress(lines) as observe:
+            summary = execute(session, job.workers, fail_fast, job.max_memory, observe, job.case_timeout)
+        return summarize(summary)  # on stdout, which the bar would take to stderr
