@@ -50,7 +50,7 @@ def _command() -> int:
     except ImportError as error:
         return fail(str(error))
     try:
-        status = int(app(standalone_mode=False))
+        status = int(app(prog_name="monai-mriprep", standalone_mode=False))
     except MriprepError as error:
         return fail(str(error))
     except Exception as error:

@@ -1,33 +1,87 @@
-"""The application: its commands, and the options that it has without one."""
+"""The application: which commands there are, and how the one that is called is found."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import monai_mriprep
-from monai_mriprep.cli.commands.check import check
-from monai_mriprep.cli.commands.demo import demo
-from monai_mriprep.cli.commands.prune import prune
-from monai_mriprep.cli.commands.recipe import recipe
-from monai_mriprep.cli.commands.repair import repair
-from monai_mriprep.cli.commands.restore import restore
-from monai_mriprep.cli.commands.run import run
-from monai_mriprep.cli.commands.split import split
-from monai_mriprep.cli.commands.stats import stats
-from monai_mriprep.cli.commands.verify import verify
 from monai_mriprep.cli.show import say
 
-__all__ = ["app"]
+__all__ = ["GROUPS", "app"]
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+GROUPS = {
+    "Work": {
+        "run": "Preprocess a dataset; the same command resumes.",
+        "restore": "Put predictions back onto the grids of their sources.",
+        "demo": "Make a small synthetic dataset, and preprocess it.",
+    },
+    "Look before a run": {
+        "check": "Say what a run would find, need and make.",
+        "stats": "Compute the table of spacing statistics.",
+        "recipe": "Print a recipe as YAML, every key with its meaning.",
+    },
+    "Move on to training": {
+        "split": "Split the cases for cross-validation, by patient.",
+    },
+    "Prove what is there": {
+        "verify": "Compare every preprocessed file with its record.",
+        "repair": "Rebuild lost or damaged records from the files.",
+        "prune": "Delete what retired cases have left.",
+    },
+}
+"""The commands as ``--help`` shows them. Each is the function of its name in the module of its name."""
+
+NAMES = [name for group in GROUPS.values() for name in group]
+
+SETTINGS: dict[str, Any] = {
+    "pretty_exceptions_enable": False,
+    "rich_markup_mode": None,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+
+
+class _Commands(Mapping[str, Any]):
+    """The commands by name. One is loaded when it is asked for: ``--help`` needs none of them."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in NAMES:
+            raise KeyError(name)
+        module = import_module(f"monai_mriprep.cli.commands.{name}")
+        alone = typer.Typer(add_completion=False, **SETTINGS)
+        alone.command(name)(getattr(module, name))
+        return typer.main.get_command(alone)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(NAMES)
+
+    def __len__(self) -> int:
+        return len(NAMES)
+
+
+class _Group(TyperGroup):
+    """Shows the commands in groups."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{**settings, "commands": _Commands()})
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Their names."""
+        return NAMES
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write a section for each group, all with columns of one width."""
+        width = max(map(len, NAMES))
+        for title, commands in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), text) for name, text in commands.items()])
+
+
+app = typer.Typer(cls=_Group, no_args_is_help=True, **SETTINGS)
 
 
 def _show_version(asked: bool) -> None:
@@ -43,7 +97,3 @@ def common(
     ] = False,
 ) -> None:
     """nnU-Net-style MRI preprocessing as MONAI transforms: exact, fast, and safe to interrupt."""
-
-
-for command in (run, check, verify, prune, repair, stats, recipe, restore, split, demo):
-    app.command()(command)
