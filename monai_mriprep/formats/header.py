@@ -187,7 +187,7 @@ class Outline(NamedTuple):
         Voxels along z, y, x.
     affine
         The bytes of its grid's affine, a fifth of what a `Grid` takes.
-    dtype, scaled, reader
+    dtype, scaled, reader, channels
         As in `Header`.
     """
 
@@ -196,11 +196,19 @@ class Outline(NamedTuple):
     dtype: np.dtype[np.generic]
     scaled: bool = False
     reader: Reader = "built-in"
+    channels: int = 1
 
     @classmethod
-    def of(cls, grid: Grid, dtype: np.dtype[np.generic], scaled: bool = False, reader: Reader = "built-in") -> Outline:
+    def of(
+        cls,
+        grid: Grid,
+        dtype: np.dtype[np.generic],
+        scaled: bool = False,
+        reader: Reader = "built-in",
+        channels: int = 1,
+    ) -> Outline:
         """The outline of a volume on a grid."""
-        return cls(grid.shape, grid.affine.tobytes(), _shared(dtype), scaled, reader)
+        return cls(grid.shape, grid.affine.tobytes(), _shared(dtype), scaled, reader, channels)
 
     def sharing(self, other: Outline) -> Outline:
         """The same, with the shape and the affine of another in memory, where they are equal."""
@@ -214,8 +222,8 @@ class Outline(NamedTuple):
 
     @property
     def voxels(self) -> int:
-        """Number of voxels."""
-        return math.prod(self.shape)
+        """Number of values: of voxels, in each channel."""
+        return self.channels * math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:
@@ -252,6 +260,8 @@ class Header:
         A value is ``slope * stored + intercept`` (NIfTI only).
     stated_frame
         Spacing, origin and direction, where the file states them separately (MetaImage, DICOM, Analyze).
+    channels
+        Number of volumes on the grid, one after the other: the size of a fourth dimension.
     """
 
     path: Path
@@ -261,6 +271,12 @@ class Header:
     slope: float = 1.0
     intercept: float = 0.0
     stated_frame: Frame | None = None
+    channels: int = 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the voxels as they are read: ``(D, H, W)``, or ``(C, D, H, W)`` of several channels."""
+        return self.grid.shape if self.channels == 1 else (self.channels, *self.grid.shape)
 
     @property
     def frame(self) -> Frame:
@@ -280,12 +296,12 @@ class Header:
     @property
     def outline(self) -> Outline:
         """What planning needs of it."""
-        return Outline.of(self.grid, self.dtype, self.scaled, self.reader)
+        return Outline.of(self.grid, self.dtype, self.scaled, self.reader, self.channels)
 
     @property
     def voxels(self) -> int:
-        """Number of voxels."""
-        return math.prod(self.grid.shape)
+        """Number of values: of voxels, in each channel."""
+        return math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:
@@ -362,21 +378,45 @@ def slice_file_names(header: Path, key: str, pattern: str) -> list[str]:
     return [f"{before}{number:{width}d}{after}" for number in range(int(first), int(last) + 1, int(step))]
 
 
-def volume_sizes(path: Path, sizes: Sequence[int]) -> tuple[int, int, int]:
-    """Sizes x y z of a 3-D volume. Further dimensions must have size 1, and are dropped.
+def volume_sizes(path: Path, sizes: Sequence[int], channels: int = 1) -> tuple[int, int, int]:
+    """Sizes x y z of a volume. Dimensions beyond those that are expected must have size 1, and are dropped.
+
+    Parameters
+    ----------
+    path
+        The header's file.
+    sizes
+        Of all dimensions, the fastest first.
+    channels
+        How many volumes are expected: the size of the fourth dimension.
 
     Raises
     ------
     HeaderError
-        If a size is not positive, or there are not three dimensions.
+        If a size is not positive, there are not three dimensions, or another number of volumes.
     """
     shown = " x ".join(map(str, sizes))
     if any(size < 1 for size in sizes):
         raise HeaderError(path, f"the size is {shown}; every size must be at least 1")
-    if len(sizes) < 3 or any(size != 1 for size in sizes[3:]):
-        remedy = "split the series, one file per volume" if len(sizes) > 3 else "store the slices as one volume"
-        raise HeaderError(path, f"{len(sizes)} dimensions ({shown} voxels); one 3-D volume is expected: {remedy}")
+    volumes, *further = (*sizes[3:], 1)
+    if len(sizes) < 3 or volumes != channels or math.prod(further) > 1:
+        expected = "one 3-D volume is" if channels == 1 else f"{channels} 3-D volumes, a channel each, are"
+        raise HeaderError(
+            path, f"{len(sizes)} dimensions ({shown} voxels); {expected} expected: {_remedy(sizes, channels)}"
+        )
     return sizes[0], sizes[1], sizes[2]
+
+
+def _remedy(sizes: Sequence[int], channels: int) -> str:
+    """What to do about dimensions that are not those of so many channels."""
+    if len(sizes) < 3:
+        return "store the slices as one volume"
+    split, key = "split the series, one file per volume", "`--channels NAME,NAME,...` (the recipe's key `channels`)"
+    if math.prod(sizes[4:]) > 1:
+        return split
+    if channels > 1:
+        return f"{key} must name as many as each image file holds"
+    return f"{split}; or, of an image, name its {sizes[3]} volumes: {key}"
 
 
 def parse_numbers(path: Path, key: str, text: str, count: int) -> list[float]:
@@ -426,6 +466,7 @@ def checked_header(
     body: Body | LibraryBody,
     scaling: tuple[float, float] = (1.0, 0.0),
     frame: Frame | None = None,
+    channels: int = 1,
 ) -> Header:
     """Check what the reader of a format found, and return it as a `Header`.
 
@@ -437,16 +478,20 @@ def checked_header(
         Voxels along x, y, z.
     affine
         Voxel index i, j, k (x, y, z) to RAS+ mm.
-    dtype, body, scaling, frame
+    dtype, body, scaling, frame, channels
         As in `Header`.
 
     Raises
     ------
     HeaderError
-        If the geometry is not that of a scan, or the file cannot hold that many voxels.
+        If the geometry is not that of a scan, the file cannot hold that many voxels, or ITK would have to decode
+        several channels.
     """
-    header = Header(path, _checked_grid(path, sizes, affine), dtype, body, *scaling, frame)
-    claimed, shown = header.nbytes, " x ".join(map(str, sizes))
+    header = Header(path, _checked_grid(path, sizes, affine), dtype, body, *scaling, frame, channels)
+    if channels > 1 and header.reader == "itk":
+        problem = f"{channels} channels as text, one file a slice, or in a space of its own; store each as a file"
+        raise HeaderError(path, problem)
+    claimed, shown = header.nbytes, " x ".join(map(str, (*sizes, channels)[: 3 + (channels > 1)]))
     if claimed > body.capacity:
         problem = (
             f"the header claims {shown} voxels of {dtype.name}, {claimed} bytes, which the {body.shown_size} "

@@ -106,13 +106,15 @@ class _Fields:
         return values
 
 
-def read(path: Path, file_size: int, vectors: bool = False) -> Header:
+def read(path: Path, file_size: int, channels: int = 1, vectors: bool = False) -> Header:
     """Read the header of a regular file of `file_size` bytes.
 
     Parameters
     ----------
     path, file_size
         The file.
+    channels
+        How many volumes are expected.
     vectors
         Also accept several numbers a voxel. The header's dtype is then a subarray, and the voxels are (z, y, x, C).
 
@@ -127,12 +129,12 @@ def read(path: Path, file_size: int, vectors: bool = False) -> Header:
     dimensions = fields.integer("NDims")
     if not 1 <= dimensions <= MAX_DIMENSIONS:
         raise HeaderError(path, f"NDims = {dimensions}; 3 is expected")
-    sizes = volume_sizes(path, fields.integers(fields.need(*SIZE), "DimSize", dimensions))
+    sizes = volume_sizes(path, fields.integers(fields.need(*SIZE), "DimSize", dimensions), channels)
     geometry = _geometry(fields, dimensions)
     affine = LPS_TO_RAS @ compose_affine(path, *geometry)
     dtype = _dtype(fields, vectors)
-    body = _body(fields, end, file_size, sizes, dtype)
-    return checked_header(path, sizes, affine, dtype, body, frame=Frame.of_lps(*geometry))
+    body = _body(fields, end, file_size, (*sizes, channels), dtype)
+    return checked_header(path, sizes, affine, dtype, body, frame=Frame.of_lps(*geometry), channels=channels)
 
 
 def _read_fields(path: Path, file: BinaryIO) -> _Fields:

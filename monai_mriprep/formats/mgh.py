@@ -24,8 +24,8 @@ GEOMETRY_FLAG = 28
 """Byte of ``goodRASFlag``, which says whether the header states a geometry. Without one it would be a guess."""
 
 
-def read(path: Path, file_size: int) -> Header:
-    """Read the header of a regular file of `file_size` bytes.
+def read(path: Path, file_size: int, channels: int = 1) -> Header:
+    """Read the header of a regular file of `file_size` bytes; so many `channels` are expected.
 
     Raises
     ------
@@ -46,11 +46,12 @@ def read(path: Path, file_size: int) -> Header:
         raise HeaderError(path, f"no FreeSurfer volume, or a damaged one: {error!r}") from error
     if fields["version"] != 1 or not np.frombuffer(block, ">i2", 1, GEOMETRY_FLAG)[0]:
         raise HeaderError(path, "it is not of version 1 of FreeSurfer's format, or it does not state where it lies")
-    sizes = volume_sizes(path, [int(size) for size in fields["dims"]])
+    sizes = volume_sizes(path, [int(size) for size in fields["dims"]], channels)
     with np.errstate(all="ignore"):
         affine = np.array(fields.get_affine(), dtype=np.float64)
     streams = [Body(path, 0, file_size, "gzip")] if compressed else []
-    return checked_header(path, sizes, affine, dtype, LibraryBody.of_files("nibabel", [path], streams=streams))
+    body = LibraryBody.of_files("nibabel", [path], streams=streams)
+    return checked_header(path, sizes, affine, dtype, body, channels=channels)
 
 
 def read_voxels(header: Header) -> NDArray[Any]:
@@ -69,5 +70,5 @@ def read_voxels(header: Header) -> NDArray[Any]:
             stored: Any = np.asarray(MGHImage.from_stream(stream).dataobj)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise VoxelError(header.path, f"nibabel cannot read the voxels: {error}") from error
-    values: NDArray[Any] = np.array(stored.reshape(header.grid.shape[::-1]).T, header.value_dtype, order="C")
+    values: NDArray[Any] = np.array(stored.reshape(header.shape[::-1]).T, header.value_dtype, order="C")
     return values

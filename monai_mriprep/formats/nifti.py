@@ -31,8 +31,8 @@ MM_PER_UNIT = {1: 1e3, 3: 1e-3}
 """Metres and micrometres are converted, as in ITK; any other unit is taken for millimetres."""
 
 
-def read(path: Path, file_size: int) -> Header:
-    """Read the header of a regular file of `file_size` bytes.
+def read(path: Path, file_size: int, channels: int = 1) -> Header:
+    """Read the header of a regular file of `file_size` bytes; so many `channels` are expected.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def read(path: Path, file_size: int) -> Header:
     fields = _fields(*found, block)
     offset = _offset(path, float(fields["vox_offset"]), HEADER_BYTES[found[0]])
     body = Body(path, 0, file_size, "gzip", offset) if compressed else Body(path, offset, file_size - offset, "raw")
-    return _header(path, fields, found[1], body)
+    return _header(path, fields, found[1], body, channels)
 
 
 def require_voxels_near(path: Path, limit: int) -> None:
@@ -74,8 +74,8 @@ def is_pair(path: Path) -> bool:
     return _identify(_header_block(path, compressed=False), PAIR_MAGIC) is not None
 
 
-def read_pair(path: Path, data: Path) -> Header:
-    """Read a ``.hdr`` file whose voxels are in the file `data`.
+def read_pair(path: Path, data: Path, channels: int = 1) -> Header:
+    """Read a ``.hdr`` file whose voxels are in the file `data`; so many `channels` are expected.
 
     Raises
     ------
@@ -88,16 +88,16 @@ def read_pair(path: Path, data: Path) -> Header:
         raise HeaderError(path, f"no header of a NIfTI pair in its first {len(block)} bytes")
     fields = _fields(*found, block)
     offset = _offset(path, float(fields["vox_offset"]), 0)
-    return _header(path, fields, found[1], Body(data, offset, regular_file_size(data) - offset, "raw"))
+    return _header(path, fields, found[1], Body(data, offset, regular_file_size(data) - offset, "raw"), channels)
 
 
-def _header(path: Path, fields: Any, byte_order: str, body: Body) -> Header:
+def _header(path: Path, fields: Any, byte_order: str, body: Body, channels: int) -> Header:
     dimensions = int(fields["dim"][0])
     if not 1 <= dimensions <= 7:
         raise HeaderError(path, f"dim[0] = {dimensions}; 3 dimensions are expected")
-    sizes = volume_sizes(path, [int(size) for size in fields["dim"][1 : 1 + dimensions]])
+    sizes = volume_sizes(path, [int(size) for size in fields["dim"][1 : 1 + dimensions]], channels)
     dtype = _dtype(path, int(fields["datatype"]), byte_order)
-    return checked_header(path, sizes, _affine(path, fields), dtype, body, _scaling(path, fields))
+    return checked_header(path, sizes, _affine(path, fields), dtype, body, _scaling(path, fields), channels=channels)
 
 
 def _header_block(path: Path, compressed: bool) -> bytes:

@@ -72,8 +72,8 @@ UNITS = re.compile(r'\s*("(mm|millimeters?|millimetres?|\?\?\?|)"\s*)*', re.IGNO
 _VECTOR = re.compile(r"none|\([^()]*\)")
 
 
-def read(path: Path, file_size: int) -> Header:
-    """Read the header of a regular file of `file_size` bytes.
+def read(path: Path, file_size: int, channels: int = 1) -> Header:
+    """Read the header of a regular file of `file_size` bytes; so many `channels` are expected.
 
     Raises
     ------
@@ -83,8 +83,9 @@ def read(path: Path, file_size: int) -> Header:
     with path.open("rb") as file:
         fields = _read_fields(path, file)
         end = file.tell()
-    sizes = _sizes(path, fields)
-    return checked_header(path, sizes, _affine(path, fields), _dtype(path, fields), _body(path, fields, end, file_size))
+    sizes = _sizes(path, fields, channels)
+    body = _body(path, fields, end, file_size)
+    return checked_header(path, sizes, _affine(path, fields), _dtype(path, fields), body, channels=channels)
 
 
 def _body(path: Path, fields: dict[str, str], end: int, file_size: int) -> Body | LibraryBody:
@@ -151,7 +152,7 @@ def _required(path: Path, fields: dict[str, str], key: str) -> str:
     return fields[key]
 
 
-def _sizes(path: Path, fields: dict[str, str]) -> tuple[int, int, int]:
+def _sizes(path: Path, fields: dict[str, str], channels: int) -> tuple[int, int, int]:
     text = _required(path, fields, "sizes")
     try:
         sizes = [int(token) for token in text.split()]
@@ -162,7 +163,10 @@ def _sizes(path: Path, fields: dict[str, str]) -> tuple[int, int, int]:
     if len(sizes) == 4 and "domain" not in (fields.get("kinds") or "domain").split()[0] and sizes[0] > 1:
         problem = f"{sizes[0]} numbers a voxel (RGB or vectors); one is expected: store each channel as a file"
         raise HeaderError(path, problem)
-    return volume_sizes(path, sizes)
+    if channels > 1 and _VECTOR.findall(fields.get("space directions", ""))[3:] != ["none"]:
+        problem = "its channels must be the last axis, 'none' in its space directions; store each channel as a file"
+        raise HeaderError(path, problem)
+    return volume_sizes(path, sizes, channels)
 
 
 def _dtype(path: Path, fields: dict[str, str]) -> np.dtype[np.generic]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from monai_mriprep.errors import HeaderError, VolumeError
@@ -12,13 +13,13 @@ from monai_mriprep.formats.names import SUFFIXES
 __all__ = ["outline_or_problem", "read_header"]
 
 
-def _read_pair(path: Path, size: int) -> Header:
+def _read_pair(path: Path, size: int, channels: int) -> Header:
     """Header of a NIfTI pair or an Analyze volume; the voxels are in the ``.img`` file of the same stem."""
     data = sibling_file(path, "its data file", path.stem + {".HDR": ".IMG"}.get(path.suffix, ".img"))
-    return nifti.read_pair(path, data) if nifti.is_pair(path) else itk_reader.read_analyze(path, data)
+    return nifti.read_pair(path, data, channels) if nifti.is_pair(path) else itk_reader.read_analyze(path, data)
 
 
-_READERS = {
+_READERS: dict[str, Callable[[Path, int, int], Header]] = {
     ".nii.gz": nifti.read,
     ".nii": nifti.read,
     ".mha": metaimage.read,
@@ -31,7 +32,7 @@ _READERS = {
 }
 
 
-def read_header(path: str | Path) -> Header:
+def read_header(path: str | Path, channels: int = 1) -> Header:
     """Read and check the header of a volume.
 
     Geometry is that of ITK for MetaImage, NRRD, Analyze and DICOM; that of nibabel (hence MONAI) for NIfTI and
@@ -42,11 +43,14 @@ def read_header(path: str | Path) -> Header:
     ----------
     path
         A MetaImage, NIfTI, NRRD, FreeSurfer or Analyze file; or a folder that holds one DICOM series.
+    channels
+        How many volumes the file holds along a fourth dimension, the slowest on disk. A single one needs no such
+        dimension.
 
     Raises
     ------
     HeaderError
-        If the file is missing, empty, not a regular file, malformed, not one 3-D volume with one number a
+        If the file is missing, empty, not a regular file, malformed, not that many 3-D volumes with one number a
         voxel, or too short for what it claims.
     """
     path = Path(path)
@@ -54,17 +58,25 @@ def read_header(path: str | Path) -> Header:
     reader = next((_READERS[suffix] for suffix in SUFFIXES if name.endswith(suffix)), None)
     try:
         if reader is not None:
-            return reader(path, regular_file_size(path))
+            return _of_channels(reader(path, regular_file_size(path), channels), channels)
         if path.is_dir():
-            return dicom.read_series(path)
+            return _of_channels(dicom.read_series(path), channels)
     except OSError as error:
         raise HeaderError(path, f"the file cannot be read: {error.strerror or error}") from error
     raise HeaderError(path, f"not a volume; a folder of DICOM slices, or a name in {', '.join(SUFFIXES)} is expected")
 
 
-def outline_or_problem(path: Path) -> Outline | VolumeError:
+def _of_channels(header: Header, channels: int) -> Header:
+    """Refuse one channel for several, in formats that hold no more."""
+    if header.channels != channels:
+        problem = f"a series or an Analyze file is 1 channel, and {channels} are expected; store them as one NIfTI file"
+        raise HeaderError(header.path, problem)
+    return header
+
+
+def outline_or_problem(path: Path, channels: int = 1) -> Outline | VolumeError:
     """The outline of a header, or what is wrong with it, so that one bad file does not stop the others."""
     try:
-        return read_header(path).outline
+        return read_header(path, channels).outline
     except VolumeError as error:
         return error

@@ -33,7 +33,7 @@ def read_voxels(header: Header) -> NDArray[Any]:
 
     Returns
     -------
-    array of shape (z, y, x)
+    array of shape (z, y, x), or (channel, z, y, x) of several
         C-contiguous, writable, of type `Header.value_dtype`: the stored type in native byte order, or float32 where
         the header scales.
 
@@ -70,7 +70,7 @@ def _require_intact(header: Header, stream: Body) -> None:
 
 
 def _decode(header: Header, body: Body) -> NDArray[Any]:
-    stored = np.empty(header.grid.shape, header.dtype)
+    stored = np.empty(header.shape, header.dtype)
     _fill(header, body, stored.reshape(-1).view(np.uint8).data)
     return _scaled(header, _native_byte_order(stored))
 
@@ -127,7 +127,8 @@ def _scaled(header: Header, stored: NDArray[Any]) -> NDArray[Any]:
         return stored
     values = np.empty(stored.shape, np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
-        for value, source in zip(values, stored, strict=True):
+        slices = (array.reshape(-1, *array.shape[-2:]) for array in (values, stored))
+        for value, source in zip(*slices, strict=True):
             value[...] = source.astype(np.float64) * header.slope + header.intercept
     return values
 
@@ -140,7 +141,8 @@ def _require_finite(header: Header, values: NDArray[Any]) -> None:
         count = finite.size - np.count_nonzero(finite)
         first = tuple(int(i) for i in np.unravel_index(np.argmin(finite), finite.shape))
         problem = (
-            f"{count} of {finite.size} voxels are not finite (nan or infinite), the first at {first} (z, y, x); "
+            f"{count} of {finite.size} voxels are not finite (nan or infinite), the first at {first} "
+            f"({'channel, ' if len(header.shape) > 3 else ''}z, y, x); "
             "finite values are expected: repair the scan or leave it out"
         )
         raise VoxelError(header.path, problem)
