@@ -79,6 +79,6 @@ def memory_size(text: str | None) -> int | None:
 
     try:
         return None if text is None else parse_size(text)
-    except ValueError:
-        msg = f"--max-memory {text}: expected a size such as 12G or 900M"
+    except ValueError as error:
+        msg = f"--max-memory: {text!r} {error}; it must be a size such as 12G or 900M"
         raise RecipeError(msg) from None

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["RUN_KEYS", "RunSettings", "parse_size"]
 
+SMALLEST_BYTES = 2**20
+"""A smaller limit of memory is a mistake."""
+
 
 def _key(what: str, allowed: str) -> Any:
     """A key that may be left out, with its meaning and its allowed values."""
@@ -27,7 +30,7 @@ def parse_size(size: str | int) -> int:
     Raises
     ------
     ValueError
-        If it is something else, or not positive.
+        If it is something else, or less than any case could need, as where the unit was forgotten.
     """
     number, unit = str(size).strip().upper().removesuffix("IB").removesuffix("B"), 1
     if number[-1:] in "KMGT" and number:
@@ -38,6 +41,9 @@ def parse_size(size: str | int) -> int:
         value = 0
     if value <= 0 or isinstance(size, bool):
         msg = "is no size"
+        raise ValueError(msg)
+    if value < SMALLEST_BYTES:
+        msg = "is less than any case needs" if unit > 1 else f"would be {value} bytes: did you mean {number}G?"
         raise ValueError(msg)
     return value
 

@@ -27,10 +27,10 @@ def test_a_file_is_a_whole_run(folder):
 
 def test_the_command_line_wins(folder):
     done = cli(
-        "run", "data", "other", "--config", "job.yaml", "--max-memory", "1K", "--set", "run.output=x", cwd=folder
+        "run", "data", "other", "--config", "job.yaml", "--max-memory", "1M", "--set", "run.output=x", cwd=folder
     )
     assert done.returncode == 1
-    assert "case_0: FAILED" in done.stderr  # no case fits into 1 KiB
+    assert "case_0: FAILED" in done.stderr  # no case fits into 1 MiB
     assert "other" in done.stdout
     assert sorted(path.name for path in folder.iterdir()) == ["data", "job.yaml", "other"]
 
@@ -62,8 +62,17 @@ def test_what_neither_gives_is_missing(folder, arguments, missing):
     assert not (folder / "out").exists()
 
 
-def test_a_memory_that_is_no_size_is_refused_before_anything_is_written(folder):
-    result = cli("run", "data", "out", "--max-memory", "much", cwd=folder)
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [
+        ("much", "'much' is no size"),
+        ("2", "'2' would be 2 bytes: did you mean 2G?"),
+        ("9K", "less than any case needs"),
+    ],
+)
+def test_a_memory_that_is_no_size_is_refused_before_anything_is_written(folder, size, said):
+    result = cli("run", "data", "out", "--max-memory", size, cwd=folder)
     assert result.returncode == 2
-    assert "--max-memory much: expected a size" in result.stderr
+    assert f"error: --max-memory: '{size}' " in result.stderr
+    assert f"{said}; it must be a size such as 12G or 900M" in result.stderr
     assert not (folder / "out").exists()

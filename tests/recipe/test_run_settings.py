@@ -40,7 +40,15 @@ def test_it_is_no_part_of_the_recipe(write):
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("12G", 12 * 2**30), ("900M", 900 * 2**20), ("1.5K", 1536), ("2GiB", 2**31), ("1000", 1000), ("null", None)],
+    [
+        ("12G", 12 * 2**30),
+        ("900M", 900 * 2**20),
+        ("1.5G", 3 * 2**29),
+        ("2GiB", 2**31),
+        ("2048K", 2**21),
+        ("2147483648", 2**31),
+        ("null", None),
+    ],
 )
 def test_memory_is_what_the_option_takes(write, text, expected):
     assert load_config(write(f"run: {{max_memory: {text}}}"))[1].max_memory == expected
@@ -67,6 +75,9 @@ REFUSED = [
     ("run:\n  dataset: ''", ["line 2", "run.dataset", "a path"]),
     ("run: {output: 3}", ["run.output", "a path"]),
     ("run: {max_memory: much}", ["run.max_memory", "'much'", "12G or 900M"]),
+    ("run:\n  max_memory: 2", ["line 2", "run.max_memory: 2 would be 2 bytes: did you mean 2G?", "12G or 900M"]),
+    ("run: {max_memory: '900'}", ["'900' would be 900 bytes: did you mean 900G?"]),
+    ("run: {max_memory: 8K}", ["run.max_memory: '8K' is less than any case needs", "12G or 900M"]),
     ("run: {max_memory: -1}", ["run.max_memory", "12G or 900M"]),
     ("run: {max_memory: true}", ["run.max_memory", "True"]),
     ("run: {max_memory: 1e400G}", ["run.max_memory"]),
