@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +21,7 @@ __all__ = [
     "MaxMemory",
     "OutputRoot",
     "Settings",
+    "Target",
     "Workers",
     "configured",
     "memory_size",
@@ -35,6 +38,15 @@ Config = Annotated[
 ]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the file; repeatable.")
+]
+Target = Annotated[
+    str | None,
+    typer.Option(
+        "--target",
+        metavar="Z,Y,X",
+        help="Target spacing in mm, such as 3,0.8,0.8; short for --set target_spacing=[Z,Y,X].",
+        show_default="by the statistics",
+    ),
 ]
 Workers = Annotated[
     int | None, typer.Option("--workers", "-w", min=0, help="Processes; 0 works in this one.", show_default="all cores")
@@ -56,13 +68,26 @@ CaseTimeout = Annotated[
 
 
 def configured(
-    config: Path | None, settings: list[str] | None, **given: str | float | Path | None
+    config: Path | None, settings: list[str] | None, target: str | None = None, **given: str | float | Path | None
 ) -> tuple[Recipe, RunSettings]:
     """The recipe and the run settings of the file; arguments of the command line override the settings."""
     from monai_mriprep.recipe import load_config
 
-    recipe, run = load_config(config, settings or ())
+    of_target = [] if target is None else [f"target_spacing={_spacing_in_yaml(target)}"]
+    recipe, run = load_config(config, (*(settings or ()), *of_target))
     return recipe, run.model_copy(update={key: value for key, value in given.items() if value is not None})
+
+
+def _spacing_in_yaml(target: str) -> str:
+    """The value of ``--target`` as a list of plain decimals."""
+    try:
+        z, y, x = (float(value) for value in target.split(","))
+    except ValueError:
+        z = y = x = math.nan
+    if not all(0 < value < math.inf for value in (z, y, x)):
+        msg = f"--target: {target!r} is no spacing; give three positive numbers in mm, z,y,x, such as 3,0.8,0.8"
+        raise RecipeError(msg)
+    return f"[{', '.join(f'{Decimal(repr(value)):f}' for value in (z, y, x))}]"
 
 
 def required(place: str | Path | None, argument: str, key: str) -> Path:

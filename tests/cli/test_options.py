@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,28 @@ def test_a_memory_that_is_no_size_is_refused_before_anything_is_written(folder, 
     assert f"error: --max-memory: '{size}' " in result.stderr
     assert f"{said}; it must be a size such as 12G or 900M" in result.stderr
     assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize("target", ["3,0.8,0.8", "3, .8, 8e-1", "3.0,0.8,0.8"])
+def test_a_target_is_short_for_its_key(folder, target):
+    def report(*arguments: str) -> dict:
+        return json.loads(cli("check", "data", "--json", *arguments, cwd=folder).stdout)
+
+    short, long = report("--target", target), report("--set", "target_spacing=[3, 0.8, 0.8]")
+    assert short["target_spacing"] == [3, 0.8, 0.8]
+    assert short["derivation"] == long["derivation"]
+
+
+@pytest.mark.parametrize(
+    "target", ["3", "3,1", "3,1,1,1", "3,1,0", "3,-1,1", "3,nan,1", "3,inf,1", "3,x,1", "", "3;1;1"]
+)
+def test_a_target_that_is_none_is_refused_with_the_remedy(folder, target):
+    done = cli("run", "data", "out", "--target", target, cwd=folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"error: --target: {target!r} is no spacing; give three positive numbers in mm, z,y,x" in done.stderr
+    assert not (folder / "out").exists()
+
+
+def test_a_run_to_a_target(folder):
+    assert cli("run", "data", "out", "--config", "job.yaml", "--target", "6,2,2", cwd=folder).returncode == 0
+    assert json.loads((folder / "out/run.json").read_text())["target_spacing"] == [6, 2, 2]

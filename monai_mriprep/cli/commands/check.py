@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from monai_mriprep.cli.options import Config, DatasetRoot, Settings, Workers, configured, required
+from monai_mriprep.cli.options import Config, DatasetRoot, Settings, Target, Workers, configured, required
 from monai_mriprep.cli.show import ATTENTION, COULD_NOT_START, OK, say
 
 __all__ = ["check"]
@@ -18,6 +18,7 @@ def check(
     dataset_root: DatasetRoot = None,
     config: Config = None,
     settings: Settings = None,
+    target: Target = None,
     voxels: Annotated[bool, typer.Option("--voxels", help="Read all voxels, too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
     output_root: Annotated[
@@ -33,7 +34,7 @@ def check(
     from monai_mriprep.report.text import check_json, check_text
     from monai_mriprep.run.check import check_dataset
 
-    recipe, job = configured(config, settings, dataset=dataset_root, output=output_root, workers=workers)
+    recipe, job = configured(config, settings, target, dataset=dataset_root, output=output_root, workers=workers)
     dataset = required(job.dataset, "DATASET_ROOT", "dataset")
     report = check_dataset(dataset, recipe, voxels, job.workers, job.output)
     say(json.dumps(check_json(report), indent=2) if as_json else "\n".join(check_text(report)))

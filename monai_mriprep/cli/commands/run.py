@@ -13,6 +13,7 @@ from monai_mriprep.cli.options import (
     DatasetRoot,
     MaxMemory,
     Settings,
+    Target,
     Workers,
     configured,
     memory_size,
@@ -31,6 +32,7 @@ def run(
     ] = None,
     config: Config = None,
     settings: Settings = None,
+    target: Target = None,
     workers: Workers = None,
     redo: Annotated[
         bool,
@@ -56,7 +58,7 @@ def run(
     from monai_mriprep.run.session import open_session
 
     limits = {"workers": workers, "max_memory": memory_size(max_memory), "case_timeout": case_timeout}
-    recipe, job = configured(config, settings, dataset=dataset_root, output=output_root, **limits)
+    recipe, job = configured(config, settings, target, dataset=dataset_root, output=output_root, **limits)
     dataset, output = required(job.dataset, "DATASET_ROOT", "dataset"), required(job.output, "OUTPUT_ROOT", "output")
     plan = plan_run(dataset, output, recipe, redo)
     with log_lines() as lines, open_session(plan, retire, take_over) as session:
