@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from monai_mriprep.demo.phantoms import make_demo_dataset
 from monai_mriprep.demo.pictures import Scan, save_comparison
+from monai_mriprep.errors import OutputError, package_logger, write_error
 from monai_mriprep.formats.npz import read_npz
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.formats.voxels import read_voxels
@@ -18,6 +20,9 @@ from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.records import Done
 
 __all__ = ["DemoReport", "make_demo"]
+
+MARKER = "monai-mriprep-demo.txt"
+MARKER_TEXT = "The command `monai-mriprep demo` made this folder. Where this file is, it writes again.\n"
 
 
 @dataclass(frozen=True)
@@ -34,10 +39,18 @@ def make_demo(folder: Path, workers: int | None, observe: Observer) -> DemoRepor
     Parameters
     ----------
     folder
-        Receives ``dataset``, ``preprocessed`` and ``pictures``.
+        Receives ``dataset``, ``preprocessed`` and ``pictures``. It must not exist, or an earlier demonstration must
+        have made it.
     workers, observe
         As in `monai_mriprep.run.preprocess.execute`.
+
+    Raises
+    ------
+    OutputError
+        If there is such a folder, and no demonstration has made it; or if it cannot be made. Nothing is written then.
     """
+    _take(folder)
+    package_logger().info("making a synthetic dataset in %s ...", folder / "dataset")
     dataset, output, pictures = folder / "dataset", folder / "preprocessed", folder / "pictures"
     make_demo_dataset(dataset)
     plan = plan_run(dataset, output, redo=True)
@@ -61,6 +74,22 @@ def make_demo(folder: Path, workers: int | None, observe: Observer) -> DemoRepor
     ]
     lines += [f"dataset       {dataset}", f"results       {output}", f"pictures      {pictures}", "", _NEXT]
     return DemoReport(summary, "\n".join(lines))
+
+
+def _take(folder: Path) -> None:
+    """Make the folder and mark it, unless it is there and marked."""
+    try:
+        folder.mkdir(parents=True)
+        (folder / MARKER).write_text(MARKER_TEXT)
+    except FileExistsError:
+        if not os.path.isfile(folder / MARKER):  # noqa: PTH113, Path raises below a closed one
+            msg = (
+                f"{folder} is there already, and `demo` did not make it ({MARKER} is not in it), so nothing is written "
+                "there: give the name of a folder that does not exist"
+            )
+            raise OutputError(msg) from None
+    except OSError as error:
+        raise write_error(error, f"{folder}: cannot be made ({error.strerror}); give another folder") from error
 
 
 _HEADING = f"{'case':<18} {'size z y x':<16} {'spacing in mm':<18}    {'becomes':<16} {'foreground':<18} labels"

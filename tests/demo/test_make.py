@@ -6,14 +6,15 @@ import re
 
 import pytest
 
-from monai_mriprep.demo.make import make_demo
+from monai_mriprep.demo.make import MARKER, make_demo
 from monai_mriprep.demo.phantoms import DEMO_CASES
+from monai_mriprep.errors import OutputError
 from monai_mriprep.formats.npz import read_npz
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("demo")
+    folder = tmp_path_factory.mktemp("made") / "new" / "demo"
     seen = []
     report = make_demo(folder, 0, lambda result, finished, total: seen.append((result.case, finished, total)))
     return folder, report, seen
@@ -51,3 +52,24 @@ def test_a_second_demonstration_starts_over(made):
     again = make_demo(folder, 0, lambda result, finished, total: None)
     assert len(again.summary.done) == len(DEMO_CASES)
     assert again.summary.skipped == ()
+    assert (folder / MARKER).read_text().startswith("The command `monai-mriprep demo` made this folder")
+
+
+@pytest.mark.parametrize("files", [(), ("dataset/ImagesTr/10000_0001_0000.mha",), ("preprocessed/run.json", "x")])
+def test_a_folder_of_others_is_left_alone(tmp_path, files):
+    for file in files:
+        (tmp_path / "mine" / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mine" / file).write_text("mine")
+    (tmp_path / "mine").mkdir(exist_ok=True)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    with pytest.raises(OutputError, match=r"mine is there already, .* give the name of a folder that does not exist"):
+        make_demo(tmp_path / "mine", 0, lambda result, finished, total: None)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_a_file_and_a_place_below_one_are_no_folder(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for place in ("file", "file/demo"):
+        with pytest.raises(OutputError, match=r"give (another|the name of a) folder"):
+            make_demo(tmp_path / place, 0, lambda result, finished, total: None)
+    assert (tmp_path / "file").read_text() == "mine"

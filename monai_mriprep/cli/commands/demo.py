@@ -8,20 +8,21 @@ from typing import Annotated
 import typer
 
 from monai_mriprep.cli.options import Workers
-from monai_mriprep.cli.show import log, say, summarize
+from monai_mriprep.cli.show import say, summarize
 
 __all__ = ["demo"]
 
 
 def demo(
-    folder: Annotated[Path, typer.Argument(help="Where the demonstration goes.")] = Path("demo"),
+    folder: Annotated[Path, typer.Argument(help="A folder that does not exist, or one that it has made.")] = Path(
+        "demo"
+    ),
     workers: Workers = None,
 ) -> int:
     """Make a small synthetic dataset, preprocess it, and show what happened to it."""
     from monai_mriprep.cli.progress import log_lines, progress
     from monai_mriprep.demo.make import make_demo
 
-    log(f"making a synthetic dataset in {folder / 'dataset'} ...")
     with log_lines() as lines, progress(lines) as observe:
         report = make_demo(folder, workers, observe)
     status = summarize(report.summary)
