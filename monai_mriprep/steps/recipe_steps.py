@@ -12,8 +12,9 @@ from monai_mriprep.recipe.extensions import register
 from monai_mriprep.steps.base import Step
 from monai_mriprep.steps.crop import NonZeroCrop
 from monai_mriprep.steps.foreground import ForegroundMask
+from monai_mriprep.steps.intensities import Over
 from monai_mriprep.steps.label_cast import LabelCast
-from monai_mriprep.steps.normalization import Normalization, Over
+from monai_mriprep.steps.normalization import Normalization
 from monai_mriprep.steps.orientation import Orientation
 from monai_mriprep.steps.resampling import ItkResampling, Resampling
 from monai_mriprep.types import Foreground, Spacing

@@ -17,7 +17,7 @@ from monai.utils.enums import TraceKeys, TransformBackends
 from monai_mriprep.dataset.checks import check_grids
 from monai_mriprep.errors import ResamplingError
 from monai_mriprep.steps import Step, Trace, Volumes, backward, forward
-from monai_mriprep.steps.normalization import Normalization
+from monai_mriprep.steps.intensities import Intensities
 from monai_mriprep.steps.orientation import Orientation
 from monai_mriprep.steps.resampling import Resampling
 from monai_mriprep.transforms.axes import CACHES, ZYX_AFFINE, FileAxes, check_array_axes, file_axes
@@ -304,11 +304,11 @@ def _last_record(operations: Sequence[Mapping[Any, Any]], name: str, transform: 
 
 
 def _marks(trace: Trace, role: Role) -> dict[str, Any]:
-    """Metadata of a result: its spacings, its axes and, of an image, what its z-scores were made of."""
+    """Metadata of a result: its spacings, its axes and, of an image, what its values were scaled by."""
     marks: dict[str, Any] = {ZYX_AFFINE: torch.from_numpy(trace.target.affine.copy())}
     for one in trace.steps:
         if isinstance(one.step, Resampling):
             marks |= spacing_marks(one.step.target, one.step.grid(one.grid_in, one.params))
-        if isinstance(one.step, Normalization) and role.kind == IMAGE.kind:
+        if isinstance(one.step, Intensities) and role.kind == IMAGE.kind:
             marks |= score_marks(one.params)
     return marks

@@ -15,8 +15,9 @@ from monai.utils.enums import TransformBackends
 from monai_mriprep.errors import MriprepWarning, RecipeError
 from monai_mriprep.steps import Params, Step, Volumes
 from monai_mriprep.steps.foreground import ForegroundMask
+from monai_mriprep.steps.intensities import Over
 from monai_mriprep.steps.label_cast import LabelCast
-from monai_mriprep.steps.normalization import Normalization, Over
+from monai_mriprep.steps.normalization import Normalization
 from monai_mriprep.steps.resampling import ItkResampling, Resampling
 from monai_mriprep.transforms.tensors import (
     ANYWHERE,

@@ -1,4 +1,4 @@
-"""Z-scores over the foreground."""
+"""Moments of the foreground, and z-scores over it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from monai_mriprep.volume.buffers import empty_float32
 
 __all__ = [
     "Moments",
+    "channels_with_masks",
     "foreground_moments",
     "moment_problems",
     "require_magnitudes",
@@ -65,12 +66,23 @@ def foreground_moments(image: torch.Tensor, foreground: torch.Tensor | None = No
     ResamplingError
         If the shapes differ.
     """
+    return tuple(_channel_moments(values, mask) for values, mask in channels_with_masks(image, foreground))
+
+
+def channels_with_masks(
+    image: torch.Tensor, foreground: torch.Tensor | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The values of each channel, ``(D, H, W)``, and what of it is foreground, bool.
+
+    Parameters, errors
+        As of `foreground_moments`.
+    """
     values = _array(image)
     mask = values != 0 if foreground is None else _array(foreground) != 0
     if mask.shape[1:] != values.shape[1:] or len(mask) not in (1, len(values)):
         msg = f"foreground {mask.shape} and image {values.shape} differ in shape"
         raise ResamplingError(msg)
-    return tuple(map(_channel_moments, values, np.broadcast_to(mask, values.shape)))
+    return zip(values, np.broadcast_to(mask, values.shape), strict=True)
 
 
 def _array(volume: torch.Tensor) -> np.ndarray:

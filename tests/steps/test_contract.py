@@ -17,6 +17,7 @@ from monai_mriprep.recipe import extensions
 from monai_mriprep.steps import Step, Trace, Volumes, backward, forward
 from monai_mriprep.steps.crop import NonZeroCrop
 from monai_mriprep.steps.foreground import ForegroundMask
+from monai_mriprep.steps.intensities import Intensities
 from monai_mriprep.steps.label_cast import LabelCast
 from monai_mriprep.steps.normalization import Normalization
 from monai_mriprep.steps.orientation import Orientation
@@ -103,7 +104,7 @@ def test_a_case_lies_on_the_grid_that_was_said(step, grid):
     said = step.grid(grid, params)
     for role, volume in step.carry_out(volumes, grid, params).by_role.items():
         assert tuple(volume.shape[1:]) == said.shape, role.name
-    if not isinstance(step, Normalization):  # its scores are no places any more
+    if not isinstance(step, Intensities):  # its values are no places any more
         places = torch.from_numpy(centres(grid))
         linear = step.model_copy(update={"order": 1, "clip": False}) if isinstance(step, Resampling) else step
         inside = is_inside(said, grid)

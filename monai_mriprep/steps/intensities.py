@@ -1,0 +1,100 @@
+"""What all steps share that scale the image by its foreground."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from monai_mriprep import volume as compute
+from monai_mriprep.errors import ResamplingError
+from monai_mriprep.steps.base import Params, Step, Volumes
+from monai_mriprep.types import FOREGROUND, IMAGE, Role
+from monai_mriprep.volume.geometry import Grid
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Intensities", "Over"]
+
+
+Over = Literal["foreground", "nonzero", "positive"]
+
+
+class Intensities(Step):
+    """A change of the values of an image alone, each channel by its own foreground; a subclass says which.
+
+    The moments of the foreground, as it was before the change, are in the trace whatever the subclass does.
+
+    Parameters
+    ----------
+    over
+        ``foreground``: the mask that a step before has added, which is dropped afterwards. ``nonzero``, ``positive``:
+        the image's own voxels at this stage.
+    """
+
+    over: Over = "nonzero"
+
+    def plan(self, volumes: Volumes, grid: Grid) -> Params:
+        """Find ``mean``, ``std`` and ``voxels``, a list of one number a channel; nothing where a label came alone.
+
+        Raises
+        ------
+        ResamplingError
+            If the mask of the foreground is asked for, and no step before has added it; or if there are two images:
+            the foreground of one would scale the other.
+        VoxelError
+            If float32 cannot hold the image.
+        """
+        images = volumes.of_kind(IMAGE.kind)
+        if not images:
+            return {}
+        if len(images) > 1:
+            names = ", ".join(map(volumes.name, images))
+            msg = (
+                f"the foreground is that of one image, not of {names}: stack them as channels, or scale each alone"
+            )
+            raise ResamplingError(msg)
+        role, image = volumes.image
+        if image.dtype.itemsize == 8 and image.is_floating_point():
+            compute.intensity.require_magnitudes(image, volumes.name(role))
+        moments = compute.intensity.foreground_moments(image, self.mask_of(volumes))
+        return {
+            "mean": [one.mean for one in moments],
+            "std": [one.std for one in moments],
+            "voxels": [one.count for one in moments],
+        }
+
+    def mask_of(self, volumes: Volumes) -> torch.Tensor | None:
+        """Where the foreground is, of the shape of the image; None for its non-zero voxels.
+
+        Raises
+        ------
+        ResamplingError
+            If no step before has added the mask that is asked for.
+        """
+        if self.over != "foreground":
+            return volumes.image[1] > 0 if self.over == "positive" else None
+        if FOREGROUND not in volumes.by_role:
+            msg = "intensities over the foreground need its mask: put the step 'foreground' before the normalization"
+            raise ResamplingError(msg)
+        return volumes.by_role[FOREGROUND]
+
+    def carry_out(self, volumes: Volumes, grid: Grid, params: Params) -> Volumes:
+        """Scale the image, and drop the mask."""
+        scaled = super().carry_out(volumes, grid, params)
+        return scaled.replaced({role: volume for role, volume in scaled.by_role.items() if role != FOREGROUND})
+
+    def apply(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
+        """Scale an image, as float32; leave anything else as it is."""
+        return self.scaled(volume, params) if role.kind == IMAGE.kind else volume
+
+    def invert(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
+        """Give an image its own units back."""
+        return self.unscaled(volume, params) if role.kind == IMAGE.kind else volume
+
+    def scaled(self, image: torch.Tensor, params: Params) -> torch.Tensor:
+        """The image, ``(C, D, H, W)``, as float32, by what `plan` has found."""
+        return image.float()
+
+    def unscaled(self, image: torch.Tensor, params: Params) -> torch.Tensor:
+        """The inverse of `scaled`."""
+        return image.float()
