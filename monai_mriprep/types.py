@@ -30,6 +30,7 @@ __all__ = [
     "Foreground",
     "GeometryPolicy",
     "GridRule",
+    "IntensityRule",
     "Kind",
     "Role",
     "Shape",
@@ -92,6 +93,7 @@ TargetRule = Literal["published", "nnunet"]
 GridRule = Literal["monai", "nnunet", "itk"]
 Boundary = Literal["nearest", "mirror"]
 Crop = Literal["none", "nonzero"]
+IntensityRule = Literal["zscore", "percentile", "none"]
 GeometryPolicy = Literal["strict", "resample_label"]
 Foreground = Literal["carried", "resampled", "native", "resampled_positive"]
 

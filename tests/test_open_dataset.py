@@ -103,6 +103,7 @@ KEY_CASES = {
     "boundary": KeyCase("mirror"),
     "order": KeyCase((1, 3, 3)),
     "clip": KeyCase(True),
+    "intensity": KeyCase("percentile"),
     "normalization.foreground": KeyCase("native"),
     "normalization.epsilon": KeyCase(5.0),
 }

@@ -29,7 +29,7 @@ from monai_mriprep.recipe.values import (
     SplineOrders,
     orientation_codes,
 )
-from monai_mriprep.types import Boundary, Crop, Foreground, GeometryPolicy, GridRule, TargetRule
+from monai_mriprep.types import Boundary, Crop, Foreground, GeometryPolicy, GridRule, IntensityRule, TargetRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +56,7 @@ class Normalization(Section):
 
     foreground: Foreground = _key(
         "carried",
-        "The voxels that mean and std are taken over.\n"
+        "The voxels that mean and std, or the percentiles, are taken over.\n"
         "carried:   those that are not zero in the scan as stored, carried to the new grid by nearest neighbour.\n"
         "resampled: those that are not zero after resampling; a cubic spline smears exact zeros, so that is nearly "
         "all.\n"
@@ -72,6 +72,10 @@ class Normalization(Section):
         voxels=True,
         since="0.2.0",
     )
+
+
+WITHOUT_EFFECT = {"percentile": ("epsilon",), "none": ("foreground", "epsilon")}
+"""The keys of `Normalization` that change nothing under another intensity than z-scores."""
 
 
 class Recipe(Section):
@@ -217,9 +221,20 @@ class Recipe(Section):
         "true or false",
         voxels=True,
     )
+    intensity: IntensityRule = _key(
+        "zscore",
+        "What the values of the image become; each channel by itself, by its own foreground.\n"
+        "zscore:     (image - mean) / (std + epsilon), the whole image [1].\n"
+        "percentile: from 0 to 1; the whole image is clipped to the 0.5 and 99.5 percentile of the foreground, which "
+        "become 0 and 1.\n"
+        "none:       as resampled, in the scan's own units.",
+        "zscore, percentile or none",
+        voxels=True,
+        since="0.5.0",
+    )
     normalization: Normalization = _key(
         Normalization(),
-        "The whole image becomes (image - mean) / (std + epsilon).",
+        "Which foreground that is, and what is added to the std; what has no effect under `intensity` is refused.",
         "a section with the keys foreground and epsilon",
         voxels=True,
     )
@@ -252,6 +267,19 @@ class Recipe(Section):
             msg = f"{margin} has no effect without a crop; add `crop: nonzero`, or remove crop_margin"
             raise ExplainedError(msg)
         return margin
+
+    @field_validator("normalization")
+    @classmethod
+    def _has_effect(cls, section: Normalization, info: ValidationInfo) -> Normalization:
+        default, intensity = Normalization(), info.data.get("intensity", "zscore")
+        for key in WITHOUT_EFFECT.get(intensity, ()):
+            if (value := getattr(section, key)) != (usual := getattr(default, key)):
+                msg = (
+                    f"{key} {value} has no effect under `intensity: {intensity}`; set it to {usual}, its default, or "
+                    "set `intensity: zscore`"
+                )
+                raise ExplainedError(msg)
+        return section
 
     @field_validator("pattern")
     @classmethod

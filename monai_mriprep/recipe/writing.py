@@ -21,7 +21,7 @@ HEADINGS = {
     "pattern": "Which files belong together",
     "statistics": "Which spacing all cases get",
     "geometry": "Resampling",
-    "normalization": "Intensities",
+    "intensity": "Intensities",
     "steps": "Steps of your own",
 }
 """The heading above the first key of each group."""

@@ -49,9 +49,7 @@ class Intensities(Step):
             return {}
         if len(images) > 1:
             names = ", ".join(map(volumes.name, images))
-            msg = (
-                f"the foreground is that of one image, not of {names}: stack them as channels, or scale each alone"
-            )
+            msg = f"the foreground is that of one image, not of {names}: stack them as channels, or scale each alone"
             raise ResamplingError(msg)
         role, image = volumes.image
         if image.dtype.itemsize == 8 and image.is_floating_point():

@@ -12,12 +12,14 @@ from monai_mriprep.recipe.extensions import register
 from monai_mriprep.steps.base import Step
 from monai_mriprep.steps.crop import NonZeroCrop
 from monai_mriprep.steps.foreground import ForegroundMask
-from monai_mriprep.steps.intensities import Over
+from monai_mriprep.steps.intensities import Intensities, Over
 from monai_mriprep.steps.label_cast import LabelCast
 from monai_mriprep.steps.normalization import Normalization
 from monai_mriprep.steps.orientation import Orientation
+from monai_mriprep.steps.percentile_range import PercentileRange
 from monai_mriprep.steps.resampling import ItkResampling, Resampling
-from monai_mriprep.types import Foreground, Spacing
+from monai_mriprep.steps.unscaled import Unscaled
+from monai_mriprep.types import Foreground, IntensityRule, Spacing
 
 __all__ = ["native_steps", "register_step", "steps_of"]
 
@@ -50,6 +52,8 @@ OURS: tuple[type[Step], ...] = (
     Resampling,
     ItkResampling,
     Normalization,
+    PercentileRange,
+    Unscaled,
     LabelCast,
 )
 """What keys of the recipe switch on."""
@@ -75,7 +79,7 @@ def steps_of(recipe: Recipe, target: Spacing) -> tuple[Step, ...]:
     """
     steps: list[Step] = []
     extras = [*_from_outside(recipe)]
-    for place, ours in (*_before_resampling(recipe), *_resampled_and_normalized(recipe, target)):
+    for place, ours in (*_before_resampling(recipe), *_resampled_and_scaled(recipe, target)):
         steps += ours
         steps += [extra for extra in extras if extra.follows == place]
     return tuple(steps)
@@ -110,16 +114,16 @@ def _before_resampling(recipe: Recipe) -> Iterator[Placed]:
     yield "crop", [] if recipe.crop == "none" else [NonZeroCrop(margin=recipe.crop_margin)]
 
 
-def _resampled_and_normalized(recipe: Recipe, target: Spacing) -> tuple[Placed, ...]:
+def _resampled_and_scaled(recipe: Recipe, target: Spacing) -> tuple[Placed, ...]:
     """Where the foreground comes from decides what goes first, and what surrounds the resampling."""
     mask: Placed = ("foreground", [ForegroundMask()])
     resampled: Placed = ("resampling", [_resampling(recipe, target)])
     as_itk: Placed = ("resampling", [ItkResampling(target=target)])
-    over_mask, over_nonzero = _normalized(recipe, "foreground"), _normalized(recipe, "nonzero")
+    over_mask, over_nonzero = _scaled(recipe, "foreground"), _scaled(recipe, "nonzero")
     orders: dict[Foreground, tuple[Placed, ...]] = {
         "carried": (mask, resampled, over_mask),
         "resampled": (resampled, over_nonzero),
-        "resampled_positive": (as_itk, over_mask) if _is_itk(recipe) else (resampled, _normalized(recipe, "positive")),
+        "resampled_positive": (as_itk, over_mask) if _is_itk(recipe) else (resampled, _scaled(recipe, "positive")),
         "native": (over_nonzero, resampled),
     }
     return (*orders[recipe.normalization.foreground], ("label_cast", [LabelCast()]))
@@ -129,8 +133,13 @@ def _resampling(recipe: Recipe, target: Spacing) -> Resampling:
     return Resampling(target=target, rule=recipe.grid, order=recipe.order, boundary=recipe.boundary, clip=recipe.clip)
 
 
-def _normalized(recipe: Recipe, over: Over) -> Placed:
-    return "normalization", [Normalization(over=over, epsilon=recipe.normalization.epsilon)]
+def _scaled(recipe: Recipe, over: Over) -> Placed:
+    steps: dict[IntensityRule, Intensities] = {
+        "zscore": Normalization(over=over, epsilon=recipe.normalization.epsilon),
+        "percentile": PercentileRange(over=over),
+        "none": Unscaled(over=over),
+    }
+    return "normalization", [steps[recipe.intensity]]
 
 
 def _is_itk(recipe: Recipe) -> bool:

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from monai_mriprep.volume import intensity as intensity
     from monai_mriprep.volume import itk_spline as itk_spline
     from monai_mriprep.volume import labels as labels
+    from monai_mriprep.volume import percentiles as percentiles
     from monai_mriprep.volume import resample as resample
 
-_MODULES = ("fit", "intensity", "itk_spline", "labels", "resample")
+_MODULES = ("fit", "intensity", "itk_spline", "labels", "percentiles", "resample")
 
 
 def __getattr__(name: str) -> object:

@@ -14,6 +14,7 @@ from monai_mriprep.types import IMAGE_MAX, beyond_float32
 from monai_mriprep.volume.buffers import empty_float32
 
 __all__ = [
+    "FLOAT32_NOISE",
     "Moments",
     "channels_with_masks",
     "foreground_moments",

@@ -32,6 +32,7 @@ def test_defaults():
         "boundary": "nearest",
         "order": 3,
         "clip": False,
+        "intensity": "zscore",
         "normalization": {"foreground": "carried", "epsilon": 0.0},
         "steps": [],
     }
@@ -94,6 +95,7 @@ OTHER = {
     "boundary": "mirror",
     "order": (0, 3, 3),
     "clip": True,
+    "intensity": "percentile",
     "normalization": {"foreground": "native"},
     "steps": ({"step": "doubling", "times": 3},),
 }
@@ -134,6 +136,29 @@ def test_a_margin_without_a_crop_is_refused_for_it_would_do_nothing(crop):
     with pytest.raises(RecipeError, match=r"crop_margin: 5\.0 has no effect without a crop; add `crop: nonzero`, or "):
         Recipe(crop_margin=5.0, **crop)
     assert Recipe(crop_margin=0.0, **crop) == Recipe()
+
+
+@pytest.mark.parametrize(
+    ("intensity", "section"),
+    [("percentile", {"epsilon": 0.5}), ("none", {"epsilon": 0.5}), ("none", {"foreground": "native"})],
+)
+def test_what_has_no_effect_under_an_intensity_is_refused(intensity, section):
+    ((key, value),) = section.items()
+    usual = getattr(Normalization(), key)
+    words = f"normalization: {key} {value} has no effect under `intensity: {intensity}`; set it to {usual}, its default"
+    with pytest.raises(RecipeError, match=re.escape(words)):
+        Recipe(intensity=intensity, normalization=section)
+    assert Recipe(intensity=intensity, normalization={key: usual}).intensity == intensity
+
+
+def test_percentiles_can_be_taken_over_any_foreground():
+    assert Recipe(intensity="percentile", normalization={"foreground": "native"}).intensity == "percentile"
+
+
+def test_under_the_preset_of_the_authors_its_epsilon_is_to_be_set_back():
+    with pytest.raises(RecipeError, match=r"epsilon 1e-06 has no effect .* set it to 0\.0, its"):
+        Recipe(preset="panther2025", intensity="percentile")
+    assert Recipe(preset="panther2025", intensity="percentile", normalization={"epsilon": 0.0}).grid == "itk"
 
 
 def test_a_younger_key_enters_the_fingerprint_where_it_differs_from_its_default():

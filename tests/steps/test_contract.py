@@ -21,7 +21,9 @@ from monai_mriprep.steps.intensities import Intensities
 from monai_mriprep.steps.label_cast import LabelCast
 from monai_mriprep.steps.normalization import Normalization
 from monai_mriprep.steps.orientation import Orientation
+from monai_mriprep.steps.percentile_range import PercentileRange
 from monai_mriprep.steps.resampling import ItkResampling, Resampling
+from monai_mriprep.steps.unscaled import Unscaled
 from monai_mriprep.types import FOREGROUND, IMAGE, LABEL, PREDICTION, Role
 from tests.steps.cases import GRIDS, centres, is_inside, role_of, volumes_on
 
@@ -38,6 +40,9 @@ CONTRACTS = {
     "normalization": Normalization(),
     "normalization, a mask": Normalization(over="foreground", epsilon=1e-6),
     "normalization, positive": Normalization(over="positive"),
+    "percentile_range": PercentileRange(),
+    "percentile_range, a mask": PercentileRange(over="foreground"),
+    "unscaled": Unscaled(over="foreground"),
     "label_cast": LabelCast(),
 }
 

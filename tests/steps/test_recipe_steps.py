@@ -14,8 +14,10 @@ from monai_mriprep.steps.foreground import ForegroundMask
 from monai_mriprep.steps.label_cast import LabelCast
 from monai_mriprep.steps.normalization import Normalization
 from monai_mriprep.steps.orientation import Orientation
+from monai_mriprep.steps.percentile_range import PercentileRange
 from monai_mriprep.steps.recipe_steps import OURS
 from monai_mriprep.steps.resampling import ItkResampling, Resampling
+from monai_mriprep.steps.unscaled import Unscaled
 from tests.steps.cases import GRIDS
 
 TARGET = (3.0, 1.0, 0.8)
@@ -37,6 +39,23 @@ ORDERS = {
 @pytest.mark.parametrize("foreground", ORDERS)
 def test_where_the_foreground_comes_from_decides_the_order(foreground):
     assert steps_of(normalized(foreground), TARGET) == ORDERS[foreground]
+
+
+@pytest.mark.parametrize("foreground", [*ORDERS, "as itk"])
+def test_percentiles_take_the_place_of_z_scores(foreground):
+    keys = {"preset": "panther2025"} if foreground == "as itk" else {}
+    section = {"epsilon": 0.0} if keys else {"foreground": foreground}
+    scores, percentiles = (
+        steps_of(Recipe(**keys, intensity=intensity, normalization=section), TARGET)
+        for intensity in ("zscore", "percentile")
+    )
+    replaced = (PercentileRange(over=s.over) if isinstance(s, Normalization) else s for s in scores)
+    assert percentiles == tuple(replaced)
+
+
+def test_without_a_scaling_the_foreground_is_measured_all_the_same():
+    expected = (ForegroundMask(), RESAMPLED, Unscaled(over="foreground"), LabelCast())
+    assert steps_of(Recipe(intensity="none"), TARGET) == expected
 
 
 def test_the_default_recipe_is_the_carried_one():
