@@ -15,7 +15,7 @@ from monai_mriprep.transforms.axes import CACHES
 from monai_mriprep.transforms.tensors import as_tracked, file_of, grid_of, has_place, on_grid, tensor_of, volume_of
 from monai_mriprep.types import IMAGE, LABEL
 from monai_mriprep.volume.geometry import Grid, same_grid_problem
-from monai_mriprep.volume.resample import resample_label_onto
+from monai_mriprep.volume.onto import resample_label_onto
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping

@@ -24,12 +24,12 @@ import torch
 from numpy.typing import NDArray
 
 from monai_mriprep.errors import ResamplingError
-from monai_mriprep.types import TIE_TOLERANCE, Boundary, Shape
+from monai_mriprep.types import Boundary, Shape
 from monai_mriprep.volume.buffers import as_float32, cache_share, empty_float32
 from monai_mriprep.volume.geometry import Grid
 from monai_mriprep.volume.spline import AxisPlan, Block, banded_blocks, nearest_indices
 
-__all__ = ["ResamplingPlan", "apply_plan", "plan_resampling", "resample_label_onto"]
+__all__ = ["ResamplingPlan", "apply_plan", "plan_resampling"]
 
 BLOCK_ROWS = 48
 """Output rows of a block. Measured on AVX-512: 48 is twice as fast as 24, and 64 is no faster."""
@@ -191,42 +191,6 @@ def _with_zeros_outside(result: torch.Tensor, plan: ResamplingPlan) -> torch.Ten
         if len(outside):
             result.index_fill_(dim, torch.from_numpy(outside).to(result.device), 0)
     return result
-
-
-def resample_label_onto(label: torch.Tensor, label_grid: Grid, grid: Grid) -> torch.Tensor:
-    """Resample a label onto any other grid by nearest neighbour. Voxels outside the label become 0.
-
-    Parameters
-    ----------
-    label
-        ``(C, D, H, W)``, any type, which is kept.
-    label_grid
-        The grid of the label.
-    grid
-        The grid of the result; its axes may be flipped, permuted or oblique to the label's.
-    """
-    to_label = np.linalg.inv(label_grid.affine) @ grid.affine
-    rest = _positions(to_label, grid.shape)
-    result = label.new_empty((len(label), *grid.shape))
-    for k in range(grid.shape[0]):
-        result[:, k] = _pick_slice(label, to_label[:3, 0] * k + rest)
-    return result
-
-
-def _positions(to_label: NDArray[np.float64], shape: Shape) -> NDArray[np.float64]:
-    """Position in the label, in voxels, of each voxel of the first slice; shape (H, W, 3)."""
-    rows = np.arange(shape[1])[:, None, None] * to_label[:3, 1]
-    columns = np.arange(shape[2])[None, :, None] * to_label[:3, 2]
-    total: NDArray[np.float64] = rows + columns + to_label[:3, 3]
-    return total
-
-
-def _pick_slice(label: torch.Tensor, positions: NDArray[np.float64]) -> torch.Tensor:
-    nearest = torch.from_numpy(np.floor(positions + 0.5 + TIE_TOLERANCE).astype(np.int64)).to(label.device)
-    sizes = torch.tensor(label.shape[1:], device=label.device)
-    inside = ((nearest >= 0) & (nearest < sizes)).all(dim=-1)
-    k, j, i = torch.minimum(nearest.clamp(min=0), sizes - 1).unbind(-1)
-    return torch.where(inside, label[:, k, j, i], torch.zeros((), dtype=label.dtype, device=label.device))
 
 
 def _pick(volume: torch.Tensor, plan: ResamplingPlan) -> torch.Tensor:
