@@ -94,7 +94,7 @@ GridRule = Literal["monai", "nnunet", "itk"]
 Boundary = Literal["nearest", "mirror"]
 Crop = Literal["none", "nonzero"]
 IntensityRule = Literal["zscore", "percentile", "none"]
-GeometryPolicy = Literal["strict", "resample_label"]
+GeometryPolicy = Literal["strict", "resample_label", "resample"]
 Foreground = Literal["carried", "resampled", "native", "resampled_positive"]
 
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check_grids", "check_pair", "doubtful_spacing", "doubtful_spacings"]
 
+LABEL_REMEDY = "`geometry: resample_label` puts a label on its image's grid"
+
 EXTENT_TOLERANCE_VOXELS = 0.05
 """Two grids whose corners differ by less fill the same box."""
 
@@ -40,7 +42,8 @@ def check_pair(image: Header, label: Header, policy: GeometryPolicy = "strict") 
     image, label
         Headers of the two files.
     policy
-        ``strict``; or ``resample_label``, under which any grid is accepted, and the label is resampled later.
+        ``strict``; or ``resample_label`` or ``resample``, under which any grid is accepted, and the label is resampled
+        later.
 
     Raises
     ------
@@ -57,6 +60,7 @@ def check_grids(
     label: Path | str,
     label_grid: Grid,
     names: tuple[str, str] = (IMAGE.name, LABEL.name),
+    remedy: str = LABEL_REMEDY,
 ) -> None:
     """Refuse two volumes that are not on one grid, within the tolerances of `monai_mriprep.types`.
 
@@ -68,6 +72,8 @@ def check_grids(
         Their grids.
     names
         What the two are, such as their keys.
+    remedy
+        What puts one on the grid of the other.
 
     Raises
     ------
@@ -80,7 +86,7 @@ def check_grids(
         msg = (
             f"{one} and {other} differ in {problem} ({_allowed(problem, image_grid)})\n"
             f"  {_named(one, image)}: {image_grid}\n  {_named(other, label)}: {label_grid}\n"
-            f"  {_advice(image_grid, label_grid, one, other)}"
+            f"  {_advice(image_grid, label_grid, one, other, remedy)}"
         )
         raise GeometryError(msg)
 
@@ -120,8 +126,7 @@ def _allowed(problem: str, grid: Grid) -> str:
     }[problem]
 
 
-def _advice(image: Grid, label: Grid, one: str, other: str) -> str:
-    remedy = "`geometry: resample_label` puts a label on its image's grid"
+def _advice(image: Grid, label: Grid, one: str, other: str, remedy: str) -> str:
     order, signs, same_box = _axis_relation(image, label)
     if not same_box:
         return f"check that the {other} belongs to this {one}; if it does, {remedy}"

@@ -157,10 +157,12 @@ class Recipe(Section):
     )
     geometry: GeometryPolicy = _key(
         "strict",
-        "What happens when a label is not on its image's grid (size, spacing, origin, direction).\n"
+        "What happens when a label is not on its image's grid (size, spacing, origin, direction), or a channel not on "
+        "that of the first channel.\n"
         "strict: the case fails, and the message shows both.\n"
-        "resample_label: the label is put on the image's grid first.",
-        "strict or resample_label",
+        "resample_label: the label is put on the image's grid first.\n"
+        "resample: channels, too, by a cubic spline, where their headers say that they lie; nothing is registered.",
+        "strict, resample_label or resample",
         voxels=True,
     )
     orientation: str = _key(

@@ -143,8 +143,8 @@ def _reading_label(image: Outline, label: Outline, geometry: GeometryPolicy) -> 
     """The peak while a label is read beside its image, and put on the image's grid where it lies on another."""
     wide = label.value_dtype.itemsize > 2
     reading = _reading(label) + 2 * label.voxels * wide
-    if geometry == "resample_label" and same_grid_problem(image.grid, label.grid) is not None:
-        matching = label.value_dtype.itemsize * (label.voxels + image.voxels)
+    if geometry != "strict" and same_grid_problem(image.grid, label.grid) is not None:
+        matching = label.value_dtype.itemsize * (label.voxels + math.prod(image.shape))
         reading = max(reading, matching + POSITION_BYTES * math.prod(image.shape[1:]))
     return _tensor_bytes(image) + reading
 

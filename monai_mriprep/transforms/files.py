@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from functools import lru_cache
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,30 +19,29 @@ from monai.utils.misc import ensure_tuple
 from monai_mriprep.dataset.checks import doubtful_spacing
 from monai_mriprep.dataset.pairing import Pairing, pair_by_stem
 from monai_mriprep.dataset.pattern import compile_pattern
-from monai_mriprep.errors import MriprepError, MriprepWarning, UnpairedError, VoxelError
+from monai_mriprep.errors import HeaderError, MriprepError, MriprepWarning, ResamplingError, UnpairedError
 from monai_mriprep.formats.names import stem
 from monai_mriprep.formats.npz import NpzVolume, read_npz
-from monai_mriprep.formats.read import read_header
 from monai_mriprep.formats.voxels import read_voxels
 from monai_mriprep.store.layout import OUTPUT_SUFFIX, ROLE_FOLDERS
 from monai_mriprep.store.staging import save_volumes
 from monai_mriprep.transforms.axes import check_array_axes, file_axes
+from monai_mriprep.transforms.channels import read_channel_headers, read_channels, signed
+from monai_mriprep.transforms.match_geometry import check_policy
 from monai_mriprep.transforms.tensors import as_tracked, file_of, grid_of, on_grid, spacing_marks
 from monai_mriprep.types import IMAGE, LABEL, SAME_SPACING_TOLERANCE
 from monai_mriprep.volume.geometry import Grid
 from monai_mriprep.volume.labels import narrowed
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Hashable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from monai_mriprep.types import ArrayAxes
+    from monai_mriprep.formats.header import Header
+    from monai_mriprep.types import ArrayAxes, GeometryPolicy
 
 __all__ = ["LoadNpz", "LoadNpzd", "LoadVolume", "LoadVolumed", "SaveNpzd", "StemPaird", "npz_volume"]
-
-UNSIGNED_TO_SIGNED = {"uint16": np.int32, "uint32": np.int64, "uint64": np.int64}
-"""torch supports few operations on these unsigned types. The signed ones hold every value, of uint64 up to 2^63 - 1."""
 
 
 @lru_cache(maxsize=16)
@@ -128,29 +128,45 @@ class LoadVolume(Transform):
     Parameters
     ----------
     is_label
-        Whether its voxels are class numbers.
+        Whether its voxels are class numbers; it is one file of one channel.
+    channels, geometry
+        As in `LoadVolumed`.
     """
 
     backend = (TransformBackends.TORCH,)
 
-    def __init__(self, is_label: bool = False) -> None:
+    def __init__(self, is_label: bool = False, channels: int = 1, geometry: GeometryPolicy = "strict") -> None:
+        if channels < 1:
+            msg = f"channels must be 1 or more, not {channels}"
+            raise ResamplingError(msg)
         self.is_label = is_label
+        self.channels = 1 if is_label else channels
+        self.geometry = check_policy(geometry)
 
-    def __call__(self, path: str | Path) -> MetaTensor:
-        """Return the volume, ``(1, D, H, W)``."""
-        header = read_header(Path(path))
-        if (doubt := doubtful_spacing(header.path, header.grid.spacing)) is not None:
+    def __call__(self, path: str | Path | Sequence[str | Path]) -> MetaTensor:
+        """Return the volume, ``(C, D, H, W)``."""
+        paths = [path] if isinstance(path, str | PathLike) else list(path)
+        headers = read_channel_headers(paths, self.channels)
+        first = headers[0]
+        if (doubt := doubtful_spacing(first.path, first.grid.spacing)) is not None:
             warnings.warn(doubt, MriprepWarning, 3)
-        voxels = narrowed(read_voxels(header)) if self.is_label else read_voxels(header)
-        if voxels.dtype == np.uint64 and voxels.max() > np.iinfo(np.int64).max:
-            raise VoxelError(header.path, f"the value {voxels.max()} is over that of a 64-bit signed integer")
-        voxels = voxels.astype(UNSIGNED_TO_SIGNED.get(voxels.dtype.name, voxels.dtype), copy=False)
-        direction = torch.tensor(header.frame.direction, dtype=torch.float64)
-        return _loaded(path, voxels[None], header.grid.affine, file_direction=direction)
+        array = self._label(headers) if self.is_label else read_channels(headers, self.geometry)
+        direction = torch.tensor(first.frame.direction, dtype=torch.float64)
+        return _loaded(paths[0], array, first.grid.affine, file_direction=direction)
+
+    def _label(self, headers: Sequence[Header]) -> NDArray[Any]:
+        first, *others = headers
+        if others:
+            raise HeaderError(first.path, f"a label is one file, not {len(headers)}; merge its classes into one")
+        return signed(first, narrowed(read_voxels(first)))[None]
 
 
 class LoadVolumed(MapTransform):
     """Read volumes: a path becomes a ``(1, D, H, W)`` MetaTensor on its own grid, in its own number type.
+
+    A list of paths becomes ``(C, D, H, W)``: a channel each, on the grid of the first, in one number type that holds
+    them all exactly. ``meta["filename_or_obj"]`` is the first. A path can become the same, if its file has a fourth
+    dimension and `channels` says so.
 
     Unsigned integers wider than 8 bits become the next wider signed type, because torch supports few operations on
     them. The affine maps an index in array axis order (z, y, x) to RAS+ mm. ``meta["array_axes"]`` is ``"zyx"``. The
@@ -165,23 +181,42 @@ class LoadVolumed(MapTransform):
         Skip entries that are not there instead of raising.
     labels
         Those of the keys that hold class numbers. Where int16 holds each of them exactly, it does: a label of 64-bit
-        integers then takes a quarter of the memory.
+        integers then takes a quarter of the memory. A label is one file of one channel.
+    channels
+        Of each image: how many its only file holds, along a fourth dimension. A list must have as many files, if it is
+        not 1.
+    geometry
+        What becomes of a channel that is not on the grid of the first. ``resample`` puts it there, as its header says
+        where it lies, by a cubic spline, as float32; beyond its edge the edge is repeated. Otherwise it is an error.
 
     Raises
     ------
     HeaderError, VoxelError
-        If a file is not a readable 3-D volume of one finite number a voxel.
+        If a file is not a readable volume of one finite number a voxel, or has another number of channels.
+    GeometryError
+        If a channel is not on the grid of the first.
+    ResamplingError
+        From the constructor, if `channels` or `geometry` is not known.
     """
 
     backend = LoadVolume.backend
 
-    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False, labels: KeysCollection = ()) -> None:
+    def __init__(
+        self,
+        keys: KeysCollection,
+        allow_missing_keys: bool = False,
+        labels: KeysCollection = (),
+        channels: int = 1,
+        geometry: GeometryPolicy = "strict",
+    ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.labels = ensure_tuple(labels)
+        self.image, self.label = LoadVolume(False, channels, geometry), LoadVolume(is_label=True)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return a copy of `data` with the volumes."""
-        return {**data, **{key: LoadVolume(key in self.labels)(data[key]) for key in self.key_iterator(data)}}
+        keys = self.key_iterator(data)
+        return {**data, **{key: (self.label if key in self.labels else self.image)(data[key]) for key in keys}}
 
 
 class LoadNpz(Transform):
@@ -230,7 +265,7 @@ class LoadNpzd(MapTransform):
 
 
 def _loaded(path: str | Path, array: NDArray[Any], affine: NDArray[np.float64], **meta: Any) -> MetaTensor:
-    """``(1, D, H, W)`` from a file."""
+    """``(C, D, H, W)`` from a file."""
     z, y, x = array.shape[1:]
     meta = {"filename_or_obj": str(path), "original_channel_dim": 0, "space": "RAS", **meta}
     return on_grid(torch.from_numpy(array), Grid((z, y, x), affine), None, **meta)

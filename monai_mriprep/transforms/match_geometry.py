@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import torch
 from monai.data.meta_tensor import MetaTensor
@@ -13,16 +13,28 @@ from monai_mriprep.dataset.checks import check_grids
 from monai_mriprep.errors import GeometryError, ResamplingError
 from monai_mriprep.transforms.axes import CACHES
 from monai_mriprep.transforms.tensors import as_tracked, file_of, grid_of, has_place, on_grid, tensor_of, volume_of
-from monai_mriprep.types import IMAGE, LABEL
+from monai_mriprep.types import IMAGE, LABEL, GeometryPolicy
 from monai_mriprep.volume.geometry import Grid, same_grid_problem
 from monai_mriprep.volume.onto import resample_label_onto
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
-    from monai_mriprep.types import GeometryPolicy
+__all__ = ["MatchGeometryd", "check_policy"]
 
-__all__ = ["MatchGeometryd"]
+
+def check_policy(geometry: GeometryPolicy) -> GeometryPolicy:
+    """Refuse what is not a policy.
+
+    Raises
+    ------
+    ResamplingError
+        If it is not one of the three.
+    """
+    if geometry not in get_args(GeometryPolicy):
+        msg = f"geometry must be strict, resample_label or resample, not {geometry!r}"
+        raise ResamplingError(msg)
+    return geometry
 
 
 class MatchGeometryd(MapTransform):
@@ -33,8 +45,8 @@ class MatchGeometryd(MapTransform):
     image_key, label_key
         The two volumes.
     geometry
-        ``strict``: an error where they do not. ``resample_label``: the label is put on the image's grid, nearest
-        neighbour; what lies outside it is background.
+        ``strict``: an error where they do not. ``resample_label`` and ``resample``: the label is put on the image's
+        grid, nearest neighbour; what lies outside it is background.
     allow_missing_keys
         Skip a case that lacks one of the two instead of raising.
 
@@ -43,8 +55,8 @@ class MatchGeometryd(MapTransform):
     GeometryError
         Under ``strict``, with both geometries in the message.
     ResamplingError
-        If `geometry` is neither of the two; under ``resample_label``, if one of two volumes that differ is a plain
-        tensor, which has no affine.
+        If `geometry` is not known; where the label is to be moved, if one of two volumes that differ is a plain tensor,
+        which has no affine.
     """
 
     backend = (TransformBackends.TORCH,)
@@ -57,12 +69,9 @@ class MatchGeometryd(MapTransform):
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__([image_key, label_key], allow_missing_keys)
-        if geometry not in ("strict", "resample_label"):
-            msg = f"geometry must be strict or resample_label, not {geometry!r}"
-            raise ResamplingError(msg)
         self.image_key = image_key
         self.label_key = label_key
-        self.geometry = geometry
+        self.geometry = check_policy(geometry)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return a copy of `data`, the label on the image's grid."""

@@ -58,9 +58,10 @@ def test_another_grid_is_refused_with_both_geometries(pair, changes, problem):
         assert str(fact) in str(caught.value)
 
 
+@pytest.mark.parametrize("policy", ["resample_label", "resample"])
 @pytest.mark.parametrize("changes", [changes for changes, _ in DIFFERENT.values()], ids=DIFFERENT)
-def test_the_label_may_be_resampled_instead(pair, changes):
-    check_pair(*pair(**changes), "resample_label")
+def test_the_label_may_be_resampled_instead(pair, changes, policy):
+    check_pair(*pair(**changes), policy)
 
 
 def test_real_pairs(scans):

@@ -151,7 +151,7 @@ def test_reading_takes_what_the_type_and_the_reader_take(facts, bytes_per_voxel)
 
 def test_a_label_that_is_put_on_its_images_grid_is_there_twice_and_its_positions():
     image, label = outline("int16", (10, 60, 90)), outline("int16", (10, 61, 90))
-    strict, resampled = (estimated(COARSE, image, label, geometry) for geometry in ("strict", "resample_label"))
+    strict, resampled = (estimated(COARSE, image, label, geometry) for geometry in ("strict", "resample"))
     assert resampled.memory_bytes == image.nbytes + label.nbytes + image.nbytes + 150 * 60 * 90
     assert strict.memory_bytes < resampled.memory_bytes
     assert estimated(COARSE, image, image, "resample_label") == estimated(COARSE, image, image)

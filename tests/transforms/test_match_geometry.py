@@ -44,16 +44,17 @@ def test_axes_of_an_array_that_is_not_marked_are_not_called_those_of_its_file():
 
 
 def test_an_unknown_policy_is_refused():
-    with pytest.raises(ResamplingError, match="strict or resample_label, not 'resample'"):
-        MatchGeometryd(geometry="resample")
+    with pytest.raises(ResamplingError, match="strict, resample_label or resample, not 'resampled'"):
+        MatchGeometryd(geometry="resampled")
 
 
-def test_resample_label_puts_the_label_on_the_image():
+@pytest.mark.parametrize("geometry", ["resample_label", "resample"])
+def test_the_label_is_put_on_the_image(geometry):
     data = case()
     flip = np.eye(4)
     flip[1, 1], flip[1, 3] = -1, SHAPE[1] - 1
     flipped = {**data, "label": tensor_on(data["label"][0].numpy()[:, ::-1].copy(), AFFINE @ flip, "seg.mha")}
-    found = MatchGeometryd(geometry="resample_label")(flipped)
+    found = MatchGeometryd(geometry=geometry)(flipped)
     assert torch.equal(found["label"].as_tensor(), data["label"].as_tensor())
     assert torch.equal(found["label"].affine, data["image"].affine)
     assert found["label"].meta["filename_or_obj"] == "seg.mha"

@@ -1,0 +1,141 @@
+"""The channels of an image: read from one file or from several, on the grid of the first, in one number type."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from monai_mriprep.dataset.checks import check_grids
+from monai_mriprep.errors import GeometryError, HeaderError, VoxelError
+from monai_mriprep.formats.read import read_header
+from monai_mriprep.formats.voxels import read_voxels
+from monai_mriprep.types import GeometryPolicy
+from monai_mriprep.volume.geometry import same_grid_problem
+from monai_mriprep.volume.onto import overlap, resample_image_onto
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from monai_mriprep.formats.header import Header
+
+__all__ = ["read_channel_headers", "read_channels", "signed"]
+
+UNSIGNED_TO_SIGNED = {"uint16": np.int32, "uint32": np.int64, "uint64": np.int64}
+"""torch supports few operations on these unsigned types. The signed ones hold every value, of uint64 up to 2^63 - 1."""
+
+EXACT_IN_FLOAT64 = 2**53
+"""Up to here float64 holds every whole number."""
+
+REMEDY = "`geometry: resample` puts a channel on the grid of the first, as its header says where it lies"
+
+
+def read_channel_headers(paths: Sequence[Any], channels: int = 1) -> list[Header]:
+    """The headers of an image's files: one for each channel, or one of all.
+
+    Parameters
+    ----------
+    paths
+        The files, in the order of the channels.
+    channels
+        How many a single file holds. Of several files each holds one, and there are as many, unless it is 1.
+
+    Raises
+    ------
+    HeaderError
+        If one cannot be read, holds another number of channels, or the files are more or fewer.
+    """
+    if len(paths) == 1:
+        return [read_header(paths[0], channels)]
+    if not paths or channels not in (1, len(paths)):
+        problem = (
+            f"its image has {len(paths)} files, and {channels} channels are expected: a file for each, or one of all"
+        )
+        raise HeaderError(paths[0] if paths else "[]", problem)
+    return [read_header(path) for path in paths]
+
+
+def read_channels(headers: Sequence[Header], geometry: GeometryPolicy = "strict") -> NDArray[Any]:
+    """Read the voxels of an image.
+
+    Parameters
+    ----------
+    headers
+        From `read_channel_headers`; the grid of the first is that of the image.
+    geometry
+        ``resample`` puts a channel that lies on another grid onto it, by a cubic spline, as float32.
+
+    Returns
+    -------
+    array of shape (C, z, y, x)
+        Of a type that torch computes with, and that holds every value of every channel exactly.
+
+    Raises
+    ------
+    GeometryError
+        If a channel lies on another grid and is not to be resampled, or does not even meet that of the first.
+    VoxelError
+        If voxels cannot be read, or no number type holds those of all channels.
+    """
+    first, *others = headers
+    if not others:
+        return signed(first, read_voxels(first)).reshape(first.channels, *first.grid.shape)
+    moves = [_must_move(first, header, number, geometry) for number, header in enumerate(headers)]
+    kinds = [np.float32 if moved else _signed_type(h.value_dtype) for h, moved in zip(headers, moves, strict=True)]
+    array = np.empty((len(headers), *first.grid.shape), np.result_type(*kinds))
+    for channel, header, moved in zip(array, headers, moves, strict=True):
+        voxels = signed(header, read_voxels(header))
+        channel[...] = _moved(voxels, header, first) if moved else _exact(voxels, header, array.dtype)
+    return array
+
+
+def signed(header: Header, voxels: NDArray[Any]) -> NDArray[Any]:
+    """The voxels in a type that torch computes with.
+
+    Raises
+    ------
+    VoxelError
+        If one is over what a 64-bit signed integer holds.
+    """
+    if voxels.dtype == np.uint64 and voxels.max() > np.iinfo(np.int64).max:
+        raise VoxelError(header.path, f"the value {voxels.max()} is over that of a 64-bit signed integer")
+    return voxels.astype(_signed_type(voxels.dtype), copy=False)
+
+
+def _signed_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return np.dtype(UNSIGNED_TO_SIGNED.get(dtype.name, dtype))
+
+
+def _must_move(first: Header, header: Header, number: int, geometry: GeometryPolicy) -> bool:
+    """Whether a channel lies on another grid than the first; an error where that is not accepted."""
+    if same_grid_problem(first.grid, header.grid) is None:
+        return False
+    if geometry != "resample":
+        names = "channel 0", f"channel {number}"
+        check_grids(first.path, first.grid, header.path, header.grid, names, REMEDY)
+    if not overlap(first.grid, header.grid):
+        msg = (
+            f"{header.path}: channel {number} lies beside channel 0, {first.path}: no voxel is in both\n"
+            f"  channel 0: {first.grid}\n  channel {number}: {header.grid}"
+        )
+        raise GeometryError(msg)
+    return True
+
+
+def _moved(voxels: NDArray[Any], header: Header, first: Header) -> NDArray[Any]:
+    return resample_image_onto(torch.from_numpy(voxels)[None], header.grid, first.grid)[0].numpy()
+
+
+def _exact(voxels: NDArray[Any], header: Header, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """The voxels; refused where the type that is shared with fractions may not hold so large a whole number."""
+    if dtype.kind == "f" and voxels.dtype == np.int64:
+        largest = max(int(voxels.max()), -int(voxels.min()))
+        if largest > EXACT_IN_FLOAT64:
+            problem = (
+                f"the value {largest} is not held exactly beside the fractions of another channel; convert the file"
+            )
+            raise VoxelError(header.path, problem)
+    return voxels
