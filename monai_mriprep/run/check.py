@@ -34,7 +34,7 @@ from monai_mriprep.run.dataset_report import CaseReport, ClassCount, DatasetRepo
 from monai_mriprep.run.estimates import estimated, free_bytes, output_bytes, run_seconds, shown_bytes
 from monai_mriprep.run.kept import Kept, TargetDecision, decide_target, decide_target_unlocked
 from monai_mriprep.run.memory import available_memory, default_workers, fits, too_large
-from monai_mriprep.run.opening import foresee_departures
+from monai_mriprep.run.outlook import foresee_departures
 from monai_mriprep.run.plan import cases_of, check_output_folder, wanted_by
 from monai_mriprep.steps import Step, steps_of
 from monai_mriprep.volume.geometry import Grid

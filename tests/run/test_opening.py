@@ -15,7 +15,8 @@ from monai_mriprep.errors import DiskFullError, OutputError
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run import opening
 from monai_mriprep.run.check import check_dataset
-from monai_mriprep.run.opening import Opening, foresee_departures, open_folder
+from monai_mriprep.run.opening import Opening, open_folder
+from monai_mriprep.run.outlook import foresee_departures
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.store import Store, make_store, open_store
