@@ -43,7 +43,7 @@ from monai_mriprep.errors import PairingError
 from monai_mriprep.formats.names import stem
 from monai_mriprep.types import IMAGE, LABEL, ROLES, Role
 
-__all__ = ["NamePairing", "Orphan", "Pair", "Pairing", "pair_by_stem", "pair_names"]
+__all__ = ["LABEL_SUFFIXES", "NamePairing", "Orphan", "Pair", "Pairing", "pair_by_stem", "pair_names"]
 
 LABEL_SUFFIXES = ("_seg", "_gt", "_label", "_mask", ".seg")
 """Common endings of the names of labels."""

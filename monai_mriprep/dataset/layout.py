@@ -1,0 +1,263 @@
+"""How a dataset is laid out, and how its files become cases."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from monai_mriprep.dataset.case_files import CaseFiles, Grouping, refuse_shared_outputs
+from monai_mriprep.dataset.channels import (
+    NUMBER,
+    CaseOf,
+    ChannelFiles,
+    channel_endings,
+    chosen_channels,
+    composed,
+    group_by_channel,
+    plain,
+)
+from monai_mriprep.dataset.label_values import LabelValues
+from monai_mriprep.dataset.pairing import NamePairing, Orphan, pair_names
+from monai_mriprep.errors import DatasetError
+from monai_mriprep.formats.names import natural_key
+from monai_mriprep.types import IMAGE, LABEL, Role
+
+__all__ = ["Layout", "files_by_case"]
+
+SHOWN = 3
+"""The largest number of cases in a message."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the files of a dataset are, and what its names and its ``dataset.json`` say of them.
+
+    Parameters
+    ----------
+    kind
+        The layout, in words.
+    root
+        The dataset.
+    images, labels
+        The folders that the names are relative to; no folder of labels in a test set. They are one folder where
+        images and labels lie side by side.
+    image_names, label_names
+        The files, in natural order.
+    case_of
+        Tells the case of an image or a label, where folders or the rules of the layout do; without it, images and
+        labels are paired by their stems, as `pair_names` does it.
+    given
+        The files of each case, where the dataset lists them: one for each channel that it declares.
+    channels
+        The names of the channels that the dataset declares, in order; empty if it declares none, or one.
+    label_values
+        What it declares of its labels.
+    suffixes
+        What the names of the files of a case end in, where several make a case and nothing declares it.
+    test_images
+        The folder of its test images, if it has one.
+    seen
+        What was recognised, a sentence.
+    options
+        What a run of it needs on the command line besides.
+    """
+
+    kind: str
+    root: Path
+    images: Path
+    labels: Path | None
+    image_names: tuple[str, ...] = field(repr=False)
+    label_names: tuple[str, ...] = field(default=(), repr=False)
+    case_of: CaseOf | None = field(default=None, repr=False, compare=False)
+    given: Mapping[str, tuple[str, ...]] | None = field(default=None, repr=False)
+    channels: tuple[str, ...] = ()
+    label_values: LabelValues | None = None
+    suffixes: tuple[str, ...] = ()
+    test_images: Path | None = None
+    seen: str = ""
+    options: tuple[str, ...] = ()
+
+    def cases(
+        self, channels: Sequence[str] | None = None, pattern: str | None = None, with_labels: bool = True
+    ) -> Grouping:
+        """Sort the files into cases.
+
+        Several files make one case only where the channels are declared: here, by the dataset, or by files
+        ``X_0000``, ``X_0001``, ... beside a label ``X``. Such a case is named without what its files end in. Where no
+        file ends in the name or number of a channel, each file is a case and holds all channels.
+
+        Parameters
+        ----------
+        channels
+            The names of the channels, in order, as a recipe or the record of a training set gives them.
+        pattern
+            A regular expression with a group ``case``, by which images and labels are paired; it is searched for in
+            stems (with the folder before them, where files lie in folders), of several channels in the first one's.
+        with_labels
+            Otherwise every image is a case, and labels do not count.
+
+        Raises
+        ------
+        DatasetError
+            If it is unclear which files make a case, or two files would be one channel, or two outputs have one name.
+        PairingError
+            As `pair_names`.
+        """
+        wanted = tuple(channels or self.channels) or (() if pattern or not with_labels else self._numbers())
+        images, others = self._grouped(wanted)
+        if with_labels:
+            grouping = self._paired(images, pattern)
+        else:
+            grouping = Grouping(tuple(CaseFiles(_last(case), files) for case, files in images.items()))
+        refuse_shared_outputs(grouping.cases)
+        return replace(grouping, channels=wanted, notes=_left_out(others, wanted))
+
+    def _grouped(self, channels: tuple[str, ...]) -> ChannelFiles:
+        """The files of each case, by what tells it: a list, its name, or its folder."""
+        if self.given is not None:
+            return ChannelFiles(chosen_channels(self.given, channels, self.channels), ())
+        endings = channel_endings(self._not_labelled(), channels, self.channels) if channels else ()
+        if endings:
+            return group_by_channel(self.image_names, endings, self.case_of)
+        if self.case_of is None:
+            return ChannelFiles({plain(name): (name,) for name in self.image_names}, ())
+        found = files_by_case(self.image_names, self.case_of)
+        if any(len(files) > 1 for files in found.values()):
+            raise DatasetError(self._undeclared(found))
+        return ChannelFiles(found, ())
+
+    def _not_labelled(self) -> Iterable[str]:
+        """Images without a label of their own stem: ``10000_0001`` with such a label is no channel of ``10000``."""
+        labels = {composed(plain(name)) for name in self.label_names} if self.case_of is None else set()
+        return (name for name in self.image_names if composed(plain(name)) not in labels)
+
+    def _numbers(self) -> tuple[str, ...]:
+        """The numbers that declare channels: those of files ``X_0000``, ``X_0001``, ... beside labels ``X``."""
+        if self.case_of is not None:
+            return ()
+        labels = {composed(plain(name)) for name in self.label_names}
+        found: dict[str, tuple[str, ...]] = {}
+        for name in map(composed, map(plain, self.image_names)):
+            numbered = NUMBER.fullmatch(name)
+            if name in labels:
+                found[name] = ()
+            elif numbered and numbered[1] in labels:
+                found[numbered[1]] = (*found.get(numbered[1], ()), numbered[2])
+        if all(len(numbers) < 2 for numbers in found.values()):
+            return ()
+        if len(set(found.values())) > 1:
+            raise DatasetError(_unequal(self.images, found))
+        return next(iter(found.values()))
+
+    def _paired(self, images: Mapping[str, tuple[str, ...]], pattern: str | None) -> Grouping:
+        """Give each case its label."""
+        if self.labels is None:
+            msg = f"{self.root} holds no labels: it is a test set"
+            raise DatasetError(msg)
+        by_case = pattern is None and self.case_of is not None
+        image_of = {plain(files[0]) if pattern else case: case for case, files in images.items()}
+        label_of = _one_each(self.label_names, self.case_of if by_case and self.case_of else plain)
+        names = _equal(image_of, label_of) if by_case else pair_names(image_of, label_of, pattern)
+        first = {name: images[case][0] for name, case in image_of.items()}
+        return Grouping(
+            tuple(
+                CaseFiles(_last(image_of[image]), images[image_of[image]], label_of[label])
+                for image, label in names.pairs
+            ),
+            unpaired_images=_orphans(self.images, names.images, first, LABEL, pattern),
+            unpaired_labels=_orphans(self.labels, names.labels, label_of, IMAGE, pattern),
+        )
+
+    def _undeclared(self, found: Mapping[str, Sequence[str]]) -> str:
+        """Say that several files may make a case, and what declares it."""
+        case, files = next((case, files) for case, files in found.items() if len(files) > 1)
+        counts = Counter(len(files) for files in found.values())
+        shown = ", ".join(Path(name).name for name in files)
+        unequal = f"; {_counted(counts)}" if len(counts) > 1 else ""
+        declare = " ".join(self.options) or "--channels NAME,NAME, with what the names of the files end in"
+        return (
+            f"{self.root}: the case {_last(case)!r} has {len(files)} images ({shown}), and nothing declares the "
+            f"channels{unequal}: add {declare}"
+        )
+
+
+def files_by_case(names: Iterable[str], case_of: CaseOf) -> dict[str, tuple[str, ...]]:
+    """The files of each case, in natural order of the cases."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        found[case_of(name)].append(name)
+    return {case: tuple(found[case]) for case in sorted(found, key=natural_key)}
+
+
+def _last(case: str) -> str:
+    """The name of a case: of its folder, without those above it."""
+    return case.rpartition("/")[2]
+
+
+def _counted(counts: Mapping[int, int]) -> str:
+    return ", ".join(f"{counts[count]} cases have {count}" for count in sorted(counts))
+
+
+def _unequal(folder: Path, found: Mapping[str, Sequence[str]]) -> str:
+    by_count: dict[int, list[str]] = defaultdict(list)
+    for case, numbers in found.items():
+        by_count[max(1, len(numbers))].append(case)
+    shown = "; ".join(
+        f"{len(cases)} with {count}: {', '.join(cases[:SHOWN])}{', ...' if len(cases) > SHOWN else ''}"
+        for count, cases in sorted(by_count.items())
+    )
+    numbers = sorted({number for numbers in found.values() for number in numbers})
+    return (
+        f"{folder}: the cases have different numbers of files, and nothing declares the channels ({shown}); declare "
+        f"them with --channels {','.join(numbers)}, so that the cases that lack one fail by name, or complete them"
+    )
+
+
+def _one_each(names: Iterable[str], key: CaseOf) -> dict[str, str]:
+    """Labels by their key; two of one case are refused."""
+    found: dict[str, str] = {}
+    for name in names:
+        other = found.setdefault(key(name), name)
+        if other is not name:
+            msg = (
+                f"{other!r} and {name!r} are both {LABEL.name}s of one case: move one of them away, or give a "
+                "`pattern` that takes one, such as '(?P<case>.+)[_-](t1|seg)$'"
+            )
+            raise DatasetError(msg)
+    return found
+
+
+def _equal(images: Iterable[str], labels: Iterable[str]) -> NamePairing:
+    """Pair what has one key."""
+    images, labels = dict.fromkeys(images), dict.fromkeys(labels)
+    return NamePairing(
+        tuple((key, key) for key in images if key in labels),
+        {key: (_last(key),) for key in images if key not in labels},
+        {key: (_last(key),) for key in labels if key not in images},
+    )
+
+
+def _orphans(
+    folder: Path, keys: Mapping[str, Sequence[str]], files: Mapping[str, str], partner: Role, pattern: str | None
+) -> tuple[Orphan, ...]:
+    return tuple(_orphan(folder / files[name], looked_for, partner, pattern) for name, looked_for in keys.items())
+
+
+def _orphan(path: Path, keys: Sequence[str], partner: Role, pattern: str | None) -> Orphan:
+    if not keys:
+        return Orphan(path, "", f"{path.name!r} is skipped: the pattern {pattern!r} does not match its stem")
+    looked_for = ", ".join(map(repr, keys))
+    return Orphan(
+        path, keys[-1], f"{path.name!r} is skipped: no {partner.name} was found; looked for under {looked_for}"
+    )
+
+
+def _left_out(others: Sequence[str], channels: Sequence[str]) -> tuple[str, ...]:
+    if not others:
+        return ()
+    files = f"{others[0]} is" if len(others) == 1 else f"{others[0]} and {len(others) - 1} more images are"
+    return (
+        f"{files} left out: not of {'the channel' if len(channels) == 1 else 'the channels'} {', '.join(channels)}",
+    )

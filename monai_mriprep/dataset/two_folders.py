@@ -1,0 +1,145 @@
+"""Datasets of a folder of images and a folder of labels: ours, nnU-Net's, and the Medical Segmentation Decathlon's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from monai_mriprep.dataset.channels import NUMBER, plain
+from monai_mriprep.dataset.declared import DATASET_JSON, Declared, ListedCase, read_declared
+from monai_mriprep.dataset.folders import IMAGE_FOLDERS, find_folders, volume_names
+from monai_mriprep.dataset.layout import Layout
+from monai_mriprep.errors import DatasetError
+from monai_mriprep.formats.names import SUFFIXES, natural_key, suffix_of
+from monai_mriprep.types import LABEL
+
+__all__ = ["TEST_FOLDERS", "folder_of_images", "folder_of_tests", "two_folders"]
+
+TEST_FOLDERS = ("ImagesTs", "imagesTs")
+
+
+def two_folders(root: Path) -> Layout:
+    """The layout of a dataset with ``ImagesTr`` and ``LabelsTr``, or one whose ``dataset.json`` lists its files.
+
+    Raises
+    ------
+    DatasetError
+        If one of the two is missing or cannot be listed, or their files cannot be read by us.
+    """
+    declared = read_declared(root)
+    if declared.cases:
+        return _listed(root, declared, declared.cases)
+    folders = find_folders(root)
+    images, labels = _names(folders.images, declared), _names(folders.labels, declared)
+    kind = _kind(declared, images) or f"{folders.images.name} and {folders.labels.name}"
+    return Layout(
+        kind,
+        root,
+        folders.images,
+        folders.labels,
+        images,
+        labels,
+        channels=_channels(declared),
+        label_values=declared.label_values,
+        test_images=folder_of_tests(root),
+        seen=f"{kind}: {_count(images, 'image file')} in {folders.images.name}, {_count(labels, LABEL.name)} in "
+        f"{folders.labels.name}{_told(declared)}",
+    )
+
+
+def folder_of_images(folder: Path) -> Layout:
+    """The layout of a folder of images alone; what the ``dataset.json`` of its dataset declares counts.
+
+    Raises
+    ------
+    DatasetError
+        If it cannot be listed, or its files cannot be read by us.
+    """
+    is_part = folder.name in (*IMAGE_FOLDERS, *TEST_FOLDERS)
+    declared = read_declared(folder.parent if is_part else folder)
+    images = _names(folder, declared)
+    kind = _kind(declared, images) or "folder of images"
+    return Layout(
+        kind,
+        folder,
+        folder,
+        None,
+        images,
+        channels=_channels(declared),
+        seen=f"{kind}: {_count(images, 'image file')} in {folder}{_told(declared)}",
+    )
+
+
+def folder_of_tests(root: Path) -> Path | None:
+    """The folder of test images of a dataset, if it has one."""
+    return next((root / name for name in TEST_FOLDERS if (root / name).is_dir()), None)
+
+
+def _names(folder: Path, declared: Declared) -> tuple[str, ...]:
+    """Its volumes; of several channels those alone whose names end as the dataset declares, as nnU-Net takes them."""
+    ending = declared.file_ending
+    if ending is None or not _channels(declared):
+        return volume_names(folder)
+    if suffix_of(ending) is None:
+        msg = (
+            f"{folder.parent / DATASET_JSON} says that the files end in {ending!r}, which is not read; convert them "
+            f"(to one of {', '.join(SUFFIXES)})"
+        )
+        raise DatasetError(msg)
+    return tuple(name for name in volume_names(folder) if name.endswith(ending))
+
+
+def _channels(declared: Declared) -> tuple[str, ...]:
+    return declared.channels if len(declared.channels) > 1 else ()
+
+
+def _kind(declared: Declared, images: tuple[str, ...]) -> str:
+    """The layout by what it declares: the Decathlon's files are not numbered by channel, those of nnU-Net are."""
+    if declared.version == 1 and not any(NUMBER.fullmatch(plain(name)) for name in images):
+        return "Medical Segmentation Decathlon"
+    return ("", "nnU-Net raw (version 1)", "nnU-Net raw")[declared.version]
+
+
+def _told(declared: Declared) -> str:
+    """What else is said of a dataset."""
+    channels = f"; channels {', '.join(declared.channels)}" if declared.channels else ""
+    problem = f"; {declared.problem}" if declared.problem else ""
+    return channels + problem
+
+
+def _count(names: tuple[str, ...], word: str) -> str:
+    return f"{len(names)} {word}{'' if len(names) == 1 else 's'}"
+
+
+def _listed(root: Path, declared: Declared, cases: Mapping[str, ListedCase]) -> Layout:
+    """The layout of a dataset that lists its files, wherever they are; names are relative to what they share."""
+    path = root / DATASET_JSON
+    for case, found in cases.items():
+        if len(found.images) != len(declared.channels):
+            msg = f"{path}: the case {case!r} has {len(found.images)} images for {len(declared.channels)} channels"
+            raise DatasetError(msg)
+    files = {case: [_absolute(root, name) for name in (*found.images, found.label)] for case, found in cases.items()}
+    base = os.path.commonpath([Path(file).parent for found in files.values() for file in found])
+    names = {case: [os.path.relpath(file, base) for file in files[case]] for case in sorted(files, key=natural_key)}
+    images = {case: tuple(found[:-1]) for case, found in names.items()}
+    case_of = {found[-1]: case for case, found in names.items()}
+    return Layout(
+        "nnU-Net raw",
+        root,
+        Path(base),
+        Path(base),
+        tuple(name for found in images.values() for name in found),
+        tuple(case_of),
+        case_of=case_of.__getitem__,
+        given=images,
+        channels=_channels(declared),
+        label_values=declared.label_values,
+        test_images=folder_of_tests(root),
+        seen=f"nnU-Net raw: {len(cases)} cases, whose files its {DATASET_JSON} lists{_told(declared)}",
+    )
+
+
+def _absolute(root: Path, name: str) -> str:
+    """As nnU-Net reads such names: with variables of the environment, or relative to the dataset."""
+    return os.path.normpath(root.absolute() / os.path.expandvars(name))
