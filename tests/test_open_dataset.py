@@ -98,6 +98,7 @@ KEY_CASES = {
     "steps": KeyCase([{"step": "squared"}]),
     "target_rule": KeyCase("nnunet"),
     "target_spacing": KeyCase((2.0, 1.5, 1.5)),
+    "label_map": KeyCase({1: 2, 2: 1}),
     "geometry": KeyCase("resample_label"),
     "grid": KeyCase("nnunet"),
     "boundary": KeyCase("mirror"),

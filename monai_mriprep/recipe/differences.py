@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from monai_mriprep.recipe.model import Recipe
-from monai_mriprep.recipe.sections import facts_of, shown
+from monai_mriprep.recipe.sections import Section, facts_of, shown
 
 __all__ = ["changed_keys"]
+
+
+DEFAULT = Recipe()
 
 
 def changed_keys(before: Mapping[str, Any], now: Recipe) -> tuple[str, ...]:
@@ -21,8 +24,7 @@ def changed_keys(before: Mapping[str, Any], now: Recipe) -> tuple[str, ...]:
     now
         Another recipe.
     """
-    default = Recipe().as_dict()
-    old, new = (_flat(default) | _flat(recipe) for recipe in (before, now.as_dict()))
+    old, new = (_flat(DEFAULT.as_dict()) | _flat(recipe) for recipe in (before, now.as_dict()))
     keys = (key for key in new if facts_of(Recipe, key.partition(".")[0])["voxels"])
     return tuple(f"{key}: {shown(old[key])} -> {shown(new[key])}" for key in keys if _differ(old[key], new[key]))
 
@@ -31,8 +33,8 @@ def _flat(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """With a dot between section and key."""
     flat: dict[str, Any] = {}
     for key, value in recipe.items():
-        inner = value.items() if isinstance(value, Mapping) else ()
-        flat |= {f"{key}.{name}": inner_value for name, inner_value in inner} or {key: value}
+        is_section = isinstance(value, Mapping) and isinstance(getattr(DEFAULT, key, None), Section)
+        flat |= {f"{key}.{name}": inner for name, inner in value.items()} if is_section else {key: value}
     return flat
 
 

@@ -24,6 +24,7 @@ from monai_mriprep.recipe.values import (
     FROM_LIST,
     Amount,
     Count,
+    LabelMap,
     PathText,
     SpacingTriple,
     SplineOrders,
@@ -239,6 +240,16 @@ class Recipe(Section):
         "Which foreground that is, and what is added to the std; what has no effect under `intensity` is refused.",
         "a section with the keys foreground and epsilon",
         voxels=True,
+    )
+    label_map: LabelMap = _key(
+        (),
+        "New numbers for labels, by their numbers in the files, before anything else is done: two to one merges them, "
+        "0 drops one. What it does not name keeps its number; but where that is the new number of another label, the "
+        "case fails: name it, too.\n"
+        "{}: as in the files.",
+        "a mapping of whole numbers, the new ones from 0 to 32767, such as {2: 1, 49: 2, 7: 0}; or null",
+        voxels=True,
+        since="0.5.0",
     )
     steps: Annotated[tuple[StepOfRecipe, ...], FROM_LIST] = _key(
         (),

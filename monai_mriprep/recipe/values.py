@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, TypeGuard
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
+
+from monai_mriprep.types import LABEL_MAX
 
 __all__ = [
     "FROM_LIST",
     "Amount",
     "Codes",
     "Count",
+    "LabelMap",
     "PathText",
     "Seconds",
     "SpacingTriple",
@@ -78,3 +83,53 @@ SplineOrders = Annotated[Order | tuple[Order, Order, Order], FROM_LIST]
 
 Codes = Annotated[str, AfterValidator(orientation_codes)]
 """An orientation, such as RAS."""
+
+
+WHOLE_NUMBER = re.compile(r"-?(0|[1-9]\d{0,17})")
+
+
+def _label_map(value: object) -> object:
+    """Pairs of old and new label, by the old one, of a mapping whose keys may be text, as in YAML and JSON."""
+    if value is None:
+        return ()
+    if not isinstance(value, Mapping | tuple | list):
+        return value
+    pairs = [_renaming(entry) for entry in (value.items() if isinstance(value, Mapping) else value)]
+    _require_one_place(old for old, _ in pairs)
+    return tuple(sorted(pairs))
+
+
+def _renaming(entry: object) -> tuple[int, int]:
+    """One entry of a label map, checked."""
+    old, new = entry if isinstance(entry, tuple | list) and len(entry) == 2 else (entry, None)
+    if isinstance(old, str) and WHOLE_NUMBER.fullmatch(old):
+        old = int(old)
+    if not _is_whole(old) or not _is_whole(new):
+        hint = "; write a blank after the colon" if isinstance(old, str) and ":" in old else ""
+        msg = f"has the entry {old!r}: {new!r}, where both must be whole numbers{hint}"
+        raise ValueError(msg)
+    if not 0 <= new <= LABEL_MAX:
+        msg = f"makes {new} of {old}, where a label is from 0 to {LABEL_MAX}"
+        raise ValueError(msg)
+    if old == 0 != new:
+        msg = f"makes {new} of 0, which is the background, and all that lies outside a label"
+        raise ValueError(msg)
+    return old, new
+
+
+def _is_whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _require_one_place(olds: Iterable[int]) -> None:
+    seen: set[int] = set()
+    for old in olds:
+        if old in seen:
+            msg = f"names {old} twice"
+            raise ValueError(msg)
+        seen.add(old)
+
+
+Renaming = tuple[int, int]
+LabelMap = Annotated[tuple[Renaming, ...], BeforeValidator(_label_map), PlainSerializer(dict)]
+"""Pairs of an old label and its new number, sorted; written, and given, as a mapping."""

@@ -22,6 +22,7 @@ HEADINGS = {
     "statistics": "Which spacing all cases get",
     "geometry": "Resampling",
     "intensity": "Intensities",
+    "label_map": "Labels",
     "steps": "Steps of your own",
 }
 """The heading above the first key of each group."""
@@ -102,5 +103,7 @@ def _comment(line: str, indent: str) -> list[str]:
 
 def _as_yaml(value: Any) -> str:
     """One value in one line."""
+    if isinstance(value, dict):  # JSON has made text of its keys, which are numbers
+        value = {int(key): item for key, item in value.items()}
     text: str = yaml.safe_dump(value, default_flow_style=True, width=float("inf"), allow_unicode=True)
     return text.removesuffix("...\n").strip()

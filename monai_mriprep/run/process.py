@@ -33,7 +33,7 @@ from monai_mriprep.transforms.apply_steps import trace_of
 from monai_mriprep.transforms.files import npz_volume
 from monai_mriprep.transforms.tensors import grid_of
 from monai_mriprep.types import IMAGE, LABEL
-from monai_mriprep.volume.labels import label_histogram, vanished_labels
+from monai_mriprep.volume.labels import label_histogram, renumbered_histogram, vanished_labels
 
 __all__ = ["process_case"]
 
@@ -171,7 +171,7 @@ def _transform(job: Job, case: Case, watch: _Stopwatch) -> tuple[dict[str, Any],
         data = steps.consume(data)
     with watch.stage("count"):
         after = label_histogram(data[LABEL.name].as_tensor())
-    _warn_of_labels(case, before, after)
+    _warn_of_labels(case, renumbered_histogram(before, dict(job.recipe.label_map)), after)
     return data, {"before": json_histogram(before), "after": json_histogram(after)}
 
 

@@ -14,6 +14,7 @@ from monai_mriprep.steps.crop import NonZeroCrop
 from monai_mriprep.steps.foreground import ForegroundMask
 from monai_mriprep.steps.intensities import Intensities, Over
 from monai_mriprep.steps.label_cast import LabelCast
+from monai_mriprep.steps.label_numbers import LabelNumbers
 from monai_mriprep.steps.normalization import Normalization
 from monai_mriprep.steps.orientation import Orientation
 from monai_mriprep.steps.percentile_range import PercentileRange
@@ -46,6 +47,7 @@ def register_step(step: type[OneStep]) -> type[OneStep]:
 
 
 OURS: tuple[type[Step], ...] = (
+    LabelNumbers,
     Orientation,
     NonZeroCrop,
     ForegroundMask,
@@ -110,6 +112,7 @@ Placed = tuple[str, Sequence[Step]]
 
 
 def _before_resampling(recipe: Recipe) -> Iterator[Placed]:
+    yield "label_numbers", [LabelNumbers(new=recipe.label_map)] if recipe.label_map else []
     yield "orientation", [] if recipe.orientation == "keep" else [Orientation(codes=recipe.orientation)]
     yield "crop", [] if recipe.crop == "none" else [NonZeroCrop(margin=recipe.crop_margin)]
 

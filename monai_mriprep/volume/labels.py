@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 from monai_mriprep.errors import LabelError
 from monai_mriprep.types import LABEL, LABEL_INTEGRALITY_TOLERANCE, LABEL_MAX
 
-__all__ = ["apply_cast", "label_histogram", "narrowed", "plan_cast", "vanished_labels"]
+__all__ = [
+    "apply_cast",
+    "label_histogram",
+    "narrowed",
+    "plan_cast",
+    "renumbered",
+    "renumbered_histogram",
+    "require_clear_map",
+    "vanished_labels",
+]
 
 INT8_MAX = 127
 
@@ -153,3 +162,62 @@ def apply_cast(label: torch.Tensor, dtype: str, n_negative: int = 0) -> torch.Te
     for part, target in zip(_parts(label), _parts(result), strict=True):
         target.copy_(_whole(part).clamp(min=0) if n_negative else _whole(part))
     return result
+
+
+def require_clear_map(label: torch.Tensor, new_numbers: Mapping[int, int], name: str = LABEL.name) -> None:
+    """Refuse a label in which a value that `new_numbers` does not name is the new number of another one.
+
+    Both would become one class in this case, or, where the other does not occur in it, in the dataset.
+
+    Parameters
+    ----------
+    label
+        ``(..., W)``, any real type.
+    new_numbers
+        By the values of the label.
+    name
+        What to call it in an error, such as its file.
+
+    Raises
+    ------
+    LabelError
+        If there is such a value, or one that is further than `LABEL_INTEGRALITY_TOLERANCE` from an integer.
+    """
+    if label.is_floating_point():
+        _require_integral(_parts(label), name)
+    unnamed = label_histogram(label).keys() - new_numbers.keys() - {0}
+    for value in sorted(unnamed & set(new_numbers.values())):
+        others = ", ".join(str(old) for old, new in new_numbers.items() if new == value)
+        problem = (
+            f"label {value} occurs, which the label_map does not name, and {value} is the new number of {others}: they "
+            f"would be one class. Name it, too: `{value}: {value}` if they are to be merged, or another number"
+        )
+        raise LabelError(name, problem)
+
+
+def renumbered(label: torch.Tensor, new_numbers: Mapping[int, int]) -> torch.Tensor:
+    """A label with new numbers, in a type that holds 16 bits at least; values without one stay.
+
+    Parameters
+    ----------
+    label
+        Any shape, any real type; float values are rounded. Not written to.
+    new_numbers
+        By the values of the label.
+    """
+    result = torch.empty(label.shape, dtype=torch.promote_types(label.dtype, torch.int16), device=label.device)
+    olds = torch.tensor(sorted(new_numbers), device=label.device)
+    news = torch.tensor([new_numbers[old] for old in sorted(new_numbers)], device=label.device)
+    for part, target in zip(_parts(label), _parts(result), strict=True):
+        values = _whole(part).long()
+        place = torch.bucketize(values, olds).clamp_(max=len(olds) - 1)
+        target.copy_(torch.where(olds[place] == values, news[place], values))
+    return result
+
+
+def renumbered_histogram(histogram: Mapping[int, int], new_numbers: Mapping[int, int]) -> dict[int, int]:
+    """How many voxels each label has once `renumbered` has been applied."""
+    counts: Counter[int] = Counter()
+    for value, count in histogram.items():
+        counts[new_numbers.get(value, value)] += count
+    return dict(sorted(counts.items()))

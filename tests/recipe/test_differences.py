@@ -37,6 +37,12 @@ def test_a_younger_key_was_as_its_default():
     assert changed_keys(OLDEST, Recipe(normalization={"epsilon": 1e-6})) == ("normalization.epsilon: 0.0 -> 1e-06",)
 
 
+def test_a_mapping_that_is_a_value_is_one_key():
+    before = Recipe(label_map={3: 1}).as_dict()
+    assert changed_keys(before, Recipe(label_map={3: 2})) == ("label_map: {'3': 1} -> {'3': 2}",)
+    assert changed_keys(OLDEST, Recipe(label_map={3: 2})) == ("label_map: {} -> {'3': 2}",)
+
+
 @pytest.mark.parametrize("before", [{"normalization": 5}, {"unheard": {"of": 1}}, {"order": None}])
 def test_a_recipe_that_somebody_has_edited_can_be_compared(before):
     assert isinstance(changed_keys(before, Recipe()), tuple)

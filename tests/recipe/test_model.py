@@ -34,6 +34,7 @@ def test_defaults():
         "clip": False,
         "intensity": "zscore",
         "normalization": {"foreground": "carried", "epsilon": 0.0},
+        "label_map": {},
         "steps": [],
     }
 
@@ -97,6 +98,7 @@ OTHER = {
     "clip": True,
     "intensity": "percentile",
     "normalization": {"foreground": "native"},
+    "label_map": {2: 1, 49: 2, -1: 3},
     "steps": ({"step": "doubling", "times": 3},),
 }
 
@@ -149,6 +151,48 @@ def test_what_has_no_effect_under_an_intensity_is_refused(intensity, section):
     with pytest.raises(RecipeError, match=re.escape(words)):
         Recipe(intensity=intensity, normalization=section)
     assert Recipe(intensity=intensity, normalization={key: usual}).intensity == intensity
+
+
+@pytest.mark.parametrize(
+    "given", [{7: 0, 2: 1}, {"2": 1, "7": 0}, {2: 1, "7": 0}, ((2, 1), (7, 0)), [[7, 0], [2, 1]]], ids=str
+)
+def test_a_label_map_is_sorted_pairs_and_written_as_a_mapping(given):
+    recipe = Recipe(label_map=given)
+    assert recipe.label_map == ((2, 1), (7, 0))
+    assert recipe.as_dict()["label_map"] == {"2": 1, "7": 0}
+    assert recipe.fingerprint() == Recipe(label_map={2: 1, 7: 0}).fingerprint() != Recipe().fingerprint()
+
+
+@pytest.mark.parametrize("off", [None, {}, (), []])
+def test_an_empty_label_map_is_none(off):
+    assert Recipe(label_map=off) == Recipe()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (5, "label_map: must be a mapping of whole numbers"),
+        ("text", "label_map: must be a mapping of whole numbers"),
+        ([1, 2], "has the entry 1: None, where both must be whole numbers; it must be"),
+        ({"a": 1}, "has the entry 'a': 1, where both must be whole numbers"),
+        ({"2:1": None}, "where both must be whole numbers; write a blank after the colon"),
+        ({1: 2.0}, "has the entry 1: 2.0"),
+        ({1: True}, "has the entry 1: True"),
+        ({1.0: 2}, "has the entry 1.0: 2"),
+        ({"01": 2}, "has the entry '01': 2"),
+        ({1: -1}, "makes -1 of 1, where a label is from 0 to 32767"),
+        ({1: 32768}, "makes 32768 of 1"),
+        ({0: 3}, "makes 3 of 0, which is the background, and all that lies outside a label"),
+        ({"1": 2, 1: 3}, "names 1 twice"),
+    ],
+)
+def test_what_is_no_label_map_is_refused(given, words):
+    with pytest.raises(RecipeError, match=re.escape(words)):
+        Recipe(label_map=given)
+
+
+def test_the_background_may_be_named_where_it_stays():
+    assert Recipe(label_map={0: 0, 5: 1}).label_map == ((0, 0), (5, 1))
 
 
 def test_percentiles_can_be_taken_over_any_foreground():

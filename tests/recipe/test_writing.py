@@ -61,6 +61,7 @@ def test_the_yaml_of_a_preset_is_what_the_command_prints(preset, tmp_path):
             "target_spacing": st.tuples(*[st.floats(1e-300, 1e300)] * 3),
             "order": st.one_of(st.integers(0, 3), st.tuples(*[st.integers(0, 3)] * 3)),
             "clip": st.booleans(),
+            "label_map": st.dictionaries(st.integers(-(10**9), -1) | st.integers(1, 10**9), st.integers(0, 32767)),
             "normalization": st.fixed_dictionaries({}, optional={"epsilon": st.floats(0, 1e300)}),
         },
     )

@@ -86,6 +86,44 @@ def test_a_label_that_a_crop_has_cut_away_is_not_said_to_have_vanished_by_resamp
     assert not [one for one in warned if "resampling" in one]
 
 
+MAPS = {
+    "merged": ({1: 1, 2: 1}, {"0": 28, "1": 36}),
+    "dropped": ({2: 0}, {"0": 32, "1": 32}),
+    "renumbered": ({2: 300}, {"0": 28, "1": 32, "300": 4}),
+}
+
+
+def write_two_labels(folder: Path) -> tuple[Path, Path]:
+    """An image without zeros, and a label of 32 voxels of 1 and 4 of 2."""
+    label = np.zeros((4, 4, 4), np.uint8)
+    label[:2], label[3, 1] = 1, 2
+    paths = folder / "a.mha", folder / "b.mha"
+    for path, array in zip(paths, (5 + np.indices(label.shape)[0].astype(np.uint8), label), strict=True):
+        SimpleITK.WriteImage(itk_image(array, np.eye(4)), str(path))
+    return paths
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_the_record_counts_the_labels_of_the_file_and_of_the_map_and_none_of_them_has_vanished(tmp_path, name):
+    label_map, after = MAPS[name]
+    job = replace(job_of(tmp_path / "out", (1.0, 1.0, 1.0)), recipe=Recipe(label_map=label_map))
+    result = process_case(job, case_from("a", *write_two_labels(tmp_path)))
+    assert result.facts["labels"] == {"before": {"0": 28, "1": 32, "2": 4}, "after": after}
+    assert not result.warnings
+
+
+def test_a_label_that_is_lost_after_the_map_has_vanished_under_its_new_number(tmp_path):
+    job = replace(job_of(tmp_path / "out", (1.0, 4.0, 1.0)), recipe=Recipe(label_map={2: 300}))
+    (warned,) = process_case(job, case_from("a", *write_two_labels(tmp_path))).warnings
+    assert "b.mha: vanished in preprocessing: label 300 (4 voxels)" in warned
+
+
+def test_a_merge_that_the_map_does_not_name_fails_the_case(tmp_path):
+    job = replace(job_of(tmp_path / "out", (1.0, 1.0, 1.0)), recipe=Recipe(label_map={2: 1}))
+    result = process_case(job, case_from("a", *write_two_labels(tmp_path)))
+    assert result.error.startswith(f"{tmp_path / 'b.mha'}: label 1 occurs, which the label_map does not name")
+
+
 def test_the_record_holds_the_trace_where_monai_is_told_to_keep_no_history(tmp_path, oblique, monkeypatch):
     monkeypatch.setenv("MONAI_TRACE_TRANSFORM", "0")
     job = job_of(tmp_path / "out", (2.0, 1.1, 0.7))

@@ -19,6 +19,7 @@ from monai_mriprep.steps.crop import NonZeroCrop
 from monai_mriprep.steps.foreground import ForegroundMask
 from monai_mriprep.steps.intensities import Intensities
 from monai_mriprep.steps.label_cast import LabelCast
+from monai_mriprep.steps.label_numbers import LabelNumbers
 from monai_mriprep.steps.normalization import Normalization
 from monai_mriprep.steps.orientation import Orientation
 from monai_mriprep.steps.percentile_range import PercentileRange
@@ -28,6 +29,7 @@ from monai_mriprep.types import FOREGROUND, IMAGE, LABEL, PREDICTION, Role
 from tests.steps.cases import GRIDS, centres, is_inside, role_of, volumes_on
 
 CONTRACTS = {
+    "label_numbers": LabelNumbers(new={1: 2, 2: 3, 3: 0}),
     "orientation": Orientation(codes="RAS"),
     "orientation, mirrored": Orientation(codes="PIL"),
     "crop": NonZeroCrop(),

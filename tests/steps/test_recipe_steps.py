@@ -12,6 +12,7 @@ from monai_mriprep.steps import Step, final_grid, native_steps, steps_of
 from monai_mriprep.steps.crop import NonZeroCrop
 from monai_mriprep.steps.foreground import ForegroundMask
 from monai_mriprep.steps.label_cast import LabelCast
+from monai_mriprep.steps.label_numbers import LabelNumbers
 from monai_mriprep.steps.normalization import Normalization
 from monai_mriprep.steps.orientation import Orientation
 from monai_mriprep.steps.percentile_range import PercentileRange
@@ -78,6 +79,7 @@ def test_where_the_preset_is_changed_the_image_itself_is_asked(changed):
 
 def test_every_key_reaches_its_step():
     recipe = Recipe(
+        label_map={3: 1},
         orientation="LPS",
         crop="nonzero",
         crop_margin=2.5,
@@ -88,7 +90,7 @@ def test_every_key_reaches_its_step():
         normalization={"epsilon": 0.5, "foreground": "resampled"},
     )
     resampling = Resampling(target=TARGET, rule="nnunet", order=(0, 3, 3), boundary="mirror", clip=True)
-    before = (Orientation(codes="LPS"), NonZeroCrop(margin=2.5))
+    before = (LabelNumbers(new=((3, 1),)), Orientation(codes="LPS"), NonZeroCrop(margin=2.5))
     assert steps_of(recipe, TARGET) == (*before, resampling, Normalization(epsilon=0.5), LabelCast())
     assert native_steps(recipe) == before
 
@@ -161,7 +163,7 @@ def test_what_is_registered_and_is_no_step_is_not_passed_over():
 
 @pytest.mark.parametrize("ours", OURS, ids=lambda step: step.name)
 def test_one_of_ours_among_them_would_be_done_twice(ours):
-    settings = {"target": [1, 1, 1], "codes": "RAS"}
+    settings = {"target": [1, 1, 1], "codes": "RAS", "new": {"1": 2}}
     given = {key: settings[key] for key in ours.model_fields.keys() & settings.keys()}
     recipe = Recipe(steps=[{"step": ours.name, **given}])
     for list_of in (native_steps, lambda recipe: steps_of(recipe, TARGET)):

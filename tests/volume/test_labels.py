@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from monai_mriprep.errors import LabelError
 from monai_mriprep.volume import labels
-from monai_mriprep.volume.labels import apply_cast, label_histogram, narrowed, plan_cast, vanished_labels
+from monai_mriprep.volume.labels import (
+    apply_cast,
+    label_histogram,
+    narrowed,
+    plan_cast,
+    renumbered,
+    renumbered_histogram,
+    require_clear_map,
+    vanished_labels,
+)
 
 SIGNED = [torch.int8, torch.int16, torch.int32, torch.int64, torch.float16, torch.float32, torch.float64]
 
@@ -167,3 +176,61 @@ def test_a_label_that_int16_holds_exactly_takes_16_bits(dtype):
 def test_a_label_that_16_bits_would_change_or_not_shrink_is_handed_back(values, dtype):
     label = np.array([[values]], dtype)
     assert narrowed(label) is label
+
+
+MAP = {2: 1, 1: 1, 7: 0, -3: 9, 40000: 300}
+
+
+@pytest.mark.parametrize("dtype", [*SIGNED, torch.uint8])
+def test_renumbered_as_by_a_dictionary(dtype):
+    low, high = (-8, 9) if dtype.is_signed else (0, 9)
+    values = np.random.default_rng(1).integers(low, high, 3000)
+    label = torch.from_numpy(values).to(dtype).reshape(1, 10, 15, 20)
+    before = label.clone()
+    result = renumbered(label, MAP)
+    assert result.shape == label.shape
+    assert result.dtype == torch.promote_types(dtype, torch.int16)
+    assert result.flatten().tolist() == [MAP.get(value, value) for value in values.tolist()]
+    assert torch.equal(label, before)
+    assert renumbered_histogram(label_histogram(label), MAP) == label_histogram(result)
+
+
+def test_renumbered_part_by_part(monkeypatch):
+    monkeypatch.setattr(labels, "PART_VOXELS", 7)
+    assert renumbered(label_of(*range(20)), {3: 50, 19: 4}).flatten().tolist() == [*range(3), 50, *range(4, 19), 4]
+
+
+def test_numbers_that_no_type_of_the_file_holds():
+    assert renumbered(label_of(5, 0, dtype=torch.uint8), {5: 32767}).flatten().tolist() == [32767, 0]
+    assert renumbered(label_of(40000, 1, dtype=torch.int32), MAP).flatten().tolist() == [300, 1]
+    assert renumbered(label_of(1e-4, 1.9995, 7.0004), MAP).flatten().tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("values", "new_numbers"),
+    [
+        ([0, 1, 2, 3], {2: 1, 1: 1}),  # both named: merged
+        ([0, 2, 3], {2: 1}),
+        ([0, 1, 2], {1: 2, 2: 1}),
+        ([0, 1, 5], {1: 0}),
+        ([0, 1, 5], {1: 1}),
+        ([-1, 0, 3], {3: 7}),
+    ],
+    ids=str,
+)
+def test_a_clear_map(values, new_numbers):
+    require_clear_map(label_of(*values), new_numbers)
+
+
+def test_a_merge_that_the_map_does_not_name_is_refused_even_where_the_other_label_does_not_occur():
+    words = (
+        r"a\.mha: label 1 occurs, which the label_map does not name, and 1 is the new number of 2, 3: .*`1: 1` if they"
+    )
+    for values in ([0, 1, 2], [0, 1]):
+        with pytest.raises(LabelError, match=words):
+            require_clear_map(label_of(*values, dtype=torch.uint8), {2: 1, 3: 1}, "a.mha")
+
+
+def test_what_is_no_class_number_is_refused_before_it_is_renumbered():
+    with pytest.raises(LabelError, match=r"label value 1\.4 is not an integer"):
+        require_clear_map(label_of(0, 1.4), {1: 2})
