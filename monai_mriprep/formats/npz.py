@@ -16,7 +16,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from isal import isal_zlib
@@ -25,6 +25,7 @@ from monai_mriprep.errors import NpzError, RecordError
 from monai_mriprep.formats.comment import fitting_facts, read_comment, write_comment
 from monai_mriprep.formats.npy import read_npy_header
 from monai_mriprep.formats.sealed import NewerVersionError
+from monai_mriprep.volume.geometry import Grid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -70,6 +71,17 @@ class NpzVolume:
     spacing: NDArray[np.float64]
     affine: NDArray[np.float64] | None
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def grid(self) -> Grid:
+        """Where it lies, z y x; without an affine along the axes of the world, at its origin."""
+        z, y, x = self.array.shape[1:]
+        return Grid((z, y, x), np.diag([*self.spacing, 1.0]) if self.affine is None else self.affine)
+
+    @property
+    def affine_source(self) -> Literal["file", "spacing"]:
+        """Whether the file states its affine, or the spacing stands for it."""
+        return "spacing" if self.affine is None else "file"
 
     def with_facts(self, facts: Mapping[str, Any]) -> NpzVolume:
         """The same volume with these facts, as far as they fit into a comment; none without an affine."""

@@ -7,6 +7,7 @@ array or tensor.
 from monai_mriprep.transforms.apply_steps import ApplyStepsd
 from monai_mriprep.transforms.files import LoadNpz, LoadNpzd, LoadVolume, LoadVolumed, SaveNpzd, StemPaird
 from monai_mriprep.transforms.match_geometry import MatchGeometryd
+from monai_mriprep.transforms.npz_reader import NpzReader
 from monai_mriprep.transforms.spacing import (
     AnisotropyAwareSpacing,
     AnisotropyAwareSpacingd,
@@ -65,6 +66,7 @@ __all__ = [
     "NormalizeNonZeroD",
     "NormalizeNonZeroDict",
     "NormalizeNonZerod",
+    "NpzReader",
     "ResampleNormalize",
     "ResampleNormalizeD",
     "ResampleNormalizeDict",

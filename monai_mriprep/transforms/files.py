@@ -227,10 +227,8 @@ class LoadNpz(Transform):
     def __call__(self, path: str | Path) -> torch.Tensor:
         """Return the volume, ``(1, D, H, W)``."""
         volume = read_npz(path)
-        affine = np.diag([*volume.spacing, 1.0]) if volume.affine is None else volume.affine
-        source = "spacing" if volume.affine is None else "file"
-        loaded = _loaded(path, volume.array, affine, affine_source=source)
-        loaded.meta |= spacing_marks(volume.spacing, grid_of(loaded))
+        loaded = _loaded(path, volume.array, volume.grid.affine, affine_source=volume.affine_source)
+        loaded.meta |= spacing_marks(volume.spacing, volume.grid)
         return as_tracked(loaded)
 
 
