@@ -18,7 +18,7 @@ from monai.transforms.spatial.dictionary import Flipd, Orientationd, RandRotated
 from monai.transforms.utility.dictionary import Lambdad, Transposed
 
 from monai_mriprep.errors import GeometryError, MriprepError, MriprepWarning, ResamplingError
-from monai_mriprep.transforms import AnisotropyAwareSpacingd, LoadNpzd, LoadVolumed, SaveNpzd
+from monai_mriprep.transforms import AnisotropyAwareSpacingd, LoadNpzd, LoadVolumed, NpzReader, SaveNpzd
 from tests.oracles import affine_of, phantom, plan, spline
 
 TARGET = (1.5, 1, 0.5)
@@ -31,6 +31,7 @@ LOADERS = {
     "LoadVolumed": LoadVolumed("image"),
     "ITKReader": LoadImaged("image", reader="ITKReader", ensure_channel_first=True),
     "NibabelReader": LoadImaged("image", reader="NibabelReader", ensure_channel_first=True),
+    "NpzReader": lambda data: LoadImaged("image", reader=NpzReader())({"image": npz_of(Path(data["image"]))}),
     "ITKReader, reversed": LoadImaged("image", reader="ITKReader", ensure_channel_first=True, reverse_indexing=True),
 }
 
@@ -41,7 +42,12 @@ def scan(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("axes") / "scan.nii.gz"
     affine = affine_of((3.0, 1.1, 0.9), 12, (40, -50, 60))[:, [2, 1, 0, 3]]
     nibabel.save(nibabel.Nifti1Image(phantom((9, 24, 22))[0].astype(np.float32).T, affine), path)
+    SaveNpzd("image", path.parent)(LoadVolumed("image")({"image": str(path)}))
     return path
+
+
+def npz_of(scan: Path) -> Path:
+    return scan.parent / "imagesTr" / "scan.npz"
 
 
 def resampled(path: Path, loader: str, orientation: str | None, **options: object) -> MetaTensor:
@@ -65,6 +71,7 @@ DECLARED = {None: {}, "xyz": {"array_axes": "xyz"}, "zyx": {"array_axes": "zyx"}
 TABLE = [
     # loaded by, array_axes: None, "xyz", "zyx"
     ("LoadVolumed", (SAME, ERROR, SAME)),
+    ("NpzReader", (SAME, SAME, ERROR)),
     ("ITKReader", (ERROR, SAME, ERROR)),
     ("NibabelReader", (ERROR, SAME, ERROR)),
     ("ITKReader, reversed", (ERROR, ERROR, ERROR)),
