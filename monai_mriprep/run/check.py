@@ -7,7 +7,6 @@ ITK loads torch where it is installed.
 from __future__ import annotations
 
 import math
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +33,7 @@ from monai_mriprep.run.dataset_report import CaseReport, ClassCount, DatasetRepo
 from monai_mriprep.run.estimates import estimated, free_bytes, output_bytes, run_seconds, shown_bytes
 from monai_mriprep.run.kept import Kept, TargetDecision, decide_target, decide_target_unlocked
 from monai_mriprep.run.memory import available_memory, default_workers, fits, too_large
-from monai_mriprep.run.outlook import foresee_departures
+from monai_mriprep.run.outlook import check_writable, foresee_departures
 from monai_mriprep.run.plan import cases_of, check_output_folder, wanted_by
 from monai_mriprep.steps import Step, steps_of
 from monai_mriprep.volume.geometry import Grid
@@ -226,11 +225,10 @@ def _misplaced(output: Path, folders: DatasetFolders) -> Iterator[str]:
         check_output_folder(output, folders)
     except MriprepError as error:
         yield str(error)
-    places = (output.absolute(), *output.absolute().parents)
-    existing = next(place for place in places if os.path.exists(place))  # noqa: PTH110, Path raises below a closed one
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        why = "its permissions forbid it" if existing.is_dir() else "it is a file"
-        yield f"{output}: the output cannot be written, for {existing} takes no files ({why}); choose another folder"
+    try:
+        check_writable(output)
+    except MriprepError as error:
+        yield str(error)
 
 
 def _geometry_problem(pair: Pair, image: Outline, label: Outline, recipe: Recipe) -> list[str]:

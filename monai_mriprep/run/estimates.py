@@ -22,6 +22,7 @@ __all__ = [
     "Estimate",
     "case_seconds",
     "check_space",
+    "elapsed_seconds",
     "estimated",
     "free_bytes",
     "output_bytes",
@@ -164,7 +165,13 @@ def run_seconds(cases: Sequence[tuple[int, int]], workers: int) -> float:
     workers
         Cores that work at once; 0 counts as 1.
     """
-    work = [SECONDS_PER_CASE + SECONDS_PER_VOXEL * (read + written) for read, written in cases]
+    return elapsed_seconds(
+        [SECONDS_PER_CASE + SECONDS_PER_VOXEL * (read + written) for read, written in cases], workers
+    )
+
+
+def elapsed_seconds(work: Sequence[float], workers: int) -> float:
+    """Estimate the wall time of a run from the seconds of each case on one core; 0 workers count as 1."""
     return START_SECONDS + max([sum(work) / max(1, workers), *work])
 
 

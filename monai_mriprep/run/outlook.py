@@ -18,7 +18,7 @@ from monai_mriprep.store.manifest import Index, read_index
 from monai_mriprep.store.records import Done
 from monai_mriprep.store.store import AGAIN, Store, named_errors, open_store
 
-__all__ = ["Look", "Outlook", "departed", "foresee_departures", "look_ahead"]
+__all__ = ["Look", "Outlook", "check_writable", "departed", "foresee_departures", "look_ahead"]
 
 SHOWN_NAMES = 20
 
@@ -148,6 +148,22 @@ def _without_records(index: Index, store: Store) -> Iterator[str]:
             f"{store.root.path}: {counted(n_volumes, 'volume')} there, and no records in {MANIFEST}: what this run "
             "makes takes their places. If records were lost, interrupt it: `repair` rebuilds them"
         )
+
+
+def check_writable(output: Path) -> None:
+    """Refuse an output folder that cannot be made or written to, as far as its permissions tell.
+
+    Raises
+    ------
+    OutputError
+        With the remedy.
+    """
+    places = (output.absolute(), *output.absolute().parents)
+    existing = next(place for place in places if os.path.exists(place))  # noqa: PTH110, Path raises below a closed one
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        why = "its permissions forbid it" if existing.is_dir() else "it is a file"
+        msg = f"{output}: the output cannot be written, for {existing} takes no files ({why}); choose another folder"
+        raise OutputError(msg)
 
 
 def foresee_departures(wanted: Wanted, dataset_root: Path, cases: Sequence[Case]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from monai_mriprep.formats.names import natural_key
 from monai_mriprep.run.derived import write_derived
 from monai_mriprep.store.description import read_description
 from monai_mriprep.store.layout import MANIFEST, SET_ASIDE, SPLITS
-from monai_mriprep.store.lock import exclusive
+from monai_mriprep.store.lock import exclusive, shared
 from monai_mriprep.store.manifest import Index, read_index
 from monai_mriprep.store.pruning import Retirement, delete_records, retirements
 from monai_mriprep.store.recorder import Recorder
@@ -52,7 +52,7 @@ class PruneSummary:
     warnings: tuple[str, ...] = ()
 
 
-def prune_output(output_root: str | Path, cases: Collection[str] = ()) -> PruneSummary:
+def prune_output(output_root: str | Path, cases: Collection[str] = (), dry_run: bool = False) -> PruneSummary:
     """Delete what retired cases have left: volumes in ``retired/``, records, rows of ``manifest.csv``.
 
     Of a case that lives on, as one whose label was renamed, what came after its retirement stays. What dead writers
@@ -64,6 +64,8 @@ def prune_output(output_root: str | Path, cases: Collection[str] = ()) -> PruneS
         From a run.
     cases
         Names of retired cases; by default all.
+    dry_run
+        Say what would be deleted; nothing is changed.
 
     Raises
     ------
@@ -78,6 +80,9 @@ def prune_output(output_root: str | Path, cases: Collection[str] = ()) -> PruneS
         if store.root.status(MANIFEST) is None:
             msg = f"{store.root.path}: no {MANIFEST} there, so no records of retired cases; give the folder of a run"
             raise RecordError(msg)
+        if dry_run:
+            with shared(store.root):
+                return _prune(store, cases, (), dry_run)
         aside = store.prepare()
         with exclusive(store.root):
             try:
@@ -88,16 +93,18 @@ def prune_output(output_root: str | Path, cases: Collection[str] = ()) -> PruneS
                 store.leave()
 
 
-def _prune(store: Store, cases: Collection[str], warnings: tuple[str, ...]) -> PruneSummary:
+def _prune(store: Store, cases: Collection[str], warnings: tuple[str, ...], dry_run: bool = False) -> PruneSummary:
     """Files first: as long as the records are there, the same command finds what is left to delete."""
     retired = retirements(store)
     chosen = _chosen(store, retired, cases)
     there = retired_files(store)
     files = {path for one in chosen.values() for path in one.files}
-    remove_retired(store, files)
-    deleted = delete_records(store, chosen)
+    if not dry_run:
+        remove_retired(store, files)
+    deleted = delete_records(store, chosen, dry_run)
     index = read_index(store.root)
-    write_derived(store, index, index.cases(), _fingerprint(store, index))
+    if not dry_run:
+        write_derived(store, index, index.cases(), _fingerprint(store, index))
     known = {path for one in retired.values() for path in one.files}
     return PruneSummary(
         store.root.path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -61,10 +62,10 @@ def retirements(store: Store) -> dict[str, Retirement]:
     return found
 
 
-def delete_records(store: Store, retired: Mapping[str, Retirement]) -> Deleted:
+def delete_records(store: Store, retired: Mapping[str, Retirement], dry_run: bool = False) -> Deleted:
     """Delete the lines of these cases up to their retirement, damaged ones included; the others stay as they are.
 
-    From the records of runs the warnings go that name a file of theirs.
+    From the records of runs the warnings go that name a file of theirs. With `dry_run` they are only counted.
 
     Raises
     ------
@@ -91,7 +92,10 @@ def delete_records(store: Store, retired: Mapping[str, Retirement]) -> Deleted:
             if not goes:
                 yield _without_warnings(line, named) if n_named else line
 
-    store.replace(MANIFEST, kept())
+    if dry_run:
+        deque(kept(), maxlen=0)
+    else:
+        store.replace(MANIFEST, kept())
     return Deleted(n_records, n_warnings)
 
 
