@@ -18,6 +18,7 @@ __all__ = [
     "CaseTimeout",
     "Config",
     "DatasetRoot",
+    "Json",
     "MaxMemory",
     "OutputRoot",
     "Settings",
@@ -51,6 +52,7 @@ Target = Annotated[
 Workers = Annotated[
     int | None, typer.Option("--workers", "-w", min=0, help="Processes; 0 works in this one.", show_default="all cores")
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 MaxMemory = Annotated[
     str | None,
     typer.Option("--max-memory", metavar="SIZE", help="For all processes, such as 12G.", show_default="what there is"),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -18,6 +19,7 @@ __all__ = [
     "escaped",
     "fail",
     "log",
+    "report",
     "say",
     "summarize",
     "warn",
@@ -43,6 +45,11 @@ def say(result: object, end: str = "\n") -> None:
     typer.echo(escaped(f"{result}{end}"), nl=False)
 
 
+def report(lines: Iterable[str], facts: Mapping[str, Any], as_json: bool) -> None:
+    """Write a result to stdout: as lines for people, or as JSON for scripts."""
+    say(json.dumps(facts, indent=2) if as_json else "\n".join(lines))
+
+
 def log(message: str) -> None:
     """Write a line to stderr."""
     typer.echo(escaped(message), err=True)
@@ -60,16 +67,19 @@ def fail(message: str, status: int = COULD_NOT_START) -> int:
     return status
 
 
-def summarize(summary: RunSummary) -> int:
-    """Say what the run did, and return the exit status."""
+def summarize(summary: RunSummary, facts: Mapping[str, Any] | None = None) -> int:
+    """Say what the run did, by these facts as JSON if they are given, and return the exit status."""
+    report(_summary_lines(summary), facts or {}, as_json=facts is not None)
+    if summary.stopped:
+        return fail(f"stopped: {summary.stopped}", ATTENTION)
+    return ATTENTION if summary.failed else OK
+
+
+def _summary_lines(summary: RunSummary) -> Iterator[str]:
     counts = [f"{len(summary.done)} preprocessed"]
     counts += [f"{len(summary.skipped)} already done"] if summary.skipped else []
     counts += [f"{summary.orphans} skipped (no partner)"] if summary.orphans else []
     counts += [f"{len(summary.failed)} FAILED"] if summary.failed else []
     counts += [f"{len(summary.retired)} retired"] if summary.retired else []
-    say(f"{', '.join(counts)} in {summary.seconds:.1f} s: {summary.output_root}")
-    for result in summary.failed:
-        say(f"  failed: {result.case}: {result.error}")
-    if summary.stopped:
-        return fail(f"stopped: {summary.stopped}", ATTENTION)
-    return ATTENTION if summary.failed else OK
+    yield f"{', '.join(counts)} in {summary.seconds:.1f} s: {summary.output_root}"
+    yield from (f"  failed: {result.case}: {result.error}" for result in summary.failed)

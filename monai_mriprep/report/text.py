@@ -1,44 +1,30 @@
-"""Reports as text, and as plain values for JSON. The command line prints them."""
+"""Reports as text. The command line prints them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from monai_mriprep.dataset.second_reading import SecondReading
 from monai_mriprep.errors import counted
+from monai_mriprep.export.splits import patient_of
 from monai_mriprep.run.dataset_report import CaseReport, DatasetReport, Needs
+from monai_mriprep.run.dry_run import DryRun
 from monai_mriprep.run.estimates import shown_bytes
 from monai_mriprep.run.prune import PruneSummary
 from monai_mriprep.verify.audit import VerifyReport
 from monai_mriprep.verify.repair import RepairReport
-from monai_mriprep.volume.geometry import Grid
 
-__all__ = ["check_json", "check_text", "prune_text", "repair_text", "verify_text"]
+if TYPE_CHECKING:
+    from monai_mriprep.export.splits import Fold
+    from monai_mriprep.restore.command import RestoreSummary
+
+__all__ = ["check_text", "dry_run_text", "prune_text", "repair_text", "restore_text", "split_text", "verify_text"]
 
 MANY_CLASSES = 8
 """A label with more classes is shown as a count and a range."""
-
-
-def check_json(report: DatasetReport) -> dict[str, Any]:
-    """Everything in a report, for scripts."""
-    facts: dict[str, Any] = plain(report)
-    return {"status": report.status, "ready": len(report.ready), **facts}
-
-
-def plain(value: Any) -> Any:
-    """Convert frozen values to what JSON can hold."""
-    if isinstance(value, Grid):
-        return value.to_json()
-    if is_dataclass(value):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return [plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
 
 
 def check_text(report: DatasetReport) -> Iterator[str]:
@@ -140,6 +126,30 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
 
 
+def dry_run_text(found: DryRun) -> Iterator[str]:
+    """Lines of text: what would be done with each case, who would be retired, the target, and what it would take."""
+    yield from _aligned(_dry_run_rows(found))
+    yield from (f"retire: {shown(case)}" for case in found.retired)
+    yield ""
+    yield found.derivation
+    if found.needs:
+        yield from _needs_lines(found.needs)
+    actions = Counter(case.action for case in found.cases)
+    counts = [f"{actions['run']} to preprocess"]
+    counts += [f"{actions['redo']} to do again"] if actions["redo"] else []
+    counts += [f"{actions['skip']} already done"] if actions["skip"] else []
+    counts += [f"{found.orphans} skipped (no partner)"] if found.orphans else []
+    counts += [f"{len(found.retired)} to retire"] if found.retired else []
+    yield f"{', '.join(counts)}; nothing was written: {found.output_root}"
+
+
+def _dry_run_rows(found: DryRun) -> Iterator[list[str]]:
+    yield ["case", "action", "memory", "disk", "reason"]
+    for case in found.cases:
+        costs = ["", ""] if case.action == "skip" else [shown_bytes(case.memory_bytes), shown_bytes(case.output_bytes)]
+        yield [shown(case.case), case.action, *costs, case.reason]
+
+
 def verify_text(report: VerifyReport) -> Iterator[str]:
     """Lines of text: one for each finding, then the outcome."""
     for kind, findings in {"problem": report.problems, "unfinished": report.unfinished}.items():
@@ -155,14 +165,15 @@ def verify_text(report: VerifyReport) -> Iterator[str]:
     yield f"{report.root}: {intact}; {outcome}"
 
 
-def prune_text(summary: PruneSummary) -> Iterator[str]:
-    """Lines of text: one for each file and case, then the outcome."""
-    yield from (f"deleted: {shown(path)}" for path in summary.files)
-    yield from (f"deleted: records of {shown(case)}" for case in summary.cases)
+def prune_text(summary: PruneSummary, is_dry: bool = False) -> Iterator[str]:
+    """Lines of text: one for each file and case, then the outcome; `is_dry` where nothing was deleted."""
+    deleted = "would be deleted" if is_dry else "deleted"
+    yield from (f"{deleted}: {shown(path)}" for path in summary.files)
+    yield from (f"{deleted}: records of {shown(case)}" for case in summary.cases)
     if summary.run_warnings:
-        yield f"deleted: {counted(summary.run_warnings, 'warning')} of runs that named files of theirs"
+        yield f"{deleted}: {counted(summary.run_warnings, 'warning')} of runs that named files of theirs"
     counts = ", ".join((counted(len(summary.files), "file"), counted(summary.records, "record")))
-    yield f"{summary.root}: {counts} of {counted(len(summary.cases), 'retired case')} deleted"
+    yield f"{summary.root}: {counts} of {counted(len(summary.cases), 'retired case')} {deleted}"
 
 
 def repair_text(report: RepairReport) -> Iterator[str]:
@@ -172,6 +183,24 @@ def repair_text(report: RepairReport) -> Iterator[str]:
     yield from (f"rebuilt: {shown(case)}" for case in report.rebuilt)
     outcome = f"{counted(len(report.rebuilt), 'record')} rebuilt, {report.trusted} good before"
     yield f"{report.root}: {outcome}" + (f"; {counted(len(report.problems), 'problem')}" if report.problems else "")
+
+
+def restore_text(summary: RestoreSummary) -> Iterator[str]:
+    """Lines of text: how many, then one for each prediction that was refused."""
+    counts = [f"{len(summary.restored)} restored"]
+    counts += [f"{len(summary.refused)} REFUSED"] if summary.refused else []
+    yield f"{', '.join(counts)}: {summary.folder}"
+    yield from (f"  refused: {problem}" for problem in summary.refused)
+
+
+def split_text(splits: Sequence[Fold], file: Path, patient: str | None) -> Iterator[str]:
+    """Lines of text: one for each fold, then the file; `patient` finds the patients in the names of cases."""
+    yield "fold  train   val  patients of val"
+    for number, fold in enumerate(splits):
+        patients = list(dict.fromkeys(patient_of(case, patient) for case in fold.val))
+        more = ", ..." if len(patients) > 8 else ""
+        yield f"{number:4} {len(fold.train):6} {len(fold.val):5}  {len(patients)}: {', '.join(patients[:8])}{more}"
+    yield str(file)
 
 
 def shown(name: str) -> str:

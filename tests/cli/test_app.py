@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+import typer
 
 import monai_mriprep.cli.commands
 from monai_mriprep.cli.app import GROUPS, app
 from tests.cli.shell import cli
+from tests.test_docs import ROOT
 
 NAMES = [name for group in GROUPS.values() for name in group]
 
@@ -86,3 +89,14 @@ def test_the_shell_is_told_to_ask_for_completions(monkeypatch, capsys, tmp_path)
     assert "complete -o default -F _monai_mriprep_completion monai-mriprep" in script
     assert (tmp_path / ".bash_completions/monai-mriprep.sh").read_text() in script
     assert "monai-mriprep.sh" in (tmp_path / ".bashrc").read_text()
+
+
+def test_the_page_on_the_commands_lists_their_options():
+    rows = re.findall(r"^\| `(\w+)[^|]*\| (.*) \|$", (ROOT / "docs" / "commands.md").read_text(), re.MULTILINE)
+    listed = {name: set(re.findall(r"--[a-z-]+", options)) for name, options in rows if options.startswith("`--")}
+    commands = typer.main.get_command(app).commands
+    assert listed == {name: long_options(commands[name]) for name in NAMES}
+
+
+def long_options(command) -> set[str]:
+    return {name for parameter in command.params for name in parameter.opts if name.startswith("--")}

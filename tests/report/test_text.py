@@ -10,7 +10,8 @@ import pytest
 
 from monai_mriprep.formats.write import write_metaimage
 from monai_mriprep.recipe import Recipe
-from monai_mriprep.report.text import check_json, check_text
+from monai_mriprep.report.facts import check_json
+from monai_mriprep.report.text import check_text
 from monai_mriprep.run.check import check_dataset
 from tests.runs import write_case
 

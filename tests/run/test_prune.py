@@ -59,6 +59,15 @@ def test_warnings_of_runs_that_name_a_file_of_the_case_go_too(root, output):
     assert "deleted: 1 warning of runs that named files of theirs" in prune_text(summary)
 
 
+@pytest.mark.parametrize("cases", [(), ("12_1",)])
+def test_a_dry_run_says_what_would_be_deleted_and_deletes_nothing(output, cases):
+    before = {path: path.stat().st_mtime_ns for path in output.rglob("*")}
+    said = prune_output(output, cases, dry_run=True)
+    assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == before
+    assert any(line.startswith("would be deleted: retired/") for line in prune_text(said, is_dry=True))
+    assert prune_output(output, cases) == said
+
+
 def lines(output: Path) -> list[bytes]:
     return (output / "manifest.jsonl").read_bytes().splitlines(keepends=True)
 

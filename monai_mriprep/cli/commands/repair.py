@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from monai_mriprep.cli.options import OutputRoot
-from monai_mriprep.cli.show import ATTENTION, OK, say
+from monai_mriprep.cli.options import Json, OutputRoot
+from monai_mriprep.cli.show import ATTENTION, OK, report
 
 __all__ = ["repair"]
 
 
-def repair(output_root: OutputRoot) -> int:
+def repair(output_root: OutputRoot, as_json: Json = False) -> int:
     """Rebuild lost or damaged records from the preprocessed files alone, so that predictions can be restored.
 
     Exit status: 0 every file has a record, 1 some file cannot have one, 2 there are no files.
     """
     from monai_mriprep.cli.progress import log_lines
+    from monai_mriprep.report.facts import plain
     from monai_mriprep.report.text import repair_text
     from monai_mriprep.verify.repair import repair_output
 
     with log_lines():
-        report = repair_output(output_root)
-    say("\n".join(repair_text(report)))
-    return ATTENTION if report.problems else OK
+        found = repair_output(output_root)
+    report(repair_text(found), plain(found), as_json)
+    return ATTENTION if found.problems else OK

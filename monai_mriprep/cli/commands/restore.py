@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from monai_mriprep.cli.options import OutputRoot
-from monai_mriprep.cli.show import ATTENTION, OK, say
+from monai_mriprep.cli.options import Json, OutputRoot
+from monai_mriprep.cli.show import ATTENTION, OK, report
 
 __all__ = ["restore"]
 
@@ -18,19 +18,18 @@ def restore(
     predictions: Annotated[Path, typer.Argument(help="Folder of predictions, or one file.", show_default=False)],
     restored: Annotated[Path, typer.Argument(help="Folder for the restored files.", show_default=False)],
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Keep floats, all channels.")] = False,
+    as_json: Json = False,
 ) -> int:
     """Put predictions back onto the grid and into the format of their source images.
 
     Exit status: 0 all are restored, 1 some were refused, 2 there are no records.
     """
     from monai_mriprep.cli.progress import log_lines
+    from monai_mriprep.report.facts import plain
+    from monai_mriprep.report.text import restore_text
     from monai_mriprep.restore.command import restore_each
 
     with log_lines():
         summary = restore_each(output_root, predictions, restored, probabilities)
-    counts = [f"{len(summary.restored)} restored"]
-    counts += [f"{len(summary.refused)} REFUSED"] if summary.refused else []
-    say(f"{', '.join(counts)}: {summary.folder}")
-    for problem in summary.refused:
-        say(f"  refused: {problem}")
+    report(restore_text(summary), plain(summary), as_json)
     return ATTENTION if summary.refused else OK

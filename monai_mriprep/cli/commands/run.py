@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,7 @@ from monai_mriprep.cli.options import (
     CaseTimeout,
     Config,
     DatasetRoot,
+    Json,
     MaxMemory,
     Settings,
     Target,
@@ -19,7 +20,10 @@ from monai_mriprep.cli.options import (
     memory_size,
     required,
 )
-from monai_mriprep.cli.show import summarize
+from monai_mriprep.cli.show import OK, report, summarize, warn
+
+if TYPE_CHECKING:
+    from monai_mriprep.run.dry_run import DryRun
 
 __all__ = ["run"]
 
@@ -47,6 +51,8 @@ def run(
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop after the first failed case.")] = False,
     max_memory: MaxMemory = None,
     case_timeout: CaseTimeout = None,
+    dry: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and why; write nothing.")] = False,
+    as_json: Json = False,
 ) -> int:
     """Preprocess a dataset. Finished cases are skipped, so an interrupted run is resumed by the same command.
 
@@ -54,6 +60,8 @@ def run(
     130 interrupted, 143 terminated.
     """
     from monai_mriprep.cli.progress import log_lines, progress
+    from monai_mriprep.report.facts import run_json
+    from monai_mriprep.run.dry_run import dry_run
     from monai_mriprep.run.plan import plan_run
     from monai_mriprep.run.session import open_session
 
@@ -61,12 +69,23 @@ def run(
     recipe, job = configured(config, settings, target, dataset=dataset_root, output=output_root, **limits)
     dataset, output = required(job.dataset, "DATASET_ROOT", "dataset"), required(job.output, "OUTPUT_ROOT", "output")
     plan = plan_run(dataset, output, recipe, redo)
+    if dry:
+        return _say_what_would_be_done(dry_run(plan, retire, job.workers, job.max_memory), as_json)
     with log_lines() as lines, open_session(plan, retire, take_over) as session:
-        if not session.todo:
-            return summarize(session.summary())
+        summary = session.summary()
+        if session.todo:
+            from monai_mriprep.run.preprocess import execute  # loads MONAI, which takes seconds
 
-        from monai_mriprep.run.preprocess import execute  # loads MONAI, which takes seconds
+            with progress(lines) as observe:
+                summary = execute(session, job.workers, fail_fast, job.max_memory, observe, job.case_timeout)
+        # After the bar, which would take what goes to stdout to stderr.
+        return summarize(summary, run_json(summary, session.plan) if as_json else None)
 
-        with progress(lines) as observe:
-            summary = execute(session, job.workers, fail_fast, job.max_memory, observe, job.case_timeout)
-        return summarize(summary)  # on stdout, which the bar would take to stderr
+
+def _say_what_would_be_done(found: DryRun, as_json: bool) -> int:
+    from monai_mriprep.report.facts import plain
+    from monai_mriprep.report.text import dry_run_text
+
+    warn(found.warnings)
+    report(dry_run_text(found), plain(found), as_json)
+    return OK

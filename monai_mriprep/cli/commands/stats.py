@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from monai_mriprep.cli.options import Config, DatasetRoot, Settings, configured, required
-from monai_mriprep.cli.show import OK, log, say, warn
+from monai_mriprep.cli.options import Config, DatasetRoot, Json, Settings, configured, required
+from monai_mriprep.cli.show import OK, log, report, warn
 
 __all__ = ["stats"]
 
@@ -18,23 +18,26 @@ def stats(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the table to this file.")] = None,
     config: Config = None,
     settings: Settings = None,
+    as_json: Json = False,
 ) -> int:
     """Compute the table of spacing statistics from the headers of the paired images."""
     from monai_mriprep.dataset.survey import survey_dataset
     from monai_mriprep.dataset.target_rules import derive_target
+    from monai_mriprep.report.facts import stats_json
 
     recipe, job = configured(config, settings, dataset=dataset_root)
     survey = survey_dataset(required(job.dataset, "DATASET_ROOT", "dataset"), recipe)
-    warn(orphan.reason for orphan in survey.orphans)
+    orphans = tuple(orphan.reason for orphan in survey.orphans)
+    warn(orphans)
     if survey.unreadable:  # a table of the rest would pass for one of all
         raise survey.unreadable[0]
     statistics = survey.statistics
     derived = derive_target(statistics, recipe.target_rule, survey.median_size)
     log(f"{len(survey.pairing)} paired images; {derived.text}")
-    warn((*survey.doubts, *derived.warnings))
-    if output is None:
-        say(statistics.as_csv(), end="")
-    else:
+    doubts = (*survey.doubts, *derived.warnings)
+    warn(doubts)
+    if output is not None:
         statistics.to_csv(output)
-        say(output)
+    text = statistics.as_csv().rstrip() if output is None else str(output)
+    report([text], stats_json(statistics, derived, len(survey.pairing), (*orphans, *doubts)), as_json)
     return OK
