@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 CaseOf = Callable[[str], str]
-"""Gives the case of a file by its name, with the folders it lies in."""
+"""Gives the case of a file by its name, with the folders it lies in; nothing where what its name ends in decides."""
 
 NUMBER = re.compile(r"(?s)(.+)_([0-9]{4})")
 """The stem of a numbered file: the case, and nnU-Net's number of the channel."""
@@ -123,7 +123,7 @@ def group_by_channel(names: Iterable[str], endings: Sequence[str], case_of: Case
     endings
         Of the channels, as `channel_endings` gives them. The case of their letters counts where a case has both.
     case_of
-        Tells the case of a file; without it, what comes before the ending is the case.
+        Tells the case of a file; else what comes before the ending is the case.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def group_by_channel(names: Iterable[str], endings: Sequence[str], case_of: Case
     others = []
     for name in names:
         part = split(name)
-        case = "" if part is None else case_of(name) if case_of else composed(part.case)
+        case = "" if part is None else (case_of(name) if case_of else "") or composed(part.case)
         if part is None or not case:
             others.append(name)
         else:

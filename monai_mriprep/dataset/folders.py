@@ -7,6 +7,7 @@ import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from monai_mriprep.errors import DatasetError
 from monai_mriprep.formats.names import holds_dicom, natural_key, stem, suffix_of
@@ -15,14 +16,20 @@ __all__ = [
     "IMAGE_FOLDERS",
     "LABEL_FOLDERS",
     "DatasetFolders",
+    "VolumeTree",
     "find_folders",
     "list_others",
     "list_volumes",
     "volume_names",
+    "volume_tree",
 ]
 
 IMAGE_FOLDERS = ("ImagesTr", "imagesTr")
 LABEL_FOLDERS = ("LabelsTr", "labelsTr")
+DEEPEST = 7
+"""How many folders deep the volumes of a dataset may lie; BIDS with derivatives and the labels of PI-CAI need five."""
+PROBED = 100
+"""The largest number of folders that are searched for DICOM files."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,59 @@ def list_others(folder: str | Path) -> tuple[Path, ...]:
     return tuple(sorted(others, key=lambda path: natural_key(path.name)))
 
 
+class VolumeTree(NamedTuple):
+    """The files of a folder and of those inside it.
+
+    Parameters
+    ----------
+    names
+        Of the volumes, with the folders they lie in, in natural order.
+    dicom
+        The first folder that holds DICOM files; None if there is none, or there are volumes.
+    """
+
+    names: tuple[str, ...]
+    dicom: Path | None
+
+
+def volume_tree(root: Path) -> VolumeTree:
+    """List the volumes of a folder and of those inside it, `DEEPEST` at most; hidden entries are ignored.
+
+    Folders of DICOM slices are no volumes here. A folder inside that cannot be listed is an error.
+
+    Raises
+    ------
+    DatasetError
+        If a folder cannot be listed.
+    """
+    names: list[str] = []
+    others: list[Path] = []
+    folders = [""]
+    while folders:
+        above = folders.pop()
+        volumes, inside, rest = _sorted_out(root / above)
+        names += [above + name for name in volumes]
+        if above.count("/") < DEEPEST:
+            folders += [f"{above}{name}/" for name in reversed(inside)]
+        if rest and not volumes:
+            others.append(root / above)
+    dicom = None if names else next((folder for folder in others[:PROBED] if holds_dicom(folder)), None)
+    return VolumeTree(tuple(sorted(names, key=natural_key)), dicom)
+
+
+def _sorted_out(folder: Path) -> tuple[list[str], list[str], bool]:
+    """Names of the volumes and of the folders in a folder, and whether it holds other files."""
+    volumes, folders, rest = [], [], False
+    for entry in sorted(_entries(folder), key=lambda entry: entry.name):
+        if _leads_to_folder(entry):
+            folders += [entry.name] if suffix_of(entry.name) is None else []
+        elif suffix_of(entry.name) is None:
+            rest = True
+        else:
+            volumes.append(entry.name)
+    return volumes, folders, rest
+
+
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     """All entries that are not hidden. Their types mostly come with the listing, without a system call for each."""
     try:
@@ -84,10 +144,14 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _is_volume(entry: os.DirEntry[str]) -> bool:
-    is_folder = Path(entry).is_dir() if entry.is_symlink() else entry.is_dir()
+    is_folder = _leads_to_folder(entry)
     if suffix_of(entry.name) is not None:
         return not is_folder
     return is_folder and holds_dicom(Path(entry))
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    return Path(entry).is_dir() if entry.is_symlink() else entry.is_dir()
 
 
 def find_folders(dataset_root: str | Path) -> DatasetFolders:

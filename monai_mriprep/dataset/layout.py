@@ -26,6 +26,8 @@ from monai_mriprep.types import IMAGE, LABEL, Role
 
 __all__ = ["Layout", "files_by_case"]
 
+MOST_CHANNELS = 8
+"""The largest number of files of one case in a message."""
 SHOWN = 3
 """The largest number of cases in a message."""
 
@@ -174,11 +176,12 @@ class Layout:
         """Say that several files may make a case, and what declares it."""
         case, files = next((case, files) for case, files in found.items() if len(files) > 1)
         counts = Counter(len(files) for files in found.values())
-        shown = ", ".join(Path(name).name for name in files)
+        shown = ", ".join(Path(name).name for name in files[:MOST_CHANNELS])
+        more = ", ..." if len(files) > MOST_CHANNELS else ""
         unequal = f"; {_counted(counts)}" if len(counts) > 1 else ""
         declare = " ".join(self.options) or "--channels NAME,NAME, with what the names of the files end in"
         return (
-            f"{self.root}: the case {_last(case)!r} has {len(files)} images ({shown}), and nothing declares the "
+            f"{self.root}: the case {_last(case)!r} has {len(files)} images ({shown}{more}), and nothing declares the "
             f"channels{unequal}: add {declare}"
         )
 
@@ -187,7 +190,7 @@ def files_by_case(names: Iterable[str], case_of: CaseOf) -> dict[str, tuple[str,
     """The files of each case, in natural order of the cases."""
     found: dict[str, list[str]] = defaultdict(list)
     for name in names:
-        found[case_of(name)].append(name)
+        found[case_of(name) or plain(name)].append(name)
     return {case: tuple(found[case]) for case in sorted(found, key=natural_key)}
 
 

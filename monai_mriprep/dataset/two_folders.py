@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from monai_mriprep.dataset.channels import NUMBER, plain
 from monai_mriprep.dataset.declared import DATASET_JSON, Declared, ListedCase, read_declared
-from monai_mriprep.dataset.folders import IMAGE_FOLDERS, find_folders, volume_names
+from monai_mriprep.dataset.file_endings import without_labels
+from monai_mriprep.dataset.folders import IMAGE_FOLDERS, DatasetFolders, find_folders, volume_names
 from monai_mriprep.dataset.layout import Layout
 from monai_mriprep.errors import DatasetError
 from monai_mriprep.formats.names import SUFFIXES, natural_key, suffix_of
-from monai_mriprep.types import LABEL
+from monai_mriprep.types import IMAGE, LABEL
 
-__all__ = ["TEST_FOLDERS", "folder_of_images", "folder_of_tests", "two_folders"]
+__all__ = [
+    "NAMED_IMAGES",
+    "NAMED_LABELS",
+    "TEST_FOLDERS",
+    "folder_of_images",
+    "folder_of_tests",
+    "named_folders",
+    "two_folders",
+]
 
 TEST_FOLDERS = ("ImagesTs", "imagesTs")
+NAMED_IMAGES = f"{IMAGE.name}s"
+NAMED_LABELS = (f"{LABEL.name}s", "masks", "segmentations")
+"""What people call the two folders, where no program wants other names."""
 
 
 def two_folders(root: Path) -> Layout:
@@ -31,6 +43,31 @@ def two_folders(root: Path) -> Layout:
     if declared.cases:
         return _listed(root, declared, declared.cases)
     folders = find_folders(root)
+    return _in_two(root, folders, declared)
+
+
+def named_folders(root: Path, names: Sequence[str]) -> Layout | None:
+    """The layout of ``images`` beside ``labels`` (or ``masks``), whose files are paired as those of ours.
+
+    Parameters
+    ----------
+    root
+        The dataset.
+    names
+        Its volumes, with the folders they lie in.
+
+    Returns
+    -------
+    None if not both hold volumes, or several folders of labels do.
+    """
+    folders = {name.rpartition("/")[0] for name in names}
+    labels = [name for name in NAMED_LABELS if name in folders]
+    if NAMED_IMAGES not in folders or len(labels) != 1:
+        return None
+    return _in_two(root, DatasetFolders(root / NAMED_IMAGES, root / labels[0]), read_declared(root))
+
+
+def _in_two(root: Path, folders: DatasetFolders, declared: Declared) -> Layout:
     images, labels = _names(folders.images, declared), _names(folders.labels, declared)
     kind = _kind(declared, images) or f"{folders.images.name} and {folders.labels.name}"
     return Layout(
@@ -51,6 +88,8 @@ def two_folders(root: Path) -> Layout:
 def folder_of_images(folder: Path) -> Layout:
     """The layout of a folder of images alone; what the ``dataset.json`` of its dataset declares counts.
 
+    Labels that lie beside their images (``case.mha``, ``case_seg.mha``) are left out.
+
     Raises
     ------
     DatasetError
@@ -58,7 +97,7 @@ def folder_of_images(folder: Path) -> Layout:
     """
     is_part = folder.name in (*IMAGE_FOLDERS, *TEST_FOLDERS)
     declared = read_declared(folder.parent if is_part else folder)
-    images = _names(folder, declared)
+    images = without_labels(_names(folder, declared))
     kind = _kind(declared, images) or "folder of images"
     return Layout(
         kind,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from monai_mriprep.dataset.folders import find_folders, list_volumes
+from monai_mriprep.dataset.folders import find_folders, list_volumes, volume_tree
 from monai_mriprep.errors import DatasetError
 
 
@@ -92,3 +92,35 @@ def test_a_loop_of_links_is_a_named_error(tmp_path):
 
     with pytest.raises(DatasetError, match=r"ImagesTr cannot be followed"):
         find_folders(tmp_path)
+
+
+def test_a_tree_lists_the_volumes_of_all_folders(tmp_path):
+    names = ("c10/x.mha", "c9/x.nii.gz", "c9/deep/er/y.mha", ".hidden/x.mha", "c9/.x.mha", "z.mha", "c9/notes.txt")
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "c9" / "folder.mha").mkdir()
+    (tmp_path / "c9" / "loop").symlink_to("loop")
+    (tmp_path / "link").symlink_to("c10")
+
+    tree = volume_tree(tmp_path)
+
+    assert tree == (("c9/deep/er/y.mha", "c9/x.nii.gz", "c10/x.mha", "link/x.mha", "z.mha"), None)
+
+
+def test_a_tree_that_leads_back_into_itself_ends(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.mha").touch()
+    (tmp_path / "a" / "again").symlink_to(tmp_path)
+
+    assert len(volume_tree(tmp_path).names) < 10
+
+
+def test_a_tree_without_volumes_tells_where_dicom_files_are(tmp_path):
+    for name in ("p1/notes.txt", "p2/s1/IM1", "p3/s1/IM1"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(bytes(128) + b"DICM" if "IM" in name else b"")
+
+    assert volume_tree(tmp_path) == ((), tmp_path / "p2" / "s1")
+    (tmp_path / "a.mha").touch()
+    assert volume_tree(tmp_path) == (("a.mha",), None)

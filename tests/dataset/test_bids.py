@@ -1,0 +1,62 @@
+"""BIDS: entities of images and of derivatives."""
+
+import pytest
+
+from monai_mriprep.dataset.bids import bids
+from monai_mriprep.dataset.case_files import CaseFiles
+from monai_mriprep.errors import DatasetError
+
+
+def test_subject_session_and_run_are_the_case(tmp_path):
+    names = [
+        "derivatives/manual/sub-01/ses-1/anat/sub-01_ses-1_acq-mprage_space-orig_label-lesion_mask.nii.gz",
+        "derivatives/other/sub-01/ses-1/anat/sub-01_ses-1_probseg.nii.gz",
+        "sourcedata/sub-01/ses-1/anat/sub-01_ses-1_acq-mprage_T1w.nii.gz",
+        "sub-01/ses-1/anat/sub-01_ses-1_FLAIR.nii.gz",
+        "sub-01/ses-1/anat/sub-01_ses-1_acq-mprage_T1w.nii.gz",
+        "sub-01/ses-1/func/sub-01_ses-1_task-rest_bold.nii.gz",
+        "sub-01/ses-2/anat/sub-01_ses-2_FLAIR.nii.gz",
+        "sub-01/ses-2/anat/sub-01_ses-2_T1w.nii.gz",
+    ]
+
+    layout = bids(tmp_path, names)
+
+    assert layout.options == ("--channels", "T1w,FLAIR")
+    grouping = layout.cases(["T1w", "FLAIR"])
+    assert grouping.cases == (CaseFiles("sub-01_ses-1", (names[4], names[3]), names[0]),)
+    assert [orphan.path.name for orphan in grouping.unpaired_images] == ["sub-01_ses-2_T1w.nii.gz"]
+
+
+@pytest.mark.parametrize(
+    ("images", "cases"),
+    [
+        (["sub-1_T1w", "sub-2_T1w"], ["sub-1", "sub-2"]),
+        (["sub-1_run-1_T1w", "sub-1_run-2_T1w"], ["sub-1_run-1", "sub-1_run-2"]),
+        (["sub-1_acq-a_T1w", "sub-1_acq-b_T1w"], ["sub-1_acq-a", "sub-1_acq-b"]),
+        (["sub-1_acq-a_inv-1_T1w", "sub-1_acq-a_inv-2_T1w"], ["sub-1_acq-a_inv-1", "sub-1_acq-a_inv-2"]),
+    ],
+    ids=["subject", "run", "acquisition", "all"],
+)
+def test_as_many_entities_count_as_tell_the_images(tmp_path, images, cases):
+    names = [f"x/sub-1/anat/{image}.nii" for image in images]
+    labels = [f"derivatives/l/sub-1/anat/{image.rpartition('_')[0]}_desc-manual_dseg.nii.gz" for image in images]
+
+    grouping = bids(tmp_path, [*names, *labels]).cases()
+
+    assert grouping.cases == tuple(map(CaseFiles, cases, ((name,) for name in names), labels))
+
+
+def test_labels_of_several_programs_are_refused_by_name_unless_a_pattern_takes_one(tmp_path):
+    image = "sub-1/anat/sub-1_T1w.nii.gz"
+    brain = "derivatives/brain/sub-1/anat/sub-1_desc-brain_mask.nii.gz"
+    lesion = "derivatives/manual/sub-1/anat/sub-1_label-lesion_mask.nii.gz"
+    layout = bids(tmp_path, [brain, lesion, image])
+
+    with pytest.raises(DatasetError, match=r"desc-brain_mask.* and .*label-lesion_mask.* are both labels"):
+        layout.cases()
+    pattern = "(?P<case>sub-[^_/]+)(_label-lesion_mask|_T1w)$"
+    assert layout.cases(pattern=pattern).cases == (CaseFiles("sub-1", (image,), lesion),)
+
+
+def test_other_names_are_of_another_layout(tmp_path):
+    assert bids(tmp_path, ["sub-1/t1.nii.gz", "sub-1/anat/t1.nii.gz", "sub-1_T1w.nii.gz"]) is None
