@@ -531,8 +531,8 @@ def orientation() -> Iterator[Row]:
         survey = survey_dataset(scans() / "mixed", Recipe(orientation=codes))
         target = target_spacing(survey.statistics)
         steps = steps_of(survey.recipe, target)
-        found = zip(survey.pairing, survey.outlines, strict=True)
-        shapes = {pair.image.stem: final_grid(steps, outlines.image.grid).shape for pair, outlines in found}
+        found = zip(survey.grouping.cases, survey.outlines, strict=True)
+        shapes = {case.name: final_grid(steps, outlines.first.grid).shape for case, outlines in found}
         millions = f"{sum(map(math.prod, shapes.values())) / 1e6:.1f} million"
         yield f"`{codes}`", survey.statistics.median, target, shapes[FETAL_2], shapes[CORD_2], millions
 

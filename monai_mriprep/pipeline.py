@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from monai.transforms.compose import Compose
 
+from monai_mriprep.dataset.case_files import CaseFiles
 from monai_mriprep.dataset.survey import survey_dataset
 from monai_mriprep.dataset.target_rules import TargetDerivation
 from monai_mriprep.errors import MriprepWarning, RecipeError, package_logger, warn
@@ -19,7 +20,7 @@ from monai_mriprep.transforms.spacing import checked_target
 from monai_mriprep.types import IMAGE, LABEL, ROLES, Role, Spacing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from monai.transforms.transform import Transform
@@ -36,20 +37,24 @@ Source = Literal["volumes", "npz"]
 STAGES: dict[Stage, tuple[Role, ...]] = {"training": ROLES, "inference": (IMAGE,)}
 
 
+Item = dict[str, str | list[str]]
+"""Of a case, by key: the path of a file, or of several channels a list of them."""
+
+
 class OpenedDataset(NamedTuple):
     """A folder, ready for a MONAI dataset.
 
     Parameters
     ----------
     items
-        ``{"image": path, "label": path}`` of each pair, in natural order of the images.
+        ``{"image": path, "label": path}`` of each case, in natural order; of several channels a list of paths.
     transforms
         What makes ``(1, D, H, W)`` MetaTensors of an item; see `build_transforms`.
     derivation
         The target spacing (z y x, mm), how it came about, and what needs review in the dataset as a whole.
     """
 
-    items: list[dict[str, str]]
+    items: list[Item]
     transforms: Compose
     derivation: TargetDerivation
 
@@ -110,8 +115,16 @@ def open_dataset(
     found = (*survey.warnings, *unreadable)
     warn(found, 2)
     return OpenedDataset(
-        [pair.as_dict() for pair in survey.pairing], transforms, TargetDerivation(choice.spacing, choice.text, found)
+        [_item(survey.folders.by_role, case) for case in survey.grouping.cases],
+        transforms,
+        TargetDerivation(choice.spacing, choice.text, found),
     )
+
+
+def _item(folders: Mapping[Role, Path], case: CaseFiles) -> Item:
+    """The paths of a case by the name of their role, of several channels a list of them."""
+    paths = {role.name: [str(folder / name) for name in case.of(role)] for role, folder in folders.items()}
+    return {role: of_role[0] if len(of_role) == 1 else of_role for role, of_role in paths.items()}
 
 
 def build_transforms(

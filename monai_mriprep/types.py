@@ -20,9 +20,11 @@ __all__ = [
     "ORIGIN_TOLERANCE",
     "PREDICTION",
     "ROLES",
+    "ROLE_OF_FOLDER",
     "SAME_SPACING_TOLERANCE",
     "SCANNER_SPACING_MM",
     "SPACING_TOLERANCE",
+    "TEST_ROLES",
     "TIE_TOLERANCE",
     "ArrayAxes",
     "Boundary",
@@ -86,8 +88,14 @@ FOREGROUND = Role("foreground", "", "mask")
 PREDICTION = Role("prediction", "", "prediction")
 
 ROLES = (IMAGE, LABEL)
-"""What a case is read from and stored as, in this order. The first fixes the grid; files are moved into place in the
-opposite order, so that an image never appears without the rest."""
+"""What a training case is read from and stored as, in this order. The first fixes the grid; files are moved into place
+in the opposite order, so that an image never appears without the rest."""
+
+TEST_ROLES = (IMAGE._replace(folder="imagesTs"),)
+"""The same of a case of a test set."""
+
+ROLE_OF_FOLDER = {role.folder: role for role in (*ROLES, *TEST_ROLES)}
+"""The role of the volumes in each folder of an output folder."""
 
 TargetRule = Literal["published", "nnunet"]
 GridRule = Literal["monai", "nnunet", "itk"]

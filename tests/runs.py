@@ -69,7 +69,7 @@ def case_of(root: Path, name: str, memory_bytes: int = 0) -> Case:
 
 def case_from(name: str, image: Path, label: Path, *costs: int) -> Case:
     """A case of these two files; `costs` are its bytes and voxels."""
-    outputs = dict.fromkeys(ROLE_FOLDERS, f"{name}.npz")
+    outputs = {role: f"{folder}/{name}.npz" for role, folder in ROLE_FOLDERS.items()}
     return Case(name, {"image": (image,), "label": (label,)}, outputs, *costs)
 
 

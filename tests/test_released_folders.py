@@ -91,7 +91,7 @@ def test_a_changed_file_is_done_again_to_the_same_voxels(folder, changed):
     assert [result.case for result in summary.done] == ["10002_0001_0000"]
     for name, array in arrays(folder / "out").items():
         np.testing.assert_allclose(array, before[name], rtol=0, atol=1e-5, err_msg=name)  # bytes differ between CPUs
-    assert done_records(folder / "out")["10002_0001_0000"].sources["image"].reader
+    assert done_records(folder / "out")["10002_0001_0000"].sources["image"][0].reader
 
 
 def test_another_recipe_stops_until_all_is_to_be_done_again(folder):

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from monai_mriprep.dataset.pairing import Orphan
 from monai_mriprep.errors import DatasetError
 from monai_mriprep.formats.names import stem
+from monai_mriprep.types import IMAGE, Role
 
 __all__ = ["CaseFiles", "Grouping", "refuse_shared_outputs"]
 
@@ -31,17 +32,25 @@ class CaseFiles(NamedTuple):
     image: tuple[str, ...]
     label: str | None = None
 
+    def of(self, role: Role) -> tuple[str, ...]:
+        """The names of the files of a role, one a channel."""
+        if role.kind == IMAGE.kind:
+            return self.image
+        return () if self.label is None else (self.label,)
+
     @property
     def image_output(self) -> str:
         """The name of the preprocessed image."""
         return f"{self.name}.npz"
 
     @property
-    def label_output(self) -> str | None:
+    def label_output(self) -> str:
         """The name of the preprocessed label: its own, unless a folder of the case tells it from others."""
-        if self.label is None:
-            return None
-        return self.image_output if "/" in self.label else f"{stem(self.label)}.npz"
+        return self.image_output if self.label is None or "/" in self.label else f"{stem(self.label)}.npz"
+
+    def output(self, role: Role) -> str:
+        """The name of the preprocessed volume of a role."""
+        return self.image_output if role.kind == IMAGE.kind else self.label_output
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,11 @@ class Grouping:
     unpaired_labels: tuple[Orphan, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def orphans(self) -> tuple[Orphan, ...]:
+        """The files without a partner."""
+        return (*self.unpaired_images, *self.unpaired_labels)
+
 
 def refuse_shared_outputs(cases: Iterable[CaseFiles]) -> None:
     """Refuse cases whose outputs would have one name, or names that macOS and Windows take for one.
@@ -80,7 +94,7 @@ def refuse_shared_outputs(cases: Iterable[CaseFiles]) -> None:
     labels: dict[str, str] = {}
     for case in cases:
         _take(images, case.image_output, case.image[0])
-        if case.label is not None and case.label_output is not None:
+        if case.label is not None:
             _take(labels, case.label_output, case.label)
 
 

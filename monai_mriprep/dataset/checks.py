@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monai_mriprep.errors import GeometryError
-from monai_mriprep.formats.header import Header
 from monai_mriprep.types import (
     DIRECTION_TOLERANCE,
     IMAGE,
@@ -21,37 +20,43 @@ from monai_mriprep.types import (
 from monai_mriprep.volume.geometry import Grid, same_grid_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-__all__ = ["check_grids", "check_pair", "doubtful_spacing", "doubtful_spacings"]
+__all__ = ["CHANNEL_REMEDY", "check_case", "check_grids", "doubtful_spacing", "doubtful_spacings"]
 
 LABEL_REMEDY = "`geometry: resample_label` puts a label on its image's grid"
+CHANNEL_REMEDY = "`geometry: resample` puts a channel on the grid of the first, as its header says where it lies"
 
 EXTENT_TOLERANCE_VOXELS = 0.05
 """Two grids whose corners differ by less fill the same box."""
 
 
-def check_pair(image: Header, label: Header, policy: GeometryPolicy = "strict") -> None:
-    """Refuse a label that is not on its image's grid.
+def check_case(volumes: Mapping[str, Sequence[tuple[Path, Grid]]], policy: GeometryPolicy = "strict") -> None:
+    """Refuse a case whose volumes are not on one grid, that of the image's first channel.
 
     Parameters
     ----------
-    image, label
-        Headers of the two files.
+    volumes
+        File and grid of each, one a channel, by the name of their role; the image first.
     policy
-        ``strict``; or ``resample_label`` or ``resample``, under which any grid is accepted, and the label is resampled
-        later.
+        ``strict``; ``resample_label``, under which a label may lie on any grid, and is resampled later; or
+        ``resample``, under which channels may, too.
 
     Raises
     ------
     GeometryError
         With both geometries, the tolerance that was exceeded, and what can be done.
     """
-    if policy == "strict":
-        check_grids(image.path, image.grid, label.path, label.grid)
+    ((file, grid), *channels), *labels = volumes.values()
+    for number, (other, its_grid) in enumerate(channels, 1):
+        if policy != "resample":
+            check_grids(file, grid, other, its_grid, ("channel 0", f"channel {number}"), CHANNEL_REMEDY)
+    for other, its_grid in (label for of_role in labels for label in of_role):
+        if policy == "strict":
+            check_grids(file, grid, other, its_grid)
 
 
 def check_grids(

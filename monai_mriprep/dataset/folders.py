@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from monai_mriprep.errors import DatasetError
 from monai_mriprep.formats.names import holds_dicom, natural_key, stem, suffix_of
+from monai_mriprep.types import ROLES, Role
 
 __all__ = [
     "IMAGE_FOLDERS",
@@ -38,6 +39,11 @@ class DatasetFolders:
 
     images: Path
     labels: Path
+
+    @property
+    def by_role(self) -> dict[Role, Path]:
+        """Each folder, by the role of what it holds."""
+        return dict(zip(ROLES, (self.images, self.labels), strict=True))
 
 
 def list_volumes(folder: str | Path) -> tuple[Path, ...]:

@@ -5,17 +5,19 @@ Names, headers and the table of spacings decide it; nothing is written.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from monai_mriprep.dataset.case_files import CaseFiles, Grouping
 from monai_mriprep.dataset.checks import doubtful_spacings
 from monai_mriprep.dataset.folders import DatasetFolders, find_folders
-from monai_mriprep.dataset.pairing import Orphan, Pair, Pairing, pair_by_stem
+from monai_mriprep.dataset.pairing import Orphan, pair_by_stem
 from monai_mriprep.dataset.statistics import (
     AxisOrder,
     SpacingStatistics,
@@ -32,19 +34,24 @@ from monai_mriprep.formats.names import SUFFIXES, stem
 from monai_mriprep.formats.read import outline_or_problem
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.steps import Step, final_grid, native_steps
-from monai_mriprep.types import Shape, Spacing
+from monai_mriprep.types import IMAGE, LABEL, Shape, Spacing
 from monai_mriprep.volume.geometry import Grid
 
-__all__ = ["STATISTICS_NAME", "Measures", "PairOutlines", "Survey", "TargetChoice", "read_table", "survey_dataset"]
+__all__ = ["STATISTICS_NAME", "CaseOutlines", "Measures", "Survey", "TargetChoice", "read_table", "survey_dataset"]
 
 STATISTICS_NAME = "mri_statistics.csv"
 
 
-class PairOutlines(NamedTuple):
-    """The outlines of an image and, where it was asked for, of its label; or what is wrong with one."""
+class CaseOutlines(NamedTuple):
+    """The outlines of an image, one a channel, and, where it was asked for, of its label; or what is wrong with one."""
 
-    image: Outline | VolumeError
+    image: tuple[Outline | VolumeError, ...]
     label: Outline | VolumeError | None = None
+
+    @property
+    def first(self) -> Outline | VolumeError:
+        """That of the first channel, which fixes the grid; or what is wrong with the first that cannot be read."""
+        return next((channel for channel in self.image if isinstance(channel, VolumeError)), self.image[0])
 
 
 class Measures(NamedTuple):
@@ -68,10 +75,10 @@ class Survey:
         What is to be done with it.
     folders
         Where its volumes are.
-    pairing
-        The pairs, and the files left over.
+    grouping
+        The cases, and the files left over.
     outlines
-        Of the headers of each pair, in the order of the pairing.
+        Of the headers of each case, in their order.
     unread
         Files beside the volumes that are not read, a sentence for each folder.
     """
@@ -79,26 +86,25 @@ class Survey:
     root: Path
     recipe: Recipe
     folders: DatasetFolders
-    pairing: Pairing
-    outlines: tuple[PairOutlines, ...]
+    grouping: Grouping
+    outlines: tuple[CaseOutlines, ...]
     unread: tuple[str, ...] = ()
 
     @cached_property
-    def grids(self) -> Mapping[Path, Grid | MriprepError]:
-        """Where each paired image lies once it is to be resampled, or why that cannot be told.
+    def grids(self) -> tuple[Grid | MriprepError, ...]:
+        """Where the image of each case lies once it is to be resampled, or why that cannot be told.
 
         Spacings and sizes of the dataset are those of these grids. They are upper bounds where a step before the
         resampling depends on the voxels.
         """
         steps = native_steps(self.recipe)
-        outlines = zip(self.pairing, self.outlines, strict=True)
-        return {pair.image: _grid_or_problem(steps, found.image) for pair, found in outlines}
+        return tuple(_grid_or_problem(steps, found.first) for found in self.outlines)
 
     @cached_property
     def measures(self) -> tuple[Measures | MriprepError, ...]:
-        """Spacing and size of these grids, in the order of the pairing."""
+        """Spacing and size of these grids, in the order of the cases."""
         steps = native_steps(self.recipe)
-        return tuple(_measures_or_problem(steps, found.image) for found in self.outlines)
+        return tuple(_measures_or_problem(steps, found.first) for found in self.outlines)
 
     @property
     def unreadable(self) -> tuple[MriprepError, ...]:
@@ -139,18 +145,19 @@ class Survey:
     @property
     def orphans(self) -> tuple[Orphan, ...]:
         """The files without a partner."""
-        return (*self.pairing.unpaired_images, *self.pairing.unpaired_labels)
+        return self.grouping.orphans
 
     @property
     def doubts(self) -> tuple[str, ...]:
         """A warning of spacings that no scanner makes, or none."""
-        found = zip(self.pairing, self.measures, strict=True)
-        return doubtful_spacings((pair.image, one.spacing) for pair, one in found if isinstance(one, Measures))
+        found = zip(self.grouping.cases, self.measures, strict=True)
+        images = ((self.folders.images / case.image[0], one) for case, one in found)
+        return doubtful_spacings((image, one.spacing) for image, one in images if isinstance(one, Measures))
 
     @property
     def findings(self) -> tuple[str, ...]:
         """What needs review whatever the target, orphans apart."""
-        return (*self.unread, *_sorting_mismatch(self.pairing.pairs.names), *self.doubts)
+        return (*self.unread, *_sorting_mismatch(self.grouping.cases), *self.doubts)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -167,14 +174,14 @@ class Survey:
         self._require_pairs()
         known = [found for found in self.measures if isinstance(found, Measures)]
         if not known:
-            n, first = len(self.pairing), self.unreadable[0]
+            n, first = len(self.outlines), self.unreadable[0]
             msg = f"not one header of {n} paired images can be read, so no target spacing; the first: {first}"
             raise StatisticsError(msg)
         return known
 
     def _require_pairs(self) -> None:
-        if not self.pairing.pairs:
-            raise DatasetError(_no_pairs(self.folders, self.pairing))
+        if not self.grouping.cases:
+            raise DatasetError(_no_cases(self.folders, self.grouping))
 
 
 def survey_dataset(root: Path, recipe: Recipe, with_labels: bool = False) -> Survey:
@@ -196,17 +203,23 @@ def survey_dataset(root: Path, recipe: Recipe, with_labels: bool = False) -> Sur
     """
     folders = find_folders(root)
     pairing = pair_by_stem(folders.images, folders.labels, recipe.pattern)
-    outlines = tuple(_outlines(pair, with_labels) for pair in pairing)
-    return Survey(root, recipe, folders, pairing, outlines, unread_files(folders))
+    pairs = tuple(CaseFiles(stem(image), (image,), label) for image, label in pairing.pairs.names)
+    grouping = Grouping(pairs, (), pairing.unpaired_images, pairing.unpaired_labels)
+    outlines = tuple(_outlines(folders, case, with_labels) for case in grouping.cases)
+    return Survey(root, recipe, folders, grouping, outlines, unread_files(folders))
 
 
-def _outlines(pair: Pair, with_label: bool) -> PairOutlines:
-    """The outlines of a pair; most labels lie on the very grid of their image, which then is kept once."""
-    image = outline_or_problem(pair.image)
-    label = outline_or_problem(pair.label) if with_label else None
-    if isinstance(image, Outline) and isinstance(label, Outline):
-        label = label.sharing(image)
-    return PairOutlines(image, label)
+def _outlines(folders: DatasetFolders, case: CaseFiles, with_label: bool) -> CaseOutlines:
+    """The outlines of a case; most volumes lie on the very grid of the first channel, which then is kept once."""
+    first, *channels = (outline_or_problem(folders.images / name) for name in case.image)
+    label = None
+    if with_label and case.label is not None:
+        label = _sharing(outline_or_problem(folders.labels / case.label), first)
+    return CaseOutlines((first, *(_sharing(channel, first) for channel in channels)), label)
+
+
+def _sharing(outline: Outline | VolumeError, first: Outline | VolumeError) -> Outline | VolumeError:
+    return outline.sharing(first) if isinstance(outline, Outline) and isinstance(first, Outline) else outline
 
 
 def _grid_or_problem(steps: Sequence[Step], outline: Outline | VolumeError) -> Grid | MriprepError:
@@ -223,9 +236,9 @@ def _measures_or_problem(steps: Sequence[Step], outline: Outline | VolumeError) 
     return Measures(grid.spacing, grid.shape) if isinstance(grid, Grid) else grid
 
 
-def _no_pairs(folders: DatasetFolders, pairing: Pairing) -> str:
-    """Say why there is not one pair, and what to do."""
-    sides = {folders.images: pairing.unpaired_images, folders.labels: pairing.unpaired_labels}
+def _no_cases(folders: DatasetFolders, grouping: Grouping) -> str:
+    """Say why there is not one case, and what to do."""
+    sides = {folders.images: grouping.unpaired_images, folders.labels: grouping.unpaired_labels}
     empty = [str(folder) for folder, orphans in sides.items() if not orphans]
     if empty:
         return f"no image has a label: there is no volume ({', '.join(SUFFIXES)}) in {' and '.join(empty)}"
@@ -236,15 +249,13 @@ def _no_pairs(folders: DatasetFolders, pairing: Pairing) -> str:
     )
 
 
-def _sorting_mismatch(names: Iterable[tuple[str, str]]) -> Iterator[str]:
+def _sorting_mismatch(cases: Iterable[CaseFiles]) -> Iterator[str]:
     """Say so where outputs that are sorted by name do not stand side by side: many loaders pair them by position."""
-    pairs = list(names)
-    by_image = sorted(pairs, key=lambda pair: f"{stem(pair[0])}.npz")
-    by_label = sorted(pairs, key=lambda pair: f"{stem(pair[1])}.npz")
-    for one, other in zip(by_image, by_label, strict=True):
+    pairs = [(case.output(IMAGE), case.output(LABEL)) for case in cases if case.label is not None]
+    for one, other in zip(sorted(pairs), sorted(pairs, key=itemgetter(1)), strict=True):
         if one != other:
             yield (
-                f"sorted by name, {stem(one[0])}.npz stands beside the label {stem(other[1])}.npz, which is not "
+                f"sorted by name, {one[0]} stands beside the label {other[1]}, which is not "
                 "its own: a loader that pairs by position would mix up cases; use dataset.json, or pad the numbers"
             )
             return
@@ -307,7 +318,7 @@ def _choose_target(survey: Survey) -> TargetChoice:
 def _computed_target(survey: Survey) -> TargetChoice:
     computed = survey.statistics
     derived = derive_target(computed, survey.recipe.target_rule, survey.median_size)
-    note = f"{survey.root}: no {STATISTICS_NAME}; computed from the headers of {len(survey.pairing)} paired images"
+    note = f"{survey.root}: no {STATISTICS_NAME}; computed from the headers of {len(survey.outlines)} paired images"
     return TargetChoice(derived.spacing, f"{derived.text} (computed from headers)", computed, (note,), derived.warnings)
 
 

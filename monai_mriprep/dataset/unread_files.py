@@ -26,7 +26,7 @@ def unread_files(folders: DatasetFolders) -> tuple[str, ...]:
     DatasetError
         If a folder cannot be listed.
     """
-    return tuple(sentence for folder in (folders.images, folders.labels) for sentence in _unread(folder))
+    return tuple(sentence for folder in folders.by_role.values() for sentence in _unread(folder))
 
 
 def _unread(folder: Path) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,15 @@ from monai_mriprep.types import IMAGE_MAX, LABEL_INTEGRALITY_TOLERANCE, LABEL_MA
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["MANY_VALUES", "ImageSummary", "LabelSummary", "count_values", "summarize_image", "summarize_label"]
+__all__ = [
+    "MANY_VALUES",
+    "ImageSummary",
+    "LabelSummary",
+    "combined",
+    "count_values",
+    "summarize_image",
+    "summarize_label",
+]
 
 MANY_VALUES = 255
 """A label with more different values than this seems to hold intensities, not classes."""
@@ -118,6 +126,20 @@ def summarize_image(header: Header) -> ImageSummary:
     digest = hashlib.sha256(voxels.data)
     return ImageSummary(
         float(voxels.min()), float(voxels.max()), foreground.size, bool(is_constant), digest.hexdigest()
+    )
+
+
+def combined(channels: Sequence[ImageSummary]) -> ImageSummary:
+    """The summary of all channels of an image; `foreground` is the mean over the channels, rounded."""
+    if len(channels) == 1:
+        return channels[0]
+    digest = hashlib.sha256("".join(channel.sha256 for channel in channels).encode())
+    return ImageSummary(
+        min(channel.minimum for channel in channels),
+        max(channel.maximum for channel in channels),
+        round(sum(channel.foreground for channel in channels) / len(channels)),
+        any(channel.is_constant for channel in channels),
+        digest.hexdigest(),
     )
 
 

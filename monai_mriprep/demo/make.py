@@ -100,7 +100,8 @@ Your own:     monai-mriprep run DATASET_ROOT OUTPUT_ROOT"""
 def _line(record: Done) -> str:
     size, becomes = (" x ".join(map(str, grid.shape)) for grid in (record.source_grid, record.target_grid))
     spacing = " x ".join(f"{value:.3g}" for value in record.source_grid.spacing)
-    foreground = f"{record.foreground.mean:.1f} +- {record.foreground.std:.1f}"
+    moments = zip(record.foreground.mean, record.foreground.std, strict=True)
+    foreground = ", ".join(f"{mean:.1f} +- {std:.1f}" for mean, std in moments)
     labels = ", ".join(f"{value}: {count}" for value, count in record.labels.after.items() if value)
     return f"{record.case:<18} {size:<16} {spacing:<18} -> {becomes:<16} {foreground:<18} {labels}"
 

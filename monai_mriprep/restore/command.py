@@ -156,7 +156,11 @@ def _refuse_folder_of_inputs(folder: Path, root: Path, predictions: Path, record
     """Restored files must not land on predictions, on preprocessed files or on sources."""
     place = real_path(folder)
     sources = {
-        Path(file.path).parent for record in records for file in record.sources.values() if not record.repaired
+        Path(file.path).parent
+        for record in records
+        for files in record.sources.values()
+        for file in files
+        if not record.repaired
     }  # a record that was rebuilt knows only their names
     ours = (root / name for name in FOLDERS)
     closed = {real_path(path) for path in (*ours, *sources)}

@@ -49,7 +49,7 @@ def _cases_of_stem(index: Index) -> dict[str, list[str]]:
     """By the stem of a source, the cases it belongs to; and those by their own name whose record is damaged."""
     cases = defaultdict(list)
     for record in index.all_done():
-        for name in {stem(file.path) for file in record.sources.values()}:
+        for name in {stem(file.path) for files in record.sources.values() for file in files}:
             cases[name].append(record.case)
     for case in index.damaged:
         if case not in cases[case]:

@@ -44,6 +44,6 @@ class SourceSpace:
         RecordError
             If the trace is not whole, or names a step that is not registered here.
         """
-        path = Path(record.sources[IMAGE.name].path)
+        path = Path(record.sources[IMAGE.name][0].path)
         suffix = path.name[len(stem(path)) :].lower()
         return cls(record.trace, record.frame, RESTORED_AS.get(suffix, suffix))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -84,10 +84,10 @@ def _row(record: Record) -> dict[str, Any]:
 def _results(record: Done) -> dict[str, Any]:
     return {
         **{role: file.path for role, file in record.outputs.items()},
-        **{f"source_{role}": file.path for role, file in record.sources.items()},
+        **{f"source_{role}": "; ".join(file.path for file in files) for role, files in record.sources.items()},
         **_grid("source", record.source_grid),
         **_grid("target", record.target_grid),
-        **{f"foreground_{name}": value for name, value in record.foreground},
+        **{f"foreground_{name}": _channels(values) for name, values in record.foreground},
         **{f"labels_{when}": _labels(histogram) for when, histogram in record.labels},
         **{f"{role}_bytes": file.size for role, file in record.outputs.items()},
         "seconds": round(sum(record.seconds.values()), 3),
@@ -99,6 +99,11 @@ def _grid(name: str, grid: Grid) -> dict[str, Any]:
     sizes = {f"{name}_size_{axis}": size for axis, size in zip("zyx", grid.shape, strict=True)}
     spacings = {f"{name}_spacing_{axis}": round(s, 6) for axis, s in zip("zyx", grid.spacing, strict=True)}
     return sizes | spacings
+
+
+def _channels(values: Sequence[float]) -> float | str:
+    """The number of the only channel, or a text of one each."""
+    return values[0] if len(values) == 1 else " ".join(map(str, values))
 
 
 def _labels(histogram: Mapping[int, int]) -> str:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from monai_mriprep.formats.names import stem
+from monai_mriprep.dataset.case_files import CaseFiles
 from monai_mriprep.recipe import Recipe
-from monai_mriprep.types import ROLES, Spacing
+from monai_mriprep.types import Role, Spacing
 
 __all__ = [
     "ALGORITHM_VERSION",
@@ -31,42 +31,42 @@ Status = Literal["done", "failed"]
 
 
 class SourceFiles(Mapping[str, tuple[Path, ...]]):
-    """The files of a case by the name of their role, one a role, each made when it is asked for: a run holds all cases.
+    """The files of a case by the name of their role, each made when it is asked for: a run holds all cases.
 
     Parameters
     ----------
     folders
-        For each role, in order, its name and the folder of its files; one tuple for all cases.
-    names
-        Of the files in these folders.
+        For each role, in order, the folder of its files; one mapping for all cases.
+    files
+        Their names.
     """
 
-    __slots__ = ("folders", "names")
+    __slots__ = ("files", "folders")
 
-    def __init__(self, folders: tuple[tuple[str, Path], ...], names: tuple[str, ...]) -> None:
+    def __init__(self, folders: Mapping[Role, Path], files: CaseFiles) -> None:
         self.folders = folders
-        self.names = names
+        self.files = files
 
     def __getitem__(self, role: str) -> tuple[Path, ...]:
-        folder, name = self.place(role)
-        return (folder / name,)
+        known = self.role(role)
+        return tuple(self.folders[known] / name for name in self.files.of(known))
 
-    def place(self, role: str) -> tuple[Path, str]:
-        """The folder and the name of a role's file."""
-        for (known, folder), name in zip(self.folders, self.names, strict=True):
-            if known == role:
-                return folder, name
-        raise KeyError(role)
+    def role(self, name: str) -> Role:
+        """The role of this name."""
+        for role in self.folders:
+            if role.name == name:
+                return role
+        raise KeyError(name)
 
     def __iter__(self) -> Iterator[str]:
-        return (role for role, _ in self.folders)
+        return (role.name for role in self.folders)
 
     def __len__(self) -> int:
         return len(self.folders)
 
 
 class OutputNames(Mapping[str, str]):
-    """What the outputs of a case are called, by the name of their role: as the source, with another suffix."""
+    """Where the outputs of a case lie, relative to the output folder, by the name of their role."""
 
     __slots__ = ("sources",)
 
@@ -74,7 +74,8 @@ class OutputNames(Mapping[str, str]):
         self.sources = sources
 
     def __getitem__(self, role: str) -> str:
-        return f"{stem(self.sources.place(role)[1])}.npz"
+        known = self.sources.role(role)
+        return f"{known.folder}/{self.sources.files.output(known)}"
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.sources)
@@ -90,11 +91,11 @@ class Case:
     Parameters
     ----------
     name
-        The image's stem.
+        The image's stem; or what the files of its channels share.
     sources
-        The files to read, by the name of their role, the image first; one a role.
+        The files to read, by the name of their role, the image first; one a channel.
     outputs
-        The bare name of the file to write, by the name of its role; `output_paths` says where it lies.
+        The files to write, relative to the output folder, by the name of their role.
     memory_bytes
         Estimated peak memory of the case, in bytes; 0 where a header could not be read.
     output_voxels
@@ -113,9 +114,7 @@ class Case:
 
 def output_paths(output_root: Path, case: Case) -> dict[str, Path]:
     """Where the outputs of a case lie in an output folder, by the name of their role."""
-    return {
-        role.name: output_root / role.folder / case.outputs[role.name] for role in ROLES if role.name in case.outputs
-    }
+    return {role: output_root / place for role, place in case.outputs.items()}
 
 
 @dataclass(frozen=True)

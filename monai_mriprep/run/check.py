@@ -18,17 +18,17 @@ from typing import TypeVar
 
 import numpy as np
 
-from monai_mriprep.dataset.checks import check_grids
+from monai_mriprep.dataset.case_files import CaseFiles
+from monai_mriprep.dataset.checks import check_case
 from monai_mriprep.dataset.folders import DatasetFolders
-from monai_mriprep.dataset.pairing import Pair
 from monai_mriprep.dataset.second_reading import SecondReading, read_again
-from monai_mriprep.dataset.survey import Survey, survey_dataset
-from monai_mriprep.dataset.voxel_summary import MANY_VALUES, LabelSummary, summarize_image, summarize_label
+from monai_mriprep.dataset.survey import CaseOutlines, Survey, survey_dataset
+from monai_mriprep.dataset.voxel_summary import MANY_VALUES, LabelSummary, combined, summarize_image, summarize_label
 from monai_mriprep.errors import MriprepError, VolumeError
 from monai_mriprep.formats.header import Header, Outline
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.recipe import Recipe, given_or_default
-from monai_mriprep.run.cases import Job
+from monai_mriprep.run.cases import Case, Job
 from monai_mriprep.run.dataset_report import CaseReport, ClassCount, DatasetReport, Needs
 from monai_mriprep.run.estimates import estimated, free_bytes, output_bytes, run_seconds, shown_bytes
 from monai_mriprep.run.kept import Kept, TargetDecision, decide_target, decide_target_unlocked
@@ -36,6 +36,7 @@ from monai_mriprep.run.memory import available_memory, default_workers, fits, to
 from monai_mriprep.run.outlook import check_writable, foresee_departures
 from monai_mriprep.run.plan import cases_of, check_output_folder, wanted_by
 from monai_mriprep.steps import Step, steps_of
+from monai_mriprep.types import IMAGE, LABEL
 from monai_mriprep.volume.geometry import Grid
 
 __all__ = ["check_dataset"]
@@ -130,8 +131,7 @@ class _Check:
             return decide_target(Kept(), wanted), ()
         try:
             decision = decide_target_unlocked(wanted)
-            cases = cases_of(self.survey.folders, ((names, None) for names in self.survey.pairing.pairs.names))
-            leaving = foresee_departures(wanted, self.survey.root, tuple(cases))
+            leaving = foresee_departures(wanted, self.survey.root, self.cases)
         except MriprepError as error:
             return decide_target(Kept(), wanted), (str(error),)
         return replace(decision, warnings=(*decision.warnings, *leaving)), ()
@@ -144,10 +144,18 @@ class _Check:
     @cached_property
     def outlines(self) -> Mapping[Path, Outline | VolumeError]:
         """Of each image and label, or what is wrong with its header."""
-        found = zip(self.survey.pairing, self.survey.outlines, strict=True)
+        found = zip(self.cases, self.survey.outlines, strict=True)
         return {
-            path: one for pair, outlines in found for path, one in zip(pair, outlines, strict=True) if one is not None
+            path: one
+            for case, (image, label) in found
+            for path, one in zip(_files(case), (*image, label), strict=False)
+            if one is not None
         }
+
+    @cached_property
+    def cases(self) -> tuple[Case, ...]:
+        """The cases, without their costs."""
+        return tuple(cases_of(self.survey.folders, ((files, None) for files in self.survey.grouping.cases)))
 
     def headers(self) -> Iterator[Header]:
         """Of images and labels; one that cannot be read is named by the case's problems."""
@@ -157,33 +165,47 @@ class _Check:
 
     def check_headers(self, job: Job | None) -> tuple[CaseReport, ...]:
         """Judge each pair by its headers; its costs, too, where there is a target."""
-        reports = (self.check_pair(pair) for pair in self.survey.pairing)
+        found = zip(self.cases, self.survey.outlines, self.survey.grids, strict=True)
+        reports = tuple(self.check_case(case, outlines, grid) for case, outlines, grid in found)
         if job is None:
-            return tuple(reports)
+            return reports
         steps = steps_of(job.recipe, job.target)
-        return tuple(
-            self.with_costs(report, pair, steps) for report, pair in zip(reports, self.survey.pairing, strict=True)
-        )
+        known = zip(reports, self.survey.grouping.cases, self.survey.outlines, strict=True)
+        return tuple(self.with_costs(report, files, outlines, steps) for report, files, outlines in known)
 
-    def check_pair(self, pair: Pair) -> CaseReport:
-        """Judge a pair by its two headers."""
-        image, label = (self.outlines[path] for path in pair)
-        grid = self.survey.grids[pair.image]
-        problems = [str(problem) for problem in (grid, label) if isinstance(problem, MriprepError)]
+    def check_case(self, case: Case, outlines: CaseOutlines, grid: Grid | MriprepError) -> CaseReport:
+        """Judge a case by its headers."""
+        first, *channels = case.sources[IMAGE.name]
+        (label,) = case.sources.get(LABEL.name, (None,))
+        report = CaseReport(case.name, first, label, tuple(channels))
+        problems = [str(problem) for problem in (grid, outlines.label) if isinstance(problem, MriprepError)]
+        image = outlines.first
         if isinstance(image, VolumeError):
-            return CaseReport(pair.case, *pair, problems=tuple(problems))
-        if isinstance(label, Outline):
-            problems += _geometry_problem(pair, image, label, self.survey.recipe)
+            return replace(report, problems=tuple(problems))
+        problems += self.geometry_problems(case)
         native = grid if isinstance(grid, Grid) else None
-        return CaseReport(pair.case, *pair, image.grid, image.dtype.name, native, problems=tuple(problems))
+        return replace(report, grid=image.grid, dtype=image.dtype.name, native_grid=native, problems=tuple(problems))
 
-    def with_costs(self, report: CaseReport, pair: Pair, steps: Sequence[Step]) -> CaseReport:
+    def geometry_problems(self, case: Case) -> list[str]:
+        """Why its volumes do not lie on one grid."""
+        known = {
+            role: [(path, found.grid) for path in paths if isinstance(found := self.outlines[path], Outline)]
+            for role, paths in case.sources.items()
+        }
+        try:
+            check_case(known, self.survey.recipe.geometry)
+        except MriprepError as error:
+            return [str(error)]
+        return []
+
+    def with_costs(
+        self, report: CaseReport, files: CaseFiles, outlines: CaseOutlines, steps: Sequence[Step]
+    ) -> CaseReport:
         """Add the predicted size and what it takes; or, once, why a step refuses the case."""
-        image, label = (self.outlines[path] for path in pair)
-        estimate = estimated(steps, image, label, self.survey.recipe.geometry)
+        estimate = estimated(steps, *outlines, self.survey.recipe.geometry)
         if isinstance(estimate, MriprepError):
             return replace(report, problems=tuple(dict.fromkeys((*report.problems, str(estimate)))))
-        (case,) = cases_of(self.survey.folders, [((pair.image.name, pair.label.name), estimate)])
+        (case,) = cases_of(self.survey.folders, [(files, estimate)])
         lack = () if fits(case, self.memory) else (too_large(case, self.memory),)
         problems, warnings = ((), lack) if case.is_upper_bound else (lack, ())
         return replace(
@@ -231,29 +253,31 @@ def _misplaced(output: Path, folders: DatasetFolders) -> Iterator[str]:
         yield str(error)
 
 
-def _geometry_problem(pair: Pair, image: Outline, label: Outline, recipe: Recipe) -> list[str]:
-    try:
-        if recipe.geometry == "strict":
-            check_grids(pair.image, image.grid, pair.label, label.grid)
-    except MriprepError as error:
-        return [str(error)]
-    return []
+def _files(case: Case | CaseReport) -> tuple[Path, ...]:
+    """All files of a case, the image's channels first."""
+    if isinstance(case, Case):
+        return tuple(path for paths in case.sources.values() for path in paths)
+    return (case.image, *case.channels, *(() if case.label is None else (case.label,)))
 
 
 def _check_voxels(outlines: Mapping[Path, Outline | VolumeError], room: int, report: CaseReport) -> CaseReport:
     """Read image and label, each as far as it can be read."""
-    image, image_problems = _attempt(summarize_image, report.image, outlines[report.image], room)
-    label, label_problems = _attempt(summarize_label, report.label, outlines[report.label], room)
-    problems = [*image_problems, *label_problems]
-    problems += [*(image.problems() if image else ()), *(label.problems() if label else ())]
-    warnings = [*(image.warnings() if image else ()), *(label.warnings() if label else ())]
-    warnings += [] if report.problems else _outside(report.grid, outlines[report.label], label)
+    problems, warnings = [*report.problems], [*report.warnings]
+    images, label = [], None
+    for path in (report.image, *report.channels):
+        image, image_problems = _attempt(summarize_image, path, outlines[path], room)
+        images.append(image)
+        problems += [*image_problems, *(image.problems() if image else ())]
+        warnings += image.warnings() if image else ()
+    if report.label is not None:
+        label, label_problems = _attempt(summarize_label, report.label, outlines[report.label], room)
+        problems += [*label_problems, *(label.problems() if label else ())]
+        warnings += label.warnings() if label else ()
+        warnings += [] if report.problems else _outside(report.grid, outlines[report.label], label)
+    known = [image for image in images if image is not None]
+    contents = combined(known) if len(known) == len(images) else None
     return replace(
-        report,
-        problems=(*report.problems, *problems),
-        warnings=(*report.warnings, *warnings),
-        image_contents=image,
-        label_contents=label,
+        report, problems=tuple(problems), warnings=tuple(warnings), image_contents=contents, label_contents=label
     )
 
 
@@ -274,7 +298,7 @@ def _attempt(
 
 def _with_second_reading(report: CaseReport, again: SecondReading) -> CaseReport:
     """Add what ITK read otherwise in a case's files."""
-    files = (report.image, report.label)
+    files = _files(report)
     problems = (again.problems[file] for file in files if file in again.problems)
     warnings = (again.warnings[file] for file in files if file in again.warnings)
     return replace(report, problems=(*report.problems, *problems), warnings=(*report.warnings, *warnings))

@@ -19,14 +19,16 @@ Status = Literal["ready", "attention", "impossible"]
 
 @dataclass(frozen=True)
 class CaseReport:
-    """What is known of one pair.
+    """What is known of one case.
 
     Parameters
     ----------
     case
         The image's stem.
     image, label
-        The source files.
+        The source files; of an image of several channels, the first. There is no label in a test set.
+    channels
+        The files of its further channels.
     grid, dtype
         Of the image as stored; None where its header could not be read.
     native_grid
@@ -47,7 +49,8 @@ class CaseReport:
 
     case: str
     image: Path
-    label: Path
+    label: Path | None = None
+    channels: tuple[Path, ...] = ()
     grid: Grid | None = None
     dtype: str | None = None
     native_grid: Grid | None = None

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from monai_mriprep.errors import counted
 from monai_mriprep.formats.npz import stored_crc
 from monai_mriprep.run.cases import Case, Job
 from monai_mriprep.store.folder import Folder
-from monai_mriprep.store.layout import ROLE_FOLDERS
 from monai_mriprep.store.record_parts import OutputRecord, RecordedFile, SourceRecord
 from monai_mriprep.store.records import Done, Failed, Record, Retired, Started
 from monai_mriprep.store.store import Store
@@ -53,14 +53,17 @@ def decide(job: Job, case: Case, record: Record | None, store: Store) -> Decisio
     if record.sources.keys() != case.sources.keys():
         before, now = (" and ".join(files) for files in (record.sources, case.sources))
         return Decision("redo", f"it was made of {before}; now it is {now}")
-    for role, (path,) in case.sources.items():
-        source = record.sources[role]
-        if not (_is_unchanged(path, source) and _has_unchanged_data(path, source)):
-            return Decision("redo", f"source {role} changed: {path}")
-    for role, name in case.outputs.items():
-        folder = store.folder(ROLE_FOLDERS[role])
-        if not _is_intact(folder, name, record.outputs[role]):
-            return Decision("redo", f"output {role} is missing or changed: {folder.path / name}")
+    for role, paths in case.sources.items():
+        sources = record.sources[role]
+        if len(sources) != len(paths):
+            return Decision("redo", f"source {role} was of {counted(len(sources), 'channel')}; now it has {len(paths)}")
+        for path, source in zip(paths, sources, strict=True):
+            if not (_is_unchanged(path, source) and _has_unchanged_data(path, source)):
+                return Decision("redo", f"source {role} changed: {path}")
+    for role, place in case.outputs.items():
+        folder, name = place.split("/")
+        if not _is_intact(store.folder(folder), name, record.outputs[role]):
+            return Decision("redo", f"output {role} is missing or changed: {store.root.path / place}")
     return DONE_BEFORE
 
 

@@ -12,7 +12,6 @@ from typing import Any
 from monai_mriprep.errors import OutputError, first_names
 from monai_mriprep.formats.names import natural_key
 from monai_mriprep.run.cases import Case
-from monai_mriprep.store.layout import ROLE_FOLDERS
 from monai_mriprep.store.manifest import Index
 from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.records import Done
@@ -85,8 +84,7 @@ def is_renamed(case: Case, record: Done | None) -> bool:
     """Whether the outputs of a finished case have other names than those that it gets."""
     if record is None:
         return False
-    places = {f"{ROLE_FOLDERS[role]}/{name}" for role, name in case.outputs.items()}
-    return {file.path for file in record.outputs.values()} != places
+    return {file.path for file in record.outputs.values()} != set(case.outputs.values())
 
 
 def refuse_departures(

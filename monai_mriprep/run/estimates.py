@@ -82,7 +82,7 @@ class Estimate:
 
 def estimated(
     steps: Sequence[Step],
-    image: Outline | MriprepError,
+    image: Sequence[Outline | MriprepError],
     label: Outline | MriprepError | None = None,
     geometry: GeometryPolicy = "strict",
 ) -> Estimate | MriprepError:
@@ -93,35 +93,41 @@ def estimated(
     steps
         Of `monai_mriprep.steps.steps_of`; one that refuses a grid, with whatever error, refuses the case.
     image, label
-        Of the headers, or what is wrong with one. A case whose label's header cannot be read ends before a voxel is
-        read, so its estimate is that of the image alone.
+        Of the headers, of the image one a channel; or what is wrong with one. A case whose label's header cannot be
+        read ends before a voxel is read, so its estimate is that of the image alone.
     geometry
         Of the recipe.
     """
-    if isinstance(image, MriprepError):
-        return image
+    channels = [channel for channel in image if isinstance(channel, Outline)]
+    if problem := next((channel for channel in image if isinstance(channel, MriprepError)), None):
+        return problem
     known = label if isinstance(label, Outline) else None
     try:
-        peak, grid = _walked(steps, image, _label_bytes(known))
+        peak, grid = _walked(steps, channels, _label_bytes(known))
     except MriprepError as error:
         return error
-    memory = max(peak, *([_reading(image), _reading_label(image, known, geometry)] if known else [_reading(image)]))
+    read = sum(map(_tensor_bytes, channels))
+    stacking = 2 * read if len(channels) > 1 else 0
+    memory = max(peak, stacking, read - _tensor_bytes(channels[-1]) + _reading(channels[-1]))
+    if known:
+        memory = max(memory, read + _reading_label(channels[0], known, geometry))
     return Estimate(grid, memory, any(step.depends_on_voxels for step in steps))
 
 
-def _walked(steps: Sequence[Step], image: Outline, label_bytes: int) -> tuple[int, Grid]:
+def _walked(steps: Sequence[Step], channels: Sequence[Outline], label_bytes: int) -> tuple[int, Grid]:
     """The peak of the memory while a case walks a list of steps and is written, and the grid that it ends on.
 
     A step that moves voxels has them twice, before and after; one that hands its grid back works in place of them.
     """
-    grid, peak = image.grid, 0
+    grid, peak, image_bytes = channels[0].grid, 0, HELD_BYTES * len(channels)
     for step in steps:
         after = planned_grid(step, grid)
         moves = after is not grid or step.depends_on_voxels
         held = math.prod(grid.shape) + (math.prod(after.shape) if moves else 0)
-        peak = max(peak, (HELD_BYTES + label_bytes) * held + step.working_bytes(grid))
+        peak = max(peak, (image_bytes + label_bytes) * held + step.working_bytes(grid))
         grid = after
-    return image.nbytes + peak + WRITTEN_BYTES * math.prod(grid.shape), grid
+    stored = sum(channel.nbytes for channel in channels)
+    return stored + peak + len(channels) * WRITTEN_BYTES * math.prod(grid.shape), grid
 
 
 def _label_bytes(label: Outline | None) -> int:
@@ -147,7 +153,7 @@ def _reading_label(image: Outline, label: Outline, geometry: GeometryPolicy) -> 
     if geometry != "strict" and same_grid_problem(image.grid, label.grid) is not None:
         matching = label.value_dtype.itemsize * (label.voxels + math.prod(image.shape))
         reading = max(reading, matching + POSITION_BYTES * math.prod(image.shape[1:]))
-    return _tensor_bytes(image) + reading
+    return reading
 
 
 def output_bytes(voxels: int) -> int:

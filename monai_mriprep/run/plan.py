@@ -6,18 +6,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from monai_mriprep.dataset.case_files import CaseFiles
 from monai_mriprep.dataset.folders import DatasetFolders
 from monai_mriprep.dataset.statistics import SpacingStatistics
 from monai_mriprep.dataset.survey import Survey, TargetChoice, survey_dataset
 from monai_mriprep.errors import MriprepError, OutputError
-from monai_mriprep.formats.names import real_path, stem
+from monai_mriprep.formats.names import real_path
 from monai_mriprep.recipe import Recipe, given_or_default
 from monai_mriprep.run.cases import Case, Job, OutputNames, SourceFiles
 from monai_mriprep.run.estimates import Estimate, estimated
 from monai_mriprep.run.kept import Wanted, decide_target_unlocked
 from monai_mriprep.steps import steps_of
 from monai_mriprep.store.description import StatisticsSource
-from monai_mriprep.types import IMAGE, LABEL, ROLES
+from monai_mriprep.types import ROLE_OF_FOLDER
 
 __all__ = ["RunPlan", "cases_of", "check_output_folder", "plan_run", "wanted_by"]
 
@@ -90,7 +91,7 @@ def plan_run(
     job = replace(wanted.job, target=decision.target)
     steps = steps_of(recipe, job.target)
     estimates = (estimated(steps, *outlines, geometry=recipe.geometry) for outlines in survey.outlines)
-    cases = cases_of(survey.folders, zip(survey.pairing.pairs.names, estimates, strict=True))
+    cases = cases_of(survey.folders, zip(survey.grouping.cases, estimates, strict=True))
     largest_first = tuple(sorted(cases, key=lambda case: -case.memory_bytes))
     return RunPlan(
         root,
@@ -115,13 +116,13 @@ def wanted_by(survey: Survey, choice: TargetChoice, output: Path) -> Wanted:
 
 
 def cases_of(
-    folders: DatasetFolders, pairs: Iterable[tuple[tuple[str, str], Estimate | MriprepError | None]]
+    folders: DatasetFolders, cases: Iterable[tuple[CaseFiles, Estimate | MriprepError | None]]
 ) -> Iterator[Case]:
-    """The cases of pairs of file names, image and label; with what each will take where that can be told."""
-    by_role = (IMAGE.name, folders.images), (LABEL.name, folders.labels)
-    for names, estimate in pairs:
-        sources = SourceFiles(by_role, names)
-        yield _with_costs(Case(stem(names[0]), sources, OutputNames(sources)), estimate)
+    """Cases of a dataset; with what each will take where that can be told."""
+    by_role = folders.by_role
+    for files, estimate in cases:
+        sources = SourceFiles(by_role, files)
+        yield _with_costs(Case(files.name, sources, OutputNames(sources)), estimate)
 
 
 def _with_costs(case: Case, estimate: Estimate | MriprepError | None) -> Case:
@@ -145,8 +146,8 @@ def check_output_folder(output: Path, dataset: DatasetFolders) -> None:
     OutputError
         If output would land among the input.
     """
-    places = [real_path(output), *(real_path(output / role.folder) for role in ROLES)]
-    for folder in (dataset.images, dataset.labels):
+    places = [real_path(output), *(real_path(output / name) for name in ROLE_OF_FOLDER)]
+    for folder in dataset.by_role.values():
         among = any(real_path(folder) in (place, *place.parents) for place in places)
         if among or places[0] == real_path(folder.parent):
             msg = f"{output}: the output would mix with the dataset's {folder}; choose another output folder"

@@ -16,7 +16,7 @@ from typing import Any
 
 from monai.data.meta_tensor import MetaTensor
 
-from monai_mriprep.dataset.checks import check_pair
+from monai_mriprep.dataset.checks import check_case
 from monai_mriprep.dataset.voxel_summary import MANY_VALUES
 from monai_mriprep.errors import DiskFullError, MriprepError, MriprepWarning, counted, is_disk_full
 from monai_mriprep.formats.header import Header
@@ -24,15 +24,15 @@ from monai_mriprep.formats.npz import NpzVolume
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.pipeline import preprocessing
 from monai_mriprep.run.cases import Case, Job, Result
+from monai_mriprep.steps.normalization import Normalization
 from monai_mriprep.store.journal import commit_files
-from monai_mriprep.store.layout import ROLE_FOLDERS
-from monai_mriprep.store.record_parts import OutputRecord, RecordedFile, json_histogram
+from monai_mriprep.store.record_parts import OutputRecord, RecordedFile, json_histogram, one_or_several
 from monai_mriprep.store.staging import StagedFile, removed_on_error, stage_files
 from monai_mriprep.store.store import Store, open_store
 from monai_mriprep.transforms.apply_steps import trace_of
 from monai_mriprep.transforms.files import npz_volume
 from monai_mriprep.transforms.tensors import grid_of
-from monai_mriprep.types import IMAGE, LABEL
+from monai_mriprep.types import IMAGE, LABEL, ROLES
 from monai_mriprep.volume.labels import label_histogram, renumbered_histogram, vanished_labels
 
 __all__ = ["process_case"]
@@ -97,21 +97,19 @@ class _Stopwatch:
 
 def _carry_out(job: Job, case: Case, store: Store, watch: _Stopwatch) -> tuple[dict[str, Any], tuple[StagedFile, ...]]:
     """The facts for the record, and the files, complete but not yet in place; in the order to move them."""
-    headers = {role: read_header(path) for role, (path,) in case.sources.items()}
-    image, *others = headers.values()
-    for other in others:
-        check_pair(image, other, job.recipe.geometry)  # before a voxel is read
-    stamps = {role: _stamps(header) for role, header in headers.items()}
+    headers = {role: tuple(map(read_header, paths)) for role, paths in case.sources.items()}
+    grids = {role: [(header.path, header.grid) for header in of_role] for role, of_role in headers.items()}
+    check_case(grids, job.recipe.geometry)  # before a voxel is read
+    stamps = {role: [_stamps(header) for header in of_role] for role, of_role in headers.items()}
     volumes, labels = _transform(job, case, watch)
     written = {role: npz_volume(volumes[role]) for role in case.outputs}
-    made = {**_grids_and_trace(image, volumes[IMAGE.name], written[IMAGE.name]), "labels": labels}
+    made = {**_grids_and_trace(headers[IMAGE.name][0], volumes[IMAGE.name], written[IMAGE.name]), "labels": labels}
     written = _with_provenance(job, case, written, made)
     with watch.stage("write"):
-        places = {(ROLE_FOLDERS[role], case.outputs[role]): volume for role, volume in written.items()}
-        files = stage_files(store, places)
+        files = stage_files(store, {_split(case.outputs[role]): volume for role, volume in written.items()})
     with removed_on_error(store.staging, [file.move for file in files]):
         with watch.stage("hash"):
-            sources = {role: _source(headers[role], stamped) for role, stamped in stamps.items()}
+            sources = {role: _sources(headers[role], stamped) for role, stamped in stamps.items()}
         outputs = {role: _output(file) for role, file in zip(case.outputs, reversed(files), strict=True)}
     facts = {
         "fingerprint": job.fingerprint,
@@ -127,14 +125,22 @@ def _carry_out(job: Job, case: Case, store: Store, watch: _Stopwatch) -> tuple[d
 
 def _grids_and_trace(header: Header, image: MetaTensor, written: NpzVolume) -> dict[str, Any]:
     """From which grid to which the image came, what was done to it on the way, and the spacing that its file states."""
+    trace = trace_of(image)
+    moments = trace.params(Normalization.name) or {}
     return {
         "source_grid": header.grid.to_json(),
         "source_header": asdict(header.frame),
         "target_grid": grid_of(image).to_json(),
-        "trace": trace_of(image).to_json(),
+        "trace": trace.to_json(),
         "spacing": written.spacing.tolist(),
-        "foreground": {name: image.meta[f"foreground_{name}"] for name in ("mean", "std", "voxels")},
+        "foreground": {name: one_or_several(moments[name]) for name in ("mean", "std", "voxels")},
     }
+
+
+def _split(place: str) -> tuple[str, str]:
+    """The folder in the output folder, and the name in it."""
+    folder, name = place.split("/")
+    return folder, name
 
 
 def _with_provenance(
@@ -144,8 +150,8 @@ def _with_provenance(
     shared = {
         "fingerprint": job.fingerprint,
         **({"redo": job.redo} if job.redo else {}),
-        "sources": {role: path.name for role, (path,) in case.sources.items()},
-        "outputs": dict(case.outputs),
+        "sources": {role: one_or_several([path.name for path in paths]) for role, paths in case.sources.items()},
+        "outputs": {role: _split(place)[1] for role, place in case.outputs.items()},
         **{name: made[name] for name in ("source_header", "foreground", "trace")},
         **{f"labels_{when}": histogram for when, histogram in made["labels"].items()},
     }
@@ -158,26 +164,37 @@ def _with_provenance(
 
 def _transform(job: Job, case: Case, watch: _Stopwatch) -> tuple[dict[str, Any], dict[str, dict[str, int]]]:
     """The preprocessed volumes, and the voxels of each label before and after."""
-    (load, *checks), steps = preprocessing(job.recipe, job.target, around=watch.stage)
-    data: dict[str, Any] = {role: str(path) for role, (path,) in case.sources.items()}
+    roles = [role for role in ROLES if role.name in case.sources]
+    (load, *checks), steps = preprocessing(job.recipe, job.target, roles, around=watch.stage)
+    data: dict[str, Any] = {role: one_or_several(list(map(str, paths))) for role, paths in case.sources.items()}
     with watch.stage("load"):
         data = load(data)
     with watch.stage("count"):
-        before = label_histogram(data[LABEL.name].as_tensor())
+        before = _histogram(data)
     for check in checks:
         with watch.stage(type(check).__name__):
             data = check(data)
     with steps.trace_transform(True):  # the record needs the trace, whatever MONAI_TRACE_TRANSFORM says
         data = steps.consume(data)
     with watch.stage("count"):
-        after = label_histogram(data[LABEL.name].as_tensor())
+        after = _histogram(data)
     _warn_of_labels(case, renumbered_histogram(before, dict(job.recipe.label_map)), after)
     return data, {"before": json_histogram(before), "after": json_histogram(after)}
+
+
+def _histogram(data: Mapping[str, MetaTensor]) -> dict[int, int]:
+    """Voxels of each label; nothing where the image came alone."""
+    return label_histogram(data[LABEL.name].as_tensor()) if LABEL.name in data else {}
 
 
 def _stamps(header: Header) -> list[tuple[Path, os.stat_result]]:
     """A volume's files, its header's first, and their state before a voxel is read."""
     return [(path, path.stat()) for path in header.files]
+
+
+def _sources(headers: Sequence[Header], stamps: Sequence[Sequence[tuple[Path, os.stat_result]]]) -> Any:
+    """What is recorded of the sources of a role."""
+    return one_or_several([_source(*of_file) for of_file in zip(headers, stamps, strict=True)])
 
 
 def _source(header: Header, stamps: Sequence[tuple[Path, os.stat_result]]) -> dict[str, Any]:
@@ -193,7 +210,7 @@ def _output(file: StagedFile) -> dict[str, Any]:
 
 
 def _warn_of_labels(case: Case, before: dict[int, int], after: dict[int, int]) -> None:
-    (label,) = case.sources[LABEL.name]
+    label = " and ".join(map(str, case.sources.get(LABEL.name, ())))
     gone = vanished_labels(before, after)
     if gone:
         counts = ", ".join(f"{value} ({counted(before[value], 'voxel')})" for value in gone)

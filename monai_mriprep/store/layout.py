@@ -2,7 +2,8 @@
 
 ::
 
-    imagesTr/ labelsTr/                  the volumes, nothing else
+    imagesTr/ labelsTr/                  the volumes of a training set, nothing else
+    imagesTs/                            those of a test set
     run.json                             recipe and target spacing
     mri_statistics.csv                   statistics that a run has computed
     manifest.jsonl                       the records
@@ -20,7 +21,7 @@ import os
 import re
 
 from monai_mriprep.errors import RecordError
-from monai_mriprep.types import ROLES
+from monai_mriprep.types import ROLE_OF_FOLDER, ROLES
 
 __all__ = [
     "DATASET",
@@ -39,6 +40,7 @@ __all__ = [
     "SPLITS",
     "STATISTICS",
     "TABLE",
+    "VOLUME_FOLDERS",
     "check_bare",
     "is_entry",
     "is_output",
@@ -62,8 +64,9 @@ PROBE = ".probe-"
 """Start of the name of a file that is moved into a folder and out again, to see whether that works."""
 
 ROLE_FOLDERS = {role.name: role.folder for role in ROLES}
-"""The folder of each role, by its name."""
-FOLDERS = (*ROLE_FOLDERS.values(), PARTIAL)
+"""The folder of each role of a training set, by its name."""
+VOLUME_FOLDERS = tuple(ROLE_OF_FOLDER)
+FOLDERS = (*VOLUME_FOLDERS, PARTIAL)
 FILES = (LOCK, RUN, STATISTICS, MANIFEST, TABLE, DATASET, SPLITS)
 
 LONGEST_NAME = 255

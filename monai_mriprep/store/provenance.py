@@ -6,13 +6,21 @@ were made, so that equal input gives equal bytes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from monai_mriprep.store.models import Count, Model, checked
-from monai_mriprep.store.record_parts import ForegroundRecord, HeaderRecord, Histogram, OutputRecord, json_histogram
+from monai_mriprep.store.record_parts import (
+    Channels,
+    ForegroundRecord,
+    HeaderRecord,
+    Histogram,
+    OutputRecord,
+    json_histogram,
+    one_or_several,
+)
 from monai_mriprep.types import Spacing
 from monai_mriprep.volume.geometry import Grid
 
@@ -31,7 +39,7 @@ class Provenance(Model):
     fingerprint, redo
         As in the record.
     sources, outputs
-        Bare names of all files of the case, by their role.
+        Bare names of all files of the case, by their role; of sources one a channel.
     source_header, foreground
         As in the record.
     labels_before, labels_after
@@ -44,7 +52,7 @@ class Provenance(Model):
     role: str
     fingerprint: str
     redo: Count = 0
-    sources: dict[str, str]
+    sources: dict[str, Channels[str]]
     outputs: dict[str, str]
     source_header: HeaderRecord
     foreground: ForegroundRecord
@@ -87,7 +95,6 @@ def rebuilt_record(
     labels
         Voxels of each label in the volume.
     """
-    unknown = {"size": 0, "mtime_ns": 0, "sha256": ""}
     return {
         "event": "done",
         "case": origin.case,
@@ -96,7 +103,7 @@ def rebuilt_record(
         "fingerprint": origin.fingerprint,
         **({"redo": origin.redo} if origin.redo else {}),
         "repaired": True,
-        "sources": {role: {"path": name, **unknown} for role, name in origin.sources.items()},
+        "sources": {role: _unknown(names) for role, names in origin.sources.items()},
         "outputs": {role: output.model_dump() for role, output in outputs.items()},
         "source_grid": (origin.trace or {}).get("source"),
         "source_header": origin.source_header.model_dump(),
@@ -108,3 +115,8 @@ def rebuilt_record(
         "seconds": {},
         "peak_mib": 0.0,
     }
+
+
+def _unknown(names: Sequence[str]) -> Any:
+    """Sources of which nothing is known but their names."""
+    return one_or_several([{"path": name, "size": 0, "mtime_ns": 0, "sha256": ""} for name in names])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf
+from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, PlainSerializer, model_validator
 
 from monai_mriprep.errors import MriprepError
 from monai_mriprep.formats.digest import sha256_of
@@ -17,6 +17,7 @@ from monai_mriprep.store.models import Count, Model, Whole
 from monai_mriprep.volume.geometry import Grid
 
 __all__ = [
+    "Channels",
     "ForegroundRecord",
     "HeaderRecord",
     "Histogram",
@@ -26,6 +27,7 @@ __all__ = [
     "RecordedGrid",
     "SourceRecord",
     "json_histogram",
+    "one_or_several",
 ]
 
 
@@ -53,7 +55,7 @@ def _path(text: str) -> str:
 
 
 def _as_list(value: object) -> object:
-    return [value] if isinstance(value, dict) else value
+    return value if isinstance(value, list | tuple) else [value]
 
 
 RecordedGrid = Annotated[InstanceOf[Grid], BeforeValidator(_grid)]
@@ -121,6 +123,20 @@ class SourceRecord(RecordedFile):
     data: Annotated[tuple[RecordedFile, ...], Field(strict=False), BeforeValidator(_as_list)] = ()
 
 
+Item = TypeVar("Item")
+
+
+def one_or_several(items: Sequence[Item]) -> Item | Sequence[Item]:
+    """What JSON holds of the channels of a case: of several a list, the only one as it is."""
+    return items[0] if len(items) == 1 else items
+
+
+Channels = Annotated[
+    tuple[Item, ...], Field(strict=False, min_length=1), BeforeValidator(_as_list), PlainSerializer(one_or_several)
+]
+"""One a channel, by `one_or_several` in JSON."""
+
+
 class OutputRecord(RecordedFile):
     """A file that was written for a case; `crc32` is the checksum of its voxels that the archive states."""
 
@@ -128,11 +144,18 @@ class OutputRecord(RecordedFile):
 
 
 class ForegroundRecord(Model):
-    """Mean and population standard deviation of the image's foreground, and its number of voxels on the new grid."""
+    """Mean and population standard deviation of the image's foreground, and its number of voxels; one a channel."""
 
-    mean: float
-    std: float
-    voxels: Count
+    mean: Channels[float]
+    std: Channels[float]
+    voxels: Channels[Count]
+
+    @model_validator(mode="after")
+    def _check_channels(self) -> ForegroundRecord:
+        if not len(self.mean) == len(self.std) == len(self.voxels):
+            msg = f"{len(self.mean)} means, {len(self.std)} deviations, {len(self.voxels)} counts: not one a channel"
+            raise ValueError(msg)
+        return self
 
 
 class HeaderRecord(Model):

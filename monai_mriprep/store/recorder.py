@@ -9,7 +9,7 @@ from typing import Any
 
 from monai_mriprep.formats.sealed import seal
 from monai_mriprep.store.journal import entry_name
-from monai_mriprep.store.layout import MANIFEST, ROLE_FOLDERS
+from monai_mriprep.store.layout import MANIFEST, VOLUME_FOLDERS
 from monai_mriprep.store.manifest import append_lines
 from monai_mriprep.store.store import AGAIN, Store, named_errors
 
@@ -91,7 +91,7 @@ class Recorder:
     def _sync(self) -> None:
         with self._named_errors():
             self.store.root.sync_file(MANIFEST)
-            for name in ROLE_FOLDERS.values():
+            for name in filter(self.store.has_folder, VOLUME_FOLDERS):
                 self.store.folder(name).sync()
         self._synced = time.monotonic()
 

@@ -20,9 +20,10 @@ from monai_mriprep.formats.sealed import unseal
 from monai_mriprep.recipe.values import SpacingTriple
 from monai_mriprep.steps import AppliedStep, Trace
 from monai_mriprep.steps.resampling import Resampling
-from monai_mriprep.store.layout import LONGEST_NAME, ROLE_FOLDERS, is_output
+from monai_mriprep.store.layout import LONGEST_NAME, is_output
 from monai_mriprep.store.models import Count, Model, Whole, checked, shortened
 from monai_mriprep.store.record_parts import (
+    Channels,
     ForegroundRecord,
     HeaderRecord,
     LabelRecord,
@@ -30,7 +31,7 @@ from monai_mriprep.store.record_parts import (
     RecordedGrid,
     SourceRecord,
 )
-from monai_mriprep.types import ROLES, GridRule
+from monai_mriprep.types import ROLE_OF_FOLDER, ROLES, TEST_ROLES, GridRule
 from monai_mriprep.volume.geometry import Grid, same_grid_problem, target_grid
 
 __all__ = ["Done", "Failed", "Opened", "Record", "Retired", "Started", "check_record", "read_record"]
@@ -90,15 +91,16 @@ class Failed(_Event):
     error: str
 
 
-REQUIRED = {role.name for role in ROLES if role.required}
-
-
-def _are_in_their_folders(files: dict[str, OutputRecord]) -> dict[str, OutputRecord]:
+def _are_of_a_case(files: dict[str, OutputRecord]) -> dict[str, OutputRecord]:
     for role, file in files.items():
         folder, _, name = file.path.partition("/")
-        if folder != ROLE_FOLDERS.get(role) or not is_output(name):
+        if folder not in ROLE_OF_FOLDER or ROLE_OF_FOLDER[folder].name != role or not is_output(name):
             msg = f"{file.path!r} is not in the folder of its role {role!r}"
             raise ValueError(msg)
+    folders = {file.path.partition("/")[0] for file in files.values()}
+    if not any(folders == {role.folder for role in roles} for roles in (ROLES, TEST_ROLES)):
+        msg = f"files in {' and '.join(sorted(folders)) or 'no folder'} are not those of one case"
+        raise ValueError(msg)
     return files
 
 
@@ -115,7 +117,7 @@ class Done(_Event):
         Whether the record was rebuilt from the volumes. Seconds and memory are not known then, and neither are the
         labels before, where the volumes do not tell them.
     sources, outputs
-        Its files, by the name of their role; both have the same roles.
+        Its files, by the name of their role, both of the same roles; of sources one a channel.
     source_grid, target_grid
         Of the image as stored, and of all outputs.
     source_header
@@ -136,8 +138,8 @@ class Done(_Event):
     fingerprint: str
     redo: Count = 0
     repaired: bool = False
-    sources: dict[str, SourceRecord]
-    outputs: Annotated[dict[str, OutputRecord], AfterValidator(_are_in_their_folders)]
+    sources: dict[str, Channels[SourceRecord]]
+    outputs: Annotated[dict[str, OutputRecord], AfterValidator(_are_of_a_case)]
     source_grid: RecordedGrid
     target_grid: RecordedGrid
     source_header: HeaderRecord | None = None
@@ -150,9 +152,9 @@ class Done(_Event):
 
     @model_validator(mode="after")
     def _check_roles(self) -> Done:
-        if not self.sources.keys() == self.outputs.keys() >= REQUIRED:
+        if self.sources.keys() != self.outputs.keys():
             sources, outputs = ", ".join(self.sources), ", ".join(self.outputs)
-            msg = f"sources ({sources}) and outputs ({outputs}) are not of the same roles, or lack one"
+            msg = f"sources ({sources}) and outputs ({outputs}) are not of the same roles"
             raise ValueError(msg)
         return self
 

@@ -10,7 +10,7 @@ from itertools import count
 
 from monai_mriprep.errors import package_logger
 from monai_mriprep.store.folder import Folder
-from monai_mriprep.store.layout import OUTPUT_SUFFIX, RETIRED, ROLE_FOLDERS, is_output
+from monai_mriprep.store.layout import OUTPUT_SUFFIX, RETIRED, VOLUME_FOLDERS, is_output
 from monai_mriprep.store.record_parts import OutputRecord
 from monai_mriprep.store.store import Store, named_errors
 
@@ -138,7 +138,7 @@ def _folders(store: Store) -> Iterator[Folder]:
     """The folders in ``retired/`` that are there; each is closed when the next one is asked for."""
     if store.has_folder(RETIRED):
         with closing(store.root.folder(RETIRED)) as parent:
-            for name in filter(parent.is_folder, ROLE_FOLDERS.values()):
+            for name in filter(parent.is_folder, VOLUME_FOLDERS):
                 with closing(parent.folder(name)) as folder:
                     yield folder
 

@@ -17,6 +17,7 @@ from monai_mriprep.store.layout import (
     PROBE,
     ROLE_FOLDERS,
     SET_ASIDE,
+    VOLUME_FOLDERS,
     is_output,
     is_probe,
 )
@@ -62,7 +63,7 @@ class Store:
 
     def volumes(self) -> Iterator[str]:
         """Paths, relative to it, of the volumes in the folders of the roles, as far as they are there; not sorted."""
-        for folder in filter(self.has_folder, ROLE_FOLDERS.values()):
+        for folder in filter(self.has_folder, VOLUME_FOLDERS):
             yield from (f"{folder}/{name}" for name in self.folder(folder).names() if is_output(name))
 
     @property
@@ -121,8 +122,13 @@ class Store:
         """Remove the writer's folder, if it is empty."""
         self.partial.remove_folder(self.writer)
 
-    def prepare(self) -> tuple[str, ...]:
+    def prepare(self, folders: Iterable[str] = tuple(ROLE_FOLDERS.values())) -> tuple[str, ...]:
         """Make the folders, and set aside what stands where a folder or a file of ours must be.
+
+        Parameters
+        ----------
+        folders
+            Those of the volumes; by default of a training set.
 
         Returns
         -------
@@ -136,7 +142,7 @@ class Store:
         """
         with named_errors(self.root.path, "the output folder cannot be written to"):
             aside = [*self._cleared(self.root, FOLDERS, stat.S_ISDIR), *self._cleared(self.root, FILES, stat.S_ISREG)]
-        self.make_folders(FOLDERS)
+        self.make_folders((*folders, PARTIAL))
         with named_errors(self.partial.path, "the folder of temporary files cannot be written to"):
             aside += self._cleared(self.partial, [self.writer], stat.S_ISDIR)
         return tuple(aside)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from monai_mriprep.dataset.checks import check_grids
+from monai_mriprep.dataset.checks import CHANNEL_REMEDY, check_grids
 from monai_mriprep.errors import GeometryError, HeaderError, VoxelError
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.formats.voxels import read_voxels
@@ -29,8 +29,6 @@ UNSIGNED_TO_SIGNED = {"uint16": np.int32, "uint32": np.int64, "uint64": np.int64
 
 EXACT_IN_FLOAT64 = 2**53
 """Up to here float64 holds every whole number."""
-
-REMEDY = "`geometry: resample` puts a channel on the grid of the first, as its header says where it lies"
 
 
 def read_channel_headers(paths: Sequence[Any], channels: int = 1) -> list[Header]:
@@ -115,7 +113,7 @@ def _must_move(first: Header, header: Header, number: int, geometry: GeometryPol
         return False
     if geometry != "resample":
         names = "channel 0", f"channel {number}"
-        check_grids(first.path, first.grid, header.path, header.grid, names, REMEDY)
+        check_grids(first.path, first.grid, header.path, header.grid, names, CHANNEL_REMEDY)
     if not overlap(first.grid, header.grid):
         msg = (
             f"{header.path}: channel {number} lies beside channel 0, {first.path}: no voxel is in both\n"

@@ -16,7 +16,7 @@ from monai_mriprep.run.cases import ALGORITHM_VERSION, Job
 from monai_mriprep.run.memory import default_workers
 from monai_mriprep.store.description import RunDescription, read_description
 from monai_mriprep.store.journal import pending_records
-from monai_mriprep.store.layout import MANIFEST, OUTPUT_SUFFIX, PARTIAL, RETIRED, ROLE_FOLDERS, RUN, is_temporary
+from monai_mriprep.store.layout import MANIFEST, OUTPUT_SUFFIX, PARTIAL, RETIRED, RUN, VOLUME_FOLDERS, is_temporary
 from monai_mriprep.store.lock import shared
 from monai_mriprep.store.manifest import Index, read_index
 from monai_mriprep.store.outdated import outdated_in
@@ -25,7 +25,7 @@ from monai_mriprep.store.records import Done, Failed
 from monai_mriprep.store.retirement import retired_files
 from monai_mriprep.store.store import Store, open_store
 from monai_mriprep.store.writers import Writer
-from monai_mriprep.types import ROLES
+from monai_mriprep.types import ROLE_OF_FOLDER
 from monai_mriprep.verify.volumes import file_problems, trace_problems
 
 __all__ = ["Finding", "VerifyReport", "verify_output"]
@@ -184,10 +184,10 @@ def _check_case(index: Index, check: Callable[[Done], Iterable[Finding]], case: 
 def _check_outputs(store: Store, pending: Collection[str], record: Done) -> Iterator[Finding]:
     """Compare a finished case's files with its record; those that are just being replaced are left out."""
     yield from (Finding(record.case, problem) for problem in trace_problems(record))
-    for role in ROLES:
-        path = record.outputs[role.name].path
-        if path not in pending:
-            yield from (Finding(path, problem) for problem in file_problems(store, role, record))
+    for file in record.outputs.values():
+        if file.path not in pending:
+            role = ROLE_OF_FOLDER[file.path.split("/")[0]]
+            yield from (Finding(file.path, problem) for problem in file_problems(store, role, record))
 
 
 def _compare_with_last_run(store: Store, index: Index) -> Iterator[Finding]:
@@ -233,7 +233,8 @@ def _unrecorded_files(
 ) -> list[Finding]:
     """Name everything that no finished case's record names, as far as journals and folders can be read."""
     findings: list[Finding] = []
-    for folder in ROLE_FOLDERS.values():
+    needed = {path.split("/")[0] for path in recorded}
+    for folder in (name for name in VOLUME_FOLDERS if name in needed or store.has_folder(name)):
         with _told(unread, folder):
             for name in store.folder(folder).names():
                 path = f"{folder}/{name}"

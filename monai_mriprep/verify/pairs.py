@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from monai_mriprep.errors import NpzError, RecordError, VolumeError
 from monai_mriprep.formats.npz import NpzVolume, decode_npz, stored_crc
-from monai_mriprep.store.layout import ROLE_FOLDERS, is_output
+from monai_mriprep.store.layout import is_output
 from monai_mriprep.store.provenance import Provenance
 from monai_mriprep.store.record_parts import OutputRecord
 from monai_mriprep.store.store import Store
-from monai_mriprep.types import ROLES
+from monai_mriprep.types import ROLE_OF_FOLDER, ROLES, TEST_ROLES
 from monai_mriprep.verify.volumes import DTYPES, REMOVE
 
 __all__ = ["SelfToldVolume", "UnusableFileError", "read_pair"]
@@ -74,7 +74,7 @@ def _read(store: Store, path: str) -> SelfToldVolume:
         raise UnusableFileError(path, f"cannot be read ({error}); {REMOVE}") from error
     size, mtime_ns, sha256 = status.st_size, status.st_mtime_ns, hashlib.sha256(raw).hexdigest()
     output = OutputRecord(path=path, size=size, mtime_ns=mtime_ns, sha256=sha256, crc32=crc)
-    types = [name for role in ROLES if role.folder == folder for name in DTYPES[role.kind]]
+    types = DTYPES[ROLE_OF_FOLDER[folder].kind]
     if volume.array.dtype.name not in types:
         raise UnusableFileError(path, f"holds {volume.array.dtype.name}; {' or '.join(types)} is expected; {REMOVE}")
     return SelfToldVolume(output, volume, origin)
@@ -97,9 +97,11 @@ def _origin(path: str, facts: Mapping[str, object]) -> Provenance:
 def _places(found: SelfToldVolume) -> dict[str, str]:
     """All files of a case, by their role, as one of them tells it."""
     path, origin = found.output.path, found.origin
-    if origin.outputs.keys() != ROLE_FOLDERS.keys() or not all(map(is_output, origin.outputs.values())):
+    (roles,) = (roles for roles in (ROLES, TEST_ROLES) if ROLE_OF_FOLDER[path.split("/")[0]] in roles)
+    folders = {role.name: role.folder for role in roles}
+    if origin.outputs.keys() != folders.keys() or not all(map(is_output, origin.outputs.values())):
         raise UnusableFileError(path, f"its comment names other files than those of a case; {REMOVE}")
-    places = {role: f"{ROLE_FOLDERS[role]}/{name}" for role, name in origin.outputs.items()}
+    places = {role: f"{folders[role]}/{name}" for role, name in origin.outputs.items()}
     if places.get(origin.role) != path:
         where = places.get(origin.role, "something else")
         raise UnusableFileError(path, f"was written as {where}; give it that name again, or remove it")

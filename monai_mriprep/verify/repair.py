@@ -22,7 +22,7 @@ from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.records import Done
 from monai_mriprep.store.store import Store, open_store
 from monai_mriprep.store.takeover import take_over
-from monai_mriprep.types import IMAGE, LABEL, ROLES
+from monai_mriprep.types import IMAGE, LABEL, ROLE_OF_FOLDER
 from monai_mriprep.verify.audit import Finding
 from monai_mriprep.verify.pairs import SelfToldVolume, UnusableFileError, read_pair
 from monai_mriprep.verify.volumes import REMOVE, differences, trace_problems
@@ -82,7 +82,7 @@ def repair_output(output_root: str | Path) -> RepairReport:
     with open_store(Path(output_root)) as store:
         with shared(store.root):  # else nothing is made in a folder that is no run's
             _require_volumes(store)
-        aside = store.prepare()
+        aside = store.prepare(())
         with exclusive(store.root):
             store.own_manifest()
             recorder = Recorder(store)
@@ -147,18 +147,26 @@ def _rebuilt(path: str, pair: Mapping[str, SelfToldVolume], owners: Mapping[str,
     if taken or case in owners.values():
         whose = f"{taken[0]} is that of the case {owners[taken[0]]}" if taken else f"the case {case} has other files"
         raise UnusableFileError(path, f"by a good record, {whose}; remove it")
-    labels, told = count_values(pair[LABEL.name].volume.array[0]), pair[LABEL.name].origin.labels_after
-    if told not in (None, labels):
-        problem = f"holds the labels {labels} (value: voxels); its comment says {told}; {REMOVE}"
-        raise UnusableFileError(pair[LABEL.name].output.path, problem)
-    facts, record = _record_of(path, pair, labels)
+    facts, record = _record_of(path, pair, _labels(pair))
     for problem in trace_problems(record):
         raise UnusableFileError(path, problem)
     for found in pair.values():
-        (role,) = (role for role in ROLES if role.name == found.origin.role)
+        role = ROLE_OF_FOLDER[found.output.path.split("/")[0]]
         for problem in differences(found.volume, role, record):
             raise UnusableFileError(found.output.path, f"{problem}; {REMOVE}")
     return facts
+
+
+def _labels(pair: Mapping[str, SelfToldVolume]) -> dict[int, int]:
+    """Voxels of each label; a case of a test set has none."""
+    if LABEL.name not in pair:
+        return {}
+    label = pair[LABEL.name]
+    labels, told = count_values(label.volume.array[0]), label.origin.labels_after
+    if told not in (None, labels):
+        problem = f"holds the labels {labels} (value: voxels); its comment says {told}; {REMOVE}"
+        raise UnusableFileError(label.output.path, problem)
+    return labels
 
 
 def _record_of(path: str, pair: Mapping[str, SelfToldVolume], labels: Mapping[int, int]) -> tuple[dict[str, Any], Done]:

@@ -62,7 +62,8 @@ def _recorded_bytes(folder: Folder, name: str, expected: OutputRecord) -> bytes:
 def differences(volume: NpzVolume, role: Role, record: Done) -> Iterator[str]:
     """Compare what a file holds with what its record says; equal bytes make this a check of the writer."""
     array, grid = volume.array, record.target_grid
-    shape, spacing = (1, *grid.shape), tuple(volume.spacing.tolist())
+    channels = len(record.foreground.voxels) if role.kind == IMAGE.kind else 1
+    shape, spacing = (channels, *grid.shape), tuple(volume.spacing.tolist())
     if array.shape != shape:
         yield f"has the shape {array.shape}; {shape} is recorded"
     if array.dtype.name not in DTYPES[role.kind]:

@@ -2,9 +2,11 @@
 
 import pytest
 
-from monai_mriprep.dataset.checks import check_pair
+from monai_mriprep.dataset.checks import check_case
 from monai_mriprep.errors import GeometryError
+from monai_mriprep.formats.header import Header
 from monai_mriprep.formats.read import read_header
+from monai_mriprep.types import GeometryPolicy
 
 
 @pytest.fixture
@@ -18,8 +20,12 @@ def pair(tmp_path, write_mha):
     return build
 
 
+def check(image: Header, label: Header, policy: GeometryPolicy = "strict") -> None:
+    check_case({"image": [(image.path, image.grid)], "label": [(label.path, label.grid)]}, policy)
+
+
 def test_noise_of_real_headers_is_no_difference(pair):
-    check_pair(*pair(Offset="1.000001 2 3", ElementSpacing="0.5000001 0.75 3.000001"), "strict")
+    check(*pair(Offset="1.000001 2 3", ElementSpacing="0.5000001 0.75 3.000001"), "strict")
 
 
 DIFFERENT = {
@@ -52,7 +58,7 @@ def test_another_grid_is_refused_with_both_geometries(pair, changes, problem):
     image, label = pair(**changes)
 
     with pytest.raises(GeometryError, match=problem) as caught:
-        check_pair(image, label, "strict")
+        check(image, label, "strict")
 
     for fact in (image.path, label.path, image.grid, label.grid, "geometry: resample_label"):
         assert str(fact) in str(caught.value)
@@ -61,18 +67,18 @@ def test_another_grid_is_refused_with_both_geometries(pair, changes, problem):
 @pytest.mark.parametrize("policy", ["resample_label", "resample"])
 @pytest.mark.parametrize("changes", [changes for changes, _ in DIFFERENT.values()], ids=DIFFERENT)
 def test_the_label_may_be_resampled_instead(pair, changes, policy):
-    check_pair(*pair(**changes), policy)
+    check(*pair(**changes), policy)
 
 
 def test_real_pairs(scans):
     traps = scans / "traps"
     with pytest.raises(GeometryError, match="the label's y runs the other way"):
-        check_pair(
+        check(
             read_header(traps / "reversed_label/ProstateX-0000_t2w.mha"),
             read_header(traps / "reversed_label/ProstateX-0000_annotation.nii.gz"),
         )
     with pytest.raises(GeometryError, match="differ in spacing"):
-        check_pair(
+        check(
             read_header(traps / "stale_label/ProstateX-0000_0000.nii.gz"),
             read_header(traps / "stale_label/ProstateX-0000.nii.gz"),
         )

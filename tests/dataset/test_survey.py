@@ -181,7 +181,7 @@ def test_what_one_image_has_wrong_stands_in_place_of_its_grid(dataset):
     survey = survey_dataset(dataset, Recipe())
 
     (problem,) = survey.unreadable
-    assert problem is survey.grids[dataset / "ImagesTr/b.mha"]
+    assert problem is survey.grids[1]
     assert survey.statistics.median == (3.5, 1, 1), "of the other two"
 
 
@@ -278,12 +278,12 @@ def test_grids_are_those_of_files_that_itk_has_turned(datasets):
     stored, turned_before = (
         survey_dataset(root, recipe) for root, recipe in zip(datasets, (RAS, Recipe()), strict=True)
     )
-    moved = 0
-    for grid, path in zip(stored.grids.values(), turned_before.grids, strict=True):
-        image = SimpleITK.ReadImage(str(path))
+    moved, kept = 0, survey_dataset(datasets[0], Recipe()).grids
+    for grid, grid_of_file, case in zip(stored.grids, kept, turned_before.grouping.cases, strict=True):
+        image = SimpleITK.ReadImage(str(turned_before.folders.images / case.image[0]))
         assert grid.shape == image.GetSize()[::-1]
         np.testing.assert_allclose(grid.affine, affine_of_itk(image), atol=1e-4)
-        moved += grid.shape != survey_dataset(datasets[0], Recipe()).grids[datasets[0] / "ImagesTr" / path.name].shape
+        moved += grid.shape != grid_of_file.shape
     assert moved > 3
 
 
@@ -348,5 +348,5 @@ def test_a_doubtful_spacing_is_told_in_the_turned_axes(sagittal):
 
 def test_keeping_the_orientation_is_reading_the_headers(datasets):
     survey = survey_dataset(datasets[0], Recipe())
-    assert [found.image.grid for found in survey.outlines] == list(survey.grids.values())
-    assert all(isinstance(grid, Grid) for grid in survey.grids.values())
+    assert [found.first.grid for found in survey.outlines] == list(survey.grids)
+    assert all(isinstance(grid, Grid) for grid in survey.grids)

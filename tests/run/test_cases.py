@@ -8,8 +8,10 @@ from dataclasses import replace
 
 import pytest
 
+from monai_mriprep.dataset.case_files import CaseFiles
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.cases import Case, Job, OutputNames, Result, SourceFiles, output_paths
+from monai_mriprep.types import IMAGE, LABEL, TEST_ROLES
 from tests.runs import case_from
 
 
@@ -21,10 +23,10 @@ def test_a_case_crosses_to_a_worker_and_is_a_key(tmp_path):
 
 
 def test_files_are_made_of_folders_and_names_when_they_are_asked_for(tmp_path):
-    folders = (("image", tmp_path / "i"), ("label", tmp_path / "l"))
-    sources = SourceFiles(folders, ("a_0000.nii.gz", "a.mha"))
+    folders = {IMAGE: tmp_path / "i", LABEL: tmp_path / "l"}
+    sources = SourceFiles(folders, CaseFiles("a_0000", ("a_0000.nii.gz",), "a.mha"))
     assert sources == {"image": (tmp_path / "i/a_0000.nii.gz",), "label": (tmp_path / "l/a.mha",)}
-    assert OutputNames(sources) == {"image": "a_0000.npz", "label": "a.npz"}
+    assert OutputNames(sources) == {"image": "imagesTr/a_0000.npz", "label": "labelsTr/a.npz"}
     case = Case("a_0000", sources, OutputNames(sources), 5)
     assert pickle.loads(pickle.dumps(case)) == case
     assert "mask" not in sources
@@ -32,11 +34,17 @@ def test_files_are_made_of_folders_and_names_when_they_are_asked_for(tmp_path):
         OutputNames(sources)["mask"]
 
 
-def test_outputs_lie_in_the_folders_of_their_roles(tmp_path):
-    case = replace(case_from("a", tmp_path / "a.mha", tmp_path / "b.mha"), outputs={"image": "a.npz", "label": "b.npz"})
+def test_several_files_are_channels_and_a_test_case_is_an_image_alone(tmp_path):
+    sources = SourceFiles(dict.fromkeys(TEST_ROLES, tmp_path), CaseFiles("a", ("a_0000.mha", "a_0001.mha")))
+    assert sources == {"image": (tmp_path / "a_0000.mha", tmp_path / "a_0001.mha")}
+    assert OutputNames(sources) == {"image": "imagesTs/a.npz"}
+
+
+def test_outputs_lie_in_the_output_folder(tmp_path):
+    case = case_from("a", tmp_path / "a.mha", tmp_path / "b.mha")
     assert output_paths(tmp_path, case) == {
         "image": tmp_path / "imagesTr" / "a.npz",
-        "label": tmp_path / "labelsTr" / "b.npz",
+        "label": tmp_path / "labelsTr" / "a.npz",
     }
 
 

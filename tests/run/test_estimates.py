@@ -75,7 +75,7 @@ def header(write_mha):
 
 def test_a_step_before_the_resampling_is_in_the_estimate(header):
     steps = steps_of(Recipe(steps=["estimates_every_other_slice"]), (3.0, 0.75, 0.5))
-    estimate = estimated(steps, header)
+    estimate = estimated(steps, [header])
     assert estimate.grid.shape == (1, 3, 4)
     assert estimate.voxels == 12
     np.testing.assert_allclose(estimate.grid.spacing, (3, 0.75, 0.5))
@@ -85,20 +85,20 @@ def test_a_step_before_the_resampling_is_in_the_estimate(header):
 
 @pytest.mark.parametrize(("crop", "is_upper_bound"), [("none", False), ("nonzero", True)])
 def test_a_step_that_depends_on_voxels_makes_an_upper_bound(header, crop, is_upper_bound):
-    estimate = estimated(steps_of(Recipe(crop=crop), (3.0, 0.75, 0.5)), header)
+    estimate = estimated(steps_of(Recipe(crop=crop), (3.0, 0.75, 0.5)), [header])
     assert estimate.is_upper_bound == is_upper_bound
     assert estimate.grid.shape == (2, 3, 4)
 
 
 @pytest.mark.parametrize(("step", "held"), [(LabelCast(), 24), (NonZeroCrop(), 24 + 24)], ids=["in place", "moves"])
 def test_a_step_that_may_move_voxels_has_them_twice_though_its_bound_is_the_grid_it_got(header, step, held):
-    assert estimated([step], header).memory_bytes == 24 * 2 + 9 * held + 8 * 24
+    assert estimated([step], [header]).memory_bytes == 24 * 2 + 9 * held + 8 * 24
 
 
 def test_what_a_header_has_wrong_or_a_step_refuses_is_handed_on(header):
     problem = MriprepError("no header")
-    assert estimated((), problem) is problem
-    assert str(estimated(steps_of(Recipe(steps=["estimates_refusing"]), (1.0, 1.0, 1.0)), header)) == "not this one"
+    assert estimated((), [problem]) is problem
+    assert str(estimated(steps_of(Recipe(steps=["estimates_refusing"]), (1.0, 1.0, 1.0)), [header])) == "not this one"
 
 
 SHAPE = (10, 20, 30)
@@ -115,19 +115,19 @@ def outline(dtype: str, shape=SHAPE, **facts) -> Outline:
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32", "float32"])
 def test_a_label_of_32_bits_or_less_on_its_images_grid_costs_what_every_case_is_estimated_at(dtype):
     image = outline("int16")
-    assert estimated(SAME, image, outline(dtype)) == estimated(SAME, image)
+    assert estimated(SAME, [image], outline(dtype)) == estimated(SAME, [image])
 
 
 @pytest.mark.parametrize("dtype", ["int64", "uint64", "float64"])
 def test_a_label_of_64_bits_may_stay_wide(dtype):
     image = outline("int16")
-    more = estimated(SAME, image, outline(dtype)).memory_bytes - estimated(SAME, image).memory_bytes
+    more = estimated(SAME, [image], outline(dtype)).memory_bytes - estimated(SAME, [image]).memory_bytes
     assert more == 2 * VOXELS * (10 - 4)
 
 
 def test_a_label_is_read_beside_its_image_and_converted():
     image, label = outline("uint16"), outline("int64", (10, 200, 300))
-    estimate = estimated(COARSE, image, label)
+    estimate = estimated(COARSE, [image], label)
     assert estimate.memory_bytes == VOXELS * 4 + 100 * VOXELS * (8 + 2)
     assert estimate.voxels < VOXELS
 
@@ -146,26 +146,26 @@ def test_a_label_is_read_beside_its_image_and_converted():
 )
 def test_reading_takes_what_the_type_and_the_reader_take(facts, bytes_per_voxel):
     label = outline(shape=(10, 200, 300), **facts)
-    assert estimated(COARSE, outline("int16"), label).memory_bytes == VOXELS * 2 + 100 * VOXELS * bytes_per_voxel
+    assert estimated(COARSE, [outline("int16")], label).memory_bytes == VOXELS * 2 + 100 * VOXELS * bytes_per_voxel
 
 
 def test_a_label_that_is_put_on_its_images_grid_is_there_twice_and_its_positions():
     image, label = outline("int16", (10, 60, 90)), outline("int16", (10, 61, 90))
-    strict, resampled = (estimated(COARSE, image, label, geometry) for geometry in ("strict", "resample"))
+    strict, resampled = (estimated(COARSE, [image], label, geometry) for geometry in ("strict", "resample"))
     assert resampled.memory_bytes == image.nbytes + label.nbytes + image.nbytes + 150 * 60 * 90
     assert strict.memory_bytes < resampled.memory_bytes
-    assert estimated(COARSE, image, image, "resample_label") == estimated(COARSE, image, image)
+    assert estimated(COARSE, [image], image, "resample_label") == estimated(COARSE, [image], image)
 
 
 def test_a_label_whose_header_cannot_be_read_is_left_out():
-    assert estimated(SAME, outline("int16"), MriprepError("no header")) == estimated(SAME, outline("int16"))
+    assert estimated(SAME, [outline("int16")], MriprepError("no header")) == estimated(SAME, [outline("int16")])
 
 
 # --- Disk and time ----------------------------------------------------------------------------------------------------
 
 
 def test_cases_with_free_space(tmp_path, monkeypatch):
-    outputs = {"image": "a", "label": "a"}
+    outputs = {"image": "imagesTr/a", "label": "labelsTr/a"}
     cases = [Case(str(i), {}, outputs, output_voxels=1000) for i in range(10)]
     free = 40_000
     monkeypatch.setattr(estimates, "free_bytes", lambda folder: free)
@@ -183,7 +183,7 @@ def test_cases_with_free_space(tmp_path, monkeypatch):
 
 
 def test_space_for_upper_bounds_is_no_reason_to_stop(tmp_path, monkeypatch):
-    outputs = {"image": "a", "label": "a"}
+    outputs = {"image": "imagesTr/a", "label": "labelsTr/a"}
     monkeypatch.setattr(estimates, "free_bytes", lambda folder: 100)
     huge = Case("huge", {}, outputs, 10**15, 10**14, is_upper_bound=True)
     certain = Case("certain", {}, outputs, output_voxels=1000)

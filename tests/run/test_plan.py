@@ -38,7 +38,7 @@ def test_files_are_named_by_the_stems_of_their_sources(tmp_path):
         "image": "data/ImagesTr/1_2_0000.mha",
         "label": "data/LabelsTr/1_2.mha",
     }
-    assert case.outputs == {"image": "1_2_0000.npz", "label": "1_2.npz"}
+    assert case.outputs == {"image": "imagesTr/1_2_0000.npz", "label": "labelsTr/1_2.npz"}
 
 
 def test_a_plan_of_thousands_of_cases_is_small(tmp_path):

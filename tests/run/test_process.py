@@ -71,7 +71,7 @@ def test_the_record_tells_the_way_from_the_scan_to_the_files(tmp_path, oblique, 
     np.testing.assert_array_equal(record.trace.target.affine, target.affine)
     assert (1, *record.trace.target.shape) == target.array.shape
     moments = record.trace.params("normalization")
-    assert [record.foreground.mean, record.foreground.std] == [*moments["mean"], *moments["std"]]
+    assert (*record.foreground.mean, *record.foreground.std) == (*moments["mean"], *moments["std"])
 
 
 def test_a_label_that_a_crop_has_cut_away_is_not_said_to_have_vanished_by_resampling(tmp_path):

@@ -51,7 +51,7 @@ def test_the_record_is_that_of_the_run_as_far_as_the_files_tell():
     assert record.repaired
     assert record.trace.to_json()["steps"][0]["params"] == TRACE["steps"][0]["params"]
     assert record.frame.origin == (0.0, 0.0, 7.0)
-    assert {role: (file.path, file.size, file.sha256) for role, file in record.sources.items()} == {
+    assert {role: (file.path, file.size, file.sha256) for role, (file,) in record.sources.items()} == {
         "image": ("a_image.nii.gz", 0, ""),
         "label": ("a_label.nii.gz", 0, ""),
     }

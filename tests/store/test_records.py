@@ -28,10 +28,10 @@ def test_a_finished_case():
     record = record_of(done_line("café \udcff\n"))
     assert isinstance(record, Done)
     assert record.case == "café \udcff\n"
-    assert record.sources["image"].path == "/data/café \udcff\n_image.nii.gz"
+    assert record.sources["image"][0].path == "/data/café \udcff\n_image.nii.gz"
     assert (record.source_grid, record.target_grid) == (SOURCE, TARGET)
     assert record.labels.after == {0: 90, 2: 10}
-    assert (record.sources["label"].reader, record.sources["label"].data) == ("", ())
+    assert (record.sources["label"][0].reader, record.sources["label"][0].data) == ("", ())
 
 
 def test_the_other_events():

@@ -91,7 +91,7 @@ def test_a_rebuilt_record_says_what_the_run_said_but_for_sources_and_costs(out):
         for name in Done.model_fields.keys() - other:
             assert getattr(record, name) == getattr(before[case], name), name
         assert (record.repaired, before[case].repaired) == (True, False)
-        source = record.sources["image"]
+        (source,) = record.sources["image"]
         assert (source.path, source.size, source.mtime_ns, source.sha256) == (f"{case}.mha", 0, 0, "")
         assert (record.seconds, record.peak_mib) == ({}, 0.0)
 
@@ -292,7 +292,7 @@ def test_a_case_that_was_finished_and_not_recorded_keeps_its_full_record(out, da
     (out / ".partial" / entry_name("case_2")).write_text(seal({"record": record, "moves": moves}))
     report = repair_output(out)
     assert (report.rebuilt, report.trusted) == (("case_0", "case_1"), 1)
-    assert done_records(out)["case_2"].sources["image"].size == (dataset / "ImagesTr/case_2.mha").stat().st_size
+    assert done_records(out)["case_2"].sources["image"][0].size == (dataset / "ImagesTr/case_2.mha").stat().st_size
 
 
 def test_an_empty_folder_and_one_that_is_none(tmp_path):

@@ -33,11 +33,11 @@ def stats(
         raise survey.unreadable[0]
     statistics = survey.statistics
     derived = derive_target(statistics, recipe.target_rule, survey.median_size)
-    log(f"{len(survey.pairing)} paired images; {derived.text}")
+    log(f"{len(survey.outlines)} paired images; {derived.text}")
     doubts = (*survey.doubts, *derived.warnings)
     warn(doubts)
     if output is not None:
         statistics.to_csv(output)
     text = statistics.as_csv().rstrip() if output is None else str(output)
-    report([text], stats_json(statistics, derived, len(survey.pairing), (*orphans, *doubts)), as_json)
+    report([text], stats_json(statistics, derived, len(survey.outlines), (*orphans, *doubts)), as_json)
     return OK
