@@ -117,7 +117,7 @@ def test_the_page_names_every_file_and_folder_and_the_current_version():
     for name in (*layout.FILES, *layout.FOLDERS, layout.RETIRED, layout.SET_ASIDE):
         assert name in TEXT
     table = TEXT.split("## 1.")[0]
-    assert f"| {FORMAT_VERSION} | 0.4.0 |" in table
+    assert f"| {FORMAT_VERSION} | 0.5.0 |" in table
     assert f"{LARGEST:,} bytes" in TEXT
     first, second, third = FIRST_LEFT_OUT
     assert f"`{first}` is left out, then `{second}`, then `{third}`" in TEXT

@@ -13,11 +13,12 @@ import re
 from typing import Any
 
 from monai_mriprep.errors import RecordError
+from monai_mriprep.types import LABEL
 
-__all__ = ["FORMAT_VERSION", "VERSIONS", "NewerVersionError", "seal", "unseal"]
+__all__ = ["FORMAT_VERSION", "VERSIONS", "NewerVersionError", "format_of", "seal", "unseal"]
 
-FORMAT_VERSION = 1
-"""Of records, of ``run.json``, and of the comment in an ``.npz``; 0 is that of lines without a digest."""
+FORMAT_VERSION = 2
+"""The highest of records, of ``run.json``, and of the comment in an ``.npz``; 0 is that of lines without a digest."""
 
 VERSIONS = 10_000
 """No version is as high as that; a number that is, is no version."""
@@ -29,9 +30,19 @@ class NewerVersionError(RecordError):
     """A newer version of this program has written it."""
 
 
+def format_of(facts: dict[str, Any]) -> int:
+    """The lowest format that can hold this: 1, unless a case of several channels or of a test set is told of."""
+    record = facts.get("record", facts)
+    sources = record.get("sources") if isinstance(record, dict) else None
+    if not sources or not isinstance(sources, dict):
+        return 1
+    has_channels = any(isinstance(files, list) for files in sources.values())
+    return FORMAT_VERSION if has_channels or LABEL.name not in sources else 1
+
+
 def seal(facts: dict[str, Any]) -> str:
     """One line of JSON, without the newline, with version and digest."""
-    body = json.dumps({"version": FORMAT_VERSION, **facts})[:-1]
+    body = json.dumps({"version": format_of(facts), **facts})[:-1]
     return f'{body}, "digest": "{_digest(body)}"}}'
 
 

@@ -31,9 +31,9 @@ facts_of_any_kind = st.dictionaries(st.text().filter(lambda key: key not in ("ve
 @given(facts_of_any_kind)
 def test_what_is_sealed_comes_back(facts):
     line = seal(facts)
-    assert unseal(line) == unseal(line + "\n") == (sealed.FORMAT_VERSION, facts)
+    assert unseal(line) == unseal(line + "\n") == (1, facts)
     assert "\n" not in line
-    assert json.loads(line) == {"version": sealed.FORMAT_VERSION, **facts, "digest": line[-18:-2]}
+    assert json.loads(line) == {"version": 1, **facts, "digest": line[-18:-2]}
 
 
 def test_the_digest_is_that_of_the_line_before_it():
@@ -67,7 +67,7 @@ def test_a_line_torn_anywhere_is_noticed():
 
 def test_a_digest_inside_is_no_digest():
     facts = {"digest of": {"a": 1, "digest": "0123456789abcdef"}}
-    assert unseal(seal(facts)) == (sealed.FORMAT_VERSION, facts)
+    assert unseal(seal(facts)) == (1, facts)
     with pytest.raises(RecordError):
         unseal('{"version": 1, "a": {"b": 1, "digest": "0123456789abcdef"}}')
 
@@ -95,18 +95,33 @@ def test_a_line_with_half_a_seal_is_damaged(line):
 
 @pytest.mark.parametrize("version", [0, "1", True, None, 1.0])
 def test_a_sealed_line_has_a_version(monkeypatch, version):
-    monkeypatch.setattr(sealed, "FORMAT_VERSION", version)
+    monkeypatch.setattr(sealed, "format_of", lambda facts: version)
     line = seal(FACTS)
     monkeypatch.undo()
     with pytest.raises(RecordError, match="its digest is damaged"):
         unseal(line)
 
 
+@pytest.mark.parametrize(
+    ("sources", "version"),
+    [
+        ({"image": {"path": "a"}, "label": {"path": "b"}}, 1),
+        ({"image": [{"path": "a"}, {"path": "b"}], "label": {"path": "c"}}, 2),
+        ({"image": {"path": "a"}}, 2),
+        ({}, 1),
+    ],
+    ids=["one channel", "two channels", "a test set", "of no case"],
+)
+def test_a_line_has_the_lowest_format_that_can_hold_it(sources, version):
+    assert unseal(seal({"sources": sources}))[0] == version
+    assert unseal(seal({"record": {"sources": sources}}))[0] == version
+
+
 def test_a_newer_version_is_told_from_a_damaged_line(monkeypatch):
-    monkeypatch.setattr(sealed, "FORMAT_VERSION", 7)
+    monkeypatch.setattr(sealed, "format_of", lambda facts: 7)
     line = seal({"of a form": "unheard of"})
     monkeypatch.undo()
-    with pytest.raises(NewerVersionError, match=r"a newer version .* \(format 7, .*up to 1\); update monai-mriprep"):
+    with pytest.raises(NewerVersionError, match=r"a newer version .* \(format 7, .*up to 2\); update monai-mriprep"):
         unseal(line)
     with pytest.raises(RecordError) as caught:
         unseal(line.replace("unheard", "Unheard"))

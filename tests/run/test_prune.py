@@ -138,7 +138,7 @@ def test_a_journal_that_is_taken_over_later_brings_nothing_back(root, output):
 
 
 def test_records_of_a_newer_version_are_named(output, monkeypatch):
-    monkeypatch.setattr(sealed, "FORMAT_VERSION", sealed.FORMAT_VERSION + 1)
+    monkeypatch.setattr(sealed, "format_of", lambda facts: sealed.FORMAT_VERSION + 1)
     newer = sealed.seal({"event": "retired", "case": "10_1", "time": 1.5, "files": []})
     monkeypatch.undo()
     (output / "manifest.jsonl").write_bytes(b"".join(lines(output)) + newer.encode() + b"\n")

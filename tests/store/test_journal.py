@@ -420,7 +420,7 @@ def test_what_a_failing_disk_does_not_let_us_see_waits(store, root, monkeypatch,
 def test_an_entry_of_a_newer_version_is_refused_and_left(store, monkeypatch):
     files = stage(store)
     with monkeypatch.context() as patch:
-        patch.setattr("monai_mriprep.formats.sealed.FORMAT_VERSION", FORMAT_VERSION + 1)
+        patch.setattr("monai_mriprep.formats.sealed.format_of", lambda facts: FORMAT_VERSION + 1)
         name = plant(store, seal({"record": record_of(files), "moves": [file.move for file in files]}))
     before = left_in(store)
     with pytest.raises(NewerVersionError, match=rf"{name}: a newer version .* update monai-mriprep"):

@@ -158,7 +158,7 @@ def test_a_flipped_bit_is_noticed_wherever_it_is(root):
 
 def test_a_newer_version_is_refused_in_words(root, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("monai_mriprep.formats.sealed.FORMAT_VERSION", 2)
+        patch.setattr("monai_mriprep.formats.sealed.format_of", lambda facts: 3)
         newer = seal({"event": "dreamt", "case": "a"})
     append_lines(root, [newer])
     with pytest.raises(NewerVersionError, match=r"manifest\.jsonl, line 3: a newer version .*update monai-mriprep"):

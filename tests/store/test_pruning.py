@@ -59,7 +59,7 @@ def test_the_last_line_of_a_retirement_counts_and_the_files_of_all(store):
 
 
 def test_a_newer_version_may_have_retired_others(store, monkeypatch):
-    monkeypatch.setattr(sealed, "FORMAT_VERSION", sealed.FORMAT_VERSION + 1)
+    monkeypatch.setattr(sealed, "format_of", lambda facts: sealed.FORMAT_VERSION + 1)
     newer = retired("a")
     monkeypatch.undo()
     write(store, newer)

@@ -62,7 +62,7 @@ def test_a_line_that_was_changed_is_no_record():
 
 
 def test_a_line_of_a_newer_version_is_told_from_a_damaged_one(monkeypatch):
-    monkeypatch.setattr(sealed, "FORMAT_VERSION", sealed.FORMAT_VERSION + 1)
+    monkeypatch.setattr(sealed, "format_of", lambda facts: sealed.FORMAT_VERSION + 1)
     line = seal({"event": "unheard of"})
     monkeypatch.undo()
     with pytest.raises(NewerVersionError, match="update monai-mriprep"):

@@ -197,7 +197,7 @@ def test_one_that_cannot_be_taken_over_is_named_and_stops_nothing(store, recorde
 
 def test_what_a_newer_version_has_left_is_refused_and_stays(store, recorder, partial, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("monai_mriprep.formats.sealed.FORMAT_VERSION", 2)
+        patch.setattr("monai_mriprep.formats.sealed.format_of", lambda facts: 3)
         leave_behind(store, DEAD)
     before = set(tree(partial / DEAD))
     with pytest.raises(NewerVersionError, match="update monai-mriprep"):
