@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,8 +20,10 @@ __all__ = [
     "Json",
     "MaxMemory",
     "OutputRoot",
+    "Quiet",
     "Settings",
     "Target",
+    "Verbose",
     "Workers",
     "configured",
     "memory_size",
@@ -40,6 +41,8 @@ Config = Annotated[
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the file; repeatable.")
 ]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors beside the result.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say in detail what is done.")]
 Target = Annotated[
     str | None,
     typer.Option(
@@ -82,6 +85,8 @@ def configured(
 
 def _spacing_in_yaml(target: str) -> str:
     """The value of ``--target`` as a list of plain decimals."""
+    from decimal import Decimal  # 2 ms, which the command's help does not need
+
     try:
         z, y, x = (float(value) for value in target.split(","))
     except ValueError:

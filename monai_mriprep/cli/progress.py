@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from monai_mriprep.cli.show import escaped, log
-from monai_mriprep.errors import package_logger
+from monai_mriprep.errors import RecipeError, package_logger
 
 if TYPE_CHECKING:
     from monai_mriprep.run.cases import Result
@@ -20,25 +20,39 @@ __all__ = ["log_lines", "progress"]
 LOGGER = package_logger()
 
 
+PREFIXES = {logging.DEBUG: "debug: ", logging.WARNING: "warning: "}
+
+
 class _LineHandler(logging.Handler):
     """Writes a line for each record, by its function `show`, which a progress bar replaces while it is visible."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
         self.show: Callable[[str], None] = log
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record, or drop it: what a run does must not depend on it."""
         with suppress(Exception):
-            self.show(("warning: " if record.levelno == logging.WARNING else "") + escaped(record.getMessage()))
+            self.show(PREFIXES.get(record.levelno, "") + escaped(record.getMessage()))
 
 
 @contextmanager
-def log_lines() -> Iterator[_LineHandler]:
-    """Show what the package logs as lines on stderr; afterwards its logger is as before."""
-    handler, level = _LineHandler(), LOGGER.level
+def log_lines(verbose: bool = False, quiet: bool = False) -> Iterator[_LineHandler]:
+    """Show what the package logs as lines on stderr; afterwards its logger is as before.
+
+    Parameters
+    ----------
+    verbose, quiet
+        With details, or warnings and errors alone; by default what lies between.
+
+    Raises
+    ------
+    RecipeError
+        If both are asked for.
+    """
+    handler, level = _LineHandler(_level(verbose, quiet)), LOGGER.level
     LOGGER.addHandler(handler)
-    LOGGER.setLevel(logging.INFO)
+    LOGGER.setLevel(handler.level)
     try:
         yield handler
     finally:
@@ -46,10 +60,17 @@ def log_lines() -> Iterator[_LineHandler]:
         LOGGER.removeHandler(handler)
 
 
+def _level(verbose: bool, quiet: bool) -> int:
+    if verbose and quiet:
+        msg = "--verbose and --quiet contradict each other; give one of them"
+        raise RecipeError(msg)
+    return logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO
+
+
 @contextmanager
 def progress(lines: _LineHandler) -> Iterator[Callable[[Result, int, int], None]]:
-    """On a terminal show a bar, and lines only for warnings and failures; elsewhere only the lines of the log."""
-    if not sys.stderr.isatty():
+    """On a terminal show a bar, and lines for warnings and failures, or for all if verbose; elsewhere only lines."""
+    if not sys.stderr.isatty() or lines.level > logging.INFO:
         yield lambda result, finished, total: None
         return
     from rich.console import Console
@@ -57,7 +78,8 @@ def progress(lines: _LineHandler) -> Iterator[Callable[[Result, int, int], None]
 
     console = Console(stderr=True)
     columns = (TextColumn("preprocessing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    lines.setLevel(logging.WARNING)
+    if lines.level == logging.INFO:
+        lines.setLevel(logging.WARNING)
     lines.show = partial(console.print, markup=False, highlight=False, emoji=False, soft_wrap=True)  # above the bar
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=None)

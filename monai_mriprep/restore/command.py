@@ -141,6 +141,10 @@ def _restore_each(store: Store, predictions: Path, folder: Path, probabilities: 
     for path, match in match_predictions(paths, index):
         outcomes.append(match if isinstance(match, RecordError) else restorer(path, match))
         _log(path, outcomes[-1])
+        if isinstance(match, SourceSpace):
+            LOGGER.debug(
+                "%s: its case went through %s", path.name, ", ".join(one.step.name for one in match.trace.steps)
+            )
     done = tuple(outcome for outcome in outcomes if isinstance(outcome, Path))
     return RestoreSummary(folder, done, tuple(outcome for outcome in outcomes if isinstance(outcome, MriprepError)))
 

@@ -15,6 +15,7 @@ from monai_mriprep.errors import DiskFullError, MriprepWarning, package_logger
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.alone import one_by_one
 from monai_mriprep.run.cases import Case, Result
+from monai_mriprep.run.estimates import shown_bytes
 from monai_mriprep.run.loader_workers import loader_workers
 from monai_mriprep.run.lost_cases import without_losses
 from monai_mriprep.run.mappers import Mapper, serial
@@ -157,7 +158,10 @@ def _log(result: Result, finished: int, total: int) -> None:
         LOGGER.error("%s: FAILED: %s", place, result.error)
     else:
         shape = " x ".join(map(str, result.facts["target_grid"]["shape"]))
-        LOGGER.info("%s: %s in %.2f s", place, shape, sum(result.facts["seconds"].values()))
+        seconds = result.facts["seconds"]
+        LOGGER.info("%s: %s in %.2f s", place, shape, sum(seconds.values()))
+        stages = ", ".join(f"{stage} {taken:.2f} s" for stage, taken in seconds.items())
+        LOGGER.debug("%s: %s; memory at most %.0f MiB", place, stages, result.facts["peak_mib"])
 
 
 def _results(
@@ -166,6 +170,7 @@ def _results(
     """Process the cases in batches of which as many as the mapper takes fit into the memory."""
     work = partial(process_case, session.plan.job)
     for fitting, cases in in_batches(session.todo, max(1, workers), memory):
+        LOGGER.debug("%d cases, %d at once in %s of memory", len(cases), fitting, shown_bytes(memory))
         if fitting == 0:
             yield from (Result(case.name, "failed", too_large(case, memory)) for case in cases)
         else:

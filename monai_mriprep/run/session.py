@@ -233,3 +233,9 @@ def _log(session: Session) -> None:
     reasons = Counter(decision.reason for _, decision in session.decisions if decision.action == "redo")
     for reason, count in reasons.items():
         LOGGER.info("redo: %s", reason + f" ({count} cases)" * (count > 1))
+    LOGGER.debug("recipe: %s", session.plan.job.recipe.as_dict())
+    LOGGER.debug(
+        "fingerprint %s, redo %d, as %s", session.plan.job.fingerprint, session.plan.job.redo, session.store.writer
+    )
+    for case, decision in session.decisions:
+        LOGGER.debug("%s: %s: %s", case.name, decision.action, decision.reason)

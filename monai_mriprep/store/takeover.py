@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 
+from monai_mriprep.errors import package_logger
 from monai_mriprep.store.folder import Folder
 from monai_mriprep.store.journal import recover
 from monai_mriprep.store.layout import is_entry
@@ -77,6 +78,9 @@ def _take_over(recorder: Recorder, name: str, writer: Writer, foreign: bool) -> 
             "from here; it is left alone. If it has ended, `run --take-over` clears up after it"
         )
         return (msg,)
+    package_logger().debug(
+        "%s: what process %s has left is put in place or cleared away", partial.path / name, writer.pid
+    )
     try:
         return _recover_and_remove(recorder, _renamed(partial, name))
     except FileNotFoundError:  # another process was quicker

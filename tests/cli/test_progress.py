@@ -11,9 +11,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from monai_mriprep.cli import main
+from monai_mriprep.cli.progress import log_lines, progress
+from monai_mriprep.cli.show import log
 from tests.runs import write_case, write_troubled_cases
 
 NAME = "monai_mriprep"
@@ -43,6 +46,49 @@ def test_the_command_shows_the_log_and_leaves_nothing_behind(dataset, tmp_path, 
         assert sum(line.startswith("[") and "case_0: 4 x 8 x 9 in" in line for line in lines) == 1
         assert sum(line.startswith("target spacing (3, 1, 1)") for line in lines) == 1
         assert (list(logger.handlers), logger.level) == before
+
+
+def test_quiet_leaves_warnings_errors_and_the_result(dataset, tmp_path, monkeypatch, capsys):
+    assert command(monkeypatch, "run", "-q", dataset, tmp_path / "out", "--workers", 0) == 1
+    printed = capsys.readouterr()
+    assert printed.out.startswith("2 preprocessed, 1 skipped (no partner), 1 FAILED")
+    lonely, no_table, negative, failed = printed.err.splitlines()
+    assert lonely.startswith("warning: 'lonely.mha' is skipped")
+    assert no_table.startswith("warning: ")
+    assert negative.endswith("negative label voxels became 0")
+    assert "case_2: FAILED: " in failed
+    write_case(tmp_path / "one", "case_0")
+    assert command(monkeypatch, "stats", tmp_path / "one", "--quiet") == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_verbose_tells_the_recipe_the_reason_of_each_case_and_its_stages(dataset, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+    assert command(monkeypatch, "run", "-v", dataset, out, "--workers", 0, "--set", "order=1") == 1
+    debug = [line for line in capsys.readouterr().err.splitlines() if line.startswith("debug: ")]
+    assert any(line.startswith("debug: recipe: {") and "'order': 1" in line for line in debug)
+    assert {f"debug: case_{number}: run: no record" for number in range(3)} <= set(debug)
+    assert sum("resampling 0." in line and line.endswith(" MiB") for line in debug) == 2
+    assert any(re.fullmatch(r"debug: 3 cases, 1 at once in \S+ [MG]iB of memory", line) for line in debug)
+    (tmp_path / "predictions").mkdir()
+    np.savez(tmp_path / "predictions/case_0.npz", np.zeros((4, 8, 9), np.uint8))
+    assert command(monkeypatch, "restore", "-v", out, tmp_path / "predictions", tmp_path / "restored") == 0
+    assert "debug: case_0.npz: its case went through foreground, resampling" in capsys.readouterr().err
+
+
+def test_both_contradict_each_other(dataset, tmp_path, monkeypatch, capsys):
+    assert command(monkeypatch, "run", "-q", "-v", dataset, tmp_path / "out") == 2
+    assert capsys.readouterr().err == "error: --verbose and --quiet contradict each other; give one of them\n"
+    assert not (tmp_path / "out").exists()
+
+
+def test_on_a_terminal_quiet_has_no_bar_and_verbose_has_all_lines_above_it(monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    levels = {}
+    for words in ("", "verbose", "quiet"):
+        with log_lines(**dict.fromkeys(words.split(), True)) as lines, progress(lines):
+            levels[words] = (logging.getLevelName(lines.level), lines.show is log)
+    assert levels == {"": ("WARNING", False), "verbose": ("DEBUG", False), "quiet": ("WARNING", True)}
 
 
 def on_a_terminal(*arguments: object) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from monai_mriprep.cli.options import Workers
+from monai_mriprep.cli.options import Quiet, Verbose, Workers
 from monai_mriprep.cli.show import say, summarize
 
 __all__ = ["demo"]
@@ -18,12 +18,14 @@ def demo(
         "demo"
     ),
     workers: Workers = None,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
 ) -> int:
     """Make a small synthetic dataset, preprocess it, and show what happened to it."""
     from monai_mriprep.cli.progress import log_lines, progress
     from monai_mriprep.demo.make import make_demo
 
-    with log_lines() as lines, progress(lines) as observe:
+    with log_lines(verbose, quiet) as lines, progress(lines) as observe:
         report = make_demo(folder, workers, observe)
     status = summarize(report.summary)
     say(report.text)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from monai_mriprep.cli.options import Json, OutputRoot
+from monai_mriprep.cli.options import Json, OutputRoot, Quiet, Verbose
 from monai_mriprep.cli.show import ATTENTION, OK, report, warn
 
 __all__ = ["prune"]
@@ -19,6 +19,8 @@ def prune(
     ] = None,
     dry: Annotated[bool, typer.Option("--dry-run", help="Say what would be deleted; delete nothing.")] = False,
     as_json: Json = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
 ) -> int:
     """Delete what retired cases have left: their volumes in retired/, their records, their rows of manifest.csv.
 
@@ -29,7 +31,7 @@ def prune(
     from monai_mriprep.report.text import prune_text
     from monai_mriprep.run.prune import prune_output
 
-    with log_lines():
+    with log_lines(verbose, quiet):
         summary = prune_output(output_root, cases or (), dry)
     report(prune_text(summary, dry), plain(summary), as_json)
     warn(summary.warnings)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from monai_mriprep.cli.options import Json, OutputRoot
+from monai_mriprep.cli.options import Json, OutputRoot, Quiet, Verbose
 from monai_mriprep.cli.show import ATTENTION, OK, report
 
 __all__ = ["restore"]
@@ -19,6 +19,8 @@ def restore(
     restored: Annotated[Path, typer.Argument(help="Folder for the restored files.", show_default=False)],
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Keep floats, all channels.")] = False,
     as_json: Json = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
 ) -> int:
     """Put predictions back onto the grid and into the format of their source images.
 
@@ -29,7 +31,7 @@ def restore(
     from monai_mriprep.report.text import restore_text
     from monai_mriprep.restore.command import restore_each
 
-    with log_lines():
+    with log_lines(verbose, quiet):
         summary = restore_each(output_root, predictions, restored, probabilities)
     report(restore_text(summary), plain(summary), as_json)
     return ATTENTION if summary.refused else OK

@@ -13,8 +13,10 @@ from monai_mriprep.cli.options import (
     DatasetRoot,
     Json,
     MaxMemory,
+    Quiet,
     Settings,
     Target,
+    Verbose,
     Workers,
     configured,
     memory_size,
@@ -53,6 +55,8 @@ def run(
     case_timeout: CaseTimeout = None,
     dry: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and why; write nothing.")] = False,
     as_json: Json = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
 ) -> int:
     """Preprocess a dataset. Finished cases are skipped, so an interrupted run is resumed by the same command.
 
@@ -71,7 +75,7 @@ def run(
     plan = plan_run(dataset, output, recipe, redo)
     if dry:
         return _say_what_would_be_done(dry_run(plan, retire, job.workers, job.max_memory), as_json)
-    with log_lines() as lines, open_session(plan, retire, take_over) as session:
+    with log_lines(verbose, quiet) as lines, open_session(plan, retire, take_over) as session:
         summary = session.summary()
         if session.todo:
             from monai_mriprep.run.preprocess import execute  # loads MONAI, which takes seconds

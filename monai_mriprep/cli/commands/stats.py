@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from monai_mriprep.cli.options import Config, DatasetRoot, Json, Settings, configured, required
-from monai_mriprep.cli.show import OK, log, report, warn
+from monai_mriprep.cli.options import Config, DatasetRoot, Json, Quiet, Settings, configured, required
+from monai_mriprep.cli.show import OK, report, warn
+from monai_mriprep.errors import package_logger
 
 __all__ = ["stats"]
 
@@ -19,8 +20,10 @@ def stats(
     config: Config = None,
     settings: Settings = None,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> int:
     """Compute the table of spacing statistics from the headers of the paired images."""
+    from monai_mriprep.cli.progress import log_lines
     from monai_mriprep.dataset.survey import survey_dataset
     from monai_mriprep.dataset.target_rules import derive_target
     from monai_mriprep.report.facts import stats_json
@@ -33,7 +36,8 @@ def stats(
         raise survey.unreadable[0]
     statistics = survey.statistics
     derived = derive_target(statistics, recipe.target_rule, survey.median_size)
-    log(f"{len(survey.outlines)} paired images; {derived.text}")
+    with log_lines(quiet=quiet):
+        package_logger().info("%d paired images; %s", len(survey.outlines), derived.text)
     doubts = (*survey.doubts, *derived.warnings)
     warn(doubts)
     if output is not None:
