@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from monai_mriprep.errors import DatasetError
@@ -91,17 +91,19 @@ def channel_endings(names: Iterable[str], channels: Sequence[str], declared: Seq
     Raises
     ------
     DatasetError
-        If files are numbered and there are more numbers than channels, so that it is unclear which are meant.
+        If no case has a file of one of the channels; if files are numbered and there are more numbers than channels, so
+        that it is unclear which are meant.
     """
     stems = [plain(name) for name in names]
     numbers = {found[2] for stem in stems if (found := NUMBER.fullmatch(stem))}
     number_of = {name.lower(): f"{number:04d}" for number, name in enumerate(declared)}
     if numbers and numbers.issubset(number_of.values()) and all(name.lower() in number_of for name in channels):
-        return tuple(number_of[name.lower()] for name in channels)
+        return _all_there(channels, [number_of[name.lower()] for name in channels], numbers)
     ends = _ending_in(channels, re.IGNORECASE)
-    if any(ends.fullmatch(stem) for stem in stems):
-        return tuple(channels)
-    by_position = tuple(f"{number:04d}" for number in range(len(channels)))
+    found_names = {found[2].lower() for stem in stems if (found := ends.fullmatch(stem))}
+    if found_names:
+        return _all_there(channels, channels, found_names)
+    by_position = [f"{number:04d}" for number in range(len(channels))]
     if by_position[0] not in numbers or len(numbers) == len(channels) == 1:
         return ()
     if unnamed := numbers.difference(by_position):
@@ -110,7 +112,19 @@ def channel_endings(names: Iterable[str], channels: Sequence[str], declared: Seq
             f"unclear which of them is number {min(unnamed)}. Name the channels by their numbers, or all of them"
         )
         raise DatasetError(msg)
-    return by_position
+    return _all_there(channels, by_position, numbers)
+
+
+def _all_there(channels: Sequence[str], endings: Sequence[str], found: Container[str]) -> tuple[str, ...]:
+    """These endings, if each is found: a channel that no case has is rather a mistake."""
+    for channel, ending in zip(channels, endings, strict=True):
+        if ending.lower() not in found:
+            msg = (
+                f"not one image is of the channel {channel}: no name ends in {ending!r}. The channels are "
+                f"{', '.join(channels)}; is one of them misspelt?"
+            )
+            raise DatasetError(msg)
+    return tuple(endings)
 
 
 def group_by_channel(names: Iterable[str], endings: Sequence[str], case_of: CaseOf | None = None) -> ChannelFiles:

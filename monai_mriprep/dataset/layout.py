@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,9 +18,10 @@ from monai_mriprep.dataset.channels import (
     group_by_channel,
     plain,
 )
+from monai_mriprep.dataset.file_endings import before_label, begins_with, channel_suffixes
 from monai_mriprep.dataset.label_values import LabelValues
 from monai_mriprep.dataset.pairing import NamePairing, Orphan, pair_names
-from monai_mriprep.errors import DatasetError
+from monai_mriprep.errors import DatasetError, PairingError
 from monai_mriprep.formats.names import natural_key
 from monai_mriprep.types import IMAGE, LABEL, Role
 
@@ -161,7 +162,7 @@ class Layout:
         by_case = pattern is None and self.case_of is not None
         image_of = {plain(files[0]) if pattern else case: case for case, files in images.items()}
         label_of = _one_each(self.label_names, self.case_of if by_case and self.case_of else plain)
-        names = _equal(image_of, label_of) if by_case else pair_names(image_of, label_of, pattern)
+        names = _equal(image_of, label_of) if by_case else self._by_name(image_of, label_of, pattern)
         first = {name: images[case][0] for name, case in image_of.items()}
         return Grouping(
             tuple(
@@ -172,17 +173,39 @@ class Layout:
             unpaired_labels=_orphans(self.labels, names.labels, label_of, IMAGE, pattern),
         )
 
+    def _by_name(self, images: Iterable[str], labels: Iterable[str], pattern: str | None) -> NamePairing:
+        """As `pair_names`; where that fails on undeclared channels, the error says how to declare them."""
+        try:
+            names = pair_names(images, labels, pattern)
+        except PairingError as error:
+            if pattern is None and (channels := self._likely_channels()):
+                msg = f"{error}; or, if they are channels of one case, add --channels {channels}"
+                raise PairingError(msg) from error
+            raise
+        if pattern is None and not names.pairs and (channels := self._likely_channels()):
+            msg = (
+                f"{self.images}: several images begin as one label does: if they are its channels, add "
+                f"--channels {channels}"
+            )
+            raise DatasetError(msg)
+        return names
+
+    def _likely_channels(self) -> str:
+        """What images that begin like one label end in."""
+        beginnings = {composed(plain(name)) for name in self.label_names}
+        beginnings |= {before for stem in beginnings if (before := before_label(stem))}
+        cases = files_by_case(self.image_names, lambda name: begins_with(beginnings, composed(plain(name))))
+        return ",".join(channel_suffixes(cases))
+
     def _undeclared(self, found: Mapping[str, Sequence[str]]) -> str:
         """Say that several files may make a case, and what declares it."""
         case, files = next((case, files) for case, files in found.items() if len(files) > 1)
-        counts = Counter(len(files) for files in found.values())
         shown = ", ".join(Path(name).name for name in files[:MOST_CHANNELS])
         more = ", ..." if len(files) > MOST_CHANNELS else ""
-        unequal = f"; {_counted(counts)}" if len(counts) > 1 else ""
         declare = " ".join(self.options) or "--channels NAME,NAME, with what the names of the files end in"
         return (
-            f"{self.root}: the case {_last(case)!r} has {len(files)} images ({shown}{more}), and nothing declares the "
-            f"channels{unequal}: add {declare}"
+            f"{self.root}: the case {_last(case)!r} has several images ({shown}{more}), and nothing declares the "
+            f"channels ({_by_count(found)}): add {declare}"
         )
 
 
@@ -199,22 +222,22 @@ def _last(case: str) -> str:
     return case.rpartition("/")[2]
 
 
-def _counted(counts: Mapping[int, int]) -> str:
-    return ", ".join(f"{counts[count]} cases have {count}" for count in sorted(counts))
+def _by_count(found: Mapping[str, Sequence[str]]) -> str:
+    """The cases by their number of images, the first of each."""
+    cases: dict[int, list[str]] = defaultdict(list)
+    for case, files in found.items():
+        cases[max(1, len(files))].append(_last(case))
+    return "; ".join(
+        f"{count} in {', '.join(alike[:SHOWN])}{f' and {len(alike) - SHOWN} more' if len(alike) > SHOWN else ''}"
+        for count, alike in sorted(cases.items())
+    )
 
 
 def _unequal(folder: Path, found: Mapping[str, Sequence[str]]) -> str:
-    by_count: dict[int, list[str]] = defaultdict(list)
-    for case, numbers in found.items():
-        by_count[max(1, len(numbers))].append(case)
-    shown = "; ".join(
-        f"{len(cases)} with {count}: {', '.join(cases[:SHOWN])}{', ...' if len(cases) > SHOWN else ''}"
-        for count, cases in sorted(by_count.items())
-    )
     numbers = sorted({number for numbers in found.values() for number in numbers})
     return (
-        f"{folder}: the cases have different numbers of files, and nothing declares the channels ({shown}); declare "
-        f"them with --channels {','.join(numbers)}, so that the cases that lack one fail by name, or complete them"
+        f"{folder}: the cases have different numbers of images ({_by_count(found)}), and nothing declares the "
+        f"channels: add --channels {','.join(numbers)}, so that a case that lacks one fails by name, or complete them"
     )
 
 
@@ -222,7 +245,7 @@ def _one_each(names: Iterable[str], key: CaseOf) -> dict[str, str]:
     """Labels by their key; two of one case are refused."""
     found: dict[str, str] = {}
     for name in names:
-        other = found.setdefault(key(name), name)
+        other = found.setdefault(key(name) or plain(name), name)
         if other is not name:
             msg = (
                 f"{other!r} and {name!r} are both {LABEL.name}s of one case: move one of them away, or give a "

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Container, Mapping, Sequence, Sized
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence, Sized
 from functools import partial
 from pathlib import Path
 
@@ -18,8 +18,8 @@ __all__ = ["layout_by_case", "side_by_side"]
 def side_by_side(root: Path, names: Sequence[str]) -> Layout:
     """The layout of images and labels in the same folders.
 
-    A folder with one label is a case. Where one holds several, or they lie in the dataset itself, the names of the
-    images of a case begin as that of its label does.
+    A folder is a case. Where it holds several labels, and in the dataset itself, the names of the images of a case
+    begin as that of its label does.
 
     Parameters
     ----------
@@ -29,13 +29,8 @@ def side_by_side(root: Path, names: Sequence[str]) -> Layout:
         Its volumes, with the folders they lie in.
     """
     images, labels = sorted_by_role(names)
-    in_folder = Counter(map(_folder, labels))
-    if "" in in_folder or max(in_folder.values(), default=1) > 1:
-        before = {name: _before(name) for name in labels}
-        return layout_by_case(
-            _kind(images, several=True), root, images, labels, partial(_case, before, set(before.values()))
-        )
-    return layout_by_case(_kind(images, several=False), root, images, labels, _folder)
+    shared = _shared_folders(images, labels)
+    return layout_by_case(_kind(images, shared), root, images, labels, partial(_case, shared))
 
 
 def layout_by_case(
@@ -77,31 +72,45 @@ def layout_by_case(
     )
 
 
-def _kind(images: Sequence[str], several: bool) -> str:
-    folders = {_folder(name).rpartition("/")[2] for name in images}
+def _shared_folders(images: Iterable[str], labels: Iterable[str]) -> dict[str, set[str]]:
+    """The folders of several cases, each with what the names of its cases begin with.
+
+    They are the dataset itself, and those with several labels, unless not one image begins like a label: then the
+    labels are of one case, which is refused later.
+    """
+    found: dict[str, set[str]] = defaultdict(set)
+    for name in labels:
+        folder, stem = _split(name)
+        found[folder].add(before_label(stem) or "")
+    several = {folder for folder, beginnings in found.items() if len(beginnings) > 1}
+    begun = {folder for folder, stem in map(_split, images) if folder in several and begins_with(found[folder], stem)}
+    return {folder: found[folder] - {""} for folder in begun | {""}}
+
+
+def _case(shared: Mapping[str, set[str]], name: str) -> str:
+    """The case of an image or a label; nothing if it is of no label's in a folder of several cases."""
+    folder, stem = _split(name)
+    if folder not in shared:
+        return folder
+    before = before_label(stem)
+    beginning = begins_with(shared[folder], stem if before is None else before)
+    return f"{folder}/{beginning}".lstrip("/") if beginning else ""
+
+
+def _kind(images: Iterable[str], shared: Collection[str]) -> str:
+    folders = {_split(name)[0] for name in images}
     if folders <= {""}:
         return "flat folder"
-    if several:
+    if folders.intersection(shared) - {""}:
         return "folders of several cases"
-    return f"one folder a case{' (BraTS)' if any(folder.lower().startswith('brats') for folder in folders) else ''}"
+    is_brats = any(folder.rpartition("/")[2].lower().startswith("brats") for folder in folders)
+    return f"one folder a case{' (BraTS)' if is_brats else ''}"
 
 
-def _before(name: str) -> str:
-    """What the images of a label begin with: its own name without its ending, or its folder if there is no more."""
-    folder, slash, stem = plain(composed(name)).rpartition("/")
-    before = before_label(stem)
-    return f"{folder}{slash}{before}" if before else folder
-
-
-def _case(labels: Mapping[str, str], cases: Container[str], name: str) -> str:
-    """The case of a label, or of an image that begins like one; nothing if there is none."""
-    folder = _folder(composed(name))
-    beginning = labels.get(name) or begins_with(cases, plain(composed(name)))
-    return beginning or (folder if folder in cases else "")
-
-
-def _folder(name: str) -> str:
-    return name.rpartition("/")[0]
+def _split(name: str) -> tuple[str, str]:
+    """The folder of a file, and its stem."""
+    folder, _, stem = plain(composed(name)).rpartition("/")
+    return folder, stem
 
 
 def _count(things: Sized, word: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from pathlib import Path
 
 from monai_mriprep.dataset.channels import NUMBER, plain
@@ -70,6 +70,8 @@ def named_folders(root: Path, names: Sequence[str]) -> Layout | None:
 def _in_two(root: Path, folders: DatasetFolders, declared: Declared) -> Layout:
     images, labels = _names(folders.images, declared), _names(folders.labels, declared)
     kind = _kind(declared, images) or f"{folders.images.name} and {folders.labels.name}"
+    tests = folder_of_tests(root)
+    found = f"{_files(images)} in {folders.images.name}, {_count(labels, LABEL.name)} in {folders.labels.name}"
     return Layout(
         kind,
         root,
@@ -79,9 +81,8 @@ def _in_two(root: Path, folders: DatasetFolders, declared: Declared) -> Layout:
         labels,
         channels=_channels(declared),
         label_values=declared.label_values,
-        test_images=folder_of_tests(root),
-        seen=f"{kind}: {_count(images, 'image file')} in {folders.images.name}, {_count(labels, LABEL.name)} in "
-        f"{folders.labels.name}{_told(declared)}",
+        test_images=tests,
+        seen=f"{kind}: {found}{f', test images in {tests.name}' if tests else ''}{_told(declared)}",
     )
 
 
@@ -106,7 +107,7 @@ def folder_of_images(folder: Path) -> Layout:
         None,
         images,
         channels=_channels(declared),
-        seen=f"{kind}: {_count(images, 'image file')} in {folder}{_told(declared)}",
+        seen=f"{kind}: {_files(images)} in {folder}{_told(declared)}",
     )
 
 
@@ -143,12 +144,19 @@ def _kind(declared: Declared, images: tuple[str, ...]) -> str:
 def _told(declared: Declared) -> str:
     """What else is said of a dataset."""
     channels = f"; channels {', '.join(declared.channels)}" if declared.channels else ""
+    values = declared.label_values
+    classes = "" if values is None else f"; {_count(values.names, 'class', 'es')}"
+    ignored = f" and {values.ignore} for what is ignored" if values is not None and values.ignore is not None else ""
     problem = f"; {declared.problem}" if declared.problem else ""
-    return channels + problem
+    return channels + classes + ignored + problem
 
 
-def _count(names: tuple[str, ...], word: str) -> str:
-    return f"{len(names)} {word}{'' if len(names) == 1 else 's'}"
+def _files(images: Sized) -> str:
+    return _count(images, f"{IMAGE.name} file")
+
+
+def _count(things: Sized, word: str, plural: str = "s") -> str:
+    return f"{len(things)} {word}{'' if len(things) == 1 else plural}"
 
 
 def _listed(root: Path, declared: Declared, cases: Mapping[str, ListedCase]) -> Layout:

@@ -4,6 +4,7 @@ import pytest
 
 from monai_mriprep.dataset.case_files import CaseFiles, refuse_shared_outputs
 from monai_mriprep.errors import DatasetError
+from monai_mriprep.types import IMAGE, LABEL
 
 
 def test_a_label_in_the_folder_of_labels_keeps_its_name():
@@ -18,8 +19,12 @@ def test_a_label_in_the_folder_of_its_case_is_named_like_the_case():
     assert (case.image_output, case.label_output) == ("a.npz", "a.npz")
 
 
-def test_an_image_alone_has_no_label():
-    assert CaseFiles("a", ("a.mha",)).label_output is None
+def test_files_and_outputs_are_told_by_role():
+    case = CaseFiles("a", ("a_t1.mha", "a_t2.mha"), "a_seg.mha")
+
+    assert (case.of(IMAGE), case.of(LABEL)) == (("a_t1.mha", "a_t2.mha"), ("a_seg.mha",))
+    assert (case.output(IMAGE), case.output(LABEL)) == ("a.npz", "a_seg.npz")
+    assert CaseFiles("a", ("a.mha",)).of(LABEL) == ()
 
 
 @pytest.mark.parametrize(

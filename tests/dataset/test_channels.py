@@ -56,6 +56,20 @@ def test_more_numbers_than_channels_are_unclear():
         channel_endings(names, ["T2", "ADC"])
 
 
+@pytest.mark.parametrize(
+    ("names", "channels", "declared"),
+    [
+        (["a_t1.mha"], ["t1", "flaer"], []),
+        (["a_0000.mha"], ["t1", "flaer"], []),
+        (["a_0000.mha"], ["t1", "flaer"], ["t1", "flaer"]),
+    ],
+    ids=["name", "position", "declared"],
+)
+def test_a_channel_that_no_case_has_is_refused(names, channels, declared):
+    with pytest.raises(DatasetError, match=r"not one image is of the channel flaer: no name ends in .* misspelt"):
+        channel_endings(names, channels, declared)
+
+
 def test_files_are_grouped_by_what_comes_before_the_ending():
     names = ["a_t1.mha", "a_t1ce.mha", "b-t1.mha", "b-t1ce.mha", "10_t1.mha", "10_t1ce.mha", "notes.mha", "t1.mha"]
 

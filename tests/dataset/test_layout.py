@@ -69,6 +69,22 @@ def test_images_of_one_label_are_refused_as_ever_where_a_pattern_pairs():
         flat(["a_0000.mha", "a_0001.mha"], ["a.mha"]).cases(pattern="^(?P<case>a)")
 
 
+@pytest.mark.parametrize(
+    ("label", "problem"),
+    [
+        ("case_1_seg", "claimed by 2 images.* or, if they are channels"),
+        ("case_1", "begin as one label does: if they are"),
+    ],
+    ids=["conflict", "no pair"],
+)
+def test_images_that_may_be_channels_of_one_label_name_the_option(label, problem):
+    layout = flat(["case_1_flair.mha", "case_1_t1.mha"], [f"{label}.mha"])
+
+    with pytest.raises(DatasetError, match=f"{problem}.* add --channels t1,flair$"):
+        layout.cases()
+    assert layout.cases(["t1", "flair"]).cases[0].label == f"{label}.mha"
+
+
 def test_without_labels_every_image_is_a_case():
     grouping = flat(["10000_0001_0000.mha", "b.mha"], ["b.mha"]).cases(with_labels=False)
 
@@ -169,7 +185,7 @@ def test_different_numbers_of_files_are_refused_with_the_names_of_cases_and_the_
     images = ["a_0000.mha", "a_0001.mha", "b_0000.mha", "c.mha"]
     layout = flat(images, ["a.mha", "b.mha", "c.mha"])
 
-    with pytest.raises(DatasetError, match=r"2 with 1: .*b.*; 1 with 2: a\); declare them with --channels 0000,0001"):
+    with pytest.raises(DatasetError, match=r"\(1 in b, c; 2 in a\), .*: add --channels 0000,0001"):
         layout.cases()
     with_missing = layout.cases(["0000", "0001"])
     assert [case.image for case in with_missing.cases] == [("a_0000.mha", "a_0001.mha"), ("b_0000.mha", "b_0001.mha")]
@@ -204,7 +220,7 @@ def test_several_images_of_a_folder_are_refused_with_the_option_to_paste():
 
     with pytest.raises(
         DatasetError,
-        match=r"case 'a' has 2 images \(t1\.mha, t2\.mha\).*; 1 cases have 1, 1 cases have 2: add --channels t1,t2$",
+        match=r"case 'a' has several images \(t1\.mha, t2\.mha\), .* \(1 in b; 2 in a\): add --channels t1,t2$",
     ):
         layout.cases()
     assert [case.image for case in layout.cases(["t1", "t2"], with_labels=False).cases] == [

@@ -79,7 +79,7 @@ def test_many_images_of_a_folder_are_no_channels(tmp_path):
 
     assert layout.options == ()
     with pytest.raises(
-        DatasetError, match=r"has 26 images \(a\.mha, .*h\.mha, \.\.\.\).* add --channels NAME,NAME, with what"
+        DatasetError, match=r"has several images \(a\.mha, .*h\.mha, \.\.\.\).* add --channels NAME,NAME, with what"
     ):
         layout.cases(with_labels=False)
 
@@ -115,7 +115,9 @@ def test_channels_in_one_folder_are_declared_or_refused(tmp_path):
     grouping = layout.cases(["t1", "flair"])
     assert grouping.cases[1] == CaseFiles("b", ("b_t1.mha", "b_flair.mha"), "b_seg.mha")
     assert [orphan.path.name for orphan in grouping.unpaired_images] == ["c_t1.mha"]
-    with pytest.raises(DatasetError, match=r"case 'a' has 2 images \(a_flair\.mha, a_t1\.mha\).*--channels t1,flair"):
+    with pytest.raises(
+        DatasetError, match=r"case 'a' has several images \(a_flair\.mha, a_t1\.mha\).*--channels t1,flair"
+    ):
         layout.cases()
 
 
@@ -123,3 +125,20 @@ def test_unicode_forms_of_one_name_are_one_case(tmp_path):
     grouping = side_by_side(tmp_path, ["M\u00fcller_t1.mha", "Mu\u0308ller_seg.mha"]).cases()
 
     assert grouping.cases == (CaseFiles("M\u00fcller", ("M\u00fcller_t1.mha",), "Mu\u0308ller_seg.mha"),)
+
+
+def test_several_labels_of_one_case_are_refused_by_name(tmp_path):
+    layout = side_by_side(tmp_path, ["a/t1.mha", "a/lesion_seg.mha", "a/organ_seg.mha"])
+
+    with pytest.raises(DatasetError, match=r"'a/lesion_seg\.mha' and 'a/organ_seg\.mha' are both labels"):
+        layout.cases()
+
+
+def test_the_name_of_a_folder_is_not_the_beginning_of_another(tmp_path):
+    names = ["case/t1.mha", "case/seg.mha", "case_1/t1.mha", "case_2/x_t1.mha", "case_2/x_seg.mha", "case_2/y_seg.mha"]
+
+    grouping = side_by_side(tmp_path, names).cases()
+
+    assert [case.name for case in grouping.cases] == ["case", "x"]
+    assert [orphan.path.name for orphan in grouping.unpaired_images] == ["t1.mha"]
+    assert [orphan.path.name for orphan in grouping.unpaired_labels] == ["y_seg.mha"]

@@ -24,7 +24,10 @@ def test_nnunet_raw_declares_its_channels_and_labels(tmp_path):
 
     assert (layout.kind, layout.channels) == ("nnU-Net raw", ("T2", "ADC"))
     assert layout.label_values.values == (0, 1, 2, 3)
-    assert layout.seen.endswith("4 image files in imagesTr, 2 labels in labelsTr; channels T2, ADC")
+    assert layout.seen == (
+        "nnU-Net raw: 4 image files in imagesTr, 2 labels in labelsTr; channels T2, ADC; 2 classes and 3 for what is "
+        "ignored"
+    )
     assert layout.cases().cases[0] == CaseFiles("a", ("a_0000.nii.gz", "a_0001.nii.gz"), "a.nii.gz")
 
 
