@@ -16,11 +16,11 @@ from monai.utils.enums import TraceKeys, TransformBackends
 
 from monai_mriprep.dataset.checks import check_grids
 from monai_mriprep.errors import ResamplingError
-from monai_mriprep.steps import Step, Trace, Volumes, backward, forward
+from monai_mriprep.steps import Step, Trace, Volumes, forward
 from monai_mriprep.steps.intensities import Intensities
 from monai_mriprep.steps.orientation import Orientation
 from monai_mriprep.steps.resampling import Resampling
-from monai_mriprep.transforms.axes import CACHES, ZYX_AFFINE, FileAxes, check_array_axes, file_axes
+from monai_mriprep.transforms.axes import ZYX_AFFINE, FileAxes, check_array_axes, file_axes
 from monai_mriprep.transforms.tensors import (
     as_tracked,
     file_of,
@@ -32,8 +32,9 @@ from monai_mriprep.transforms.tensors import (
     tensor_of,
     volume_of,
 )
-from monai_mriprep.types import IMAGE, LABEL, PREDICTION, ArrayAxes, Role
-from monai_mriprep.volume.axes import Turn, turn_onto
+from monai_mriprep.transforms.way_back import put_back, recorded_way, trace_of
+from monai_mriprep.types import IMAGE, ArrayAxes, Role
+from monai_mriprep.volume.axes import Turn
 from monai_mriprep.volume.geometry import Grid
 
 if TYPE_CHECKING:
@@ -43,19 +44,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ApplyStepsd", "CaseOnGrid", "StepShelld", "trace_of"]
 
-# MONAI does this for its other names in a MetaTensor; without it no tensor with a history can be read from a
-# PersistentDataset's cache.
-torch.serialization.add_safe_globals([TraceKeys])
-
-TRACE = "trace"
-NEAREST, LINEAR = "nearest", "bilinear"
-"""MONAI's names; `Invertd` with `nearest_interp` writes the first over the second."""
-
 NO_VOXEL = torch.zeros(1)
 """Takes the shape of any volume, and no memory."""
-
-MARKS = ("target_spacing", "grid_spacing", ZYX_AFFINE)
-"""Metadata, each a tensor, that are true only of what steps have made."""
 
 
 @dataclass(frozen=True)
@@ -170,12 +160,7 @@ class StepShelld(MapTransform, InvertibleTransform):
         back = case.axes.as_loaded if oriented else case.turn.back
         turned, grid = back.array(tensor).contiguous(), back.grid(trace.target)
         result: torch.Tensor = on_grid(turned, grid, place, **_marks(trace, role))
-        extra = {
-            "mode": LINEAR if role.is_continuous else NEAREST,
-            TRACE: trace.to_json(),
-            "own_grid": grid_of(place).to_json(),  # may differ from the first key's by noise
-            "marks": {name: torch.as_tensor(place.meta[name]).tolist() for name in MARKS if name in place.meta},
-        }
+        extra = recorded_way(trace, role.is_continuous, place)
         self.push_transform(result, orig_size=case.source.shape, extra_info=extra)
         return result
 
@@ -195,22 +180,7 @@ class StepShelld(MapTransform, InvertibleTransform):
         """
         result = dict(data)
         for key in (key for key in self.keys if key in result):
-            result[key] = as_tracked(self._inverted(volume_of(result[key], str(key)), str(key)))
-        return result
-
-    def _inverted(self, volume: torch.Tensor, key: str) -> MetaTensor:
-        operations = _history(volume)
-        index = _last_record(operations, key, type(self).__name__)
-        extra = operations[index][TraceKeys.EXTRA_INFO]
-        role = LABEL if extra["mode"] == NEAREST else PREDICTION
-        tensor, source = backward(Trace.from_json(extra[TRACE]), tensor_of(volume), role, grid_of(volume))
-        own = Grid.from_json(extra["own_grid"])
-        turned = turn_onto(own.affine, source.affine).back.array(tensor).contiguous()
-        result = on_grid(turned, own, volume)
-        for name in MARKS:
-            result.meta.pop(name, None)
-        result.meta |= {name: torch.tensor(value, dtype=torch.float64) for name, value in extra["marks"].items()}
-        result.applied_operations = operations[:index]
+            result[key] = as_tracked(put_back(volume_of(result[key], str(key)), str(key), type(self).__name__))
         return result
 
 
@@ -267,40 +237,6 @@ class ApplyStepsd(StepShelld):
         """All volumes go through one list. No name in here keeps one, so that each is freed once it is replaced."""
         after, trace = forward(self.steps, case.take(volumes, self.roles), case.grid, self.around)
         return {role: (volume, trace) for role, volume in after.by_role.items()}
-
-
-def trace_of(volume: torch.Tensor) -> Trace:
-    """What `ApplyStepsd` has done last to a tensor, from its history.
-
-    Raises
-    ------
-    ResamplingError
-        If the history does not tell.
-    """
-    operations = _history(volume)
-    index = _last_record(operations, file_of(volume, "the tensor"))
-    return Trace.from_json(operations[index][TraceKeys.EXTRA_INFO][TRACE])
-
-
-def _history(volume: torch.Tensor) -> list[dict[Any, Any]]:
-    return list(volume.applied_operations) if isinstance(volume, MetaTensor) else []
-
-
-def _last_record(operations: Sequence[Mapping[Any, Any]], name: str, transform: str | None = None) -> int:
-    """Where the history has the last trace, of one transform or of any.
-
-    What stands after it, such as the padding of a batch, has no place on the original grid.
-    """
-    for index in reversed(range(len(operations))):
-        found = operations[index]
-        if TRACE in found.get(TraceKeys.EXTRA_INFO, ()) and transform in (None, found[TraceKeys.CLASS_NAME]):
-            return index
-    sought = transform or ApplyStepsd.__name__
-    msg = (
-        f"{name}: no record of {sought} in the history of the tensor; a plain tensor has none. {CACHES}. "
-        "What was loaded from an .npz goes back by `restore`"
-    )
-    raise ResamplingError(msg)
 
 
 def _marks(trace: Trace, role: Role) -> dict[str, Any]:
