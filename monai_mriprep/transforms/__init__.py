@@ -5,7 +5,8 @@ array or tensor.
 """
 
 from monai_mriprep.transforms.apply_steps import ApplyStepsd
-from monai_mriprep.transforms.files import LoadNpz, LoadNpzd, LoadVolume, LoadVolumed, SaveNpzd, StemPaird
+from monai_mriprep.transforms.files import LoadVolume, LoadVolumed, SaveNpzd, StemPaird
+from monai_mriprep.transforms.load_npz import LoadNpz, LoadNpzd
 from monai_mriprep.transforms.match_geometry import MatchGeometryd
 from monai_mriprep.transforms.npz_reader import NpzReader
 from monai_mriprep.transforms.spacing import (

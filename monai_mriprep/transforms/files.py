@@ -21,16 +21,15 @@ from monai_mriprep.dataset.pairing import Pairing, pair_by_stem
 from monai_mriprep.dataset.pattern import compile_pattern
 from monai_mriprep.errors import HeaderError, MriprepError, MriprepWarning, ResamplingError, UnpairedError
 from monai_mriprep.formats.names import stem
-from monai_mriprep.formats.npz import NpzVolume, read_npz
+from monai_mriprep.formats.npz import NpzVolume
 from monai_mriprep.formats.voxels import read_voxels
 from monai_mriprep.store.layout import OUTPUT_SUFFIX, ROLE_FOLDERS
 from monai_mriprep.store.staging import save_volumes
 from monai_mriprep.transforms.axes import check_array_axes, file_axes
 from monai_mriprep.transforms.channels import read_channel_headers, read_channels, signed
 from monai_mriprep.transforms.match_geometry import check_policy
-from monai_mriprep.transforms.tensors import as_tracked, file_of, grid_of, on_grid, spacing_marks
+from monai_mriprep.transforms.tensors import file_of, from_file, grid_of
 from monai_mriprep.types import IMAGE, LABEL, SAME_SPACING_TOLERANCE
-from monai_mriprep.volume.geometry import Grid
 from monai_mriprep.volume.labels import narrowed
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
     from monai_mriprep.formats.header import Header
     from monai_mriprep.types import ArrayAxes, GeometryPolicy
 
-__all__ = ["LoadNpz", "LoadNpzd", "LoadVolume", "LoadVolumed", "SaveNpzd", "StemPaird", "npz_volume"]
+__all__ = ["LoadVolume", "LoadVolumed", "SaveNpzd", "StemPaird", "npz_volume"]
 
 
 @lru_cache(maxsize=16)
@@ -152,7 +151,7 @@ class LoadVolume(Transform):
             warnings.warn(doubt, MriprepWarning, 3)
         array = self._label(headers) if self.is_label else read_channels(headers, self.geometry)
         direction = torch.tensor(first.frame.direction, dtype=torch.float64)
-        return _loaded(paths[0], array, first.grid.affine, file_direction=direction)
+        return from_file(paths[0], array, first.grid.affine, file_direction=direction)
 
     def _label(self, headers: Sequence[Header]) -> NDArray[Any]:
         first, *others = headers
@@ -217,56 +216,6 @@ class LoadVolumed(MapTransform):
         """Return a copy of `data` with the volumes."""
         keys = self.key_iterator(data)
         return {**data, **{key: (self.label if key in self.labels else self.image)(data[key]) for key in keys}}
-
-
-class LoadNpz(Transform):
-    """Read one preprocessed volume: see `LoadNpzd`."""
-
-    backend = (TransformBackends.TORCH,)
-
-    def __call__(self, path: str | Path) -> torch.Tensor:
-        """Return the volume, ``(1, D, H, W)``."""
-        volume = read_npz(path)
-        loaded = _loaded(path, volume.array, volume.grid.affine, affine_source=volume.affine_source)
-        loaded.meta |= spacing_marks(volume.spacing, volume.grid)
-        return as_tracked(loaded)
-
-
-class LoadNpzd(MapTransform):
-    """Read preprocessed volumes: a path becomes a ``(1, D, H, W)`` MetaTensor.
-
-    The affine comes from the archive's comment. Without one it is ``diag(spacing)``, and the metadata says so:
-    ``meta["affine_source"]`` is ``"file"`` or ``"spacing"``. ``meta["target_spacing"]`` is the stored triple (z y x).
-
-    Parameters
-    ----------
-    keys
-        Which entries to read.
-    allow_missing_keys
-        Skip entries that are not there instead of raising.
-
-    Raises
-    ------
-    NpzError
-        If a file is damaged or holds something else.
-    """
-
-    backend = LoadNpz.backend
-
-    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.load = LoadNpz()
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return a copy of `data` with the volumes."""
-        return {**data, **{key: self.load(data[key]) for key in self.key_iterator(data)}}
-
-
-def _loaded(path: str | Path, array: NDArray[Any], affine: NDArray[np.float64], **meta: Any) -> MetaTensor:
-    """``(C, D, H, W)`` from a file."""
-    z, y, x = array.shape[1:]
-    meta = {"filename_or_obj": str(path), "original_channel_dim": 0, "space": "RAS", **meta}
-    return on_grid(torch.from_numpy(array), Grid((z, y, x), affine), None, **meta)
 
 
 class SaveNpzd(MapTransform):

@@ -16,6 +16,7 @@ from monai_mriprep.volume.geometry import Grid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -25,6 +26,7 @@ __all__ = [
     "ANYWHERE",
     "as_tracked",
     "file_of",
+    "from_file",
     "grid_of",
     "has_place",
     "on_grid",
@@ -103,6 +105,13 @@ def file_of(volume: torch.Tensor, name: str) -> str:
     """The file that a tensor came from, or else `name`."""
     meta = volume.meta if isinstance(volume, MetaTensor) else {}
     return str(meta.get("filename_or_obj", name))
+
+
+def from_file(path: str | Path, array: NDArray[Any], affine: NDArray[np.float64], **meta: Any) -> MetaTensor:
+    """What a file holds, ``(C, D, H, W)``: it knows the file, and is marked as z y x."""
+    z, y, x = array.shape[1:]
+    meta = {"filename_or_obj": str(path), "original_channel_dim": 0, "space": "RAS", **meta}
+    return on_grid(torch.from_numpy(array), Grid((z, y, x), affine), None, **meta)
 
 
 def on_grid(tensor: torch.Tensor, grid: Grid, like: torch.Tensor | None = None, **meta: Any) -> MetaTensor:
