@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from monai.data.meta_tensor import MetaTensor
-from monai.transforms.inverse import InvertibleTransform
-from monai.transforms.transform import MapTransform
-from monai.utils.enums import TraceKeys, TransformBackends
+from monai.utils.enums import TransformBackends
 
 from monai_mriprep.dataset.checks import check_grids
 from monai_mriprep.errors import ResamplingError
@@ -32,7 +30,7 @@ from monai_mriprep.transforms.tensors import (
     tensor_of,
     volume_of,
 )
-from monai_mriprep.transforms.way_back import put_back, recorded_way, trace_of
+from monai_mriprep.transforms.way_back import WayBackd, recorded_way, trace_of
 from monai_mriprep.types import IMAGE, ArrayAxes, Role
 from monai_mriprep.volume.axes import Turn
 from monai_mriprep.volume.geometry import Grid
@@ -97,7 +95,7 @@ class CaseOnGrid:
         return Volumes(by_role, files, None if stated is None else np.asarray(stated, dtype=np.float64))
 
 
-class StepShelld(MapTransform, InvertibleTransform):
+class StepShelld(WayBackd):
     """What MONAI asks of a transform, around steps that a subclass carries out in `_forward`.
 
     Parameters
@@ -121,10 +119,6 @@ class StepShelld(MapTransform, InvertibleTransform):
             raise ResamplingError(msg)
         self.roles = dict(roles)
         self.array_axes = check_array_axes(array_axes)
-
-    def get_transform_info(self) -> dict[str, Any]:
-        """As MONAI's, without the identity of this object: a copy in another process must be able to invert."""
-        return {**super().get_transform_info(), TraceKeys.ID: TraceKeys.NONE}
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return a copy of `data` with the volumes as the steps leave them; what a step drops is gone."""
@@ -162,25 +156,6 @@ class StepShelld(MapTransform, InvertibleTransform):
         result: torch.Tensor = on_grid(turned, grid, place, **_marks(trace, role))
         extra = recorded_way(trace, role.is_continuous, place)
         self.push_transform(result, orig_size=case.source.shape, extra_info=extra)
-        return result
-
-    def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return a copy of `data` on the original grids: exactly their shape and affine.
-
-        Integers go back by nearest neighbour, and so does what was recorded as ``nearest`` (labels, and whatever
-        `Invertd` is asked for by `nearest_interp`); other floats linearly, each channel by itself, and their values
-        are kept: z-scores are not undone. It starts from where the tensor lies now, so what was padded or cropped
-        since goes back, too: padding is left out, and where nothing is left there are zeros. Keys that are no longer
-        there, such as a mask that was deleted, are skipped.
-
-        Raises
-        ------
-        ResamplingError
-            If a tensor has no record of this transform, or does not lie where the transform has left it.
-        """
-        result = dict(data)
-        for key in (key for key in self.keys if key in result):
-            result[key] = as_tracked(put_back(volume_of(result[key], str(key)), str(key), type(self).__name__))
         return result
 
 

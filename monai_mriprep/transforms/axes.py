@@ -171,6 +171,6 @@ def _check_reader(volume: MetaTensor, name: str, declared: ArrayAxes | None) -> 
 def _is_reversed(volume: MetaTensor) -> bool:
     """Whether the array had the file's shape the other way round when it was loaded; MONAI's history holds shapes."""
     of_file = torch.as_tensor(volume.meta.get("spatial_shape", ())).tolist()
-    history = volume.applied_operations
-    loaded = torch.as_tensor(history[0].get(TraceKeys.ORIG_SIZE, ()) if history else volume.shape[1:]).tolist()
+    sizes = (done[TraceKeys.ORIG_SIZE] for done in volume.applied_operations if TraceKeys.ORIG_SIZE in done)
+    loaded = torch.as_tensor(next(sizes, volume.shape[1:])).tolist()
     return loaded != of_file and loaded == of_file[::-1]

@@ -1,43 +1,34 @@
-"""Preprocessed files as tensors that carry their geometry."""
+"""Preprocessed files as tensors that carry their geometry, and the way back to their sources."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from monai.transforms.transform import MapTransform, Transform
-from monai.utils.enums import TransformBackends
+from monai.transforms.inverse import InvertibleTransform
+from monai.utils.enums import TraceKeys, TransformBackends
 
 from monai_mriprep.formats.npz import read_npz
-from monai_mriprep.transforms.tensors import as_tracked, from_file, spacing_marks
+from monai_mriprep.transforms.tensors import VOLUME, as_tracked, from_file, spacing_marks
+from monai_mriprep.transforms.way_back import WayBackd, way_of_file
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
     from pathlib import Path
 
     import torch
-    from monai.config import KeysCollection
 
 __all__ = ["LoadNpz", "LoadNpzd"]
 
 
-class LoadNpz(Transform):
-    """Read one preprocessed volume: see `LoadNpzd`."""
-
-    backend = (TransformBackends.TORCH,)
-
-    def __call__(self, path: str | Path) -> torch.Tensor:
-        """Return the volume, ``(1, D, H, W)``."""
-        volume = read_npz(path)
-        loaded = from_file(path, volume.array, volume.grid.affine, affine_source=volume.affine_source)
-        loaded.meta |= spacing_marks(volume.spacing, volume.grid)
-        return as_tracked(loaded)
-
-
-class LoadNpzd(MapTransform):
-    """Read preprocessed volumes: a path becomes a ``(1, D, H, W)`` MetaTensor.
+class LoadNpzd(WayBackd):
+    """Read preprocessed volumes: a path becomes a ``(C, D, H, W)`` MetaTensor.
 
     The affine comes from the archive's comment. Without one it is ``diag(spacing)``, and the metadata says so:
     ``meta["affine_source"]`` is ``"file"`` or ``"spacing"``. ``meta["target_spacing"]`` is the stored triple (z y x).
+
+    Its inverse, which `Invertd` calls, puts a volume back on the grid of the source. What a run did to the case stands
+    in the comment of the file since 0.4.0; where it does not, in the records of the output folder, if the file still
+    lies there.
 
     Parameters
     ----------
@@ -52,12 +43,36 @@ class LoadNpzd(MapTransform):
         If a file is damaged or holds something else.
     """
 
-    backend = LoadNpz.backend
-
-    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.load = LoadNpz()
+    backend = (TransformBackends.TORCH,)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return a copy of `data` with the volumes."""
-        return {**data, **{key: self.load(data[key]) for key in self.key_iterator(data)}}
+        return {**data, **{key: self._load(data[key]) for key in self.key_iterator(data)}}
+
+    def _load(self, path: str | Path) -> torch.Tensor:
+        volume = read_npz(path)
+        loaded = from_file(path, volume.array, volume.grid.affine, affine_source=volume.affine_source)
+        loaded.meta |= spacing_marks(volume.spacing, volume.grid)
+        if self.tracing:
+            way = {TraceKeys.EXTRA_INFO: way_of_file(path, volume)}
+            loaded.push_applied_operation({**self.get_transform_info(), **way})
+        return as_tracked(loaded)
+
+
+class LoadNpz(InvertibleTransform):
+    """Read one preprocessed volume: see `LoadNpzd`."""
+
+    backend = LoadNpzd.backend
+
+    def __init__(self) -> None:
+        self.of_one = LoadNpzd(VOLUME)
+
+    def __call__(self, path: str | Path) -> torch.Tensor:
+        """Return the volume, ``(C, D, H, W)``."""
+        result: torch.Tensor = self.of_one({VOLUME: path})[VOLUME]
+        return result
+
+    def inverse(self, volume: Any) -> torch.Tensor:
+        """Return it on the grid of its source."""
+        result: torch.Tensor = self.of_one.inverse({VOLUME: volume})[VOLUME]
+        return result

@@ -21,7 +21,7 @@ from monai_mriprep.steps.normalization import Normalization
 from monai_mriprep.steps.resampling import Resampling
 from monai_mriprep.transforms.apply_steps import CaseOnGrid, StepShelld
 from monai_mriprep.transforms.interpolation import Mode, Order, orders_of
-from monai_mriprep.transforms.tensors import ANYWHERE
+from monai_mriprep.transforms.tensors import ANYWHERE, VOLUME
 from monai_mriprep.types import IMAGE, LABEL, Kind, Role
 from monai_mriprep.volume.geometry import target_grid
 from monai_mriprep.volume.resample import plan_resampling
@@ -38,8 +38,6 @@ __all__ = [
     "ResampleNormalized",
     "checked_target",
 ]
-
-VOLUME = "volume"
 
 
 class AnisotropyAwareSpacingd(StepShelld):

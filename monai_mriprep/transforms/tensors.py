@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ANYWHERE",
+    "VOLUME",
     "as_tracked",
     "file_of",
     "from_file",
@@ -41,6 +42,9 @@ __all__ = [
 
 ANYWHERE = Grid((1, 1, 1), np.eye(4))
 """For what changes values alone: where they lie plays no part."""
+
+VOLUME = "volume"
+"""The key of the only volume, where a transform of one is that of keys."""
 
 
 def volume_of(value: Any, name: str) -> torch.Tensor:

@@ -423,7 +423,7 @@ def test_without_a_history_the_error_says_where_it_may_have_gone(case):
     for lost in (shell(case)["image"].as_tensor(), case["image"]):
         with pytest.raises(ResamplingError, match=r"no record of ApplyStepsd.*PersistentDataset"):
             trace_of(lost)
-        with pytest.raises(ResamplingError, match=r"image: no record of ApplyStepsd.*npz goes back by `restore`"):
+        with pytest.raises(ResamplingError, match=r"image: no record of ApplyStepsd.*by the inverse of LoadNpzd"):
             shell.inverse({"image": lost})
 
 
