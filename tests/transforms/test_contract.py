@@ -225,6 +225,6 @@ def test_one_array_fares_as_one_key(synthetic, tmp_path, name):
         value = transforms.LoadVolume()(value)
     one, expected = getattr(transforms, name)(**options), of_keys("image", **options)({"image": value})["image"]
     assert_same(one(value), expected)
-    if hasattr(one, "inverse"):
+    if hasattr(one, "inverse") and name != "LoadNpz":  # what no run has written has no way back
         back = of_keys("image", **options).inverse({"image": expected})["image"]
         assert_same(one.inverse(one(value)), back)
