@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["CHANNEL_REMEDY", "check_case", "check_grids", "doubtful_spacing", "doubtful_spacings"]
+__all__ = ["CHANNEL_REMEDY", "check_case", "check_grids", "doubtful_spacing", "doubtful_spacings", "mixed_axes"]
 
 LABEL_REMEDY = "`geometry: resample_label` puts a label on its image's grid"
 CHANNEL_REMEDY = "`geometry: resample` puts a channel on the grid of the first, as its header says where it lies"
@@ -112,6 +113,26 @@ def doubtful_spacings(spacings: Iterable[tuple[Path, Spacing]]) -> tuple[str, ..
     judged = [doubtful_spacing(path, spacing) for path, spacing in spacings]
     doubts = [doubt for doubt in judged if doubt is not None]
     return (f"{len(doubts)} of {len(judged)} images have a doubtful spacing: {doubts[0]}",) if doubts else ()
+
+
+def mixed_axes(codes: Iterable[str]) -> tuple[str, ...]:
+    """One warning of images whose axes run to different ends, with the counts; or none.
+
+    Parameters
+    ----------
+    codes
+        Of each image, as of `monai_mriprep.volume.axes.axis_codes`.
+    """
+    counts = Counter(codes).most_common()
+    if len(counts) < 2:
+        return ()
+    shown = ", ".join(f"{count} {code}" for code, count in counts)
+    warning = (
+        f"the images are stored in different orientations ({shown}; the ends that the file's axes x y z run to), so a "
+        "network sees patients in different positions; `orientation: RAS` turns all alike (see Orientation in "
+        "docs/recipe.md, first of all where slices are thick)"
+    )
+    return (warning,)
 
 
 def _named(name: str, file: Path | str) -> str:

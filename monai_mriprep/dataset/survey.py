@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from monai_mriprep.dataset.case_files import CaseFiles, Grouping
-from monai_mriprep.dataset.checks import doubtful_spacings
+from monai_mriprep.dataset.checks import doubtful_spacings, mixed_axes
 from monai_mriprep.dataset.folders import DatasetFolders, find_folders
 from monai_mriprep.dataset.pairing import Orphan, pair_by_stem
 from monai_mriprep.dataset.statistics import (
@@ -35,6 +35,7 @@ from monai_mriprep.formats.read import outline_or_problem
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.steps import Step, final_grid, native_steps
 from monai_mriprep.types import IMAGE, LABEL, Shape, Spacing
+from monai_mriprep.volume.axes import axis_codes
 from monai_mriprep.volume.geometry import Grid
 
 __all__ = ["STATISTICS_NAME", "CaseOutlines", "Measures", "Survey", "TargetChoice", "read_table", "survey_dataset"]
@@ -157,7 +158,14 @@ class Survey:
     @property
     def findings(self) -> tuple[str, ...]:
         """What needs review whatever the target, orphans apart."""
-        return (*self.unread, *_sorting_mismatch(self.grouping.cases), *self.doubts)
+        return (*self.unread, *_sorting_mismatch(self.grouping.cases), *self.doubts, *self.mixed_axes)
+
+    @property
+    def mixed_axes(self) -> tuple[str, ...]:
+        """A warning of images in different orientations that the recipe keeps, or none."""
+        if self.recipe.orientation != "keep":
+            return ()
+        return mixed_axes(axis_codes(found.first.grid) for found in self.outlines if isinstance(found.first, Outline))
 
     @property
     def warnings(self) -> tuple[str, ...]:

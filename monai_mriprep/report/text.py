@@ -72,7 +72,7 @@ def _check_rows(cases: Sequence[CaseReport]) -> Iterator[list[str]]:
     extra = ["intensities", "non-zero", "labels"] if with_voxels else []
     at_most = ", at most" if any(case.is_upper_bound for case in cases) else ""
     costs = [f"{name}{at_most}" for name in ("output z y x", "memory", "disk")]
-    yield ["case", "verdict", "size z y x", "spacing mm", "type", *extra, *costs]
+    yield ["case", "verdict", "size z y x", "spacing mm", "type", "axes x y z", *extra, *costs]
     for case in cases:
         grid = case.native_grid
         yield [
@@ -81,6 +81,7 @@ def _check_rows(cases: Sequence[CaseReport]) -> Iterator[list[str]]:
             _times(grid.shape) if grid else "?",
             " ".join(f"{value:.4g}" for value in grid.spacing) if grid else "?",
             case.dtype or "?",
+            case.axes or "?",
             *(_summary_cells(case) if with_voxels else []),
             _times(case.target_shape) if case.target_shape else "?",
             shown_bytes(case.memory_bytes) if case.target_shape else "?",

@@ -37,6 +37,7 @@ from monai_mriprep.run.outlook import check_writable, foresee_departures
 from monai_mriprep.run.plan import cases_of, check_output_folder, wanted_by
 from monai_mriprep.steps import Step, steps_of
 from monai_mriprep.types import IMAGE, LABEL
+from monai_mriprep.volume.axes import axis_codes
 from monai_mriprep.volume.geometry import Grid
 
 __all__ = ["check_dataset"]
@@ -184,7 +185,14 @@ class _Check:
             return replace(report, problems=tuple(problems))
         problems += self.geometry_problems(case)
         native = grid if isinstance(grid, Grid) else None
-        return replace(report, grid=image.grid, dtype=image.dtype.name, native_grid=native, problems=tuple(problems))
+        return replace(
+            report,
+            grid=image.grid,
+            dtype=image.dtype.name,
+            axes=axis_codes(image.grid),
+            native_grid=native,
+            problems=tuple(problems),
+        )
 
     def geometry_problems(self, case: Case) -> list[str]:
         """Why its volumes do not lie on one grid."""

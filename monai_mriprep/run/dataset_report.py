@@ -29,8 +29,9 @@ class CaseReport:
         The source files; of an image of several channels, the first. There is no label in a test set.
     channels
         The files of its further channels.
-    grid, dtype
-        Of the image as stored; None where its header could not be read.
+    grid, dtype, axes
+        Of the image as stored, `axes` the ends that the file's axes x, y, z run to, such as ``LPS``; None where its
+        header could not be read.
     native_grid
         Of the image when it is to be resampled, such as turned to the recipe's orientation.
     target_shape
@@ -53,6 +54,7 @@ class CaseReport:
     channels: tuple[Path, ...] = ()
     grid: Grid | None = None
     dtype: str | None = None
+    axes: str | None = None
     native_grid: Grid | None = None
     target_shape: Shape | None = None
     memory_bytes: int = 0

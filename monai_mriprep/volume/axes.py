@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Turn", "turn_onto", "turn_to_codes"]
+__all__ = ["Turn", "axis_codes", "turn_onto", "turn_to_codes"]
 
 SAME_SIZE = {"torch.uint16": "int16", "torch.uint32": "int32", "torch.uint64": "int64"}
 """Types that torch does not flip, and those that it takes for them."""
@@ -100,6 +100,15 @@ def turn_onto(affine: ArrayLike, reference: ArrayLike) -> Turn:
     return Turn((z, y, x), (bool(negative[0]), bool(negative[1]), bool(negative[2])))
 
 
+def axis_codes(grid: Grid) -> str:
+    """The ends that the file's axes x, y, z run to, such as ``LPS``; of an oblique grid the nearest.
+
+    They are nibabel's `aff2axcodes`, and those that `turn_to_codes` leaves a volume alone for.
+    """
+    z, y, x = (ENDS[world][positive] for world, positive in _nearest_world_axes(grid.affine))
+    return f"{x}{y}{z}"
+
+
 def turn_to_codes(grid: Grid, codes: str) -> Turn:
     """The turn after which the axes run nearest to those that an orientation names.
 
@@ -112,14 +121,32 @@ def turn_to_codes(grid: Grid, codes: str) -> Turn:
         so the arrays, z y x, run to superior, anterior and right. Whatever the codes, which array axis lies nearest to
         which world axis is decided as nibabel does it (`nibabel.orientations.io_orientation`), and so MONAI.
     """
-    import nibabel  # 0.2 s, which a recipe that keeps the orientation does not pay
-
-    has = nibabel.orientations.io_orientation(grid.affine)  # of each array axis: its world axis, and the sense
-    wants = nibabel.orientations.axcodes2ornt(codes[::-1])
-    order = [int(np.flatnonzero(has[:, 0] == world)[0]) for world, _ in wants]
+    has = _nearest_world_axes(grid.affine)
+    wants = [(world, ends.index(code)) for code in codes[::-1] for world, ends in enumerate(ENDS) if code in ends]
+    order = [[world for world, _ in has].index(world) for world, _ in wants]
     z, y, x = order
-    negative = [bool(has[axis, 1] != sense) for axis, (_, sense) in zip(order, wants, strict=True)]
+    negative = [has[axis][1] != positive for axis, (_, positive) in zip(order, wants, strict=True)]
     return Turn((z, y, x), (negative[0], negative[1], negative[2]))
+
+
+ENDS = ("LR", "PA", "IS")
+"""Of each world axis, the end of low coordinates, and that of high ones."""
+
+
+def _nearest_world_axes(affine: NDArray[np.float64]) -> list[tuple[int, bool]]:
+    """Of each array axis, the world axis that it runs nearest to, from 0, and whether it runs with it.
+
+    As `nibabel.orientations.io_orientation`, whose import takes 0.2 s: shears are taken out by a polar decomposition,
+    and the axis that lies nearest to one of the world's has the first choice.
+    """
+    left, _, right = np.linalg.svd(_directions(affine))
+    rotation = left @ right
+    found = [(0, True)] * 3
+    for axis in np.argsort(-(rotation**2).max(axis=0), kind="stable").tolist():
+        world = int(np.abs(rotation[:, axis]).argmax())
+        found[axis] = (world, bool(rotation[world, axis] > 0))
+        rotation[world] = 0
+    return found
 
 
 def _directions(affine: ArrayLike) -> NDArray[np.float64]:

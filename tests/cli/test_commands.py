@@ -42,8 +42,9 @@ def test_run_on_the_mixed_scans(scans: Path, tmp_path: Path) -> None:
     result = cli("run", scans / "mixed", tmp_path / "out", "--workers", 2)
     assert result.returncode == 0, result.stderr
     warnings = [line for line in result.stderr.splitlines() if line.startswith("warning")]
-    unpaired, costly = warnings
+    unpaired, turned, costly = warnings
     assert "20008_0001_t2star.mha" in unpaired
+    assert "(2 RAS, 2 LAS, 2 LPS, 1 IRP, 1 PSR;" in turned
     assert "3.1 times the voxels" in costly
     assert "8 preprocessed" in result.stdout
     for folder in ("imagesTr", "labelsTr"):
@@ -184,8 +185,8 @@ def test_check_answers_at_once(scans: Path) -> None:
     assert children_seconds() - before < PRE_FLIGHT_SECONDS
     assert result.returncode == 1
     assert result.stderr == ""
-    assert "20001_0001_t2w     ok       22x320x320  3.3 1.125 1.125    uint16  70x360x360" in result.stdout
-    assert "8 of 8 pairs can be preprocessed; 2 findings to review" in result.stdout
+    assert "20001_0001_t2w     ok       22x320x320  3.3 1.125 1.125    uint16  RAS         70x360x360" in result.stdout
+    assert "8 of 8 pairs can be preprocessed; 3 findings to review" in result.stdout
     assert "20008_0001_t2star.mha" in result.stdout
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from monai_mriprep.dataset.checks import check_case
+from monai_mriprep.dataset.checks import check_case, mixed_axes
 from monai_mriprep.errors import GeometryError
 from monai_mriprep.formats.header import Header
 from monai_mriprep.formats.read import read_header
@@ -82,3 +82,14 @@ def test_real_pairs(scans):
             read_header(traps / "stale_label/ProstateX-0000_0000.nii.gz"),
             read_header(traps / "stale_label/ProstateX-0000.nii.gz"),
         )
+
+
+@pytest.mark.parametrize("codes", [[], ["LPS"], ["RAS"] * 4])
+def test_one_orientation_is_no_warning(codes):
+    assert mixed_axes(codes) == ()
+
+
+def test_orientations_are_counted_the_most_frequent_first():
+    (warning,) = mixed_axes(["RAS", "LPS", "LPS", "PIR"])
+    assert "(2 LPS, 1 RAS, 1 PIR; the ends that the file's axes x y z run to)" in warning
+    assert "`orientation: RAS` turns all alike" in warning

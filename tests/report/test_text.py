@@ -56,6 +56,15 @@ def test_sizes_and_spacings_are_those_of_the_turned_axes(dataset):
     assert row.split()[2:6] == ["9x4x8", "1", "3", "1"]
 
 
+def test_the_axes_are_those_of_the_file_whatever_the_recipe_makes_of_them(dataset):
+    for recipe in (TARGET, Recipe(orientation="RAS", target_spacing=(1.5, 1.0, 1.0))):
+        report = check_dataset(dataset, recipe)
+        heading, *rows = list(check_text(report))[:4]
+        place = heading.index("axes x y z")
+        assert [row[place:].split()[0] for row in rows] == ["LPS"] * 3
+        assert {case["axes"] for case in check_json(report)["cases"]} == {"LPS"}
+
+
 def test_upper_bounds_are_told_as_such(dataset):
     cropped = Recipe(crop="nonzero", target_spacing=(1.5, 1.0, 1.0))
     about, at_most = ("\n".join(check_text(check_dataset(dataset, recipe))) for recipe in (TARGET, cropped))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -308,3 +310,37 @@ def test_the_box_of_a_label(tmp_path):
     label[1:3, 4, 2:7] = 3
     write_metaimage(tmp_path / "label.mha", label)
     assert summarize_label(read_header(tmp_path / "label.mha")).box == ((1, 4, 2), (2, 4, 6))
+
+
+# --- Orientation ------------------------------------------------------------------------------------------------------
+
+CODES = ("AIL", "LAS", "PIR", "RAS", "RSP")
+
+
+@pytest.fixture(scope="module")
+def heads(scans, tmp_path_factory) -> Path:
+    """One head in five orders of axes, each with a label."""
+    root = tmp_path_factory.mktemp("heads")
+    for folder in ("ImagesTr", "LabelsTr"):
+        (root / folder).mkdir()
+        for codes in CODES:
+            shutil.copyfile(scans / "traps/axis_codes" / f"{codes}.nii.gz", root / folder / f"head_{codes}.nii.gz")
+    return root
+
+
+def mixed(warnings: Iterable[str]) -> list[str]:
+    return [warning for warning in warnings if "stored in different orientations" in warning]
+
+
+def test_the_axes_of_each_file_are_told_and_that_they_are_mixed(heads):
+    report = check_dataset(heads)
+    assert {case.case: case.axes for case in report.cases} == {f"head_{codes}": codes for codes in CODES}
+    (warning,) = mixed(report.warnings)
+    assert "(1 AIL, 1 LAS, 1 PIR, 1 RAS, 1 RSP; " in warning
+    turned = check_dataset(heads, Recipe(orientation="RAS"))
+    assert [case.axes for case in turned.cases] == list(CODES)
+    assert not mixed(turned.warnings)
+
+
+def test_a_run_says_once_that_the_axes_are_mixed(heads, tmp_path):
+    assert mixed(plan_run(heads, tmp_path / "out").warnings) == mixed(check_dataset(heads).warnings)

@@ -25,10 +25,10 @@ TARGETS = {"mixed": (1.0, 1.0, 1.0), "anisotropic": (2.98, 0.664062, 0.664062)}
 
 
 REVIEW = {
-    "mixed": ["20008_0001_t2star.mha", "3.1 times the voxels"],
-    "anisotropic": ["2.2 times the voxels"],
+    "mixed": ["20008_0001_t2star.mha", "in different orientations", "3.1 times the voxels"],
+    "anisotropic": ["in different orientations", "2.2 times the voxels"],
 }
-"""What the warnings about the real datasets name: an image without a label, and what the target costs."""
+"""What the warnings about the real datasets name: an image without a label, turned axes, and what the target costs."""
 
 
 def run(dataset: Path, output: Path, workers: int = 0, recipe: Recipe | None = None):

@@ -17,6 +17,8 @@ from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.check import check_dataset
 from tests.formats.dicom_series import ROTATION, SPACING, write_series
 
+pytestmark = pytest.mark.filterwarnings("ignore:the images are stored in:monai_mriprep.errors.MriprepWarning")
+
 SHAPE = (5, 6, 7)
 RECIPE = Recipe(target_spacing=(2.0, 1.0, 1.0))
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from itertools import permutations, product
 
+import nibabel
 import numpy as np
 import pytest
 import torch
 
 from monai_mriprep.errors import ResamplingError
-from monai_mriprep.volume.axes import Turn, turn_onto
+from monai_mriprep.volume.axes import Turn, axis_codes, turn_onto, turn_to_codes
 from monai_mriprep.volume.geometry import Grid
 from tests.oracles import affine_of, rotation
 
@@ -66,3 +67,26 @@ def test_a_part_lies_where_it_did():
     assert part.shape == (2, 2, 1)
     np.testing.assert_allclose(world(part), world(GRID)[:, 0:2, 1:3, 1:2], atol=1e-12)
     assert GRID.part((0, 0, 0), GRID.shape) is GRID
+
+
+def assert_as_nibabel(grid: Grid) -> None:
+    codes = axis_codes(grid)
+    assert codes == "".join(nibabel.aff2axcodes(grid.affine)[::-1])
+    assert turn_to_codes(grid, codes).is_identity
+    turned = turn_to_codes(grid, "PIR").grid(grid)
+    assert axis_codes(turned) == "PIR"
+
+
+@pytest.mark.parametrize("turn", TURNS, ids=str)
+@pytest.mark.parametrize("angle", [0, 12, 45, 50])
+def test_codes_are_nibabels(turn, angle):
+    assert_as_nibabel(turn.grid(Grid((2, 3, 4), affine_of((3.0, 1.1, 0.9), angle, (40, -50, 60)))))
+
+
+def test_codes_of_any_direction_are_nibabels():
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        directions, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+        affine = np.eye(4)
+        affine[:3, :3] = directions * rng.uniform(0.5, 6, 3)
+        assert_as_nibabel(Grid((2, 3, 4), affine))
