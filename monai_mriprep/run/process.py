@@ -24,7 +24,7 @@ from monai_mriprep.formats.npz import NpzVolume
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.pipeline import preprocessing
 from monai_mriprep.run.cases import Case, Job, Result
-from monai_mriprep.steps.normalization import Normalization
+from monai_mriprep.steps.intensities import Intensities
 from monai_mriprep.store.journal import commit_files
 from monai_mriprep.store.record_parts import OutputRecord, RecordedFile, json_histogram, one_or_several
 from monai_mriprep.store.staging import StagedFile, removed_on_error, stage_files
@@ -126,7 +126,7 @@ def _carry_out(job: Job, case: Case, store: Store, watch: _Stopwatch) -> tuple[d
 def _grids_and_trace(header: Header, image: MetaTensor, written: NpzVolume) -> dict[str, Any]:
     """From which grid to which the image came, what was done to it on the way, and the spacing that its file states."""
     trace = trace_of(image)
-    moments = trace.params(Normalization.name) or {}
+    moments = next(one.params for one in trace.steps if isinstance(one.step, Intensities))
     return {
         "source_grid": header.grid.to_json(),
         "source_header": asdict(header.frame),
