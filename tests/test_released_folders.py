@@ -30,7 +30,10 @@ RELEASED = {path.name: path for path in sorted(SCANS.parents[1].glob("folder_of_
 
 SOURCES = {"10001_0001_0000": "10001_0001_0000.mha", "10002_0001_0000": "10002_0001_0000.mhd"}
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*mri_statistics:monai_mriprep.errors.MriprepWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*mri_statistics:monai_mriprep.errors.MriprepWarning"),
+    pytest.mark.filterwarnings("ignore:the images are stored in:monai_mriprep.errors.MriprepWarning"),
+]
 
 
 @pytest.fixture(params=RELEASED.values(), ids=RELEASED)

@@ -54,6 +54,7 @@ def test_in_another_process_without_the_sources_from_a_moved_folder(made, tmp_pa
     np.testing.assert_array_equal(voxels(path), voxels(original))  # the target is finer: nothing is lost
 
 
+@pytest.mark.filterwarnings("ignore:the images are stored in different orientations")
 def test_every_scan_has_its_geometry_back(scans, tmp_path):
     facts = {}
     for scan in SCANS:
