@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from monai_mriprep.dataset.channels import plain
+from monai_mriprep.dataset.channels import files_by_case, plain
 from monai_mriprep.dataset.file_endings import channel_suffixes
-from monai_mriprep.dataset.layout import Layout, files_by_case
+from monai_mriprep.dataset.layout import Layout
 from monai_mriprep.dataset.side_by_side import layout_by_case
 from monai_mriprep.types import LABEL
 

@@ -20,9 +20,11 @@ __all__ = [
     "NUMBER",
     "CaseOf",
     "ChannelFiles",
+    "case_name",
     "channel_endings",
     "chosen_channels",
     "composed",
+    "files_by_case",
     "group_by_channel",
     "plain",
     "usual_order",
@@ -74,6 +76,19 @@ def usual_order(channels: Iterable[str]) -> tuple[str, ...]:
     """Names of channels as people list them, then those that are not known, in natural order."""
     known = {name: index for index, name in enumerate(USUAL_ORDER)}
     return tuple(sorted(channels, key=lambda name: (known.get(name.lower(), len(known)), natural_key(name))))
+
+
+def case_name(case: str) -> str:
+    """The name of a case: of its folder, without those above it."""
+    return case.rpartition("/")[2]
+
+
+def files_by_case(names: Iterable[str], case_of: CaseOf) -> dict[str, tuple[str, ...]]:
+    """The files of each case, in natural order of the cases."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        found[case_of(name) or plain(name)].append(name)
+    return {case: tuple(found[case]) for case in sorted(found, key=natural_key)}
 
 
 def channel_endings(names: Iterable[str], channels: Sequence[str], declared: Sequence[str] = ()) -> tuple[str, ...]:

@@ -8,24 +8,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from monai_mriprep.dataset.case_files import CaseFiles, Grouping, refuse_shared_outputs
+from monai_mriprep.dataset.case_labels import pair_cases
 from monai_mriprep.dataset.channels import (
     NUMBER,
     CaseOf,
     ChannelFiles,
+    case_name,
     channel_endings,
     chosen_channels,
     composed,
+    files_by_case,
     group_by_channel,
     plain,
 )
-from monai_mriprep.dataset.file_endings import before_label, begins_with, channel_suffixes
 from monai_mriprep.dataset.label_values import LabelValues
-from monai_mriprep.dataset.pairing import NamePairing, Orphan, pair_names
-from monai_mriprep.errors import DatasetError, PairingError
-from monai_mriprep.formats.names import natural_key
-from monai_mriprep.types import IMAGE, LABEL, Role
+from monai_mriprep.errors import DatasetError
 
-__all__ = ["Layout", "files_by_case"]
+__all__ = ["Layout"]
 
 MOST_CHANNELS = 8
 """The largest number of files of one case in a message."""
@@ -82,6 +81,12 @@ class Layout:
     seen: str = ""
     options: tuple[str, ...] = ()
 
+    @property
+    def own_folders(self) -> tuple[Path, ...]:
+        """Folders of images alone or of labels alone, in which files that are not volumes are worth a warning."""
+        folders = () if self.case_of is not None else (self.images, self.labels)
+        return tuple(folder for folder in folders if folder is not None)
+
     def cases(
         self, channels: Sequence[str] | None = None, pattern: str | None = None, with_labels: bool = True
     ) -> Grouping:
@@ -110,10 +115,13 @@ class Layout:
         """
         wanted = tuple(channels or self.channels) or (() if pattern or not with_labels else self._numbers())
         images, others = self._grouped(wanted)
-        if with_labels:
-            grouping = self._paired(images, pattern)
+        if not with_labels:
+            grouping = Grouping(tuple(CaseFiles(case_name(case), files) for case, files in images.items()))
+        elif self.labels is None:
+            msg = f"{self.root} holds no labels: it is a test set"
+            raise DatasetError(msg)
         else:
-            grouping = Grouping(tuple(CaseFiles(_last(case), files) for case, files in images.items()))
+            grouping = pair_cases(images, self.label_names, (self.images, self.labels), self.case_of, pattern)
         refuse_shared_outputs(grouping.cases)
         return replace(grouping, channels=wanted, notes=_left_out(others, wanted))
 
@@ -154,49 +162,6 @@ class Layout:
             raise DatasetError(_unequal(self.images, found))
         return next(iter(found.values()))
 
-    def _paired(self, images: Mapping[str, tuple[str, ...]], pattern: str | None) -> Grouping:
-        """Give each case its label."""
-        if self.labels is None:
-            msg = f"{self.root} holds no labels: it is a test set"
-            raise DatasetError(msg)
-        by_case = pattern is None and self.case_of is not None
-        image_of = {plain(files[0]) if pattern else case: case for case, files in images.items()}
-        label_of = _one_each(self.label_names, self.case_of if by_case and self.case_of else plain)
-        names = _equal(image_of, label_of) if by_case else self._by_name(image_of, label_of, pattern)
-        first = {name: images[case][0] for name, case in image_of.items()}
-        return Grouping(
-            tuple(
-                CaseFiles(_last(image_of[image]), images[image_of[image]], label_of[label])
-                for image, label in names.pairs
-            ),
-            unpaired_images=_orphans(self.images, names.images, first, LABEL, pattern),
-            unpaired_labels=_orphans(self.labels, names.labels, label_of, IMAGE, pattern),
-        )
-
-    def _by_name(self, images: Iterable[str], labels: Iterable[str], pattern: str | None) -> NamePairing:
-        """As `pair_names`; where that fails on undeclared channels, the error says how to declare them."""
-        try:
-            names = pair_names(images, labels, pattern)
-        except PairingError as error:
-            if pattern is None and (channels := self._likely_channels()):
-                msg = f"{error}; or, if they are channels of one case, add --channels {channels}"
-                raise PairingError(msg) from error
-            raise
-        if pattern is None and not names.pairs and (channels := self._likely_channels()):
-            msg = (
-                f"{self.images}: several images begin as one label does: if they are its channels, add "
-                f"--channels {channels}"
-            )
-            raise DatasetError(msg)
-        return names
-
-    def _likely_channels(self) -> str:
-        """What images that begin like one label end in."""
-        beginnings = {composed(plain(name)) for name in self.label_names}
-        beginnings |= {before for stem in beginnings if (before := before_label(stem))}
-        cases = files_by_case(self.image_names, lambda name: begins_with(beginnings, composed(plain(name))))
-        return ",".join(channel_suffixes(cases))
-
     def _undeclared(self, found: Mapping[str, Sequence[str]]) -> str:
         """Say that several files may make a case, and what declares it."""
         case, files = next((case, files) for case, files in found.items() if len(files) > 1)
@@ -204,29 +169,16 @@ class Layout:
         more = ", ..." if len(files) > MOST_CHANNELS else ""
         declare = " ".join(self.options) or "--channels NAME,NAME, with what the names of the files end in"
         return (
-            f"{self.root}: the case {_last(case)!r} has several images ({shown}{more}), and nothing declares the "
+            f"{self.root}: the case {case_name(case)!r} has several images ({shown}{more}), and nothing declares the "
             f"channels ({_by_count(found)}): add {declare}"
         )
-
-
-def files_by_case(names: Iterable[str], case_of: CaseOf) -> dict[str, tuple[str, ...]]:
-    """The files of each case, in natural order of the cases."""
-    found: dict[str, list[str]] = defaultdict(list)
-    for name in names:
-        found[case_of(name) or plain(name)].append(name)
-    return {case: tuple(found[case]) for case in sorted(found, key=natural_key)}
-
-
-def _last(case: str) -> str:
-    """The name of a case: of its folder, without those above it."""
-    return case.rpartition("/")[2]
 
 
 def _by_count(found: Mapping[str, Sequence[str]]) -> str:
     """The cases by their number of images, the first of each."""
     cases: dict[int, list[str]] = defaultdict(list)
     for case, files in found.items():
-        cases[max(1, len(files))].append(_last(case))
+        cases[max(1, len(files))].append(case_name(case))
     return "; ".join(
         f"{count} in {', '.join(alike[:SHOWN])}{f' and {len(alike) - SHOWN} more' if len(alike) > SHOWN else ''}"
         for count, alike in sorted(cases.items())
@@ -238,45 +190,6 @@ def _unequal(folder: Path, found: Mapping[str, Sequence[str]]) -> str:
     return (
         f"{folder}: the cases have different numbers of images ({_by_count(found)}), and nothing declares the "
         f"channels: add --channels {','.join(numbers)}, so that a case that lacks one fails by name, or complete them"
-    )
-
-
-def _one_each(names: Iterable[str], key: CaseOf) -> dict[str, str]:
-    """Labels by their key; two of one case are refused."""
-    found: dict[str, str] = {}
-    for name in names:
-        other = found.setdefault(key(name) or plain(name), name)
-        if other is not name:
-            msg = (
-                f"{other!r} and {name!r} are both {LABEL.name}s of one case: move one of them away, or give a "
-                "`pattern` that takes one, such as '(?P<case>.+)[_-](t1|seg)$'"
-            )
-            raise DatasetError(msg)
-    return found
-
-
-def _equal(images: Iterable[str], labels: Iterable[str]) -> NamePairing:
-    """Pair what has one key."""
-    images, labels = dict.fromkeys(images), dict.fromkeys(labels)
-    return NamePairing(
-        tuple((key, key) for key in images if key in labels),
-        {key: (_last(key),) for key in images if key not in labels},
-        {key: (_last(key),) for key in labels if key not in images},
-    )
-
-
-def _orphans(
-    folder: Path, keys: Mapping[str, Sequence[str]], files: Mapping[str, str], partner: Role, pattern: str | None
-) -> tuple[Orphan, ...]:
-    return tuple(_orphan(folder / files[name], looked_for, partner, pattern) for name, looked_for in keys.items())
-
-
-def _orphan(path: Path, keys: Sequence[str], partner: Role, pattern: str | None) -> Orphan:
-    if not keys:
-        return Orphan(path, "", f"{path.name!r} is skipped: the pattern {pattern!r} does not match its stem")
-    looked_for = ", ".join(map(repr, keys))
-    return Orphan(
-        path, keys[-1], f"{path.name!r} is skipped: no {partner.name} was found; looked for under {looked_for}"
     )
 
 

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence, Sized
 from functools import partial
 from pathlib import Path
 
-from monai_mriprep.dataset.channels import CaseOf, composed, plain
+from monai_mriprep.dataset.channels import CaseOf, composed, files_by_case, plain
 from monai_mriprep.dataset.file_endings import before_label, begins_with, channel_suffixes, sorted_by_role
-from monai_mriprep.dataset.layout import Layout, files_by_case
+from monai_mriprep.dataset.layout import Layout
 from monai_mriprep.types import IMAGE, LABEL
 
 __all__ = ["layout_by_case", "side_by_side"]

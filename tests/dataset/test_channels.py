@@ -2,7 +2,14 @@
 
 import pytest
 
-from monai_mriprep.dataset.channels import channel_endings, chosen_channels, group_by_channel, plain, usual_order
+from monai_mriprep.dataset.channels import (
+    channel_endings,
+    chosen_channels,
+    files_by_case,
+    group_by_channel,
+    plain,
+    usual_order,
+)
 from monai_mriprep.errors import DatasetError
 
 
@@ -120,3 +127,9 @@ def test_listed_files_are_chosen_by_the_names_of_their_channels():
     assert chosen_channels(cases, [], ["T2", "ADC"]) == cases
     with pytest.raises(DatasetError, match="channel hbv is none of those that the dataset declares: T2, ADC"):
         chosen_channels(cases, ["T2", "hbv"], ["T2", "ADC"])
+
+
+def test_files_by_case_are_in_natural_order():
+    found = files_by_case(["b10/x", "b9/y", "b10/z"], lambda name: name.rpartition("/")[0])
+
+    assert list(found.items()) == [("b9", ("b9/y",)), ("b10", ("b10/x", "b10/z"))]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from monai_mriprep.dataset.case_files import CaseFiles
-from monai_mriprep.dataset.layout import Layout, files_by_case
+from monai_mriprep.dataset.layout import Layout
 from monai_mriprep.dataset.pairing import pair_by_stem
 from monai_mriprep.errors import DatasetError, PairingError
 from tests.dataset.files import touch
@@ -22,12 +22,6 @@ def tree(images, labels=(), **fields) -> Layout:
     """Images and labels in a folder for each case."""
     of_folder = fields.pop("case_of", lambda name: name.rpartition("/")[0])
     return Layout("tree", ROOT, ROOT, ROOT, tuple(images), tuple(labels), case_of=of_folder, **fields)
-
-
-def test_files_by_case_are_in_natural_order():
-    found = files_by_case(["b10/x", "b9/y", "b10/z"], lambda name: name.rpartition("/")[0])
-
-    assert list(found.items()) == [("b9", ("b9/y",)), ("b10", ("b10/x", "b10/z"))]
 
 
 # --- Two folders, nothing declared: as ever ---------------------------------------------------------------------------
@@ -73,7 +67,7 @@ def test_images_of_one_label_are_refused_as_ever_where_a_pattern_pairs():
     ("label", "problem"),
     [
         ("case_1_seg", "claimed by 2 images.* or, if they are channels"),
-        ("case_1", "begin as one label does: if they are"),
+        ("case_1", "no image has a label; if several are"),
     ],
     ids=["conflict", "no pair"],
 )
@@ -98,6 +92,12 @@ def test_a_test_set_has_no_labels_to_pair():
     assert layout.cases(with_labels=False).cases == (CaseFiles("a", ("a.mha",)),)
     with pytest.raises(DatasetError, match="it is a test set"):
         layout.cases()
+
+
+def test_folders_of_images_alone_are_told_from_those_that_hold_more():
+    assert flat([]).own_folders == (ROOT / "imagesTr", ROOT / "labelsTr")
+    assert Layout("x", ROOT, ROOT, None, ()).own_folders == (ROOT,)
+    assert tree([]).own_folders == ()
 
 
 # --- Declared channels ------------------------------------------------------------------------------------------------

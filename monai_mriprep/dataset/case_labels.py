@@ -1,0 +1,123 @@
+"""Which label belongs to which case, once its images are grouped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from monai_mriprep.dataset.case_files import CaseFiles, Grouping
+from monai_mriprep.dataset.channels import CaseOf, case_name, composed, files_by_case, plain
+from monai_mriprep.dataset.file_endings import before_label, begins_with, channel_suffixes
+from monai_mriprep.dataset.pairing import NamePairing, Orphan, pair_names
+from monai_mriprep.errors import DatasetError, PairingError
+from monai_mriprep.types import IMAGE, LABEL, Role
+
+__all__ = ["pair_cases"]
+
+
+def pair_cases(
+    images: Mapping[str, tuple[str, ...]],
+    labels: Sequence[str],
+    folders: tuple[Path, Path],
+    case_of: CaseOf | None = None,
+    pattern: str | None = None,
+) -> Grouping:
+    """Give each case its label.
+
+    Parameters
+    ----------
+    images
+        The names of the images of each case.
+    labels
+        The names of the labels.
+    folders
+        What the names of images, and those of labels, are relative to.
+    case_of
+        Tells the case of a label; without it, names are paired by `pair_names`.
+    pattern
+        Pairs the names of the first images and of the labels instead: without suffix, with the folders they lie in.
+
+    Raises
+    ------
+    DatasetError
+        If two labels are of one case.
+    PairingError
+        As `pair_names`.
+    """
+    image_of = {plain(files[0]) if pattern else case: case for case, files in images.items()}
+    if case_of is None or pattern:
+        label_of = _one_each(labels, plain)
+        names = _by_name(image_of, label_of, pattern)
+    else:
+        label_of = _one_each(labels, case_of)
+        names = _equal(image_of, label_of)
+    first = {name: images[case][0] for name, case in image_of.items()}
+    return Grouping(
+        tuple(
+            CaseFiles(case_name(image_of[image]), images[image_of[image]], label_of[label])
+            for image, label in names.pairs
+        ),
+        unpaired_images=_orphans(folders[0], names.images, first, LABEL, pattern),
+        unpaired_labels=_orphans(folders[1], names.labels, label_of, IMAGE, pattern),
+    )
+
+
+def _by_name(images: Iterable[str], labels: Iterable[str], pattern: str | None) -> NamePairing:
+    """As `pair_names`; where that fails on undeclared channels, the error says how to declare them."""
+    try:
+        names = pair_names(images, labels, pattern)
+    except PairingError as error:
+        if pattern is None and (channels := _likely_channels(images, labels)):
+            msg = f"{error}; or, if they are channels of one case, add --channels {channels}"
+            raise PairingError(msg) from error
+        raise
+    if pattern is None and not names.pairs and (channels := _likely_channels(images, labels)):
+        msg = f"no image has a label; if several are the channels of one case, add --channels {channels}"
+        raise DatasetError(msg)
+    return names
+
+
+def _likely_channels(images: Iterable[str], labels: Iterable[str]) -> str:
+    """What images that begin like one label end in."""
+    stems = set(map(composed, labels))
+    beginnings = stems | {before for stem in stems if (before := before_label(stem))}
+    return ",".join(channel_suffixes(files_by_case(images, lambda stem: begins_with(beginnings, composed(stem)))))
+
+
+def _one_each(names: Iterable[str], key: CaseOf) -> dict[str, str]:
+    """Labels by their key; two of one case are refused."""
+    found: dict[str, str] = {}
+    for name in names:
+        other = found.setdefault(key(name) or plain(name), name)
+        if other is not name:
+            msg = (
+                f"{other!r} and {name!r} are both {LABEL.name}s of one case: move one of them away, or give a "
+                "`pattern` that takes one, such as '(?P<case>.+)[_-](t1|seg)$'"
+            )
+            raise DatasetError(msg)
+    return found
+
+
+def _equal(images: Iterable[str], labels: Iterable[str]) -> NamePairing:
+    """Pair what has one key."""
+    images, labels = dict.fromkeys(images), dict.fromkeys(labels)
+    return NamePairing(
+        tuple((key, key) for key in images if key in labels),
+        {key: (case_name(key),) for key in images if key not in labels},
+        {key: (case_name(key),) for key in labels if key not in images},
+    )
+
+
+def _orphans(
+    folder: Path, keys: Mapping[str, Sequence[str]], files: Mapping[str, str], partner: Role, pattern: str | None
+) -> tuple[Orphan, ...]:
+    return tuple(_orphan(folder / files[name], looked_for, partner, pattern) for name, looked_for in keys.items())
+
+
+def _orphan(path: Path, keys: Sequence[str], partner: Role, pattern: str | None) -> Orphan:
+    if not keys:
+        return Orphan(path, "", f"{path.name!r} is skipped: the pattern {pattern!r} does not match its stem")
+    looked_for = ", ".join(map(repr, keys))
+    return Orphan(
+        path, keys[-1], f"{path.name!r} is skipped: no {partner.name} was found; looked for under {looked_for}"
+    )

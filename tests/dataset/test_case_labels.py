@@ -1,0 +1,61 @@
+"""Labels of cases whose images are grouped: by name, by case, by a pattern; and what is said where that fails."""
+
+from pathlib import Path
+
+import pytest
+
+from monai_mriprep.dataset.case_files import CaseFiles
+from monai_mriprep.dataset.case_labels import pair_cases
+from monai_mriprep.errors import DatasetError, PairingError
+
+FOLDERS = (Path("images"), Path("labels"))
+
+
+def folder(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def test_names_are_paired_by_the_passes_over_stems():
+    images = {"10000_0001_t2w": ("10000_0001_t2w.mha",), "b": ("b_t1.mha", "b_t2.mha"), "c": ("c.mha",)}
+
+    grouping = pair_cases(images, ["10000_0001_seg.mha", "b_seg.mha", "d.mha"], FOLDERS)
+
+    assert grouping.cases == (
+        CaseFiles("10000_0001_t2w", ("10000_0001_t2w.mha",), "10000_0001_seg.mha"),
+        CaseFiles("b", ("b_t1.mha", "b_t2.mha"), "b_seg.mha"),
+    )
+    assert [orphan.path for orphan in grouping.orphans] == [Path("images/c.mha"), Path("labels/d.mha")]
+
+
+def test_cases_are_equal_or_different():
+    images = {"x/a_1": ("x/a_1/t1.mha",), "x/b": ("x/b/t1.mha",)}
+
+    grouping = pair_cases(images, ["x/a_2/seg.mha", "x/b/seg.mha"], FOLDERS, folder)
+
+    assert grouping.cases == (CaseFiles("b", ("x/b/t1.mha",), "x/b/seg.mha"),)
+    assert [orphan.reason for orphan in grouping.orphans] == [
+        "'t1.mha' is skipped: no label was found; looked for under 'a_1'",
+        "'seg.mha' is skipped: no image was found; looked for under 'a_2'",
+    ]
+
+
+def test_a_pattern_sees_the_folders_of_the_first_image_and_the_label():
+    images = {"a/1": ("a/1/t1.mha", "a/1/t2.mha")}
+
+    grouping = pair_cases(images, ["l/a-1.mha", "l/odd.mha"], FOLDERS, folder, "(?P<case>[0-9])(/t1)?$")
+
+    assert grouping.cases == (CaseFiles("1", images["a/1"], "l/a-1.mha"),)
+    assert "the pattern '(?P<case>[0-9])(/t1)?$' does not match its stem" in grouping.orphans[0].reason
+
+
+def test_two_labels_of_a_case_are_refused_by_name():
+    with pytest.raises(DatasetError, match=r"'a/1_seg\.mha' and 'a/2_seg\.mha' are both labels of one case"):
+        pair_cases({"a": ("a/t1.mha",)}, ["a/1_seg.mha", "a/2_seg.mha"], FOLDERS, folder)
+
+
+def test_a_conflict_that_is_none_of_channels_is_told_as_ever():
+    images = {"a_x": ("a_x.mha",), "a_y": ("a_y.mha",), "b": ("b.mha",), "c": ("c.mha",)}
+
+    with pytest.raises(PairingError, match="claimed by 2 images") as caught:
+        pair_cases(images, ["a_z.mha", "b.mha", "c.mha"], FOLDERS)
+    assert "--channels" not in str(caught.value)
