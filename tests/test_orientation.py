@@ -1,18 +1,23 @@
-"""A dataset under `orientation: RAS` is the dataset of files that ITK has turned, from the table to the last voxel."""
+"""A dataset under `orientation: RAS` is the dataset of files that ITK has turned, from the table to the last voxel.
+
+And one head that was stored in five orders of axes becomes five times the same arrays, and goes back five ways.
+"""
 
 from __future__ import annotations
 
 import warnings
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import SimpleITK
 
-from monai_mriprep import Recipe, preprocess
+from monai_mriprep import Recipe, preprocess, restore
 from monai_mriprep.dataset.survey import STATISTICS_NAME
 from monai_mriprep.errors import MriprepWarning
 from monai_mriprep.formats.npz import read_npz
+from tests.oracles import affine_of
 
 SCANS = (
     "mixed/ImagesTr/20001_0002_t2w.mha",  # oblique, coronal: slices run to the front
@@ -72,3 +77,61 @@ def test_the_axes_run_to_superior_anterior_and_right(finished):
         directions = read_npz(finished[0] / "imagesTr" / f"{number}.npz").affine[:3, :3]
         assert np.abs(directions).argmax(axis=0).tolist() == [2, 1, 0]
         assert (directions[[2, 1, 0], [0, 1, 2]] > 0).all()
+
+
+# --- One head in five orders of axes ----------------------------------------------------------------------------------
+
+CODES = ("AIL", "LAS", "PIR", "RAS", "RSP")
+FINER = (1.5, 1.25, 1.4)
+"""Finer than either head on every axis. So the new voxel nearest to a stored one is nearer to it than to its
+neighbours, and nearest neighbour there and back changes no voxel of a label."""
+
+
+def real_heads(request: pytest.FixtureRequest) -> dict[str, nibabel.Nifti1Image]:
+    folder = request.getfixturevalue("shared_data") / "traps/axis_codes"
+    return {codes: nibabel.load(folder / f"{codes}.nii.gz") for codes in CODES}
+
+
+def oblique_heads(_: pytest.FixtureRequest) -> dict[str, nibabel.Nifti1Image]:
+    """A blob that no turn maps onto itself, 17 degrees off the world's axes."""
+    affine = affine_of((3.1, 1.7, 2.2), 17, (-20, 31, 8))[:, [2, 1, 0, 3]]
+    x, y, z = np.indices((15, 22, 11)) / np.reshape((15, 22, 11), (3, 1, 1, 1))
+    head = nibabel.Nifti1Image((900 * np.exp(-(x**2) - 3 * (y - 0.4) ** 2 - (z - 0.7) ** 4)).astype(np.int16), affine)
+    stored = nibabel.io_orientation(affine)
+    turns = {c: nibabel.orientations.ornt_transform(stored, nibabel.orientations.axcodes2ornt(c)) for c in CODES}
+    return {codes: head.as_reoriented(turn) for codes, turn in turns.items()}
+
+
+@pytest.fixture(scope="module", params=[real_heads, oblique_heads], ids=["real", "oblique phantom"])
+def five(request, tmp_path_factory) -> Path:
+    """A folder with the dataset `data`, its output `out`, and its labels, taken for predictions, in `back`."""
+    root = tmp_path_factory.mktemp("five")
+    for folder in ("ImagesTr", "LabelsTr"):
+        (root / "data" / folder).mkdir(parents=True)
+    for codes, head in request.param(request).items():
+        assert "".join(nibabel.aff2axcodes(head.affine)) == codes
+        nibabel.save(head, root / "data/ImagesTr" / f"head_{codes}.nii.gz")
+        voxels = np.asarray(head.dataobj)
+        label = sum((voxels > share * voxels.max()).astype(np.uint8) for share in (0.3, 0.6))
+        nibabel.save(nibabel.Nifti1Image(label, head.affine), root / "data/LabelsTr" / f"head_{codes}.nii.gz")
+    summary = preprocess(root / "data", root / "out", Recipe(orientation="RAS", target_spacing=FINER), workers=0)
+    assert len(summary.done) == len(CODES)
+    restore(root / "out", root / "out/labelsTr", root / "back")
+    return root
+
+
+@pytest.mark.parametrize("codes", [codes for codes in CODES if codes != "RAS"])
+def test_the_five_become_one(five, codes):
+    for folder in FOLDERS:
+        ours, theirs = (read_npz(five / "out" / folder / f"head_{one}.npz") for one in (codes, "RAS"))
+        np.testing.assert_allclose(ours.affine, theirs.affine, atol=1e-5)
+        np.testing.assert_allclose(ours.array, theirs.array, atol=2e-6 * np.ptp(theirs.array) * (folder == "imagesTr"))
+
+
+@pytest.mark.parametrize("codes", CODES)
+def test_each_label_comes_back_onto_its_own_grid_voxel_by_voxel(five, codes):
+    label, back = (nibabel.load(five / place / f"head_{codes}.nii.gz") for place in ("data/LabelsTr", "back"))
+    assert "".join(nibabel.aff2axcodes(back.affine)) == codes
+    np.testing.assert_allclose(back.affine, label.affine, atol=1e-5)
+    np.testing.assert_array_equal(np.asarray(back.dataobj), np.asarray(label.dataobj))
+    assert len(np.unique(label.dataobj)) == 3
