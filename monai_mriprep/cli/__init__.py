@@ -63,9 +63,14 @@ def _command() -> int:
 
 
 def _usage(error: Any) -> int:
-    """Show click's message about a wrong command line."""
+    """Show click's message about a wrong command line; for an option that does not exist, with the nearest one."""
+    from difflib import get_close_matches
+
     from monai_mriprep.cli.show import log
 
+    if possibilities := getattr(error, "possibilities", None):
+        (nearest,) = get_close_matches(error.option_name, possibilities, n=1, cutoff=0)
+        error.message, error.possibilities = f"{error.message}. Did you mean {nearest!r}?", None
     if hasattr(error, "show"):
         said = io.StringIO()
         error.show(said)

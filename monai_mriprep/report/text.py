@@ -147,7 +147,8 @@ def dry_run_text(found: DryRun) -> Iterator[str]:
 def _dry_run_rows(found: DryRun) -> Iterator[list[str]]:
     yield ["case", "action", "memory", "disk", "reason"]
     for case in found.cases:
-        costs = ["", ""] if case.action == "skip" else [shown_bytes(case.memory_bytes), shown_bytes(case.output_bytes)]
+        known = (case.memory_bytes, case.output_bytes) if case.memory_bytes else ()  # not where a header is unreadable
+        costs = ["", ""] if case.action == "skip" else [*map(shown_bytes, known)] or ["?", "?"]
         yield [shown(case.case), case.action, *costs, case.reason]
 
 

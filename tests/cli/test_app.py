@@ -48,9 +48,10 @@ def test_each_command_explains_itself(name, capsys):
     ("arguments", "said"),
     [
         (["cehck"], "No such command 'cehck'. Did you mean 'check'?"),
-        (["check", "--voxel"], "--voxels"),
-        (["run", "--worker", "2"], "--workers"),
-        (["--versoin"], "--version"),
+        (["check", "--voxel"], "No such option: --voxel. Did you mean '--voxels'?"),
+        (["run", "--worker", "2"], "No such option: --worker. Did you mean '--workers'?"),
+        (["--versoin"], "No such option: --versoin. Did you mean '--version'?"),
+        (["run", "--colour"], "No such option: --colour\n"),
     ],
 )
 def test_a_mistyped_word_gets_a_suggestion(arguments, said):

@@ -11,8 +11,11 @@ import pytest
 from monai_mriprep.formats.write import write_metaimage
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.report.facts import check_json
-from monai_mriprep.report.text import check_text
+from monai_mriprep.report.text import check_text, dry_run_text
 from monai_mriprep.run.check import check_dataset
+from monai_mriprep.run.dry_run import dry_run
+from monai_mriprep.run.plan import plan_run
+from monai_mriprep.run.preprocess import preprocess
 from tests.runs import write_case
 
 SHAPE = (4, 8, 9)
@@ -71,3 +74,18 @@ def test_upper_bounds_are_told_as_such(dataset):
     assert "at most" not in about
     assert "output z y x, at most  memory, at most  disk, at most" in at_most
     assert "estimates, at most: " in at_most
+
+
+@pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
+def test_a_dry_run_tells_what_each_case_takes_and_what_is_not_known(dataset, tmp_path):
+    preprocess(dataset, tmp_path / "out", TARGET, workers=0)
+    (dataset / "ImagesTr/b.mha").write_bytes(b"")
+    (dataset / "LabelsTr/a.mha").rename(dataset / "LabelsTr/a_seg.mha")
+    write_case(dataset, "d", SHAPE)
+    lines = list(dry_run_text(dry_run(plan_run(dataset, tmp_path / "out", TARGET), retire=True)))
+    assert lines[0].split() == ["case", "action", "memory", "disk", "reason"]
+    assert [line.split()[:2] for line in lines[1:5]] == [["a", "run"], ["b", "redo"], ["c", "run"], ["d", "run"]]
+    assert lines[2].split()[2:4] == ["?", "?"]
+    assert lines[4].split()[2:] == ["0.0", "MiB", "0.0", "MiB", "no", "record"]
+    assert lines[5:8] == ["retire: a", "", "target spacing (1.5, 1, 1) mm (z y x): set by the recipe"]
+    assert lines[-1] == f"3 to preprocess, 1 to do again, 1 to retire; nothing was written: {tmp_path / 'out'}"
