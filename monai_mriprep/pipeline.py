@@ -12,6 +12,7 @@ from monai.transforms.compose import Compose
 from monai_mriprep.dataset.case_files import CaseFiles
 from monai_mriprep.dataset.survey import survey_dataset
 from monai_mriprep.dataset.target_rules import TargetDerivation
+from monai_mriprep.dataset.training import training_of
 from monai_mriprep.errors import MriprepWarning, RecipeError, package_logger, warn
 from monai_mriprep.recipe import Recipe, given_or_default
 from monai_mriprep.steps import steps_of
@@ -64,6 +65,7 @@ def open_dataset(
     recipe: Recipe | None = None,
     stage: Stage = "training",
     then: Sequence[Callable[[Any], Any]] = (),
+    like: str | Path | None = None,
 ) -> OpenedDataset:
     """From a folder and a recipe to what a training loop takes: all that a run does before its first case.
 
@@ -74,13 +76,16 @@ def open_dataset(
     Parameters
     ----------
     root
-        Holds ``ImagesTr``, ``LabelsTr`` and, if there is one, ``mri_statistics.csv``.
+        A dataset: ``ImagesTr``, ``LabelsTr`` and, if there is one, ``mri_statistics.csv``; or another layout of
+        ``docs/datasets.md``.
     recipe
         The default one if it is not given; `load_recipe` reads one from YAML.
     stage
         ``training`` reads image and label; ``inference`` reads the image alone, and leaves the label's path as it is.
     then
         Your own transforms, to follow in the same `Compose`; see `build_transforms`.
+    like
+        The output folder of a training set: `root` holds the images of its test set, which get its recipe and target.
 
     Returns
     -------
@@ -106,16 +111,17 @@ def open_dataset(
     >>> items, transforms, derivation = open_dataset("DATASET_ROOT")  # doctest: +SKIP
     >>> data = monai.data.CacheDataset(items, transforms)  # doctest: +SKIP
     """
-    recipe = given_or_default(recipe)
-    survey = survey_dataset(Path(root), recipe)
+    training = training_of(like, recipe)
+    survey = survey_dataset(Path(root), given_or_default(recipe), training=training)
     choice = survey.choice
-    transforms = build_transforms(recipe, choice.spacing, stage, then=then)
+    stage = stage if training is None else "inference"
+    transforms = build_transforms(survey.recipe, choice.spacing, stage, then=then)
     LOGGER.info("%s", choice.text)
     unreadable = (f"{problem}; this case raises when it is read" for problem in survey.unreadable)
     found = (*survey.warnings, *unreadable)
     warn(found, 2)
     return OpenedDataset(
-        [_item(survey.folders.by_role, case) for case in survey.grouping.cases],
+        [_item(survey.layout.by_role, case) for case in survey.grouping.cases],
         transforms,
         TargetDerivation(choice.spacing, choice.text, found),
     )
@@ -221,5 +227,10 @@ def preprocessing(
     """
     match = [MatchGeometryd(geometry=recipe.geometry)] if LABEL in roles else []
     steps = ApplyStepsd({role.name: role for role in roles}, steps_of(recipe, target), around=around)
-    load = LoadVolumed([role.name for role in roles], labels=[role.name for role in roles if role.kind == LABEL.kind])
+    load = LoadVolumed(
+        [role.name for role in roles],
+        labels=[role.name for role in roles if role.kind == LABEL.kind],
+        channels=recipe.channel_count,
+        geometry=recipe.geometry,
+    )
     return [load, *match], steps

@@ -95,6 +95,7 @@ KEY_CASES = {
     "orientation": KeyCase("LPS"),
     "crop": KeyCase("nonzero"),
     "crop_margin": KeyCase(3.0, {"crop": "nonzero"}),
+    "channels": KeyCase(["t2"]),
     "steps": KeyCase([{"step": "squared"}]),
     "target_rule": KeyCase("nnunet"),
     "target_spacing": KeyCase((2.0, 1.5, 1.5)),
@@ -125,7 +126,9 @@ Outcome = dict[str, Any]
 
 def computed(root: Path, recipe: Recipe) -> Outcome:
     opened = open_dataset(root, recipe)
-    return {Path(item["image"]).name.removesuffix(".mha"): attempt(opened.transforms, item) for item in opened.items}
+    channel = "" if recipe.channels is None else f"_{recipe.channels[0]}"
+    names = [Path(item["image"]).name.removesuffix(f"{channel}.mha") for item in opened.items]
+    return {name: attempt(opened.transforms, item) for name, item in zip(names, opened.items, strict=True)}
 
 
 def attempt(transforms: Callable[[Any], Any], item: dict[str, str]) -> Any:

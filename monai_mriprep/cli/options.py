@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CaseTimeout",
+    "Channels",
     "Config",
     "DatasetRoot",
     "Json",
+    "Like",
     "MaxMemory",
     "OutputRoot",
     "Quiet",
@@ -52,6 +55,24 @@ Target = Annotated[
         show_default="by the statistics",
     ),
 ]
+Like = Annotated[
+    Path | None,
+    typer.Option(
+        "--like",
+        metavar="OUTPUT_ROOT",
+        help="Output folder of the training set: its recipe and target for a test set, images alone.",
+        show_default="a training set",
+    ),
+]
+Channels = Annotated[
+    str | None,
+    typer.Option(
+        "--channels",
+        metavar="NAME,NAME,...",
+        help="Several files make an image, ending in these names; short for --set channels=[...].",
+        show_default="as the dataset declares",
+    ),
+]
 Workers = Annotated[
     int | None, typer.Option("--workers", "-w", min=0, help="Processes; 0 works in this one.", show_default="all cores")
 ]
@@ -73,14 +94,31 @@ CaseTimeout = Annotated[
 
 
 def configured(
-    config: Path | None, settings: list[str] | None, target: str | None = None, **given: str | float | Path | None
-) -> tuple[Recipe, RunSettings]:
-    """The recipe and the run settings of the file; arguments of the command line override the settings."""
-    from monai_mriprep.recipe import load_config
+    config: Path | None,
+    settings: list[str] | None,
+    target: str | None = None,
+    channels: str | None = None,
+    **given: str | float | Path | None,
+) -> tuple[Recipe | None, RunSettings]:
+    """The recipe and the run settings of the file; arguments of the command line override the settings.
 
-    of_target = [] if target is None else [f"target_spacing={_spacing_in_yaml(target)}"]
-    recipe, run = load_config(config, (*(settings or ()), *of_target))
-    return recipe, run.model_copy(update={key: value for key, value in given.items() if value is not None})
+    There is no recipe where ``like`` is given: it is that of the training set.
+    """
+    from monai_mriprep.recipe import Recipe, load_config
+
+    own = [] if target is None else [f"target_spacing={_spacing_in_yaml(target)}"]
+    own += [] if channels is None else [f"channels={json.dumps(channels.split(','))}"]
+    recipe, run = load_config(config, (*(settings or ()), *own))
+    run = run.model_copy(update={key: value for key, value in given.items() if value is not None})
+    if run.like is None:
+        return recipe, run
+    if settings or own or recipe != Recipe():
+        msg = (
+            f"--like {run.like}: a test set keeps recipe, target and channels of its training set; leave out --set, "
+            "--target, --channels and the recipe's keys of --config"
+        )
+        raise RecipeError(msg)
+    return None, run
 
 
 def _spacing_in_yaml(target: str) -> str:

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from monai_mriprep.errors import DatasetError
 from monai_mriprep.formats.names import holds_dicom, natural_key, stem, suffix_of
-from monai_mriprep.types import ROLES, Role
 
 __all__ = [
     "IMAGE_FOLDERS",
@@ -39,11 +38,6 @@ class DatasetFolders:
 
     images: Path
     labels: Path
-
-    @property
-    def by_role(self) -> dict[Role, Path]:
-        """Each folder, by the role of what it holds."""
-        return dict(zip(ROLES, (self.images, self.labels), strict=True))
 
 
 def list_volumes(folder: str | Path) -> tuple[Path, ...]:

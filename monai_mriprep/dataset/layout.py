@@ -23,6 +23,7 @@ from monai_mriprep.dataset.channels import (
 )
 from monai_mriprep.dataset.label_values import LabelValues
 from monai_mriprep.errors import DatasetError
+from monai_mriprep.types import ROLES, TEST_ROLES, Role
 
 __all__ = ["Layout"]
 
@@ -80,6 +81,13 @@ class Layout:
     test_images: Path | None = None
     seen: str = ""
     options: tuple[str, ...] = ()
+
+    @property
+    def by_role(self) -> dict[Role, Path]:
+        """The folder of each role of a case."""
+        if self.labels is None:
+            return dict.fromkeys(TEST_ROLES, self.images)
+        return dict(zip(ROLES, (self.images, self.labels), strict=True))
 
     @property
     def own_folders(self) -> tuple[Path, ...]:

@@ -16,8 +16,9 @@ import numpy as np
 
 from monai_mriprep.dataset.case_files import CaseFiles, Grouping
 from monai_mriprep.dataset.checks import doubtful_spacings, mixed_axes
-from monai_mriprep.dataset.folders import DatasetFolders, find_folders
-from monai_mriprep.dataset.pairing import Orphan, pair_by_stem
+from monai_mriprep.dataset.layout import Layout
+from monai_mriprep.dataset.pairing import Orphan
+from monai_mriprep.dataset.recognise import recognise, recognise_images
 from monai_mriprep.dataset.statistics import (
     AxisOrder,
     SpacingStatistics,
@@ -27,10 +28,11 @@ from monai_mriprep.dataset.statistics import (
     table_of_others,
 )
 from monai_mriprep.dataset.target_rules import derive_target
+from monai_mriprep.dataset.training import Training
 from monai_mriprep.dataset.unread_files import unread_files
 from monai_mriprep.errors import DatasetError, MriprepError, StatisticsError, VolumeError
 from monai_mriprep.formats.header import SPACING_RANGE_MM, Outline
-from monai_mriprep.formats.names import SUFFIXES, stem
+from monai_mriprep.formats.names import SUFFIXES
 from monai_mriprep.formats.read import outline_or_problem
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.steps import Step, final_grid, native_steps
@@ -74,7 +76,7 @@ class Survey:
         The dataset.
     recipe
         What is to be done with it.
-    folders
+    layout
         Where its volumes are.
     grouping
         The cases, and the files left over.
@@ -82,14 +84,17 @@ class Survey:
         Of the headers of each case, in their order.
     unread
         Files beside the volumes that are not read, a sentence for each folder.
+    training
+        Of a test set: the output folder whose recipe and target count.
     """
 
     root: Path
     recipe: Recipe
-    folders: DatasetFolders
+    layout: Layout
     grouping: Grouping
     outlines: tuple[CaseOutlines, ...]
     unread: tuple[str, ...] = ()
+    training: Training | None = None
 
     @cached_property
     def grids(self) -> tuple[Grid | MriprepError, ...]:
@@ -152,13 +157,19 @@ class Survey:
     def doubts(self) -> tuple[str, ...]:
         """A warning of spacings that no scanner makes, or none."""
         found = zip(self.grouping.cases, self.measures, strict=True)
-        images = ((self.folders.images / case.image[0], one) for case, one in found)
+        images = ((self.layout.images / case.image[0], one) for case, one in found)
         return doubtful_spacings((image, one.spacing) for image, one in images if isinstance(one, Measures))
 
     @property
     def findings(self) -> tuple[str, ...]:
         """What needs review whatever the target, orphans apart."""
-        return (*self.unread, *_sorting_mismatch(self.grouping.cases), *self.doubts, *self.mixed_axes)
+        return (
+            *self.unread,
+            *self.grouping.notes,
+            *_sorting_mismatch(self.grouping.cases),
+            *self.doubts,
+            *self.mixed_axes,
+        )
 
     @property
     def mixed_axes(self) -> tuple[str, ...]:
@@ -189,41 +200,47 @@ class Survey:
 
     def _require_pairs(self) -> None:
         if not self.grouping.cases:
-            raise DatasetError(_no_cases(self.folders, self.grouping))
+            raise DatasetError(_no_cases(self.layout, self.grouping))
 
 
-def survey_dataset(root: Path, recipe: Recipe, with_labels: bool = False) -> Survey:
-    """Pair the files of a dataset and read their headers.
+def survey_dataset(root: Path, recipe: Recipe, with_labels: bool = False, training: Training | None = None) -> Survey:
+    """Find the cases of a dataset and read their headers.
 
     Parameters
     ----------
     root
-        Holds ``ImagesTr`` and ``LabelsTr``.
+        Of a layout that `monai_mriprep.dataset.recognise.recognise` knows.
     recipe
-        Its pattern pairs the files.
+        Its pattern pairs the files, its channels group them. The recipe of the survey has the channels of the dataset.
     with_labels
         Read the labels' headers, too.
+    training
+        Images alone are looked for, and its recipe and target count.
 
     Raises
     ------
     DatasetError, PairingError
         If there are no such folders, or two files claim one partner.
     """
-    folders = find_folders(root)
-    pairing = pair_by_stem(folders.images, folders.labels, recipe.pattern)
-    pairs = tuple(CaseFiles(stem(image), (image,), label) for image, label in pairing.pairs.names)
-    grouping = Grouping(pairs, (), pairing.unpaired_images, pairing.unpaired_labels)
-    outlines = tuple(_outlines(folders, case, with_labels) for case in grouping.cases)
-    return Survey(root, recipe, folders, grouping, outlines, unread_files(folders))
+    if training is None:
+        layout = recognise(root)
+        grouping = layout.cases(recipe.channels, recipe.pattern)
+        recipe = recipe.model_copy(update={"channels": grouping.channels or None})
+    else:
+        layout, recipe = recognise_images(root), training.recipe
+        grouping = layout.cases(recipe.channels, with_labels=False)
+    outlines = tuple(_outlines(layout, case, recipe.channel_count, with_labels) for case in grouping.cases)
+    return Survey(root, recipe, layout, grouping, outlines, unread_files(layout.own_folders), training)
 
 
-def _outlines(folders: DatasetFolders, case: CaseFiles, with_label: bool) -> CaseOutlines:
+def _outlines(layout: Layout, case: CaseFiles, channels: int, with_label: bool) -> CaseOutlines:
     """The outlines of a case; most volumes lie on the very grid of the first channel, which then is kept once."""
-    first, *channels = (outline_or_problem(folders.images / name) for name in case.image)
+    in_each = channels if len(case.image) == 1 else 1
+    first, *others = (outline_or_problem(layout.images / name, in_each) for name in case.image)
     label = None
-    if with_label and case.label is not None:
-        label = _sharing(outline_or_problem(folders.labels / case.label), first)
-    return CaseOutlines((first, *(_sharing(channel, first) for channel in channels)), label)
+    if with_label and case.label is not None and layout.labels is not None:
+        label = _sharing(outline_or_problem(layout.labels / case.label), first)
+    return CaseOutlines((first, *(_sharing(channel, first) for channel in others)), label)
 
 
 def _sharing(outline: Outline | VolumeError, first: Outline | VolumeError) -> Outline | VolumeError:
@@ -244,15 +261,17 @@ def _measures_or_problem(steps: Sequence[Step], outline: Outline | VolumeError) 
     return Measures(grid.spacing, grid.shape) if isinstance(grid, Grid) else grid
 
 
-def _no_cases(folders: DatasetFolders, grouping: Grouping) -> str:
+def _no_cases(layout: Layout, grouping: Grouping) -> str:
     """Say why there is not one case, and what to do."""
-    sides = {folders.images: grouping.unpaired_images, folders.labels: grouping.unpaired_labels}
+    if layout.labels is None:
+        return f"there is no volume ({', '.join(SUFFIXES)}) in {layout.images}"
+    sides = {layout.images: grouping.unpaired_images, layout.labels: grouping.unpaired_labels}
     empty = [str(folder) for folder, orphans in sides.items() if not orphans]
     if empty:
         return f"no image has a label: there is no volume ({', '.join(SUFFIXES)}) in {' and '.join(empty)}"
     image, label = (f"{orphans[0].path.name!r}" for orphans in sides.values())
     return (
-        f"no image has a label: not one name in {folders.labels} fits one in {folders.images}, such as {label} and "
+        f"no image has a label: not one name in {layout.labels} fits one in {layout.images}, such as {label} and "
         f"{image}; give each label its image's name, or give a `pattern` that finds the case in both"
     )
 
@@ -307,9 +326,10 @@ class TargetChoice:
 def _choose_target(survey: Survey) -> TargetChoice:
     """Choose the recipe's own target, else the table's, else that of the headers."""
     recipe = survey.recipe
+    if survey.training is not None:
+        return _given(survey.training.target, f"that of {survey.training.root}")
     if recipe.target_spacing is not None:
-        shown = ", ".join(f"{value:g}" for value in recipe.target_spacing)
-        return TargetChoice(recipe.target_spacing, f"target spacing ({shown}) mm (z y x): set by the recipe")
+        return _given(recipe.target_spacing, "set by the recipe")
     path = survey.root / STATISTICS_NAME if recipe.statistics is None else Path(recipe.statistics)
     if recipe.statistics is None and not path.exists():
         return _computed_target(survey)
@@ -321,6 +341,11 @@ def _choose_target(survey: Survey) -> TargetChoice:
     size = None if recipe.target_rule == "published" else table.median_size or survey.median_size
     derived = derive_target(table.statistics, recipe.target_rule, size)
     return TargetChoice(derived.spacing, f"{derived.text} (from {path})", warnings=derived.warnings, misfit=misfit)
+
+
+def _given(target: Spacing, by: str) -> TargetChoice:
+    shown = ", ".join(f"{value:g}" for value in target)
+    return TargetChoice(target, f"target spacing ({shown}) mm (z y x): {by}")
 
 
 def _computed_target(survey: Survey) -> TargetChoice:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from monai_mriprep.dataset.folders import DatasetFolders, list_others, list_volumes
+from monai_mriprep.dataset.folders import list_others, list_volumes
 from monai_mriprep.errors import VolumeError
 from monai_mriprep.formats.names import SUFFIXES, stem
 from monai_mriprep.formats.read import read_header
@@ -18,15 +18,15 @@ SHOWN = 5
 """The largest number of names in a message."""
 
 
-def unread_files(folders: DatasetFolders) -> tuple[str, ...]:
-    """A sentence for each of the two folders with files that are neither volumes nor named by a header.
+def unread_files(folders: Iterable[Path]) -> tuple[str, ...]:
+    """A sentence for each of these folders with files that are neither volumes nor named by a header.
 
     Raises
     ------
     DatasetError
         If a folder cannot be listed.
     """
-    return tuple(sentence for folder in folders.by_role.values() for sentence in _unread(folder))
+    return tuple(sentence for folder in folders for sentence in _unread(folder))
 
 
 def _unread(folder: Path) -> Iterator[str]:

@@ -23,6 +23,7 @@ from monai_mriprep.recipe.sections import ExplainedError, Section, Sections, exp
 from monai_mriprep.recipe.values import (
     FROM_LIST,
     Amount,
+    ChannelNames,
     Count,
     LabelMap,
     PathText,
@@ -117,6 +118,17 @@ class Recipe(Section):
         "the label; last _token dropped; leading numbers; never different digits).",
         "a regular expression with (?P<case>...), in single quotes, such as '^(?P<case>\\d+_\\d+)_'; or null",
         voxels=False,
+    )
+    channels: ChannelNames | None = _key(
+        None,
+        "What the files of a case end in, a name for each channel of its image, in order: case_t1.nii.gz, "
+        "case_flair.nii.gz. Files that end in _0000, _0001, ... are taken in this order; an image in one file has a "
+        "fourth dimension.\n"
+        "null: what the dataset declares (channel_names or modality of its dataset.json; files _0000, _0001, ... of a "
+        "case whose label has no number), else one channel.",
+        "a list of different names, such as [t1, t1ce, t2, flair] (numbers in quotes); or null",
+        voxels=True,
+        since="0.5.0",
     )
     statistics: PathText | None = _key(
         None,
@@ -319,6 +331,11 @@ class Recipe(Section):
             places = info.context or {}  # empty for a recipe made in Python, which has no section `run`
             explained = explanation(error, data, places, _SECTIONS, also=RUN_KEYS if places else ())
             raise RecipeError(explained) from None
+
+    @property
+    def channel_count(self) -> int:
+        """How many channels an image has."""
+        return len(self.channels or ("",))
 
     @property
     def orders(self) -> tuple[int, int, int]:

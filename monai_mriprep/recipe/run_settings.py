@@ -65,6 +65,9 @@ class RunSettings(Section):
         "DATASET_ROOT, relative to the folder that the command is given in.", "a path, or null"
     )
     output: PathText | None = _key("OUTPUT_ROOT, relative to the same folder.", "a path, or null")
+    like: PathText | None = _key(
+        "OUTPUT_ROOT of a training set: its test set's images get its recipe and target spacing.", "a path, or null"
+    )
     workers: Count | None = _key(
         "Processes; 0 works in the main one. null: one for each core.", "an integer from 0, or null"
     )

@@ -14,6 +14,7 @@ from monai_mriprep.types import LABEL_MAX
 __all__ = [
     "FROM_LIST",
     "Amount",
+    "ChannelNames",
     "Codes",
     "Count",
     "LabelMap",
@@ -80,6 +81,17 @@ SpacingTriple = Annotated[tuple[Edge, Edge, Edge], FROM_LIST]
 Order = Annotated[int, Field(ge=0, le=3)]
 SplineOrders = Annotated[Order | tuple[Order, Order, Order], FROM_LIST]
 """The order of a spline, one for all axes or one each for z, y, x."""
+
+
+def _channel_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names or len(set(names)) < len(names) or any(re.fullmatch(r"[^\s,/]+", name) is None for name in names):
+        msg = "names no channels, or one twice, or holds blanks, commas or slashes"
+        raise ValueError(msg)
+    return names
+
+
+ChannelNames = Annotated[tuple[str, ...], FROM_LIST, AfterValidator(_channel_names)]
+"""The channels of an image, in order."""
 
 Codes = Annotated[str, AfterValidator(orientation_codes)]
 """An orientation, such as RAS."""

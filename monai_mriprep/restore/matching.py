@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -15,6 +15,10 @@ from monai_mriprep.store.manifest import Index
 from monai_mriprep.store.records import Done
 
 __all__ = ["match_predictions"]
+
+FIRST_CHANNEL = "_0000"
+MAP_WORD = re.compile(r"[._-](seg|gt|label|mask|pred|prediction|prob|probabilities|logits)$", re.IGNORECASE)
+"""What a map of a scan is called beside the name of the scan."""
 
 
 def match_predictions(predictions: Iterable[Path], index: Index) -> Iterator[tuple[Path, SourceSpace | RecordError]]:
@@ -46,11 +50,19 @@ def match_predictions(predictions: Iterable[Path], index: Index) -> Iterator[tup
 
 
 def _cases_of_stem(index: Index) -> dict[str, list[str]]:
-    """By the stem of a source, the cases it belongs to; and those by their own name whose record is damaged."""
-    cases = defaultdict(list)
+    """By its name and the stem of a source, the cases it belongs to; those whose record is damaged by their name alone.
+
+    A prediction may be called as nnU-Net calls it, without the number of the first channel, unless a case has that
+    name itself.
+    """
+    cases, without_number = defaultdict(list), defaultdict(list)
     for record in index.all_done():
-        for name in {stem(file.path) for files in record.sources.values() for file in files}:
+        for name in {record.case, *(stem(file.path) for files in record.sources.values() for file in files)}:
             cases[name].append(record.case)
+        if record.case.endswith(FIRST_CHANNEL):
+            without_number[record.case.removesuffix(FIRST_CHANNEL)].append(record.case)
+    for name, found in without_number.items():
+        cases.setdefault(name, found)
     for case in index.damaged:
         if case not in cases[case]:
             cases[case].append(case)
@@ -75,8 +87,14 @@ def _matching_case(name: str, cases_of_stem: Mapping[str, list[str]], files_of_s
         msg = f"its stem fits the records of two cases, {' and '.join(found)}; rename it to the other stem"
         raise RecordError(msg)
     if not found:
-        near = difflib.get_close_matches(name, cases_of_stem, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        near = _same_scan(name, cases_of_stem)
+        hint = f"; did you mean {near}?" if near else ""
         msg = f"no record has an image or label with the stem {name!r}{hint}"
         raise RecordError(msg)
     return found[0]
+
+
+def _same_scan(name: str, known: Iterable[str]) -> str | None:
+    """A known stem that differs in the word for a label or prediction alone: never that of another patient or scan."""
+    of_scan = MAP_WORD.sub("", name)
+    return next((other for other in known if MAP_WORD.sub("", other) == of_scan), None)

@@ -20,9 +20,9 @@ import numpy as np
 
 from monai_mriprep.dataset.case_files import CaseFiles
 from monai_mriprep.dataset.checks import check_case
-from monai_mriprep.dataset.folders import DatasetFolders
 from monai_mriprep.dataset.second_reading import SecondReading, read_again
 from monai_mriprep.dataset.survey import CaseOutlines, Survey, survey_dataset
+from monai_mriprep.dataset.training import training_of
 from monai_mriprep.dataset.voxel_summary import MANY_VALUES, LabelSummary, combined, summarize_image, summarize_label
 from monai_mriprep.errors import MriprepError, VolumeError
 from monai_mriprep.formats.header import Header, Outline
@@ -55,13 +55,14 @@ def check_dataset(
     voxels: bool = False,
     workers: int | None = None,
     output_root: str | Path | None = None,
+    like: str | Path | None = None,
 ) -> DatasetReport:
     """Judge a dataset without processing it.
 
     Parameters
     ----------
     root
-        Holds ``ImagesTr`` and ``LabelsTr``.
+        A dataset, or images alone where `like` is given.
     recipe
         The default one if it is not given.
     voxels
@@ -71,22 +72,24 @@ def check_dataset(
     output_root
         Where the run would write. If cases are finished there, the folder keeps its target spacing, and what would stop
         the run is fatal. By default the current folder is looked at for free space.
+    like
+        The output folder of a training set: see `monai_mriprep.run.plan.plan_run`.
 
     Returns
     -------
     DatasetReport
         What is wrong with the dataset is listed there; it is not raised.
     """
-    root, recipe = Path(root), given_or_default(recipe)
+    root, default = Path(root), given_or_default(recipe)
     try:
-        survey = survey_dataset(root, recipe, with_labels=True)
+        survey = survey_dataset(root, default, with_labels=True, training=training_of(like, recipe))
     except MriprepError as error:
         return DatasetReport(root, fatal=(str(error),))
     output = None if output_root is None else Path(output_root)
     report = _Check(survey, available_memory(), output).report(
         default_workers() if workers is None else workers, voxels
     )
-    misplaced = () if output is None else tuple(_misplaced(output, survey.folders))
+    misplaced = () if output is None else tuple(_misplaced(output, survey))
     return replace(report, fatal=(*report.fatal, *misplaced))
 
 
@@ -156,7 +159,7 @@ class _Check:
     @cached_property
     def cases(self) -> tuple[Case, ...]:
         """The cases, without their costs."""
-        return tuple(cases_of(self.survey.folders, ((files, None) for files in self.survey.grouping.cases)))
+        return tuple(cases_of(self.survey.layout, ((files, None) for files in self.survey.grouping.cases)))
 
     def headers(self) -> Iterator[Header]:
         """Of images and labels; one that cannot be read is named by the case's problems."""
@@ -213,7 +216,7 @@ class _Check:
         estimate = estimated(steps, *outlines, self.survey.recipe.geometry)
         if isinstance(estimate, MriprepError):
             return replace(report, problems=tuple(dict.fromkeys((*report.problems, str(estimate)))))
-        (case,) = cases_of(self.survey.folders, [(files, estimate)])
+        (case,) = cases_of(self.survey.layout, [(files, estimate)])
         lack = () if fits(case, self.memory) else (too_large(case, self.memory),)
         problems, warnings = ((), lack) if case.is_upper_bound else (lack, ())
         return replace(
@@ -250,9 +253,9 @@ class _Check:
         )
 
 
-def _misplaced(output: Path, folders: DatasetFolders) -> Iterator[str]:
+def _misplaced(output: Path, survey: Survey) -> Iterator[str]:
     try:
-        check_output_folder(output, folders)
+        check_output_folder(output, survey)
     except MriprepError as error:
         yield str(error)
     try:

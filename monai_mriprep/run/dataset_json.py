@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from monai_mriprep.errors import RecordError
 from monai_mriprep.store.layout import DATASET
 from monai_mriprep.store.records import Done
 from monai_mriprep.store.store import Store
+from monai_mriprep.types import LABEL
 
 __all__ = ["describe_dataset", "is_current", "listed_cases"]
 
@@ -30,7 +31,7 @@ def is_current(record: Done, store: Store, fingerprint: str) -> bool:
     return record.fingerprint == fingerprint and all(store.folder(folder).is_file(name) for folder, name in places)
 
 
-def describe_dataset(records: Iterable[Done]) -> dict[str, Any]:
+def describe_dataset(records: Iterable[Done], channels: Sequence[str]) -> dict[str, Any]:
     """The content of ``dataset.json``: the list of cases as the Decathlon has it, and the keys of nnU-Net's file.
 
     The keys have nnU-Net's names and meaning, and nnU-Net cannot use the file: it reads no ``.npz``, and wants labels
@@ -41,22 +42,26 @@ def describe_dataset(records: Iterable[Done]) -> dict[str, Any]:
     ----------
     records
         Of the cases, in the order of the list; taken one at a time.
+    channels
+        The names of an image's channels, in order.
     """
-    found, training = set[int](), []
+    found, training, test = set[int](), list[dict[str, str]](), list[dict[str, str]]()
     for record in records:
         found.update(record.labels.after)
-        training.append({"case": record.case, **{role: file.path for role, file in record.outputs.items()}})
+        of_set = training if LABEL.name in record.outputs else test
+        of_set.append({"case": record.case, **{role: file.path for role, file in record.outputs.items()}})
     return {
-        "channel_names": {"0": "MRI"},
+        "channel_names": {str(number): name for number, name in enumerate(channels)},
         "labels": {"background": 0, **{f"label_{value}": value for value in sorted(found) if value > 0}},
         "numTraining": len(training),
         "file_ending": ".npz",
         "training": training,
+        **({"numTest": len(test), "test": test} if test else {}),
     }
 
 
 def listed_cases(store: Store) -> tuple[str, ...]:
-    """The cases that ``dataset.json`` lists.
+    """The training cases that ``dataset.json`` lists.
 
     Raises
     ------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from monai_mriprep.errors import OutputError
@@ -17,11 +17,14 @@ from monai_mriprep.store.store import Store
 
 __all__ = ["remove_derived", "write_derived"]
 
+ONE_CHANNEL = ("MRI",)
 TEXTS_AT_ONCE = 1000
 """Lines of the table, or tokens of JSON, that are written by one call."""
 
 
-def write_derived(store: Store, index: Index, cases: Iterable[str], fingerprint: str) -> None:
+def write_derived(
+    store: Store, index: Index, cases: Iterable[str], fingerprint: str, channels: Sequence[str] | None = None
+) -> None:
     """Write ``manifest.csv``, all recorded cases, and ``dataset.json``, those that are good for training.
 
     Where one cannot be written, as on a full disk, or the records cannot be read, an older one is removed: a wrong list
@@ -35,13 +38,15 @@ def write_derived(store: Store, index: Index, cases: Iterable[str], fingerprint:
         Of the dataset.
     fingerprint
         Of the run.
+    channels
+        Names of an image's channels, where it has several.
     """
     latest = (index.latest(case) for case in sorted(index.cases(), key=natural_key))
     _write(store, TABLE, table_of(record for record in latest if record is not None))
     good = (case for case in sorted(cases, key=natural_key) if index.event(case) != "failed")
     done = (record for case in good if (record := index.done(case)) is not None)
     current = (record for record in done if is_current(record, store, fingerprint))
-    _write(store, DATASET, _json(current))
+    _write(store, DATASET, _json(current, channels or ONE_CHANNEL))
 
 
 def remove_derived(store: Store) -> None:
@@ -50,8 +55,8 @@ def remove_derived(store: Store) -> None:
         _remove(store, name)
 
 
-def _json(records: Iterable[Done]) -> Iterator[str]:
-    yield from json.JSONEncoder(indent=2).iterencode(describe_dataset(records))
+def _json(records: Iterable[Done], channels: Sequence[str]) -> Iterator[str]:
+    yield from json.JSONEncoder(indent=2).iterencode(describe_dataset(records, channels))
     yield "\n"
 
 

@@ -37,11 +37,14 @@ class Wanted:
         Where the target comes from.
     derivation
         The same in words.
+    like
+        Of a test set: the output folder of its training set.
     """
 
     job: Job
     statistics: StatisticsSource
     derivation: str
+    like: str | None = None
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,7 @@ def decide_target(kept: Kept, wanted: Wanted, redo: bool = False) -> TargetDecis
     OutputError
         If the finished cases were made by another recipe, target or version.
     """
+    _refuse_other_set(kept, wanted)
     before, same = kept.description, _is_same(kept, wanted)
     as_wanted = TargetDecision(wanted.job.target, wanted.derivation, kept.redo, is_new=before is None or not same)
     if redo and kept.finished and not (before is not None and same and not kept.redo.complete):
@@ -166,6 +170,15 @@ def decide_target(kept: Kept, wanted: Wanted, redo: bool = False) -> TargetDecis
     if before is None or not _differs_by_headers_alone(before, wanted):
         raise OutputError(_refusal(kept, wanted))
     return TargetDecision(before.target_spacing, before.derivation, kept.redo, False, (_stays(kept, before, wanted),))
+
+
+def _refuse_other_set(kept: Kept, wanted: Wanted) -> None:
+    """Refuse to put a training set and a test set into one folder."""
+    if kept.description is None or (kept.description.like is None) == (wanted.like is None):
+        return
+    has, gets = ("a training", "a test") if kept.description.like is None else ("a test", "a training")
+    msg = f"{wanted.job.output_root}: is the output folder of {has} set; choose another one for {gets} set"
+    raise OutputError(msg)
 
 
 def _is_same(kept: Kept, wanted: Wanted) -> bool:
@@ -226,4 +239,12 @@ def _shown(spacing: Spacing) -> str:
 
 
 def _from(statistics: StatisticsSource) -> str:
-    return {"recipe": "set by the recipe", "table": "from a table", "computed": "computed from headers"}[statistics]
+    return _FROM[statistics]
+
+
+_FROM: dict[StatisticsSource, str] = {
+    "recipe": "set by the recipe",
+    "table": "from a table",
+    "computed": "computed from headers",
+    "training": "from the training set",
+}

@@ -19,7 +19,7 @@ from monai_mriprep.run.kept import Kept, TargetDecision, kept_in
 from monai_mriprep.run.outlook import departed, look_ahead
 from monai_mriprep.run.plan import RunPlan
 from monai_mriprep.store.description import RunDescription, write_description
-from monai_mriprep.store.layout import ROLE_FOLDERS, STATISTICS
+from monai_mriprep.store.layout import STATISTICS
 from monai_mriprep.store.manifest import Index, read_index
 from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.store import Store
@@ -93,7 +93,7 @@ def open_folder(plan: RunPlan, recorder: Recorder, *, confirmed: bool, foreign: 
     outlook = look_ahead(plan, store, index, kept, confirmed)
     plan, todo, departures = outlook.plan, outlook.todo, outlook.departures
     if todo:
-        store.probe(ROLE_FOLDERS.values())
+        store.probe(role.folder for role in plan.roles)
     lack = check_space(todo, store.root.path)
     description = _kept_description(plan, outlook.target, kept, store)
     if departures.names:
@@ -123,6 +123,7 @@ def _kept_description(plan: RunPlan, decision: TargetDecision, kept: Kept, store
         algorithm_version=ALGORITHM_VERSION,
         versions=_versions(),
         statistics=plan.wanted.statistics,
+        like=plan.wanted.like,
         redo=decision.redo,
     )
     write_description(store, description)

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monai_mriprep.dataset.case_files import CaseFiles
-from monai_mriprep.dataset.folders import DatasetFolders
+from monai_mriprep.dataset.layout import Layout
 from monai_mriprep.dataset.statistics import SpacingStatistics
 from monai_mriprep.dataset.survey import Survey, TargetChoice, survey_dataset
+from monai_mriprep.dataset.training import training_of
 from monai_mriprep.errors import MriprepError, OutputError
 from monai_mriprep.formats.names import real_path
 from monai_mriprep.recipe import Recipe, given_or_default
@@ -17,8 +18,7 @@ from monai_mriprep.run.cases import Case, Job, OutputNames, SourceFiles
 from monai_mriprep.run.estimates import Estimate, estimated
 from monai_mriprep.run.kept import Wanted, decide_target_unlocked
 from monai_mriprep.steps import steps_of
-from monai_mriprep.store.description import StatisticsSource
-from monai_mriprep.types import ROLE_OF_FOLDER
+from monai_mriprep.types import ROLE_OF_FOLDER, ROLES, Role
 
 __all__ = ["RunPlan", "cases_of", "check_output_folder", "plan_run", "wanted_by"]
 
@@ -47,6 +47,8 @@ class RunPlan:
         Whether all cases are to be done again.
     orphans
         How many files have no partner.
+    roles
+        What each case is read from and stored as.
     """
 
     dataset_root: Path
@@ -58,23 +60,30 @@ class RunPlan:
     warnings: tuple[str, ...] = ()
     redo: bool = False
     orphans: int = 0
+    roles: tuple[Role, ...] = ROLES
 
 
 def plan_run(
-    dataset_root: str | Path, output_root: str | Path, recipe: Recipe | None = None, redo: bool = False
+    dataset_root: str | Path,
+    output_root: str | Path,
+    recipe: Recipe | None = None,
+    redo: bool = False,
+    like: str | Path | None = None,
 ) -> RunPlan:
-    """Pair the files, choose the target spacing, and put the cases in order.
+    """Find the cases, choose the target spacing, and put the cases in order.
 
     Parameters
     ----------
     dataset_root
-        Holds ``ImagesTr`` and ``LabelsTr``.
+        A dataset, or images alone where `like` is given.
     output_root
         Where the run will write; must not be the dataset, nor lie in its folders of volumes.
     recipe
         The default one if it is not given.
     redo
         Do all cases again, by this recipe and the target that it gives, whatever the output folder holds.
+    like
+        The output folder of a training set: images alone are preprocessed, by its recipe and to its target.
 
     Raises
     ------
@@ -83,15 +92,16 @@ def plan_run(
     OutputError
         If the output would mix with the input, or if its finished cases have another recipe or target.
     """
-    root, output, recipe = Path(dataset_root), Path(output_root), given_or_default(recipe)
-    survey = survey_dataset(root, recipe, with_labels=True)
-    check_output_folder(output, survey.folders)
+    root, output = Path(dataset_root), Path(output_root)
+    survey = survey_dataset(root, given_or_default(recipe), with_labels=True, training=training_of(like, recipe))
+    recipe = survey.recipe
+    check_output_folder(output, survey)
     wanted = wanted_by(survey, survey.choice, output)
     decision = decide_target_unlocked(wanted, redo)
     job = replace(wanted.job, target=decision.target)
     steps = steps_of(recipe, job.target)
     estimates = (estimated(steps, *outlines, geometry=recipe.geometry) for outlines in survey.outlines)
-    cases = cases_of(survey.folders, zip(survey.grouping.cases, estimates, strict=True))
+    cases = cases_of(survey.layout, zip(survey.grouping.cases, estimates, strict=True))
     largest_first = tuple(sorted(cases, key=lambda case: -case.memory_bytes))
     return RunPlan(
         root,
@@ -103,23 +113,29 @@ def plan_run(
         survey.warnings if decision.target == wanted.job.target else survey.warnings_whatever_the_target,
         redo,
         len(survey.orphans),
+        tuple(survey.layout.by_role),
     )
 
 
 def wanted_by(survey: Survey, choice: TargetChoice, output: Path) -> Wanted:
     """What a run would do in an empty folder."""
+    job = Job(survey.recipe, choice.spacing, output)
+    if survey.training is not None:
+        if job.fingerprint != survey.training.fingerprint:
+            msg = (
+                f"{survey.training.root}: its volumes have another recipe, target spacing or version of the algorithm "
+                "than it says, so no test set can be made like them; do all its cases again (run --redo)"
+            )
+            raise OutputError(msg)
+        return Wanted(job, "training", choice.text, str(survey.training.root.resolve()))
     if survey.recipe.target_spacing is not None:
-        statistics: StatisticsSource = "recipe"
-    else:
-        statistics = "table" if choice.computed is None else "computed"
-    return Wanted(Job(survey.recipe, choice.spacing, output), statistics, choice.text)
+        return Wanted(job, "recipe", choice.text)
+    return Wanted(job, "table" if choice.computed is None else "computed", choice.text)
 
 
-def cases_of(
-    folders: DatasetFolders, cases: Iterable[tuple[CaseFiles, Estimate | MriprepError | None]]
-) -> Iterator[Case]:
+def cases_of(layout: Layout, cases: Iterable[tuple[CaseFiles, Estimate | MriprepError | None]]) -> Iterator[Case]:
     """Cases of a dataset; with what each will take where that can be told."""
-    by_role = folders.by_role
+    by_role = layout.by_role
     for files, estimate in cases:
         sources = SourceFiles(by_role, files)
         yield _with_costs(Case(files.name, sources, OutputNames(sources)), estimate)
@@ -136,8 +152,8 @@ def _with_costs(case: Case, estimate: Estimate | MriprepError | None) -> Case:
     )
 
 
-def check_output_folder(output: Path, dataset: DatasetFolders) -> None:
-    """Refuse an output folder that would mix with the input: the dataset itself, or in one of its folders.
+def check_output_folder(output: Path, survey: Survey) -> None:
+    """Refuse an output folder that would mix with the input: the dataset, or one of its folders, or its training set's.
 
     On file systems that ignore case, ``imagesTr`` is ``ImagesTr``.
 
@@ -147,8 +163,11 @@ def check_output_folder(output: Path, dataset: DatasetFolders) -> None:
         If output would land among the input.
     """
     places = [real_path(output), *(real_path(output / name) for name in ROLE_OF_FOLDER)]
-    for folder in dataset.by_role.values():
+    for folder in survey.layout.by_role.values():
         among = any(real_path(folder) in (place, *place.parents) for place in places)
-        if among or places[0] == real_path(folder.parent):
+        if among or places[0] == real_path(survey.layout.root):
             msg = f"{output}: the output would mix with the dataset's {folder}; choose another output folder"
             raise OutputError(msg)
+    if survey.training is not None and places[0] == real_path(survey.training.root):
+        msg = f"{output}: holds the training set; give the test set an output folder of its own"
+        raise OutputError(msg)

@@ -43,13 +43,15 @@ def preprocess(
     redo: bool = False,
     retire: bool = False,
     take_over: bool = False,
+    like: str | Path | None = None,
 ) -> RunSummary:
     """Preprocess a dataset; cases that were finished before are skipped.
 
     Parameters
     ----------
     dataset_root
-        Holds ``ImagesTr``, ``LabelsTr`` and, if there is one, ``mri_statistics.csv``.
+        A dataset: ``ImagesTr``, ``LabelsTr`` and, if there is one, ``mri_statistics.csv``; or another layout of
+        ``docs/datasets.md``.
     output_root
         Receives ``imagesTr`` and ``labelsTr`` with one ``.npz`` each per pair, ``run.json`` and ``manifest.jsonl``.
     recipe
@@ -67,6 +69,9 @@ def preprocess(
         Let cases leave the dataset, however many and whatever else has changed: their files go to ``retired/``.
     take_over
         Finish and clear away what runs on other machines have left; they must have ended.
+    like
+        The output folder of a training set: `dataset_root` holds the images of its test set, which get its recipe and
+        target spacing, and go to ``imagesTs``.
 
     Returns
     -------
@@ -85,7 +90,7 @@ def preprocess(
         For what needs review in the dataset as a whole, such as an image without a label. These warnings are logged,
         too. Warnings of single cases are only logged.
     """
-    plan = plan_run(dataset_root, output_root, recipe, redo)
+    plan = plan_run(dataset_root, output_root, recipe, redo, like)
     with open_session(plan, retire, take_over) as session:
         for message in session.warnings:
             warnings.warn(message, MriprepWarning, 2)

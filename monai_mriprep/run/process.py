@@ -30,6 +30,7 @@ from monai_mriprep.store.record_parts import OutputRecord, RecordedFile, json_hi
 from monai_mriprep.store.staging import StagedFile, removed_on_error, stage_files
 from monai_mriprep.store.store import Store, open_store
 from monai_mriprep.transforms.apply_steps import trace_of
+from monai_mriprep.transforms.channels import read_channel_headers
 from monai_mriprep.transforms.files import npz_volume
 from monai_mriprep.transforms.tensors import grid_of
 from monai_mriprep.types import IMAGE, LABEL, ROLES
@@ -97,7 +98,9 @@ class _Stopwatch:
 
 def _carry_out(job: Job, case: Case, store: Store, watch: _Stopwatch) -> tuple[dict[str, Any], tuple[StagedFile, ...]]:
     """The facts for the record, and the files, complete but not yet in place; in the order to move them."""
-    headers = {role: tuple(map(read_header, paths)) for role, paths in case.sources.items()}
+    headers = {role: tuple(map(read_header, paths)) for role, paths in case.sources.items() if role != IMAGE.name}
+    image = tuple(read_channel_headers(case.sources[IMAGE.name], job.recipe.channel_count))
+    headers = {IMAGE.name: image, **headers}
     grids = {role: [(header.path, header.grid) for header in of_role] for role, of_role in headers.items()}
     check_case(grids, job.recipe.geometry)  # before a voxel is read
     stamps = {role: [_stamps(header) for header in of_role] for role, of_role in headers.items()}

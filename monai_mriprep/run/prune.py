@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +104,7 @@ def _prune(store: Store, cases: Collection[str], warnings: tuple[str, ...], dry_
     deleted = delete_records(store, chosen, dry_run)
     index = read_index(store.root)
     if not dry_run:
-        write_derived(store, index, index.cases(), _fingerprint(store, index))
+        write_derived(store, index, index.cases(), *_made_by(store, index))
     known = {path for one in retired.values() for path in one.files}
     return PruneSummary(
         store.root.path,
@@ -127,13 +127,13 @@ def _chosen(store: Store, retired: Mapping[str, Retirement], cases: Collection[s
     return {case: retired[case] for case in sorted(cases or retired, key=natural_key)}
 
 
-def _fingerprint(store: Store, index: Index) -> str:
-    """By which the list of cases is made; without ``run.json`` that of most cases."""
+def _made_by(store: Store, index: Index) -> tuple[str, Sequence[str] | None]:
+    """The fingerprint of the cases to list, without ``run.json`` that of most cases; and the names of channels."""
     with suppress(OutputError):
         description = read_description(store)
         if description is not None:
-            return description.fingerprint
-    return next((made.fingerprint for made, _ in index.finished().most_common(1)), "")
+            return description.fingerprint, description.recipe.get("channels")
+    return next((made.fingerprint for made, _ in index.finished().most_common(1)), ""), None
 
 
 def _what_else(store: Store, gone: Set[str], unknown: Collection[str]) -> Iterator[str]:

@@ -188,7 +188,7 @@ def open_session(plan: RunPlan, retire: bool = False, take_over: bool = False) -
     """
     make_store(plan.job.output_root)
     with open_store(plan.job.output_root) as store:
-        aside = store.prepare()
+        aside = store.prepare(role.folder for role in plan.roles)
         with exclusive(store.root):
             try:
                 with _session(plan, store, aside, retire, take_over) as session:
@@ -222,7 +222,7 @@ def _derive(session: Session) -> None:
         LOGGER.warning("%s; %s and %s cannot be made of them", error, TABLE, DATASET)
         remove_derived(store)
     else:
-        write_derived(store, index, [case.name for case in plan.cases], plan.job.fingerprint)
+        write_derived(store, index, [case.name for case in plan.cases], plan.job.fingerprint, plan.job.recipe.channels)
 
 
 def _log(session: Session) -> None:

@@ -16,7 +16,7 @@ from monai_mriprep.store.store import Store
 
 __all__ = ["Redo", "RunDescription", "StatisticsSource", "read_description", "write_description"]
 
-StatisticsSource = Literal["recipe", "table", "computed"]
+StatisticsSource = Literal["recipe", "table", "computed", "training"]
 """Where the target spacing of a folder comes from."""
 
 
@@ -51,7 +51,10 @@ class RunDescription(BaseModel):
     versions
         Of the packages that compute.
     statistics
-        Where the target comes from: the recipe itself, a table, or the headers, from which a run has computed it.
+        Where the target comes from: the recipe itself, a table, the headers, from which a run has computed it, or the
+        training set.
+    like
+        Of a test set: the output folder of its training set.
     redo
         How often the folder was started anew.
     """
@@ -67,6 +70,7 @@ class RunDescription(BaseModel):
     algorithm_version: int
     versions: dict[str, str] = {}
     statistics: StatisticsSource
+    like: str | None = None
     redo: Redo = Redo()
 
 
@@ -118,5 +122,6 @@ def write_description(store: Store, description: RunDescription) -> None:
     DiskFullError, OutputError
         If it cannot be written.
     """
-    facts = {**description.model_dump(mode="json"), "version": FORMAT_VERSION}
+    is_new = description.like is not None or description.recipe.get("channels") is not None
+    facts = {**description.model_dump(mode="json"), "version": FORMAT_VERSION if is_new else 1}
     store.replace(RUN, [(json.dumps(facts, indent=2) + "\n").encode()])

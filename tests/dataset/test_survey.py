@@ -280,7 +280,7 @@ def test_grids_are_those_of_files_that_itk_has_turned(datasets):
     )
     moved, kept = 0, survey_dataset(datasets[0], Recipe()).grids
     for grid, grid_of_file, case in zip(stored.grids, kept, turned_before.grouping.cases, strict=True):
-        image = SimpleITK.ReadImage(str(turned_before.folders.images / case.image[0]))
+        image = SimpleITK.ReadImage(str(turned_before.layout.images / case.image[0]))
         assert grid.shape == image.GetSize()[::-1]
         np.testing.assert_allclose(grid.affine, affine_of_itk(image), atol=1e-4)
         moved += grid.shape != grid_of_file.shape

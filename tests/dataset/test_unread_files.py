@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 import SimpleITK
 
-from monai_mriprep.dataset.folders import DatasetFolders
 from monai_mriprep.dataset.unread_files import unread_files
 from monai_mriprep.errors import DatasetError
 from tests.formats.dicom_series import write_series
 
 
+class Folders(NamedTuple):
+    images: Path
+    labels: Path
+
+
 @pytest.fixture
-def folders(tmp_path) -> DatasetFolders:
+def folders(tmp_path) -> Folders:
     for name in ("ImagesTr", "LabelsTr"):
         (tmp_path / name).mkdir()
-    return DatasetFolders(tmp_path / "ImagesTr", tmp_path / "LabelsTr")
+    return Folders(tmp_path / "ImagesTr", tmp_path / "LabelsTr")
 
 
 @pytest.mark.parametrize("suffix", [".mhd", ".nhdr", ".hdr", ".mha"])

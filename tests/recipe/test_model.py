@@ -19,6 +19,7 @@ def test_defaults():
     assert load_recipe().as_dict() == {
         "preset": "default",
         "pattern": None,
+        "channels": None,
         "statistics": None,
         "statistics_row": None,
         "axis_order": None,
@@ -92,6 +93,7 @@ OTHER = {
     "orientation": "RAS",
     "crop": "nonzero",
     "crop_margin": 2.5,
+    "channels": ("t1", "flair"),
     "grid": "nnunet",
     "boundary": "mirror",
     "order": (0, 3, 3),

@@ -162,7 +162,7 @@ def write_bad(out: Path, folder: Path) -> dict[str, str]:
     """Predictions that cannot be restored, and what is said of each."""
     label = label_of(out, "10_mha")[0]
     np.save(folder / "stranger.npy", label)
-    np.save(folder / "11_nifti_Lbb.npy", label)
+    np.save(folder / "11_nifti_Lab_pred.npy", label)
     np.save(folder / "11_nifti_Lab.npy", label[1:])
     np.save(folder / "11_nifti_Ima.npy", label.T)
     np.save(folder / "12_nii_Lab.npy", np.full(label.shape, np.nan))
@@ -176,7 +176,7 @@ def write_bad(out: Path, folder: Path) -> dict[str, str]:
     SimpleITK.WriteImage(moved, str(folder / "14_mhd_Ima.nii.gz"))
     return {
         "stranger.npy": "no record has an image or label with the stem 'stranger'",
-        "11_nifti_Lbb.npy": "did you mean 11_nifti_Lab?",
+        "11_nifti_Lab_pred.npy": "did you mean 11_nifti_Lab?",
         "11_nifti_Lab.npy": str(tuple(label[1:].shape)),
         "11_nifti_Ima.npy": "seems to be x y z",
         "12_nii_Lab.npy": "not finite (nan or infinite): put numbers in their place",

@@ -60,8 +60,25 @@ def test_a_stem_of_two_records_is_not_guessed():
     assert "two cases, a_0 and a" in problem_of("a.npz", record("a_0", "a_0", "a"), record("a", "a", "b"))
 
 
-def test_a_stem_that_is_nearly_right_is_suggested():
-    assert "did you mean 10_0001?" in problem_of("10_001.npz", record("10_0001", "10_0001", "10_0001_seg"))
+@pytest.mark.parametrize("name", ["10_0001_pred", "10_0001_gt", "10_0001.label"])
+def test_a_stem_with_another_word_for_a_map_is_suggested(name):
+    assert "did you mean 10_0001?" in problem_of(f"{name}.npz", record("10_0001", "10_0001", "10_0001"))
+
+
+@pytest.mark.parametrize("name", ["10_001", "10_0002", "11_0001", "10_0001_2", "10_0001b", "P10_0001"])
+def test_another_patient_or_scan_is_never_suggested(name):
+    assert "did you mean" not in problem_of(f"{name}.npz", record("10_0001", "10_0001", "10_0001_seg"))
+
+
+def test_the_name_without_the_number_of_the_first_channel_is_that_of_the_case_unless_another_has_it():
+    ((_, space),) = match_predictions([Path("a.npy")], Records((record("a_0000", "a_0000", "b"),)))
+    assert isinstance(space, SourceSpace)
+    ((_, exact),) = match_predictions(
+        [Path("a.npy")], Records((record("a_0000", "a_0000", "c"), record("a", "a", "d")))
+    )
+    assert isinstance(exact, SourceSpace)
+    two = record("a_0000", "a_0000", "c"), record("b_0000", "a_0000", "d")
+    assert "two cases" in problem_of("a_0000.npy", *two)
 
 
 def test_two_predictions_that_would_become_one_file():

@@ -8,7 +8,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from monai_mriprep.dataset.folders import DatasetFolders
+from monai_mriprep.dataset.survey import survey_dataset
 from monai_mriprep.errors import DatasetError, OutputError, PairingError
 from monai_mriprep.formats.write import write_metaimage
 from monai_mriprep.recipe import Recipe
@@ -87,9 +87,10 @@ def test_an_output_among_the_input_is_refused(tmp_path, place):
 
 
 def test_an_output_beside_the_input_is_allowed(tmp_path):
-    folders = DatasetFolders(tmp_path / "data/ImagesTr", tmp_path / "data/LabelsTr")
-    check_output_folder(tmp_path / "out", folders)
-    check_output_folder(tmp_path / "data/out", folders)
+    root = write_cases(tmp_path / "data", 1)
+    survey = survey_dataset(root, TARGET)
+    check_output_folder(tmp_path / "out", survey)
+    check_output_folder(root / "out", survey)
 
 
 def test_what_stops_a_run(tmp_path):

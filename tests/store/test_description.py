@@ -29,10 +29,16 @@ DESCRIPTION = RunDescription(
 def test_what_is_written_is_read(store):
     assert read_description(store) is None
     write_description(store, DESCRIPTION)
-    assert read_description(store) == DESCRIPTION.model_copy(update={"version": FORMAT_VERSION})
+    assert read_description(store) == DESCRIPTION.model_copy(update={"version": 1})
     text = (store.root.path / "run.json").read_text()
     assert text.endswith("}\n")
-    assert json.loads(text)["version"] == FORMAT_VERSION
+    assert json.loads(text)["version"] == 1
+
+
+@pytest.mark.parametrize("change", [{"like": "/data/out"}, {"recipe": {"channels": ["t1", "t2"]}}])
+def test_what_an_older_version_would_take_wrongly_has_a_format_of_its_own(store, change):
+    write_description(store, DESCRIPTION.model_copy(update=change))
+    assert read_description(store).version == FORMAT_VERSION == 2
 
 
 def test_that_of_0_1_0_is_of_version_0():
@@ -55,7 +61,7 @@ def test_where_the_target_of_0_3_0_comes_from(store, of_the_recipe, table, expec
 
 
 def test_where_the_target_comes_from_is_believed(store):
-    computed = DESCRIPTION.model_copy(update={"statistics": "computed", "version": FORMAT_VERSION})
+    computed = DESCRIPTION.model_copy(update={"statistics": "computed", "version": 1})
     write_description(store, computed)
     assert read_description(store) == computed, "though its table is gone"
 

@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from monai_mriprep.cli.options import Config, DatasetRoot, Json, Settings, Target, Workers, configured, required
+from monai_mriprep.cli.options import (
+    Channels,
+    Config,
+    DatasetRoot,
+    Json,
+    Like,
+    Settings,
+    Target,
+    Workers,
+    configured,
+    required,
+)
 from monai_mriprep.cli.show import ATTENTION, COULD_NOT_START, OK, report
 
 __all__ = ["check"]
@@ -18,6 +29,8 @@ def check(
     config: Config = None,
     settings: Settings = None,
     target: Target = None,
+    like: Like = None,
+    channels: Channels = None,
     voxels: Annotated[bool, typer.Option("--voxels", help="Read all voxels, too.")] = False,
     as_json: Json = False,
     output_root: Annotated[
@@ -34,8 +47,9 @@ def check(
     from monai_mriprep.report.text import check_text
     from monai_mriprep.run.check import check_dataset
 
-    recipe, job = configured(config, settings, target, dataset=dataset_root, output=output_root, workers=workers)
+    places = {"dataset": dataset_root, "output": output_root, "like": like}
+    recipe, job = configured(config, settings, target, channels, workers=workers, **places)
     dataset = required(job.dataset, "DATASET_ROOT", "dataset")
-    found = check_dataset(dataset, recipe, voxels, job.workers, job.output)
+    found = check_dataset(dataset, recipe, voxels, job.workers, job.output, job.like)
     report(check_text(found), check_json(found), as_json)
     return {"ready": OK, "attention": ATTENTION, "impossible": COULD_NOT_START}[found.status]

@@ -9,9 +9,11 @@ import typer
 
 from monai_mriprep.cli.options import (
     CaseTimeout,
+    Channels,
     Config,
     DatasetRoot,
     Json,
+    Like,
     MaxMemory,
     Quiet,
     Settings,
@@ -39,6 +41,8 @@ def run(
     config: Config = None,
     settings: Settings = None,
     target: Target = None,
+    like: Like = None,
+    channels: Channels = None,
     workers: Workers = None,
     redo: Annotated[
         bool,
@@ -70,9 +74,10 @@ def run(
     from monai_mriprep.run.session import open_session
 
     limits = {"workers": workers, "max_memory": memory_size(max_memory), "case_timeout": case_timeout}
-    recipe, job = configured(config, settings, target, dataset=dataset_root, output=output_root, **limits)
+    places = {"dataset": dataset_root, "output": output_root, "like": like}
+    recipe, job = configured(config, settings, target, channels, **places, **limits)
     dataset, output = required(job.dataset, "DATASET_ROOT", "dataset"), required(job.output, "OUTPUT_ROOT", "output")
-    plan = plan_run(dataset, output, recipe, redo)
+    plan = plan_run(dataset, output, recipe, redo, job.like)
     if dry:
         return _say_what_would_be_done(dry_run(plan, retire, job.workers, job.max_memory), as_json)
     with log_lines(verbose, quiet) as lines, open_session(plan, retire, take_over) as session:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from monai_mriprep.cli.options import Config, DatasetRoot, Json, Quiet, Settings, configured, required
+from monai_mriprep.cli.options import Channels, Config, DatasetRoot, Json, Quiet, Settings, configured, required
 from monai_mriprep.cli.show import OK, report, warn
 from monai_mriprep.errors import package_logger
 
@@ -19,6 +19,7 @@ def stats(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the table to this file.")] = None,
     config: Config = None,
     settings: Settings = None,
+    channels: Channels = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -26,9 +27,11 @@ def stats(
     from monai_mriprep.cli.progress import log_lines
     from monai_mriprep.dataset.survey import survey_dataset
     from monai_mriprep.dataset.target_rules import derive_target
+    from monai_mriprep.recipe import given_or_default
     from monai_mriprep.report.facts import stats_json
 
-    recipe, job = configured(config, settings, dataset=dataset_root)
+    recipe, job = configured(config, settings, channels=channels, dataset=dataset_root)
+    recipe = given_or_default(recipe)
     survey = survey_dataset(required(job.dataset, "DATASET_ROOT", "dataset"), recipe)
     orphans = tuple(orphan.reason for orphan in survey.orphans)
     warn(orphans)

@@ -1,0 +1,71 @@
+"""The output folder of a training set, as its test set sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from monai_mriprep.errors import MriprepError, RecipeError, RecordError
+from monai_mriprep.recipe import Recipe
+from monai_mriprep.store.description import read_description
+from monai_mriprep.store.layout import RUN
+from monai_mriprep.store.store import open_store
+from monai_mriprep.types import Spacing
+
+__all__ = ["Training", "training_of"]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a test set keeps of its training set.
+
+    Parameters
+    ----------
+    root
+        The output folder of the training set.
+    recipe, target
+        What its volumes were made by; the target in mm, z y x.
+    fingerprint
+        Of its records.
+    """
+
+    root: Path
+    recipe: Recipe
+    target: Spacing
+    fingerprint: str
+
+
+def training_of(like: str | Path | None, recipe: Recipe | None) -> Training | None:
+    """What a test set is to be like; None for a training set.
+
+    Parameters
+    ----------
+    like
+        The output folder of the training set.
+    recipe
+        Beside `like` none is allowed.
+
+    Raises
+    ------
+    RecipeError
+        If there are both.
+    RecordError
+        If the folder does not say its recipe and target, or they cannot be used here.
+    """
+    if like is None:
+        return None
+    if recipe is not None:
+        msg = f"a test set keeps the recipe of its training set, {like}: leave out the recipe, or leave out `like`"
+        raise RecipeError(msg)
+    root = Path(like)
+    with open_store(root) as store:
+        description = read_description(store)
+    if description is None:
+        msg = f"{root}: no {RUN} there, so its recipe is not known; give the output folder of the training set's run"
+        raise RecordError(msg)
+    try:
+        known = Recipe.model_validate(description.recipe)
+    except MriprepError as error:
+        msg = f"{root / RUN}: its recipe cannot be used here ({error})"
+        raise RecordError(msg) from error
+    return Training(root, known, description.target_spacing, description.fingerprint)
