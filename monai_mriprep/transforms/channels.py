@@ -13,7 +13,7 @@ from monai_mriprep.formats.read import read_header
 from monai_mriprep.formats.voxels import read_voxels
 from monai_mriprep.types import GeometryPolicy
 from monai_mriprep.volume.geometry import same_grid_problem
-from monai_mriprep.volume.onto import overlap, resample_image_onto
+from monai_mriprep.volume.onto import overlap, resample_image_onto, resample_label_onto
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +64,9 @@ def read_channels(headers: Sequence[Header], geometry: GeometryPolicy = "strict"
     headers
         From `read_channel_headers`; the grid of the first is that of the image.
     geometry
-        ``resample`` puts a channel that lies on another grid onto it, by a cubic spline, as float32.
+        ``resample`` puts a channel that lies on another grid onto it, by a cubic spline, as float32. It is exactly 0
+        where the nearest voxel of its file is, and where its file does not reach: a spline would leave hardly a voxel
+        at 0, and the foreground is what is not.
 
     Returns
     -------
@@ -124,7 +126,11 @@ def _must_move(first: Header, header: Header, number: int, geometry: GeometryPol
 
 
 def _moved(voxels: NDArray[Any], header: Header, first: Header) -> NDArray[Any]:
-    return resample_image_onto(torch.from_numpy(voxels)[None], header.grid, first.grid)[0].numpy()
+    """A channel on the grid of the first; its zeros go by nearest neighbour."""
+    image = torch.from_numpy(voxels)[None]
+    foreground = resample_label_onto(image != 0, header.grid, first.grid)
+    moved = resample_image_onto(image, header.grid, first.grid)
+    return moved.where(foreground, moved.new_zeros(()))[0].numpy()
 
 
 def _exact(voxels: NDArray[Any], header: Header, dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -186,7 +186,8 @@ class LoadVolumed(MapTransform):
         not 1.
     geometry
         What becomes of a channel that is not on the grid of the first. ``resample`` puts it there, as its header says
-        where it lies, by a cubic spline, as float32; beyond its edge the edge is repeated. Otherwise it is an error.
+        where it lies, by a cubic spline, as float32; zeros go by nearest neighbour, and it is 0 where its file does not
+        reach. Otherwise it is an error.
 
     Raises
     ------

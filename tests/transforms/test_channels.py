@@ -162,8 +162,27 @@ def test_a_channel_on_another_grid_is_put_on_the_first(tmp_path, other, dtype):
     )
     places = (to_second[:3, :3] @ np.indices(SHAPE).reshape(3, -1) + to_second[:3, 3:]).reshape(3, *SHAPE)
     inside = np.logical_and.reduce([(p >= 0) & (p <= n - 1) for p, n in zip(places, other.shape, strict=True)])
-    assert inside.mean() > 0.2
-    assert np.abs(volume[1].numpy() - expected)[inside].max() < 2e-6 * np.ptp(array)
+    nearest = np.floor(places + 0.5 + 1e-4).astype(int)
+    covered = np.logical_and.reduce([(k >= 0) & (k < n) for k, n in zip(nearest, other.shape, strict=True)])
+    foreground = covered & (ndimage.map_coordinates(array, nearest, order=0, mode="nearest") != 0)
+    assert 0.2 < foreground.mean() < 0.95
+    assert np.abs(volume[1].numpy() - expected)[inside & foreground].max() < 2e-6 * np.ptp(array)
+    assert not volume[1].numpy()[~foreground].any()
+    assert volume[1].numpy()[inside & foreground].all()
+
+
+def test_air_of_a_channel_that_was_moved_is_no_foreground(tmp_path):
+    """A spline alone leaves hardly a voxel at 0."""
+    head = np.zeros((20, 40, 40), np.int16)
+    head[5:15, 10:30, 10:30] = scan(np.int16, 1, (10, 20, 20)) + 50
+    other = affine_of((2.9, 1.2, 0.8), 15, (9, -22, 29))
+    paths = write(tmp_path / "a.mha", head), write(tmp_path / "b.mha", head, other)
+    made, alone = preprocessed(load(*paths, geometry="resample")), preprocessed(load(paths[1]))
+    first, second = (np.prod(read_header(path).grid.spacing) for path in paths)
+    moved, own = np.count_nonzero(load(*paths, geometry="resample")[1]) * first, np.count_nonzero(head) * second
+    assert moved == pytest.approx(own, rel=0.05), "the same volume of tissue"
+    for name in ("foreground_mean", "foreground_std"):
+        assert made.meta[name][1] == pytest.approx(alone.meta[name], rel=0.1)
 
 
 def test_a_channel_beside_the_first_is_refused(tmp_path):
