@@ -73,7 +73,7 @@ def read_again(headers: Iterable[Header], max_bytes: int) -> SecondReading:
     for alike in by_kind.values():
         smallest = min(alike, key=lambda header: header.nbytes)
         try:
-            values, grid = itk_reader.read_image(smallest.path, smallest.value_dtype)
+            values, grid = itk_reader.read_image(smallest.path, smallest.value_dtype, smallest.channels)
             voxels = read_voxels(smallest)
         except VolumeError as error:
             unread.append(str(error))
@@ -86,8 +86,9 @@ def read_again(headers: Iterable[Header], max_bytes: int) -> SecondReading:
 
 
 def _kind(header: Header, body: Body) -> tuple[object, ...]:
-    suffix = header.path.name[len(stem(header.path)) :].lower()
-    return suffix, header.dtype.str, body.encoding, body.path == header.path, header.scaled, _orientation(header.grid)
+    suffix, is_one = header.path.name[len(stem(header.path)) :].lower(), header.channels == 1
+    stored = header.dtype.str, body.encoding, body.path == header.path, header.scaled, is_one
+    return suffix, *stored, _orientation(header.grid)
 
 
 def _orientation(grid: Grid) -> tuple[object, ...]:
@@ -112,7 +113,8 @@ def _difference(header: Header, voxels: NDArray[Any], values: NDArray[Any]) -> s
     first = tuple(int(index) for index in np.argwhere(differ)[0])
     return (
         f"{header.path}: ITK reads other values in {np.count_nonzero(differ)} of {differ.size} voxels, at {first} "
-        f"(z y x) {values[first]} in place of {voxels[first]}; trust neither, and report this file"
+        f"({'channel ' if voxels.ndim > 3 else ''}z y x) {values[first]} in place of {voxels[first]}; trust neither, "
+        "and report this file"
     )
 
 

@@ -127,7 +127,7 @@ def read_voxels(header: Header) -> NDArray[Any]:
 
     Returns
     -------
-    array of shape (z, y, x)
+    array of shape (z, y, x), or (channel, z, y, x) of several
         Of type `Header.value_dtype`.
 
     Raises
@@ -135,7 +135,8 @@ def read_voxels(header: Header) -> NDArray[Any]:
     VoxelError
         If ITK cannot read it, or reads another geometry than the header states.
     """
-    array, grid = read_image(header.body.files if header.path.is_dir() else header.path, header.value_dtype)
+    source = header.body.files if header.path.is_dir() else header.path
+    array, grid = read_image(source, header.value_dtype, header.channels)
     problem = same_grid_problem(header.grid, grid)
     if problem is not None:
         differs = f"ITK reads another {problem} than the header states:\n  ITK    {grid}\n  header {header.grid}"
@@ -164,8 +165,10 @@ def _compare_text(path: Path, array: NDArray[Any], file: Path, start: int) -> No
         raise VoxelError(path, f"{found}; save the volume as binary")
 
 
-def read_image(source: Path | Sequence[Path], dtype: np.dtype[np.generic]) -> tuple[NDArray[Any], Grid]:
-    """Let ITK read a volume: the voxels (z, y, x) as `dtype`, and their grid.
+def read_image(
+    source: Path | Sequence[Path], dtype: np.dtype[np.generic], channels: int = 1
+) -> tuple[NDArray[Any], Grid]:
+    """Let ITK read a volume: the voxels (z, y, x), or (channel, z, y, x), as `dtype`, and their grid.
 
     Parameters
     ----------
@@ -173,6 +176,8 @@ def read_image(source: Path | Sequence[Path], dtype: np.dtype[np.generic]) -> tu
         A file, or the slices of a series in order.
     dtype
         Type of the returned values; those of the file are cast to it.
+    channels
+        Where there are several, the file is read as an image of four dimensions.
 
     Raises
     ------
@@ -181,7 +186,7 @@ def read_image(source: Path | Sequence[Path], dtype: np.dtype[np.generic]) -> tu
     """
     first, *_ = [source] if isinstance(source, Path) else source
     with itk_raising(VoxelError, first) as itk:
-        image_type = itk.Image[getattr(itk, PIXELS[dtype.str[1:]]), 3]
+        image_type = itk.Image[getattr(itk, PIXELS[dtype.str[1:]]), 3 if channels == 1 else 4]
         if isinstance(source, Path):
             reader = itk.ImageFileReader[image_type].New(FileName=str(source))
         else:
@@ -189,9 +194,9 @@ def read_image(source: Path | Sequence[Path], dtype: np.dtype[np.generic]) -> tu
         reader.Update()
         image = reader.GetOutput()
         array: NDArray[Any] = itk.array_from_image(image).astype(dtype, copy=False)
-        axes = itk.array_from_matrix(image.GetDirection()).T
-        affine = LPS_TO_RAS @ compose_affine(first, axes, list(image.GetSpacing()), list(image.GetOrigin()))
-    z, y, x = array.shape
+        axes = itk.array_from_matrix(image.GetDirection()).T[:3, :3]
+        affine = LPS_TO_RAS @ compose_affine(first, axes, list(image.GetSpacing())[:3], list(image.GetOrigin())[:3])
+    z, y, x = array.shape[-3:]
     return array, Grid((z, y, x), reverse_axes(affine))
 
 

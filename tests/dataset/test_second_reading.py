@@ -56,8 +56,8 @@ def test_a_header_that_is_misread_is_caught(root, monkeypatch):
     header = read_header(image)
     read = itk_reader.read_image
 
-    def shifted(path, dtype):
-        array, grid = read(path, dtype)
+    def shifted(path, dtype, channels):
+        array, grid = read(path, dtype, channels)
         affine = grid.affine.copy()
         affine[0, 3] += 1
         return array, type(grid)(grid.shape, affine)
@@ -73,7 +73,7 @@ def test_the_smallest_file_that_fits_is_taken(root, monkeypatch):
     monkeypatch.setattr(
         second_reading.itk_reader,
         "read_image",
-        lambda path, dtype, real=itk_reader.read_image: read.append(path) or real(path, dtype),
+        lambda path, *kind, real=itk_reader.read_image: read.append(path) or real(path, *kind),
     )
     big, small = root / "ImagesTr/big.mha", root / "ImagesTr/small.mha"
     SimpleITK.WriteImage(SimpleITK.GetImageFromArray(np.zeros((9, 9, 9), np.float64)), str(big))
@@ -119,3 +119,20 @@ def test_every_variant_agrees_the_second_time(tmp_path):
     assert not again.problems
     assert not again.warnings
     assert again.compared == again.kinds >= 300
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".mha"])
+def test_channels_of_one_file_are_compared(tmp_path, suffix):
+    array = np.random.default_rng(0).integers(-900, 900, (2, 4, 5, 6), np.int16)
+    image = SimpleITK.JoinSeries([SimpleITK.GetImageFromArray(volume) for volume in array])
+    SimpleITK.WriteImage(image, str(tmp_path / f"four{suffix}"), useCompression=True)
+    found = read_again([read_header(tmp_path / f"four{suffix}", channels=2)], ROOM)
+    assert (found.compared, dict(found.problems), found.unread) == (1, {}, ())
+
+
+def test_channels_of_one_file_that_are_misread_are_caught(tmp_path, monkeypatch):
+    nibabel.save(nibabel.Nifti1Image(np.arange(240, dtype=np.int16).reshape(6, 5, 4, 2), np.eye(4)), tmp_path / "a.nii")
+    honest = voxels._native_byte_order
+    monkeypatch.setattr(voxels, "_native_byte_order", lambda array: honest(array)[::-1])
+    (problem,) = read_again([read_header(tmp_path / "a.nii", channels=2)], ROOM).problems.values()
+    assert "ITK reads other values in 240 of 240 voxels, at (0, 0, 0, 0)" in problem
