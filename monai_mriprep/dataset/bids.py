@@ -20,7 +20,8 @@ from monai_mriprep.types import LABEL
 
 __all__ = ["bids"]
 
-LABEL_SUFFIXES = ("dseg", "mask", "seg")
+LABEL_SUFFIXES = ("dseg", "mask", "msk", "seg")
+"""The third is that of ISLES."""
 NOT_RAW = {"derivatives", "sourcedata", "code", "stimuli"}
 """Folders beside those of the subjects."""
 OF_LABELS = {"space", "res", "den", "seg", LABEL.name, "desc", "atlas"}
@@ -55,12 +56,8 @@ def bids(root: Path, names: Sequence[str]) -> Layout | None:
 
 def _is_image(name: str) -> bool:
     *folders, file = name.split("/")
-    return (
-        file.startswith("sub-")
-        and folders[-1:] == ["anat"]
-        and not NOT_RAW.intersection(folders)
-        and not _is_label(name)
-    )
+    is_raw = file.startswith("sub-") and folders[-1:] == ["anat"] and not NOT_RAW.intersection(folders)
+    return is_raw and not _is_label(name) and not plain(name).endswith("mask")
 
 
 def _is_label(name: str) -> bool:

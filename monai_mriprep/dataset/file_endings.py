@@ -12,8 +12,8 @@ from monai_mriprep.dataset.pairing import LABEL_SUFFIXES
 
 __all__ = ["LABEL_WORDS", "before_label", "begins_with", "channel_suffixes", "sorted_by_role", "without_labels"]
 
-LABEL_WORDS = (*dict.fromkeys(suffix[1:] for suffix in LABEL_SUFFIXES), "segm", "segmentation")
-"""What the name of a label ends in; ``segm`` is that of one case of BraTS 2020."""
+LABEL_WORDS = (*dict.fromkeys(suffix[1:] for suffix in LABEL_SUFFIXES), "segm", "segmentation", "gtv")
+"""What the name of a label ends in; ``segm`` is that of one case of BraTS 2020, ``gtv`` those of its radiotherapy."""
 MOST = 16
 """The largest number of channels that names are taken for; so many files are rather so many cases."""
 IS_LABEL = re.compile(rf"(?:(.*)[_.-])?(?:{'|'.join(LABEL_WORDS)})", re.IGNORECASE | re.DOTALL)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from monai_mriprep.errors import DatasetError
-from monai_mriprep.formats.names import holds_dicom, natural_key, stem, suffix_of
+from monai_mriprep.formats.names import holds_dicom, natural_key, real_path, stem, suffix_of
 
 __all__ = [
     "IMAGE_FOLDERS",
@@ -125,12 +125,17 @@ def _sorted_out(folder: Path) -> tuple[list[str], list[str], bool]:
     volumes, folders, rest = [], [], False
     for entry in sorted(_entries(folder), key=lambda entry: entry.name):
         if _leads_to_folder(entry):
-            folders += [entry.name] if suffix_of(entry.name) is None else []
+            folders += [entry.name] if suffix_of(entry.name) is None and not _leads_back(entry) else []
         elif suffix_of(entry.name) is None:
             rest = True
         else:
             volumes.append(entry.name)
     return volumes, folders, rest
+
+
+def _leads_back(entry: os.DirEntry[str]) -> bool:
+    """Whether a link to a folder leads to one that it lies in."""
+    return entry.is_symlink() and real_path(Path(entry).parent).is_relative_to(real_path(Path(entry)))
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

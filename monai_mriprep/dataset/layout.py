@@ -23,6 +23,7 @@ from monai_mriprep.dataset.channels import (
 )
 from monai_mriprep.dataset.label_values import LabelValues
 from monai_mriprep.errors import DatasetError
+from monai_mriprep.formats.names import natural_key
 from monai_mriprep.types import ROLES, TEST_ROLES, Role
 
 __all__ = ["Layout"]
@@ -157,12 +158,11 @@ class Layout:
         if self.case_of is not None:
             return ()
         labels = {composed(plain(name)) for name in self.label_names}
-        found: dict[str, tuple[str, ...]] = {}
-        for name in map(composed, map(plain, self.image_names)):
-            numbered = NUMBER.fullmatch(name)
-            if name in labels:
-                found[name] = ()
-            elif numbered and numbered[1] in labels:
+        images = [composed(plain(name)) for name in self.image_names]
+        found: dict[str, tuple[str, ...]] = {name: () for name in images if name in labels}
+        free = labels.difference(found)
+        for name in images:
+            if (numbered := NUMBER.fullmatch(name)) and numbered[1] in free and name not in labels:
                 found[numbered[1]] = (*found.get(numbered[1], ()), numbered[2])
         if all(len(numbers) < 2 for numbers in found.values()):
             return ()
@@ -185,8 +185,8 @@ class Layout:
 def _by_count(found: Mapping[str, Sequence[str]]) -> str:
     """The cases by their number of images, the first of each."""
     cases: dict[int, list[str]] = defaultdict(list)
-    for case, files in found.items():
-        cases[max(1, len(files))].append(case_name(case))
+    for case in sorted(found, key=natural_key):
+        cases[max(1, len(found[case]))].append(case_name(case))
     return "; ".join(
         f"{count} in {', '.join(alike[:SHOWN])}{f' and {len(alike) - SHOWN} more' if len(alike) > SHOWN else ''}"
         for count, alike in sorted(cases.items())

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence, Sized
 from functools import partial
 from pathlib import Path
 
-from monai_mriprep.dataset.channels import CaseOf, composed, files_by_case, plain
+from monai_mriprep.dataset.channels import CaseOf, case_name, composed, files_by_case, plain
 from monai_mriprep.dataset.file_endings import before_label, begins_with, channel_suffixes, sorted_by_role
 from monai_mriprep.dataset.layout import Layout
 from monai_mriprep.types import IMAGE, LABEL
@@ -19,7 +19,7 @@ def side_by_side(root: Path, names: Sequence[str]) -> Layout:
     """The layout of images and labels in the same folders.
 
     A folder is a case. Where it holds several labels, and in the dataset itself, the names of the images of a case
-    begin as that of its label does.
+    begin as that of its label does. Where folders of two cases have one name, the folders above are part of all names.
 
     Parameters
     ----------
@@ -30,7 +30,10 @@ def side_by_side(root: Path, names: Sequence[str]) -> Layout:
     """
     images, labels = sorted_by_role(names)
     shared = _shared_folders(images, labels)
-    return layout_by_case(_kind(images, shared), root, images, labels, partial(_case, shared))
+    cases = {_case(shared, name) for name in names}
+    is_unique = len({case_name(case) for case in cases}) == len(cases)
+    case_of = partial(_case if is_unique else _case_with_folders, shared)
+    return layout_by_case(_kind(images, shared), root, images, labels, case_of)
 
 
 def layout_by_case(
@@ -95,6 +98,10 @@ def _case(shared: Mapping[str, set[str]], name: str) -> str:
     before = before_label(stem)
     beginning = begins_with(shared[folder], stem if before is None else before)
     return f"{folder}/{beginning}".lstrip("/") if beginning else ""
+
+
+def _case_with_folders(shared: Mapping[str, set[str]], name: str) -> str:
+    return _case(shared, name).replace("/", "_")
 
 
 def _kind(images: Iterable[str], shared: Collection[str]) -> str:

@@ -14,6 +14,7 @@ def test_subject_session_and_run_are_the_case(tmp_path):
         "sourcedata/sub-01/ses-1/anat/sub-01_ses-1_acq-mprage_T1w.nii.gz",
         "sub-01/ses-1/anat/sub-01_ses-1_FLAIR.nii.gz",
         "sub-01/ses-1/anat/sub-01_ses-1_acq-mprage_T1w.nii.gz",
+        "sub-01/ses-1/anat/sub-01_ses-1_mod-T1w_defacemask.nii.gz",
         "sub-01/ses-1/func/sub-01_ses-1_task-rest_bold.nii.gz",
         "sub-01/ses-2/anat/sub-01_ses-2_FLAIR.nii.gz",
         "sub-01/ses-2/anat/sub-01_ses-2_T1w.nii.gz",
@@ -24,6 +25,7 @@ def test_subject_session_and_run_are_the_case(tmp_path):
     assert layout.options == ("--channels", "T1w,FLAIR")
     grouping = layout.cases(["T1w", "FLAIR"])
     assert grouping.cases == (CaseFiles("sub-01_ses-1", (names[4], names[3]), names[0]),)
+    assert grouping.notes == ()
     assert [orphan.path.name for orphan in grouping.unpaired_images] == ["sub-01_ses-2_T1w.nii.gz"]
 
 

@@ -112,8 +112,9 @@ def test_a_tree_that_leads_back_into_itself_ends(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x.mha").touch()
     (tmp_path / "a" / "again").symlink_to(tmp_path)
+    (tmp_path / "link").symlink_to("a")
 
-    assert len(volume_tree(tmp_path).names) < 10
+    assert volume_tree(tmp_path).names == ("a/x.mha", "link/x.mha")
 
 
 def test_a_tree_without_volumes_tells_where_dicom_files_are(tmp_path):

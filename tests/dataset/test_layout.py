@@ -181,6 +181,13 @@ def test_numbered_files_beside_a_label_are_its_channels():
     assert grouping.channels == ("0000", "0001", "0002")
 
 
+def test_a_label_that_an_image_of_its_name_has_is_free_for_no_channels():
+    grouping = flat(["a.mha", "a_0000.mha", "a_0001.mha"], ["a.mha"]).cases()
+
+    assert grouping.cases == (CaseFiles("a", ("a.mha",), "a.mha"),)
+    assert [orphan.path.name for orphan in grouping.unpaired_images] == ["a_0000.mha", "a_0001.mha"]
+
+
 def test_different_numbers_of_files_are_refused_with_the_names_of_cases_and_the_remedy():
     images = ["a_0000.mha", "a_0001.mha", "b_0000.mha", "c.mha"]
     layout = flat(images, ["a.mha", "b.mha", "c.mha"])

@@ -142,3 +142,13 @@ def test_the_name_of_a_folder_is_not_the_beginning_of_another(tmp_path):
     assert [case.name for case in grouping.cases] == ["case", "x"]
     assert [orphan.path.name for orphan in grouping.unpaired_images] == ["t1.mha"]
     assert [orphan.path.name for orphan in grouping.unpaired_labels] == ["y_seg.mha"]
+
+
+def test_folders_above_are_part_of_names_where_those_alone_are_not_unique(tmp_path):
+    names = [f"{patient}/{visit}/{file}.mha" for patient in "12" for visit in ("mid", "pre") for file in ("T2", "mask")]
+
+    grouping = side_by_side(tmp_path, names).cases()
+
+    assert [case.name for case in grouping.cases] == ["1_mid", "1_pre", "2_mid", "2_pre"]
+    assert grouping.cases[0] == CaseFiles("1_mid", ("1/mid/T2.mha",), "1/mid/mask.mha")
+    assert [case.label_output for case in grouping.cases][:2] == ["1_mid.npz", "1_pre.npz"]
