@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 
@@ -11,6 +13,9 @@ __all__ = ["Stopped", "end_at_once_on_signals", "stop_on_signals"]
 
 GRACE_SECONDS = 30
 """Ending the workers and writing the last records takes a second or two. A file system may hang."""
+
+SOON_SECONDS = 0.01
+"""After which an exception is raised again that was raised where Python drops it."""
 
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
@@ -40,10 +45,36 @@ def stop_on_signals() -> None:
     for each in WORDS:
         if signal.getsignal(each) is not signal.SIG_IGN:
             signal.signal(each, stop)
+    sys.unraisablehook = _RaisedAgain(sys.unraisablehook)
+
+
+class _RaisedAgain:
+    """Hears of exceptions that Python drops, as in a finalizer or in a callback of an import: `Stopped` must not be."""
+
+    def __init__(self, before: Callable[[sys.UnraisableHookArgs], object]) -> None:
+        self.before = before
+
+    def __call__(self, dropped: sys.UnraisableHookArgs) -> None:
+        if isinstance(dropped.exc_value, Stopped):
+            signal.signal(signal.SIGALRM, _Again(dropped.exc_value))
+            signal.setitimer(signal.ITIMER_REAL, SOON_SECONDS)
+        else:
+            self.before(dropped)
+
+
+class _Again:
+    """Raises an exception once more."""
+
+    def __init__(self, stopped: Stopped) -> None:
+        self.stopped = stopped
+
+    def __call__(self, *_: object) -> None:
+        _end_after(GRACE_SECONDS, self.stopped)
+        raise self.stopped
 
 
 def _end_after(seconds: int, stopped: Stopped) -> None:
-    """Leave at once if the exception was swallowed, as in a finalizer, or if the clean-up hangs."""
+    """Leave at once if somebody has caught the exception and goes on, or if the clean-up hangs."""
 
     def leave(*_: object) -> None:
         with suppress(OSError):
@@ -59,3 +90,7 @@ def end_at_once_on_signals() -> None:
     for each in WORDS:
         if signal.getsignal(each) is not signal.SIG_IGN:
             signal.signal(each, signal.SIG_DFL)
+    if isinstance(signal.getsignal(signal.SIGALRM), _Again):
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    if isinstance(sys.unraisablehook, _RaisedAgain):
+        sys.unraisablehook = sys.unraisablehook.before

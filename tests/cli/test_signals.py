@@ -153,6 +153,36 @@ def test_a_signal_that_is_swallowed_ends_the_command_all_the_same():
     assert process.returncode == 143
 
 
+DROPPED = (
+    WAIT
+    + """
+import os, signal, monai_mriprep.cli as cli
+class Last:
+    def __del__(self):  # as in a callback of an import, what is raised here is dropped
+        os.kill(os.getpid(), signal.SIGTERM)
+        wait()
+def command():
+    Last()
+    %s
+    return 0
+cli._command = command
+cli.main()
+"""
+)
+
+
+def test_a_signal_in_a_finalizer_is_not_lost():
+    process = started(DROPPED % "wait()")
+    assert process.communicate(timeout=10)[1] == f"error: terminated; {RESUMES}\n"
+    assert process.returncode == 143
+
+
+def test_a_signal_in_the_last_finalizer_of_a_command_that_has_ended_shows_nothing():
+    process = started(DROPPED % "pass")
+    assert process.communicate(timeout=10) == ("", "")
+    assert process.returncode == 0
+
+
 FORKED = (
     WAIT
     + """
