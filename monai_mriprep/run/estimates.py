@@ -8,6 +8,9 @@ import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from monai_mriprep.errors import DiskFullError, MriprepError, counted
 from monai_mriprep.formats.header import Outline
@@ -41,6 +44,8 @@ LIBRARY_COPIES = 2
 """Volumes that a library makes of one that it decodes, at the most."""
 WIDENED = {"uint16": 4, "uint32": 8}
 """Bytes of a voxel of these types once it is a tensor: torch computes with signed ones."""
+MARGIN = 12
+"""Voxels that are added at each end of a channel while its spline is fitted for another grid."""
 POSITION_BYTES = 150
 """Memory for a voxel of one slice while its label is found on another grid: positions in float64 (measured: 137)."""
 
@@ -106,11 +111,9 @@ def estimated(
         peak, grid = _walked(steps, channels, _label_bytes(known))
     except MriprepError as error:
         return error
-    read = sum(map(_tensor_bytes, channels))
-    stacking = 2 * read if len(channels) > 1 else 0
-    memory = max(peak, stacking, read - _tensor_bytes(channels[-1]) + _reading(channels[-1]))
+    memory = max(peak, _reading_image(channels, geometry))
     if known:
-        memory = max(memory, read + _reading_label(channels[0], known, geometry))
+        memory = max(memory, _image_bytes(channels, geometry) + _reading_label(channels[0], known, geometry))
     return Estimate(grid, memory, any(step.depends_on_voxels for step in steps))
 
 
@@ -119,7 +122,8 @@ def _walked(steps: Sequence[Step], channels: Sequence[Outline], label_bytes: int
 
     A step that moves voxels has them twice, before and after; one that hands its grid back works in place of them.
     """
-    grid, peak, image_bytes = channels[0].grid, 0, HELD_BYTES * len(channels)
+    count = sum(channel.channels for channel in channels)
+    grid, peak, image_bytes = channels[0].grid, 0, HELD_BYTES * count
     for step in steps:
         after = planned_grid(step, grid)
         moves = after is not grid or step.depends_on_voxels
@@ -127,7 +131,7 @@ def _walked(steps: Sequence[Step], channels: Sequence[Outline], label_bytes: int
         peak = max(peak, (image_bytes + label_bytes) * held + step.working_bytes(grid))
         grid = after
     stored = sum(channel.nbytes for channel in channels)
-    return stored + peak + len(channels) * WRITTEN_BYTES * math.prod(grid.shape), grid
+    return stored + peak + count * WRITTEN_BYTES * math.prod(grid.shape), grid
 
 
 def _label_bytes(label: Outline | None) -> int:
@@ -144,6 +148,37 @@ def _reading(outline: Outline) -> int:
 
 def _tensor_bytes(outline: Outline) -> int:
     return outline.voxels * WIDENED.get(outline.value_dtype.name, outline.value_dtype.itemsize)
+
+
+def _image_bytes(channels: Sequence[Outline], geometry: GeometryPolicy) -> int:
+    """The image as a tensor: of several files in one number type, those on another grid as float32."""
+    if len(channels) == 1:
+        return _tensor_bytes(channels[0])
+    kinds = [np.dtype(np.float32) if _must_move(channels[0], one, geometry) else _signed(one) for one in channels]
+    return np.result_type(*kinds).itemsize * len(channels) * math.prod(channels[0].shape)
+
+
+def _signed(outline: Outline) -> np.dtype[Any]:
+    return np.dtype(f"i{WIDENED[name]}" if (name := outline.value_dtype.name) in WIDENED else outline.value_dtype)
+
+
+def _must_move(image: Outline, other: Outline, geometry: GeometryPolicy) -> bool:
+    return geometry == "resample" and same_grid_problem(image.grid, other.grid) is not None
+
+
+def _reading_image(channels: Sequence[Outline], geometry: GeometryPolicy) -> int:
+    """The peak while an image is read: its channels one by one into what holds them all."""
+    if len(channels) == 1:
+        return _reading(channels[0])
+    first = channels[0]
+    moving = (_moving(first, one) for one in channels if _must_move(first, one, geometry))
+    return _image_bytes(channels, geometry) + max(*map(_reading, channels), *moving)
+
+
+def _moving(first: Outline, channel: Outline) -> int:
+    """The peak while a channel is put on the grid of the first: itself, its spline, mask and result, and positions."""
+    spline = 2 * 4 * math.prod(n + 2 * MARGIN for n in channel.shape)
+    return _tensor_bytes(channel) + spline + (4 + 4 + 1) * first.voxels + POSITION_BYTES * math.prod(first.shape[1:])
 
 
 def _reading_label(image: Outline, label: Outline, geometry: GeometryPolicy) -> int:

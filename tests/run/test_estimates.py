@@ -208,3 +208,25 @@ def test_time_is_that_of_the_largest_case_at_least():
     assert run_seconds([large, small], 8) == alone
     assert run_seconds([large, large], 2) == alone
     assert run_seconds([large, large], 0) > 1.8 * alone
+
+
+def test_channels_of_a_file_are_estimated_as_those_of_several():
+    """But for what is read at once."""
+    grid = Grid((20, 100, 100), np.diag([3.0, 1, 1, 1]))
+    one, four = (Outline.of(grid, np.dtype("<i2"), channels=count) for count in (1, 4))
+    in_one, apart, alone = (estimated(COARSE, image).memory_bytes for image in ([four], [one] * 4, [one]))
+    assert in_one == apart
+    assert 2.5 * alone < in_one < 4 * alone, "labels are no more"
+
+
+def test_channels_are_held_in_one_type_and_one_that_must_move_as_fractions():
+    grid, other = (Grid((20, 100, 100), np.diag([step, 1.0, 1, 1])) for step in (3, 3.3))
+    small, same, elsewhere = (
+        Outline.of(place, np.dtype(kind)) for place, kind in ((grid, "<u1"), (grid, "<f4"), (other, "<u1"))
+    )
+    voxels = small.voxels
+    assert estimates._image_bytes([small, small], "resample") == 2 * voxels
+    assert estimates._image_bytes([small, same], "strict") == 8 * voxels
+    assert estimates._image_bytes([small, elsewhere], "resample") == 8 * voxels
+    wide = Outline.of(grid, np.dtype("<u4"))
+    assert estimates._image_bytes([small, wide], "strict") == 16 * voxels

@@ -36,11 +36,23 @@ CASES: dict[str, tuple[Recipe, str, Callable[[np.ndarray], np.ndarray], tuple[in
 }
 
 
-def save(path: Path, array: np.ndarray) -> None:
-    """NIfTI of the extent that `SHAPE` has."""
-    path.parent.mkdir(parents=True)
-    spacing = [mm * n / m for mm, n, m in zip(SPACING, SHAPE, array.shape, strict=True)]
-    image = nibabel.Nifti1Image(np.ascontiguousarray(array.T), np.diag([*spacing[::-1], 1.0]), dtype=array.dtype)
+THREE = {"target_spacing": (3.0, 0.8, 0.8), "channels": ("a", "b", "c")}
+STILL, SHIFTED = np.eye(4), np.diag([1, 1, 1.1, 1])
+OBLIQUE = np.array([[0.98, -0.2, 0, 5], [0.2, 0.98, 0, 5], [0, 0, 1, 0], [0, 0, 0, 1]])
+CHANNELS = {
+    "three files": [("int16", STILL), ("uint8", STILL), ("int16", STILL)],
+    "three files of two types": [("uint8", STILL), ("uint8", STILL), ("float32", STILL)],
+    "a channel elsewhere": [("uint8", STILL), ("uint8", STILL), ("uint8", SHIFTED)],
+    "a channel that is oblique": [("uint8", STILL), ("uint8", STILL), ("int16", OBLIQUE)],
+}
+
+
+def save(path: Path, array: np.ndarray, moved: np.ndarray = STILL) -> None:
+    """NIfTI of the extent that `SHAPE` has, or somewhere else."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    spacing = [mm * n / m for mm, n, m in zip(SPACING, SHAPE, array.shape[-3:], strict=True)]
+    affine = moved @ np.diag([*spacing[::-1], 1.0])
+    image = nibabel.Nifti1Image(np.ascontiguousarray(array.T), affine, dtype=array.dtype)
     nibabel.save(image, path)
 
 
@@ -64,7 +76,28 @@ def test_the_peak_of_a_case_is_within_its_estimate(tmp_path, name):
     rng = np.random.default_rng(0)
     save(tmp_path / "data/ImagesTr/a.nii", rng.integers(1, 900, SHAPE, np.int16).astype(image))
     save(tmp_path / "data/LabelsTr/a.nii", as_label(rng.integers(0, 3, label_shape, np.int16)))
-    plan = plan_run(tmp_path / "data", tmp_path / "out", recipe)
+    assert_within_estimate(tmp_path, recipe)
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+def test_the_peak_of_several_channels_is_within_its_estimate(tmp_path, name):
+    rng = np.random.default_rng(0)
+    for number, (dtype, moved) in enumerate(CHANNELS[name]):
+        path = tmp_path / f"data/ImagesTr/a_{number:04}.nii"
+        save(path, rng.integers(1, 200, SHAPE, np.int16).astype(dtype), moved)
+    save(tmp_path / "data/LabelsTr/a.nii", rng.integers(0, 3, SHAPE, np.uint8))
+    assert_within_estimate(tmp_path, Recipe(**THREE, geometry="resample"))
+
+
+def test_the_peak_of_channels_in_one_file_is_within_its_estimate(tmp_path):
+    rng = np.random.default_rng(0)
+    save(tmp_path / "data/ImagesTr/a.nii", rng.integers(1, 900, (3, *SHAPE), np.int16))
+    save(tmp_path / "data/LabelsTr/a.nii", rng.integers(0, 3, SHAPE, np.uint8))
+    assert_within_estimate(tmp_path, Recipe(**THREE))
+
+
+def assert_within_estimate(folder: Path, recipe: Recipe) -> None:
+    plan = plan_run(folder / "data", folder / "out", recipe)
     (case,), job = plan.cases, plan.job
     job_of(job.output_root)  # makes the folders
     context = multiprocessing.get_context("fork")
