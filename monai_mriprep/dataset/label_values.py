@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["LabelValues"]
+from monai_mriprep.errors import first_names
+
+__all__ = ["LabelValues", "undeclared_labels"]
+
+SHOWN = 10
+"""The largest number of values in a message."""
 
 
 @dataclass(frozen=True)
@@ -33,3 +38,9 @@ class LabelValues:
     def undeclared(self, found: Iterable[float]) -> tuple[float, ...]:
         """Those of the values found in a label that are not among them, ascending."""
         return tuple(sorted(set(found).difference(self.values)))
+
+
+def undeclared_labels(found: Sequence[float], declared: Sequence[int]) -> str:
+    """A sentence for a label with values that its dataset does not declare."""
+    shown, known = (first_names([f"{value:g}" for value in values], SHOWN) for values in (found, declared))
+    return f"the label holds {shown}, which dataset.json does not declare: it has {known}"

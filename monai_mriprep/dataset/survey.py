@@ -38,9 +38,18 @@ from monai_mriprep.recipe import Recipe
 from monai_mriprep.steps import Step, final_grid, native_steps
 from monai_mriprep.types import IMAGE, LABEL, Shape, Spacing
 from monai_mriprep.volume.axes import axis_codes
-from monai_mriprep.volume.geometry import Grid
+from monai_mriprep.volume.geometry import Grid, same_grid_problem
 
-__all__ = ["STATISTICS_NAME", "CaseOutlines", "Measures", "Survey", "TargetChoice", "read_table", "survey_dataset"]
+__all__ = [
+    "STATISTICS_NAME",
+    "CaseOutlines",
+    "Measures",
+    "Survey",
+    "TargetChoice",
+    "layout_of",
+    "read_table",
+    "survey_dataset",
+]
 
 STATISTICS_NAME = "mri_statistics.csv"
 
@@ -55,6 +64,12 @@ class CaseOutlines(NamedTuple):
     def first(self) -> Outline | VolumeError:
         """That of the first channel, which fixes the grid; or what is wrong with the first that cannot be read."""
         return next((channel for channel in self.image if isinstance(channel, VolumeError)), self.image[0])
+
+    @property
+    def are_apart(self) -> bool:
+        """Whether channels that can be read lie on different grids."""
+        grids = [channel.grid for channel in self.image if isinstance(channel, Outline)]
+        return any(same_grid_problem(grids[0], grid) for grid in grids[1:])
 
 
 class Measures(NamedTuple):
@@ -203,7 +218,13 @@ class Survey:
             raise DatasetError(_no_cases(self.layout, self.grouping))
 
 
-def survey_dataset(root: Path, recipe: Recipe, with_labels: bool = False, training: Training | None = None) -> Survey:
+def survey_dataset(
+    root: Path,
+    recipe: Recipe,
+    with_labels: bool = False,
+    training: Training | None = None,
+    layout: Layout | None = None,
+) -> Survey:
     """Find the cases of a dataset and read their headers.
 
     Parameters
@@ -216,21 +237,34 @@ def survey_dataset(root: Path, recipe: Recipe, with_labels: bool = False, traini
         Read the labels' headers, too.
     training
         Images alone are looked for, and its recipe and target count.
+    layout
+        Of the dataset, if it is known already.
 
     Raises
     ------
     DatasetError, PairingError
         If there are no such folders, or two files claim one partner.
     """
+    layout = layout or layout_of(root, training)
     if training is None:
-        layout = recognise(root)
         grouping = layout.cases(recipe.channels, recipe.pattern)
         recipe = recipe.model_copy(update={"channels": grouping.channels or None})
     else:
-        layout, recipe = recognise_images(root), training.recipe
+        recipe = training.recipe
         grouping = layout.cases(recipe.channels, with_labels=False)
     outlines = tuple(_outlines(layout, case, recipe.channel_count, with_labels) for case in grouping.cases)
     return Survey(root, recipe, layout, grouping, outlines, unread_files(layout.own_folders), training)
+
+
+def layout_of(root: Path, training: Training | None = None) -> Layout:
+    """The layout of a dataset, or of a test set.
+
+    Raises
+    ------
+    DatasetError
+        If it fits none.
+    """
+    return recognise(root) if training is None else recognise_images(root)
 
 
 def _outlines(layout: Layout, case: CaseFiles, channels: int, with_label: bool) -> CaseOutlines:

@@ -27,14 +27,16 @@ MANY_CLASSES = 8
 """A label with more classes is shown as a count and a range."""
 
 
-def check_text(report: DatasetReport) -> Iterator[str]:
-    """Lines of text: the cases as a table, then what is wrong, then the outcome."""
+def check_text(report: DatasetReport, command: str | None = None) -> Iterator[str]:
+    """Lines of text: the layout, the cases as a table, what is wrong, the outcome; and the command that runs it."""
     if report.cases:
         yield from _aligned(_check_rows(report.cases))
         yield ""
     if report.classes:
         yield from _aligned(_class_rows(report))
         yield ""
+    if report.seen:
+        yield report.seen
     if report.derivation:
         yield report.derivation
     if report.needs:
@@ -47,6 +49,8 @@ def check_text(report: DatasetReport) -> Iterator[str]:
     yield from (f"warning: {orphan.reason}" for orphan in report.orphans)
     yield from (f"warning: {shown(case.case)}: {warning}" for case in report.cases for warning in case.warnings)
     yield _outcome(report)
+    if command is not None and report.status != "impossible":
+        yield f"run it with:  {command}"
 
 
 def _second_reading_lines(again: SecondReading) -> Iterator[str]:

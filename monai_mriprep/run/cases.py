@@ -131,6 +131,8 @@ class Job:
         Name of the writer that stages the files; by default the process that works on a case.
     redo
         How often the output folder was started anew; in every record.
+    declared_labels
+        The values that labels may have, where the dataset says so; others are warned of.
     """
 
     recipe: Recipe
@@ -138,6 +140,7 @@ class Job:
     output_root: Path
     writer: str | None = None
     redo: int = 0
+    declared_labels: tuple[int, ...] | None = None
 
     @property
     def fingerprint(self) -> str:

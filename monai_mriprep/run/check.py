@@ -20,11 +20,12 @@ import numpy as np
 
 from monai_mriprep.dataset.case_files import CaseFiles
 from monai_mriprep.dataset.checks import check_case
+from monai_mriprep.dataset.label_values import undeclared_labels
 from monai_mriprep.dataset.second_reading import SecondReading, read_again
-from monai_mriprep.dataset.survey import CaseOutlines, Survey, survey_dataset
+from monai_mriprep.dataset.survey import CaseOutlines, Survey, layout_of, survey_dataset
 from monai_mriprep.dataset.training import training_of
 from monai_mriprep.dataset.voxel_summary import MANY_VALUES, LabelSummary, combined, summarize_image, summarize_label
-from monai_mriprep.errors import MriprepError, VolumeError
+from monai_mriprep.errors import MriprepError, VolumeError, counted, first_names
 from monai_mriprep.formats.header import Header, Outline
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.recipe import Recipe, given_or_default
@@ -80,17 +81,51 @@ def check_dataset(
     DatasetReport
         What is wrong with the dataset is listed there; it is not raised.
     """
-    root, default = Path(root), given_or_default(recipe)
+    root, default, layout = Path(root), given_or_default(recipe), None
     try:
-        survey = survey_dataset(root, default, with_labels=True, training=training_of(like, recipe))
+        training = training_of(like, recipe)
+        layout = layout_of(root, training)
+        options = () if training is not None or default.channels is not None else layout.options
+        proposed = _with_options(default, options)
+        survey = survey_dataset(root, proposed, with_labels=True, training=training, layout=layout)
     except MriprepError as error:
-        return DatasetReport(root, fatal=(str(error),))
+        return DatasetReport(root, None if layout is None else layout.seen, fatal=(str(error),))
+    survey, moving, doubt = (survey, (), ()) if default.geometry == "resample" else _with_channels_moved(survey)
     output = None if output_root is None else Path(output_root)
     report = _Check(survey, available_memory(), output).report(
         default_workers() if workers is None else workers, voxels
     )
     misplaced = () if output is None else tuple(_misplaced(output, survey))
-    return replace(report, fatal=(*report.fatal, *misplaced))
+    return replace(
+        report,
+        options=(*options, *moving),
+        fatal=(*report.fatal, *misplaced),
+        warnings=(*report.warnings, *doubt),
+    )
+
+
+def _with_options(recipe: Recipe, options: Sequence[str]) -> Recipe:
+    """A recipe with what a layout needs on the command line, and a user has not given."""
+    given = dict(zip(options[::2], options[1::2], strict=True))
+    changes: dict[str, object] = {"geometry": "resample"} if "--set" in given else {}
+    if "--channels" in given:
+        changes["channels"] = tuple(given["--channels"].split(","))
+    return recipe.model_copy(update=changes)
+
+
+def _with_channels_moved(survey: Survey) -> tuple[Survey, tuple[str, ...], tuple[str, ...]]:
+    """Where channels lie on other grids than the first: with them put there; the option for that; and a warning."""
+    apart = [case.name for case, found in zip(survey.grouping.cases, survey.outlines, strict=True) if found.are_apart]
+    if not apart or survey.training is not None:
+        return survey, (), ()
+    doubt = (
+        f"channels lie on another grid than the first in {counted(len(apart), 'case')}: {first_names(apart, 3)}; "
+        "`geometry: resample` puts them there, as their headers say where they lie: see that they show the same place"
+    )
+    if survey.recipe.geometry == "resample":  # the layout has proposed it
+        return survey, (), (doubt,)
+    moved = survey.recipe.model_copy(update={"geometry": "resample"})
+    return replace(survey, recipe=moved), ("--set", "geometry=resample"), (doubt,)
 
 
 @dataclass(frozen=True)
@@ -107,13 +142,14 @@ class _Check:
         job = None if decision is None else Job(survey.recipe, decision.target, self.output or Path())
         cases, again = self.check_headers(job), None
         if voxels:
-            cases = self.check_voxels(cases, workers)
+            cases = tuple(map(self.with_undeclared, self.check_voxels(cases, workers)))
             again = read_again(self.headers(), self.memory // COPIES)
             cases = tuple(_with_second_reading(case, again) for case in cases)
         needs = None if job is None else self.needs(job, cases, workers)
         of_target = () if decision is None else (*decision.warnings, *self.doubts(decision))
         return DatasetReport(
             survey.root,
+            survey.layout.seen,
             fatal=fatal,
             warnings=(*survey.findings, *of_target, *_duplicates(cases), *_lack_of_space(needs)),
             orphans=survey.orphans,
@@ -236,6 +272,13 @@ class _Check:
         sizes = [outline.nbytes for outline in outlines if outline.nbytes <= room]
         fitting = room // max(sizes, default=1)
         return _mapped(partial(_check_voxels, self.outlines, room), cases, min(workers, fitting))
+
+    def with_undeclared(self, report: CaseReport) -> CaseReport:
+        """Name the values of a label that the dataset does not declare."""
+        declared, label = self.survey.layout.label_values, report.label_contents
+        if declared is None or label is None or not (strange := declared.undeclared(label.histogram)):
+            return report
+        return replace(report, warnings=(*report.warnings, undeclared_labels(strange, declared.values)))
 
     def needs(self, job: Job, cases: Iterable[CaseReport], workers: int) -> Needs:
         """Add up what the cases without a problem will take."""

@@ -109,6 +109,10 @@ class DatasetReport:
     ----------
     root
         The dataset.
+    seen
+        Which layout it has, in words; None if it fits none.
+    options
+        What a run of it needs on the command line besides.
     fatal
         Why a run would not even start.
     warnings
@@ -128,6 +132,8 @@ class DatasetReport:
     """
 
     root: Path
+    seen: str | None = None
+    options: tuple[str, ...] = ()
     fatal: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     orphans: tuple[Orphan, ...] = ()

@@ -119,7 +119,8 @@ def plan_run(
 
 def wanted_by(survey: Survey, choice: TargetChoice, output: Path) -> Wanted:
     """What a run would do in an empty folder."""
-    job = Job(survey.recipe, choice.spacing, output)
+    declared = survey.layout.label_values
+    job = Job(survey.recipe, choice.spacing, output, declared_labels=None if declared is None else declared.values)
     if survey.training is not None:
         if job.fingerprint != survey.training.fingerprint:
             msg = (

@@ -17,6 +17,7 @@ from typing import Any
 from monai.data.meta_tensor import MetaTensor
 
 from monai_mriprep.dataset.checks import check_case
+from monai_mriprep.dataset.label_values import undeclared_labels
 from monai_mriprep.dataset.voxel_summary import MANY_VALUES
 from monai_mriprep.errors import DiskFullError, MriprepError, MriprepWarning, counted, is_disk_full
 from monai_mriprep.formats.header import Header
@@ -182,6 +183,10 @@ def _transform(job: Job, case: Case, watch: _Stopwatch) -> tuple[dict[str, Any],
     with watch.stage("count"):
         after = _histogram(data)
     _warn_of_labels(case, renumbered_histogram(before, dict(job.recipe.label_map)), after)
+    strange = () if job.declared_labels is None else sorted(set(before).difference(job.declared_labels))
+    if strange:
+        sentence = undeclared_labels(strange, job.declared_labels or ())
+        warnings.warn(f"{case.name}: {sentence}", MriprepWarning, 2)
     return data, {"before": json_histogram(before), "after": json_histogram(after)}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -51,5 +53,32 @@ def check(
     recipe, job = configured(config, settings, target, channels, workers=workers, **places)
     dataset = required(job.dataset, "DATASET_ROOT", "dataset")
     found = check_dataset(dataset, recipe, voxels, job.workers, job.output, job.like)
-    report(check_text(found), check_json(found), as_json)
+    given = {"--config": [config], "--set": settings, "--target": [target], "--channels": [channels], "--like": [like]}
+    command = run_command(dataset, job.output, given, found.options)
+    report(check_text(found, command), {**check_json(found), "command": command}, as_json)
     return {"ready": OK, "attention": ATTENTION, "impossible": COULD_NOT_START}[found.status]
+
+
+def run_command(
+    dataset: Path, output: str | Path | None, given: Mapping[str, Sequence[object] | None], needed: Sequence[str]
+) -> str:
+    """The command that runs a dataset, on one line, for a shell.
+
+    Parameters
+    ----------
+    dataset
+        The folder.
+    output
+        Where to; by default a folder beside the current one's files, or beside the dataset where that is around it.
+    given
+        Values of options that the user has given.
+    needed
+        Further words that the layout needs.
+    """
+    if output is None:
+        whole = dataset.resolve()
+        name = f"{whole.name}-preprocessed"
+        output = whole.parent / name if Path.cwd().is_relative_to(whole) else name
+    options = [word for option, values in given.items() for value in values or () if value for word in (option, value)]
+    words = ("monai-mriprep", "run", dataset, output, *options, *needed)
+    return shlex.join(map(str, words))

@@ -1,0 +1,43 @@
+"""Each layout from `check` to the volumes: the command that it prints, run as it is printed, succeeds."""
+
+from __future__ import annotations
+
+import shlex
+
+import numpy as np
+import pytest
+
+from monai_mriprep.formats.npz import read_npz
+from monai_mriprep.run.check import check_dataset
+from tests.cli.shell import cli
+from tests.layouts import LAYOUTS, write_layout
+from tests.runs import done_records
+
+
+def printed_command(text: str) -> list[str]:
+    (line,) = (line for line in text.splitlines() if line.startswith("run it with:  "))
+    return shlex.split(line.removeprefix("run it with:  "))
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_the_command_that_check_prints_succeeds(name, tmp_path):
+    root = write_layout(name, tmp_path / "my scans")
+    checked = cli("check", root, cwd=tmp_path)
+    assert checked.returncode in (0, 1), checked.stdout + checked.stderr
+    program, *words = printed_command(checked.stdout)
+    assert program == "monai-mriprep"
+    ran = cli(*words, "--workers", 0, cwd=tmp_path)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "2 preprocessed" in ran.stdout
+    output = tmp_path / words[2]
+    for case, record in done_records(output).items():
+        image, label = (read_npz(output / file.path).array for file in record.outputs.values())
+        assert image.shape[1:] == label.shape[1:], case
+        assert np.isfinite(image).all()
+
+
+def test_a_layout_is_named_and_so_is_what_it_needs(tmp_path):
+    root = write_layout("BraTS 2021", tmp_path / "brats")
+    report = check_dataset(root)
+    assert report.options == ("--channels", "t1,t1ce,t2,flair")
+    assert "one folder a case" in report.seen
