@@ -19,8 +19,9 @@ import pytest
 
 from monai_mriprep import preprocess
 from monai_mriprep.errors import MriprepWarning, OutputError
-from monai_mriprep.recipe import Recipe
-from monai_mriprep.run import cases, kept, opening
+from monai_mriprep.recipe import Recipe, fingerprint
+from monai_mriprep.run import kept, opening
+from monai_mriprep.run.cases import Job
 from monai_mriprep.run.check import check_dataset
 from monai_mriprep.run.process import process_case
 from monai_mriprep.store.manifest import read_index
@@ -297,7 +298,7 @@ def test_check_foretells_it(place, change, expected):
 
 
 def test_another_version_of_the_algorithm_stops_the_run(place, monkeypatch):
-    for module in (cases, kept, opening):
+    for module in (fingerprint, kept, opening):
         monkeypatch.setattr(module, "ALGORITHM_VERSION", 2)
     with pytest.raises(OutputError, match="version of the algorithm: 1 -> 2"):
         place.run()
@@ -330,7 +331,7 @@ def test_without_a_finished_case_a_folder_takes_any_recipe(tmp_path):
 
 def test_a_case_that_waits_in_a_journal_is_counted_once(place):
     """As after an interrupted redo: the record before and the entry are of one case."""
-    process_case(cases.Job(Recipe(order=1), (3.0, 1.0, 1.0), place.output, redo=1), case_of(place.root, "case_0"))
+    process_case(Job(Recipe(order=1), (3.0, 1.0, 1.0), place.output, redo=1), case_of(place.root, "case_0"))
     with open_store(place.output) as store:
         finished = kept.kept_in(store, read_index(store.root)).finished
     assert sorted((made.redo, count) for made, count in finished.items()) == [(0, 2), (1, 1)]

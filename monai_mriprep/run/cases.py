@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +9,10 @@ from typing import Any, Literal
 
 from monai_mriprep.dataset.case_files import CaseFiles
 from monai_mriprep.recipe import Recipe
+from monai_mriprep.recipe.fingerprint import fingerprint_of
 from monai_mriprep.types import Role, Spacing
 
 __all__ = [
-    "ALGORITHM_VERSION",
     "Case",
     "Job",
     "OutputNames",
@@ -23,9 +21,6 @@ __all__ = [
     "Status",
     "output_paths",
 ]
-
-ALGORITHM_VERSION = 1
-"""Raised whenever the same input and recipe would give other voxels; records of other versions are not reused."""
 
 Status = Literal["done", "failed"]
 
@@ -145,8 +140,7 @@ class Job:
     @property
     def fingerprint(self) -> str:
         """Equal for equal recipe, target and algorithm; hexadecimal."""
-        facts = {"recipe": self.recipe.fingerprint(), "target": list(self.target), "algorithm": ALGORITHM_VERSION}
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+        return fingerprint_of(self.recipe, self.target)
 
 
 @dataclass(frozen=True)

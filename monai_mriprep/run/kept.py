@@ -13,7 +13,8 @@ from monai_mriprep.errors import OutputError, RecordError, counted
 from monai_mriprep.formats.sealed import NewerVersionError
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.recipe.differences import changed_keys
-from monai_mriprep.run.cases import ALGORITHM_VERSION, Job
+from monai_mriprep.recipe.fingerprint import ALGORITHM_VERSION
+from monai_mriprep.run.cases import Job
 from monai_mriprep.store.description import Redo, RunDescription, StatisticsSource, read_description
 from monai_mriprep.store.journal import pending_records
 from monai_mriprep.store.layout import RUN

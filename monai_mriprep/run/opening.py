@@ -11,7 +11,8 @@ from importlib.metadata import version
 from typing import Any
 
 from monai_mriprep._version import __version__
-from monai_mriprep.run.cases import ALGORITHM_VERSION, Case
+from monai_mriprep.recipe.fingerprint import ALGORITHM_VERSION
+from monai_mriprep.run.cases import Case
 from monai_mriprep.run.decide import Decision
 from monai_mriprep.run.departures import DatasetIdentity, outputs_of_others, retire_cases
 from monai_mriprep.run.estimates import check_space

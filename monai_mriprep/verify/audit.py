@@ -12,7 +12,7 @@ from pathlib import Path
 from monai_mriprep.errors import MriprepError, OutputError, RecordError, first_names
 from monai_mriprep.formats.names import natural_key
 from monai_mriprep.recipe import Recipe
-from monai_mriprep.run.cases import ALGORITHM_VERSION, Job
+from monai_mriprep.recipe.fingerprint import ALGORITHM_VERSION, fingerprint_of
 from monai_mriprep.run.memory import default_workers
 from monai_mriprep.store.description import RunDescription, read_description
 from monai_mriprep.store.journal import pending_records
@@ -223,7 +223,7 @@ def _agrees_with_itself(run: RunDescription) -> bool:
     if run.algorithm_version != ALGORITHM_VERSION:
         return True
     try:
-        return Job(Recipe(**run.recipe), run.target_spacing, Path()).fingerprint == run.fingerprint
+        return fingerprint_of(Recipe(**run.recipe), run.target_spacing) == run.fingerprint
     except (MriprepError, ValueError):  # such as a step that is not registered here
         return True
 
