@@ -7,7 +7,8 @@ from pathlib import Path
 
 from monai_mriprep.errors import MriprepError, RecipeError, RecordError
 from monai_mriprep.recipe import Recipe
-from monai_mriprep.store.description import read_description
+from monai_mriprep.recipe.fingerprint import fingerprint_of
+from monai_mriprep.store.description import RunDescription, read_description
 from monai_mriprep.store.layout import RUN
 from monai_mriprep.store.store import open_store
 from monai_mriprep.types import Spacing
@@ -24,15 +25,12 @@ class Training:
     root
         The output folder of the training set.
     recipe, target
-        What its volumes were made by; the target in mm, z y x.
-    fingerprint
-        Of its records.
+        What its volumes are made by; the target in mm, z y x.
     """
 
     root: Path
     recipe: Recipe
     target: Spacing
-    fingerprint: str
 
 
 def training_of(like: str | Path | None, recipe: Recipe | None) -> Training | None:
@@ -50,7 +48,9 @@ def training_of(like: str | Path | None, recipe: Recipe | None) -> Training | No
     RecipeError
         If there are both.
     RecordError
-        If the folder does not say its recipe and target, or they cannot be used here.
+        If the folder does not say its recipe and target, they are not those of its volumes, or cannot be used here.
+    OutputError
+        If it cannot be opened.
     """
     if like is None:
         return None
@@ -63,9 +63,23 @@ def training_of(like: str | Path | None, recipe: Recipe | None) -> Training | No
     if description is None:
         msg = f"{root}: no {RUN} there, so its recipe is not known; give the output folder of the training set's run"
         raise RecordError(msg)
+    return _told(root, description)
+
+
+def _told(root: Path, description: RunDescription) -> Training:
+    """What ``run.json`` says, if it is what all volumes of the folder are made by."""
     try:
-        known = Recipe.model_validate(description.recipe)
+        recipe = Recipe.model_validate(description.recipe)
     except MriprepError as error:
         msg = f"{root / RUN}: its recipe cannot be used here ({error})"
         raise RecordError(msg) from error
-    return Training(root, known, description.target_spacing, description.fingerprint)
+    if fingerprint_of(recipe, description.target_spacing) != description.fingerprint:
+        msg = (
+            f"{root / RUN}: does not fit its fingerprint: it was changed, or another version has made the volumes; "
+            "do all cases of the training set again (run --redo), or write it anew (remove it, and run again)"
+        )
+        raise RecordError(msg)
+    if not description.redo.complete:
+        msg = f"{root / RUN}: a run with --redo has not come to its end: run it again, then its test set"
+        raise RecordError(msg)
+    return Training(root, recipe, description.target_spacing)

@@ -122,12 +122,6 @@ def wanted_by(survey: Survey, choice: TargetChoice, output: Path) -> Wanted:
     declared = survey.layout.label_values
     job = Job(survey.recipe, choice.spacing, output, declared_labels=None if declared is None else declared.values)
     if survey.training is not None:
-        if job.fingerprint != survey.training.fingerprint:
-            msg = (
-                f"{survey.training.root}: its volumes have another recipe, target spacing or version of the algorithm "
-                "than it says, so no test set can be made like them; do all its cases again (run --redo)"
-            )
-            raise OutputError(msg)
         return Wanted(job, "training", choice.text, str(survey.training.root.resolve()))
     if survey.recipe.target_spacing is not None:
         return Wanted(job, "recipe", choice.text)
@@ -169,6 +163,7 @@ def check_output_folder(output: Path, survey: Survey) -> None:
         if among or places[0] == real_path(survey.layout.root):
             msg = f"{output}: the output would mix with the dataset's {folder}; choose another output folder"
             raise OutputError(msg)
-    if survey.training is not None and places[0] == real_path(survey.training.root):
-        msg = f"{output}: holds the training set; give the test set an output folder of its own"
+    training = survey.training
+    if training is not None and real_path(training.root) in (places[0], *places[0].parents):
+        msg = f"{output}: lies in the output folder of the training set; choose one for the test set that does not"
         raise OutputError(msg)

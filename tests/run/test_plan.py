@@ -8,10 +8,12 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from monai_mriprep import preprocess
 from monai_mriprep.dataset.survey import survey_dataset
 from monai_mriprep.errors import DatasetError, OutputError, PairingError
 from monai_mriprep.formats.write import write_metaimage
 from monai_mriprep.recipe import Recipe
+from monai_mriprep.run.check import check_dataset
 from monai_mriprep.run.plan import check_output_folder, plan_run
 from tests.runs import write_case, write_cases
 
@@ -91,6 +93,18 @@ def test_an_output_beside_the_input_is_allowed(tmp_path):
     survey = survey_dataset(root, TARGET)
     check_output_folder(tmp_path / "out", survey)
     check_output_folder(root / "out", survey)
+
+
+@pytest.mark.parametrize("place", ["out", "out/test", "out/imagesTs", "link"])
+def test_a_test_set_beside_its_training_set_is_refused(tmp_path, place):
+    root = write_cases(tmp_path / "data", 1)
+    preprocess(root, tmp_path / "out", TARGET, workers=0)
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    with pytest.raises(OutputError, match="lies in the output folder of the training set; choose one"):
+        plan_run(root / "ImagesTr", tmp_path / place, like=tmp_path / "out")
+    (report,) = check_dataset(root / "ImagesTr", output_root=tmp_path / "out/test", like=tmp_path / "out").fatal
+    assert "lies in the output folder of the training set" in report
+    plan_run(root / "ImagesTr", tmp_path / "out_of_tests", like=tmp_path / "out")
 
 
 def test_what_stops_a_run(tmp_path):
