@@ -82,7 +82,8 @@ def _in_two(root: Path, folders: DatasetFolders, declared: Declared) -> Layout:
         channels=_channels(declared),
         label_values=declared.label_values,
         test_images=tests,
-        seen=f"{kind}: {found}{f', test images in {tests.name}' if tests else ''}{_told(declared)}",
+        seen=f"{kind}: {found}{f', test images in {tests.name}' if tests else ''}{_told(declared)}"
+        f"{_left_out(folders.images, images, declared)}{_left_out(folders.labels, labels, declared)}",
     )
 
 
@@ -128,6 +129,12 @@ def _names(folder: Path, declared: Declared) -> tuple[str, ...]:
         )
         raise DatasetError(msg)
     return tuple(name for name in volume_names(folder) if name.endswith(ending))
+
+
+def _left_out(folder: Path, names: Sequence[str], declared: Declared) -> str:
+    """What is said of the volumes that end otherwise; only where endings count is the folder listed again."""
+    others = len(volume_names(folder)) - len(names) if declared.file_ending and _channels(declared) else 0
+    return f"; {_count(range(others), 'file')} in {folder.name} not ending in {declared.file_ending}" if others else ""
 
 
 def _channels(declared: Declared) -> tuple[str, ...]:

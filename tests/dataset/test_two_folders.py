@@ -47,6 +47,7 @@ def test_of_several_channels_the_ending_counts(tmp_path):
 
     assert [case.name for case in layout.cases().cases] == ["a", "b"]
     assert layout.label_names == ("a.nrrd", "b.nrrd")
+    assert layout.seen.endswith("; 1 file in imagesTr not ending in .nrrd; 1 file in labelsTr not ending in .nrrd")
 
 
 def test_an_ending_that_is_not_read_is_refused(tmp_path):
