@@ -2,8 +2,9 @@
 
 Each scan is preprocessed twice, on the fly and by a run, which leaves a record: with its axes kept, turned to RAS and
 turned to LPS, each whole and cropped, at a coarser and at a finer target. Predictions on the grid that it ended on are
-random or made of the scan's own voxels. They go back by MONAI's `Invertd`, and by `restore` from the record. Both must
-end on exactly the grid of the scan, and no voxel may differ: every bit of a float counts.
+random or made of the scan's own voxels. They go back by MONAI's `Invertd`, on the fly and with what was loaded from the
+run's file, and by `restore` from the record. All must end on exactly the grid of the scan, and no voxel may differ:
+every bit of a float counts.
 
 Exit status: 0 if all is equal, 1 if not.
 
@@ -16,7 +17,7 @@ import argparse
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -30,7 +31,7 @@ from monai.transforms import Invertd
 from numpy.typing import NDArray
 
 from benchmarks.measure import ROOT, progress
-from monai_mriprep import Recipe, build_transforms, preprocess
+from monai_mriprep import LoadNpzd, Recipe, build_transforms, preprocess
 from monai_mriprep.errors import MriprepError, MriprepWarning
 from monai_mriprep.formats.header import Frame, Header
 from monai_mriprep.formats.names import SUFFIXES, stem
@@ -51,6 +52,8 @@ RECIPES: tuple[dict[str, Any], ...] = tuple(
 )
 AS_FLOATS = "labels as floats"
 """For MONAI to take them from the nearest voxel, it must be told so by ``nearest_interp``."""
+NPZ = "by the file"
+"""What `Invertd` makes of any of them with the image loaded from its ``.npz``."""
 COARSER, FINER = (1.5, 1.7, 1.3), (0.8, 0.75, 0.9)
 """Of the target spacing to the scan's, z y x."""
 
@@ -157,18 +160,24 @@ def compare(header: Header, name: str, settings: Mapping[str, Any], factors: Seq
     recipe = Recipe(**settings, target_spacing=target)
     keys = (f"{key}={value}" for key, value in settings.items() if value != Recipe.model_fields[key].default)
     text = " ".join((*keys, "coarser" if np.prod(factors) > 1 else "finer"))
-    space, label = _by_a_run(header, recipe)
+    space, label, stored = _by_a_run(header, recipe)
     load = build_transforms(recipe, stage="inference")
     case = load({IMAGE.name: str(header.path)})
     image = case[IMAGE.name].numpy()
     same_grid = space.trace.source == header.grid and _values(space.frame) == _values(header.frame)
     different: dict[str, int] = {}
     for kind, prediction in _predictions(image, label).items():
-        invert = Invertd(PREDICTION.name, load, orig_keys=IMAGE.name, nearest_interp=kind == AS_FLOATS)
-        inverted = invert({**case, PREDICTION.name: MetaTensor(torch.from_numpy(prediction))})[PREDICTION.name]
-        same_grid &= tuple(inverted.shape[1:]) == header.grid.shape
-        same_grid &= np.array_equal(inverted.affine.numpy(), header.grid.affine)
+        inverted, by_npz = (
+            Invertd(PREDICTION.name, transform, orig_keys=IMAGE.name, nearest_interp=kind == AS_FLOATS)(
+                {**data, PREDICTION.name: MetaTensor(torch.from_numpy(prediction))}
+            )[PREDICTION.name]
+            for transform, data in ((load, case), (LoadNpzd(IMAGE.name), stored))
+        )
+        for volume in (inverted, by_npz):
+            same_grid &= tuple(volume.shape[1:]) == header.grid.shape
+            same_grid &= np.array_equal(volume.affine.numpy(), header.grid.affine)
         different.update(_different(kind, prediction, inverted.numpy(), space.trace))
+        different[NPZ] = different.get(NPZ, 0) + _count(by_npz.numpy(), inverted.numpy())
     return Comparison(name, text, header.grid.shape, image.shape[1:], same_grid, different)
 
 
@@ -211,8 +220,8 @@ def _count(found: NDArray[Any], expected: NDArray[Any]) -> int:
     return int(np.count_nonzero(found.view(bits) != expected.reshape(found.shape).view(bits)))
 
 
-def _by_a_run(header: Header, recipe: Recipe) -> tuple[SourceSpace, NDArray[Any]]:
-    """What the record of a run says, and the label that it has written."""
+def _by_a_run(header: Header, recipe: Recipe) -> tuple[SourceSpace, NDArray[Any], dict[Hashable, Any]]:
+    """What the record of a run says, the label that it has written, and the image as it is loaded from its file."""
     with tempfile.TemporaryDirectory(prefix="mriprep-way-back-") as folder:
         root, output = Path(folder, "dataset"), Path(folder, "output")
         for name in ("ImagesTr", "LabelsTr"):
@@ -229,8 +238,9 @@ def _by_a_run(header: Header, recipe: Recipe) -> tuple[SourceSpace, NDArray[Any]
         with open_store(output) as store:
             (record,) = read_index(store.root).all_done()
         (path,) = (output / LABEL.folder).iterdir()
+        (image,) = (output / IMAGE.folder).iterdir()
         with np.load(path) as content:
-            return SourceSpace.of(record), content["arr_0"]
+            return SourceSpace.of(record), content["arr_0"], LoadNpzd(IMAGE.name)({IMAGE.name: image})
 
 
 def _print(comparisons: Sequence[Comparison]) -> None:

@@ -1,4 +1,4 @@
-"""`Invertd` and `restore` take predictions of every kind to the same voxels, on exactly the grid of the scan.
+"""`Invertd`, on the fly and on files, and `restore` take predictions to the same voxels, on exactly the scan's grid.
 
 ``python -m benchmarks.same_way_back`` compares more recipes on every scan.
 """
@@ -18,7 +18,7 @@ from tests.restore.test_way_back import SCANS as AFFINES
 from tests.restore.test_way_back import scan
 
 FLOATS = ("labels as floats, classes", "one channel", "one channel, classes", "channels", "channels, classes")
-NONE_DIFFERS = dict.fromkeys(("label", "random labels", *FLOATS), 0)
+NONE_DIFFERS = dict.fromkeys(("label", "random labels", *FLOATS, "by the file"), 0)
 
 
 @pytest.mark.parametrize("factors", [COARSER, FINER], ids=["coarser", "finer"])
