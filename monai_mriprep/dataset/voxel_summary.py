@@ -121,6 +121,10 @@ def summarize_image(header: Header) -> ImageSummary:
         If it cannot be decoded, or holds values that are not finite.
     """
     voxels = read_voxels(header)
+    return combined([_summary(channel) for channel in voxels.reshape(-1, *header.grid.shape)])
+
+
+def _summary(voxels: NDArray[Any]) -> ImageSummary:
     foreground = voxels[voxels != 0]
     is_constant = foreground.size > 0 and foreground.min() == foreground.max()
     digest = hashlib.sha256(voxels.data)

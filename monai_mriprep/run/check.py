@@ -199,9 +199,10 @@ class _Check:
 
     def headers(self) -> Iterator[Header]:
         """Of images and labels; one that cannot be read is named by the case's problems."""
-        for path in self.outlines:
+        for path, outline in self.outlines.items():
             with suppress(VolumeError):
-                yield read_header(path)
+                if isinstance(outline, Outline):
+                    yield read_header(path, outline.channels)
 
     def check_headers(self, job: Job | None) -> tuple[CaseReport, ...]:
         """Judge each pair by its headers; its costs, too, where there is a target."""
@@ -343,7 +344,8 @@ def _attempt(
         return None, []
     too_large = f"{path}: not read: {shown_bytes(outline.nbytes)} of voxels do not fit into the memory"
     try:
-        return (read(read_header(path)), []) if outline.nbytes <= room else (None, [too_large])
+        fits = outline.nbytes <= room
+        return (read(read_header(path, outline.channels)), []) if fits else (None, [too_large])
     except VolumeError as error:
         return None, [str(error)]
     except MemoryError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+import nibabel
 import numpy as np
 import pytest
 import SimpleITK
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import ndimage
 
-from monai_mriprep.dataset.voxel_summary import MANY_VALUES, count_values, summarize_image, summarize_label
+from monai_mriprep.dataset.voxel_summary import MANY_VALUES, combined, count_values, summarize_image, summarize_label
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.types import IMAGE_MAX, LABEL_MAX
 
@@ -124,3 +125,15 @@ def test_a_label_that_looks_like_an_image_or_is_empty_is_warned_of(summary_of):
     empty = summary_of(summarize_label, np.zeros(SHAPE, np.int16))
     assert empty.box is None
     assert list(empty.warnings()) == ["the label holds no class, only background"]
+
+
+def test_channels_of_one_file_are_summarised_as_those_of_several(tmp_path):
+    rng = np.random.default_rng(0)
+    first, second = rng.integers(0, 3, (2, 4, 5, 6), np.int16)
+    second[second != 0] = 2
+    nibabel.save(nibabel.Nifti1Image(np.stack([first, second]).T, np.eye(4)), tmp_path / "both.nii")
+    for name, array in (("first", first), ("second", second)):
+        nibabel.save(nibabel.Nifti1Image(array.T, np.eye(4)), tmp_path / f"{name}.nii")
+    apart = combined([summarize_image(read_header(tmp_path / f"{name}.nii")) for name in ("first", "second")])
+    assert summarize_image(read_header(tmp_path / "both.nii", channels=2)) == apart
+    assert apart.is_constant

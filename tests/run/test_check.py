@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -344,3 +345,16 @@ def test_the_axes_of_each_file_are_told_and_that_they_are_mixed(heads):
 
 def test_a_run_says_once_that_the_axes_are_mixed(heads, tmp_path):
     assert mixed(plan_run(heads, tmp_path / "out").warnings) == mixed(check_dataset(heads).warnings)
+
+
+def test_channels_of_one_file_are_read_as_the_recipe_names_them(tmp_path):
+    for case in ("10000_0001", "10001_0001"):
+        write_pair(tmp_path, case)
+        path = tmp_path / "ImagesTr" / f"{case}_0000.mha"
+        channels = np.random.default_rng(0).integers(1, 99, (2, *SHAPE), np.int16)
+        path.unlink()
+        nibabel.save(nibabel.Nifti1Image(channels.T, np.diag([-1.0, -1, 3, 1])), path.with_name(f"{case}.nii.gz"))
+    report = check_dataset(tmp_path, Recipe(channels=("t1", "t2"), target_spacing=(3, 1, 1)), voxels=True)
+    assert [(case.problems, case.warnings) for case in report.cases] == [((), ())] * 2
+    assert report.second_reading.compared == report.second_reading.kinds == 2
+    assert "--channels NAME,NAME" in str(check_dataset(tmp_path).cases[0].problems or check_dataset(tmp_path).fatal)
