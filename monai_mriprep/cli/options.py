@@ -104,7 +104,7 @@ def configured(
 
     There is no recipe where ``like`` is given: it is that of the training set.
     """
-    from monai_mriprep.recipe import Recipe, load_config
+    from monai_mriprep.recipe import load_config
 
     own = [] if target is None else [f"target_spacing={_spacing_in_yaml(target)}"]
     own += [] if channels is None else [f"channels={json.dumps(channels.split(','))}"]
@@ -112,10 +112,10 @@ def configured(
     run = run.model_copy(update={key: value for key, value in given.items() if value is not None})
     if run.like is None:
         return recipe, run
-    if settings or own or recipe != Recipe():
+    if keys := sorted(recipe.model_fields_set):
         msg = (
-            f"--like {run.like}: a test set keeps recipe, target and channels of its training set; leave out --set, "
-            "--target, --channels and the recipe's keys of --config"
+            f"--like {run.like}: a test set keeps recipe, target and channels of its training set; leave out "
+            f"{', '.join(keys)} (--set, --target, --channels, or keys of the file of --config)"
         )
         raise RecipeError(msg)
     return None, run
