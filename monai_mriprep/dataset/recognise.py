@@ -97,11 +97,11 @@ def _images_alone(root: Path) -> Layout:
 def _by_case(root: Path, tree: VolumeTree, with_labels: bool) -> Layout:
     """The layout of a dataset whose folders or names tell the cases."""
     if not tree.names:
-        raise DatasetError(_no_volumes(root, tree))
+        raise DatasetError(_no_volumes(root, tree, with_labels))
     return bids(root, tree.names) or picai(root, tree.names, with_labels) or side_by_side(root, tree.names)
 
 
-def _no_volumes(root: Path, tree: VolumeTree) -> str:
+def _no_volumes(root: Path, tree: VolumeTree, with_labels: bool) -> str:
     if tree.dicom is not None:
         converted = shlex.quote(f"{root}_nifti")
         return (
@@ -110,6 +110,8 @@ def _no_volumes(root: Path, tree: VolumeTree) -> str:
         )
     found = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    if not with_labels:
+        return f"{root} holds no volume ({', '.join(SUFFIXES)}); found {', '.join(found[:SHOWN]) or 'nothing'}{more}"
     return (
         f"{root} fits no layout: looked for {IMAGE_FOLDERS[0]} and {LABEL_FOLDERS[0]} (or nnU-Net's {IMAGE_FOLDERS[1]} "
         f"and {LABEL_FOLDERS[1]}), a folder for each case (as BraTS and PI-CAI), BIDS, and volumes "

@@ -13,7 +13,7 @@ from pathlib import Path
 from monai_mriprep.errors import DatasetError, RecipeError, counted
 from monai_mriprep.formats.names import natural_key
 from monai_mriprep.run.dataset_json import listed_cases
-from monai_mriprep.store.layout import SPLITS
+from monai_mriprep.store.layout import DATASET, SPLITS
 from monai_mriprep.store.store import open_store
 
 __all__ = ["Fold", "patient_of", "split_by_patient", "write_splits"]
@@ -143,7 +143,11 @@ def write_splits(
         If there is no list of cases, or they cannot be split.
     """
     with open_store(Path(output_root)) as store:
-        split = split_by_patient(listed_cases(store), folds, patient, seed)
+        cases = listed_cases(store)
+        if not cases:
+            msg = f"{store.root.path / DATASET}: lists no training case (that of a test set has none), so none to split"
+            raise DatasetError(msg)
+        split = split_by_patient(cases, folds, patient, seed)
         store.replace(SPLITS, [(json.dumps([asdict(fold) for fold in split], indent=2) + "\n").encode()])
         store.leave()
     return split

@@ -61,14 +61,14 @@ def _second_reading_lines(again: SecondReading) -> Iterator[str]:
 
 def _outcome(report: DatasetReport) -> str:
     n_ready, n_cases = len(report.ready), len(report.cases)
-    pairs = f"{n_ready} of {n_cases} pairs can be preprocessed"
+    ready = f"{n_ready} of {n_cases} cases can be preprocessed"
     if report.fatal:
         return f"{report.root}: a run would not start"
     if report.status == "ready":
-        return f"{report.root}: all is well, {pairs}"
+        return f"{report.root}: all is well, {ready}"
     of_cases = sum(len(case.problems) + len(case.warnings) for case in report.cases)
     findings = len(report.warnings) + len(report.orphans) + of_cases
-    return f"{report.root}: {pairs}; {counted(findings, 'finding')} to review"
+    return f"{report.root}: {ready}; {counted(findings, 'finding')} to review"
 
 
 def _check_rows(cases: Sequence[CaseReport]) -> Iterator[list[str]]:

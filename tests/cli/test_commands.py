@@ -186,7 +186,7 @@ def test_check_answers_at_once(scans: Path) -> None:
     assert result.returncode == 1
     assert result.stderr == ""
     assert "20001_0001_t2w     ok       22x320x320  3.3 1.125 1.125    uint16  RAS         70x360x360" in result.stdout
-    assert "8 of 8 pairs can be preprocessed; 3 findings to review" in result.stdout
+    assert "8 of 8 cases can be preprocessed; 3 findings to review" in result.stdout
     assert "20008_0001_t2star.mha" in result.stdout
 
 

@@ -146,7 +146,7 @@ def test_a_folder_that_fits_none_says_what_was_looked_for_and_found(tmp_path):
         DatasetError, match=r"looked for ImagesTr and LabelsTr .* BIDS.*; found a, b, c, d, e and 2 more"
     ):
         recognise(tmp_path)
-    with pytest.raises(DatasetError, match="fits no layout"):
+    with pytest.raises(DatasetError, match=r"holds no volume .*; found a, b, c, d, e and 2 more"):
         recognise_images(tmp_path)
     with pytest.raises(DatasetError, match="is not a folder"):
         recognise(tmp_path / "nowhere")

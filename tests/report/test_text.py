@@ -38,7 +38,7 @@ def test_text_and_json_tell_the_same(dataset):
     assert lines[0].split()[:2] == ["case", "verdict"]
     assert [line.split()[1] for line in lines[1:4]] == ["ok", "ok", "problem"]
     assert any(line.startswith("problem: c: image and label differ in spacing") for line in lines)
-    assert lines[-1].endswith("2 of 3 pairs can be preprocessed; 1 finding to review")
+    assert lines[-1].endswith("2 of 3 cases can be preprocessed; 1 finding to review")
     facts = json.loads(json.dumps(check_json(report)))
     assert (facts["status"], facts["ready"], len(facts["cases"])) == ("attention", 2, 3)
     assert facts["cases"][0]["grid"]["shape"] == list(SHAPE)
