@@ -27,6 +27,7 @@ GROUPS = {
     },
     "Move on to training": {
         "split": "Split the cases for cross-validation, by patient.",
+        "export": "Write the sources as nnU-Net's raw data.",
     },
     "Prove what is there": {
         "verify": "Compare every preprocessed file with its record.",

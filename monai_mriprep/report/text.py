@@ -18,10 +18,20 @@ from monai_mriprep.verify.audit import VerifyReport
 from monai_mriprep.verify.repair import RepairReport
 
 if TYPE_CHECKING:
+    from monai_mriprep.export.nnunet_raw import ExportSummary
     from monai_mriprep.export.splits import Fold
     from monai_mriprep.restore.command import RestoreSummary
 
-__all__ = ["check_text", "dry_run_text", "prune_text", "repair_text", "restore_text", "split_text", "verify_text"]
+__all__ = [
+    "check_text",
+    "dry_run_text",
+    "export_text",
+    "prune_text",
+    "repair_text",
+    "restore_text",
+    "split_text",
+    "verify_text",
+]
 
 MANY_CLASSES = 8
 """A label with more classes is shown as a count and a range."""
@@ -197,6 +207,19 @@ def restore_text(summary: RestoreSummary) -> Iterator[str]:
     counts += [f"{len(summary.refused)} REFUSED"] if summary.refused else []
     yield f"{', '.join(counts)}: {summary.folder}"
     yield from (f"  refused: {problem}" for problem in summary.refused)
+
+
+def export_text(summary: ExportSummary) -> Iterator[str]:
+    """Lines of text: how many, the new numbers of labels, then what was refused or is still to be done."""
+    counts = [f"{len(summary.exported)} exported"]
+    counts += [f"{len(summary.kept)} there before"] if summary.kept else []
+    counts += [f"{len(summary.removed)} removed"] if summary.removed else []
+    counts += [f"{len(summary.refused)} REFUSED"] if summary.refused else []
+    yield f"{', '.join(counts)}: {summary.folder}"
+    yield "labels: " + (", ".join(f"{old} is {new}" for old, new in summary.labels.items()) or "none")
+    yield from (f"  refused: {shown(one.case)}: {one.problem}" for one in summary.refused)
+    if summary.note:
+        yield summary.note
 
 
 def split_text(splits: Sequence[Fold], file: Path, patient: str | None) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -137,11 +138,29 @@ def test_a_split(out):
     assert facts["file"] == str(out / "splits_final.json")
 
 
+def test_an_export(ran, tmp_path):
+    source = ran[0] / "ImagesTr/case_1.mha"
+    found = source.stat()
+    os.utime(source, ns=(found.st_atime_ns, found.st_mtime_ns + 1))
+    facts = told("export", ran[1], "--nnunet", tmp_path / "Dataset001_A", status=1)
+    os.utime(source, ns=(found.st_atime_ns, found.st_mtime_ns))
+    assert (facts["folder"], facts["exported"], facts["labels"]) == (
+        str(tmp_path / "Dataset001_A"),
+        ["case_0"],
+        {"1": 1, "2": 2},
+    )
+    ((refused),) = facts["refused"]
+    assert (refused["case"], "has changed" in refused["problem"]) == ("case_1", True)
+    again = told("export", ran[1], "--nnunet", tmp_path / "Dataset001_A")
+    assert (again["exported"], again["kept"], again["note"]) == (["case_1"], ["case_0"], "")
+
+
 def test_what_does_not_start_prints_nothing(ran, tmp_path):
     for command in (
         ["run", "--dry-run", ran[0], ran[1], "--set", "order=1"],
         ["verify", tmp_path],
         ["stats", tmp_path],
+        ["export", tmp_path, "--nnunet", tmp_path / "raw"],
     ):
         done = cli(*command, "--json")
         assert (done.returncode, done.stdout) == (2, "")

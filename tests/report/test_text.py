@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from monai_mriprep.export.nnunet_raw import ExportSummary, RefusedCase
 from monai_mriprep.formats.write import write_metaimage
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.report.facts import check_json
-from monai_mriprep.report.text import check_text, dry_run_text
+from monai_mriprep.report.text import check_text, dry_run_text, export_text
 from monai_mriprep.run.check import check_dataset
 from monai_mriprep.run.dry_run import dry_run
 from monai_mriprep.run.plan import plan_run
@@ -89,3 +90,16 @@ def test_a_dry_run_tells_what_each_case_takes_and_what_is_not_known(dataset, tmp
     assert lines[4].split()[2:] == ["0.0", "MiB", "0.0", "MiB", "no", "record"]
     assert lines[5:8] == ["retire: a", "", "target spacing (1.5, 1, 1) mm (z y x): set by the recipe"]
     assert lines[-1] == f"3 to preprocess, 1 to do again, 1 to retire; nothing was written: {tmp_path / 'out'}"
+
+
+def test_an_export_counts_only_what_there_was():
+    folder = Path("Dataset001_A")
+    alone = ExportSummary(folder, ("a", "b"), (), (), (), {2: 1, 49: 2})
+    assert list(export_text(alone)) == ["2 exported: Dataset001_A", "labels: 2 is 1, 49 is 2"]
+    all_kinds = ExportSummary(folder, (), ("a",), ("b",), (RefusedCase("c", "it is gone"),), {}, "rename the folder")
+    assert list(export_text(all_kinds)) == [
+        "0 exported, 1 there before, 1 removed, 1 REFUSED: Dataset001_A",
+        "labels: none",
+        "  refused: c: it is gone",
+        "rename the folder",
+    ]
