@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monai_mriprep.errors import HeaderError
-from monai_mriprep.formats.header import Frame, Header, LibraryBody, checked_header, compose_affine
+from monai_mriprep.formats.fields import compose_affine
+from monai_mriprep.formats.header import Frame, Header, LibraryBody, checked_header
 from monai_mriprep.formats.itk_reader import ItkInformation, itk_raising, read_information
 from monai_mriprep.volume.geometry import LPS_TO_RAS
 

@@ -17,15 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monai_mriprep.errors import HeaderError, VolumeError, VoxelError
-from monai_mriprep.formats.header import (
-    Frame,
-    Header,
-    LibraryBody,
-    checked_header,
-    compose_affine,
-    regular_file_size,
-    volume_sizes,
-)
+from monai_mriprep.formats.fields import compose_affine, regular_file_size, volume_sizes
+from monai_mriprep.formats.header import Frame, Header, LibraryBody, checked_header
 from monai_mriprep.volume.geometry import LPS_TO_RAS, Grid, reverse_axes, same_grid_problem
 
 if TYPE_CHECKING:

@@ -18,12 +18,7 @@ from typing import BinaryIO, NoReturn
 import numpy as np
 
 from monai_mriprep.errors import HeaderError
-from monai_mriprep.formats.header import (
-    Body,
-    Frame,
-    Header,
-    LibraryBody,
-    checked_header,
+from monai_mriprep.formats.fields import (
     compose_affine,
     parse_numbers,
     regular_file_size,
@@ -31,6 +26,7 @@ from monai_mriprep.formats.header import (
     slice_file_names,
     volume_sizes,
 )
+from monai_mriprep.formats.header import Body, Frame, Header, LibraryBody, checked_header
 from monai_mriprep.volume.geometry import LPS_TO_RAS
 
 __all__ = ["read"]

@@ -11,7 +11,8 @@ import numpy as np
 
 from monai_mriprep.errors import HeaderError, VoxelError
 from monai_mriprep.formats.deflate import DeflateError, inflate_first
-from monai_mriprep.formats.header import Body, Header, LibraryBody, checked_header, volume_sizes
+from monai_mriprep.formats.fields import volume_sizes
+from monai_mriprep.formats.header import Body, Header, LibraryBody, checked_header
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,7 +13,8 @@ import numpy as np
 
 from monai_mriprep.errors import HeaderError
 from monai_mriprep.formats.deflate import DeflateError, inflate_first
-from monai_mriprep.formats.header import Body, Header, checked_header, regular_file_size, volume_sizes
+from monai_mriprep.formats.fields import regular_file_size, volume_sizes
+from monai_mriprep.formats.header import Body, Header, checked_header
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -16,12 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from monai_mriprep.errors import HeaderError
-from monai_mriprep.formats.header import (
-    Body,
-    Encoding,
-    Header,
-    LibraryBody,
-    checked_header,
+from monai_mriprep.formats.fields import (
     compose_affine,
     parse_numbers,
     regular_file_size,
@@ -29,6 +24,7 @@ from monai_mriprep.formats.header import (
     slice_file_names,
     volume_sizes,
 )
+from monai_mriprep.formats.header import Body, Encoding, Header, LibraryBody, checked_header
 from monai_mriprep.volume.geometry import LPS_TO_RAS
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from monai_mriprep.errors import HeaderError, VolumeError
 from monai_mriprep.formats import dicom, itk_reader, metaimage, mgh, nifti, nrrd
-from monai_mriprep.formats.header import Header, Outline, regular_file_size, sibling_file
+from monai_mriprep.formats.fields import regular_file_size, sibling_file
+from monai_mriprep.formats.header import Header, Outline
 from monai_mriprep.formats.names import SUFFIXES
 
 __all__ = ["outline_or_problem", "read_header"]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from monai_mriprep.errors import DatasetError, RecordError, ResamplingError
 from monai_mriprep.formats import metaimage, nifti
-from monai_mriprep.formats.header import regular_file_size
+from monai_mriprep.formats.fields import regular_file_size
 from monai_mriprep.formats.names import SUFFIXES, natural_key, stem
 from monai_mriprep.formats.npy import read_npy_header
 from monai_mriprep.formats.read import read_header
