@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from monai_mriprep.errors import counted
 from monai_mriprep.formats.header import Header
 from monai_mriprep.formats.voxels import read_voxels
 from monai_mriprep.types import IMAGE_MAX, LABEL_INTEGRALITY_TOLERANCE, LABEL_MAX, Shape, beyond_float32
+from monai_mriprep.volume.label_map import renumbered_histogram, unclear_labels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -92,15 +94,17 @@ class LabelSummary:
     histogram: dict[int, int]
     box: tuple[Shape, Shape] | None
 
-    def problems(self) -> Iterator[str]:
-        """What would make the case fail."""
+    def problems(self, new_numbers: Mapping[int, int] = MappingProxyType({})) -> Iterator[str]:
+        """What would make the case fail, where the recipe gives labels these new numbers."""
         if self.fractional:
             yield f"the label has {counted(self.fractional, 'fractional voxel')}; it must hold class numbers"
-        if self.maximum > LABEL_MAX:
+        largest = max(renumbered_histogram(self.histogram, new_numbers), default=self.maximum)
+        if largest > LABEL_MAX:
             yield (
-                f"the label's largest value is {self.maximum:g}, over {LABEL_MAX}; "
+                f"the label's largest value is {largest:g}, over {LABEL_MAX}; "
                 "renumber the labels, or check that this is one"
             )
+        yield from unclear_labels(self.histogram, new_numbers)
 
     def warnings(self) -> Iterator[str]:
         """What needs review."""

@@ -272,7 +272,7 @@ class _Check:
         outlines = (outline for outline in self.outlines.values() if isinstance(outline, Outline))
         sizes = [outline.nbytes for outline in outlines if outline.nbytes <= room]
         fitting = room // max(sizes, default=1)
-        return _mapped(partial(_check_voxels, self.outlines, room), cases, min(workers, fitting))
+        return _mapped(partial(_check_voxels, self.survey.recipe, self.outlines, room), cases, min(workers, fitting))
 
     def with_undeclared(self, report: CaseReport) -> CaseReport:
         """Name the values of a label that the dataset does not declare."""
@@ -315,7 +315,9 @@ def _files(case: Case | CaseReport) -> tuple[Path, ...]:
     return (case.image, *case.channels, *(() if case.label is None else (case.label,)))
 
 
-def _check_voxels(outlines: Mapping[Path, Outline | VolumeError], room: int, report: CaseReport) -> CaseReport:
+def _check_voxels(
+    recipe: Recipe, outlines: Mapping[Path, Outline | VolumeError], room: int, report: CaseReport
+) -> CaseReport:
     """Read image and label, each as far as it can be read."""
     problems, warnings = [*report.problems], [*report.warnings]
     images, label = [], None
@@ -326,7 +328,7 @@ def _check_voxels(outlines: Mapping[Path, Outline | VolumeError], room: int, rep
         warnings += image.warnings() if image else ()
     if report.label is not None:
         label, label_problems = _attempt(summarize_label, report.label, outlines[report.label], room)
-        problems += [*label_problems, *(label.problems() if label else ())]
+        problems += [*label_problems, *(label.problems(dict(recipe.label_map)) if label else ())]
         warnings += label.warnings() if label else ()
         warnings += [] if report.problems else _outside(report.grid, outlines[report.label], label)
     known = [image for image in images if image is not None]

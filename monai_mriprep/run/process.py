@@ -35,7 +35,8 @@ from monai_mriprep.transforms.channels import read_channel_headers
 from monai_mriprep.transforms.files import npz_volume
 from monai_mriprep.transforms.tensors import grid_of
 from monai_mriprep.types import IMAGE, LABEL, ROLES
-from monai_mriprep.volume.labels import label_histogram, renumbered_histogram, vanished_labels
+from monai_mriprep.volume.label_map import renumbered_histogram
+from monai_mriprep.volume.labels import label_histogram, vanished_labels
 
 __all__ = ["process_case"]
 

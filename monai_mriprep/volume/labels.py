@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from monai_mriprep.errors import LabelError
 from monai_mriprep.types import LABEL, LABEL_INTEGRALITY_TOLERANCE, LABEL_MAX
+from monai_mriprep.volume.label_map import unclear_labels
 
 __all__ = [
     "apply_cast",
@@ -19,7 +20,6 @@ __all__ = [
     "narrowed",
     "plan_cast",
     "renumbered",
-    "renumbered_histogram",
     "require_clear_map",
     "vanished_labels",
 ]
@@ -167,7 +167,7 @@ def apply_cast(label: torch.Tensor, dtype: str, n_negative: int = 0) -> torch.Te
 def require_clear_map(label: torch.Tensor, new_numbers: Mapping[int, int], name: str = LABEL.name) -> None:
     """Refuse a label in which a value that `new_numbers` does not name is the new number of another one.
 
-    Both would become one class in this case, or, where the other does not occur in it, in the dataset.
+    See `monai_mriprep.volume.label_map.unclear_labels`.
 
     Parameters
     ----------
@@ -185,13 +185,7 @@ def require_clear_map(label: torch.Tensor, new_numbers: Mapping[int, int], name:
     """
     if label.is_floating_point():
         _require_integral(_parts(label), name)
-    unnamed = label_histogram(label).keys() - new_numbers.keys() - {0}
-    for value in sorted(unnamed & set(new_numbers.values())):
-        others = ", ".join(str(old) for old, new in new_numbers.items() if new == value)
-        problem = (
-            f"label {value} occurs, which the label_map does not name, and {value} is the new number of {others}: they "
-            f"would be one class. Name it, too: `{value}: {value}` if they are to be merged, or another number"
-        )
+    for problem in unclear_labels(label_histogram(label), new_numbers):
         raise LabelError(name, problem)
 
 
@@ -213,11 +207,3 @@ def renumbered(label: torch.Tensor, new_numbers: Mapping[int, int]) -> torch.Ten
         place = torch.bucketize(values, olds).clamp_(max=len(olds) - 1)
         target.copy_(torch.where(olds[place] == values, news[place], values))
     return result
-
-
-def renumbered_histogram(histogram: Mapping[int, int], new_numbers: Mapping[int, int]) -> dict[int, int]:
-    """How many voxels each label has once `renumbered` has been applied."""
-    counts: Counter[int] = Counter()
-    for value, count in histogram.items():
-        counts[new_numbers.get(value, value)] += count
-    return dict(sorted(counts.items()))

@@ -11,6 +11,7 @@ import nibabel
 import numpy as np
 import pytest
 
+from monai_mriprep import preprocess
 from monai_mriprep.dataset.voxel_summary import count_values, summarize_label
 from monai_mriprep.errors import MriprepError
 from monai_mriprep.formats.read import read_header
@@ -311,6 +312,29 @@ def test_the_box_of_a_label(tmp_path):
     label[1:3, 4, 2:7] = 3
     write_metaimage(tmp_path / "label.mha", label)
     assert summarize_label(read_header(tmp_path / "label.mha")).box == ((1, 4, 2), (2, 4, 6))
+
+
+# --- New numbers of labels --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("label_map", "problem"),
+    [
+        ({}, "the label's largest value is 40000, over 32767"),
+        ({40000: 2}, None),
+        ({40000: 1}, "label 1 occurs, which the label_map does not name, and 1 is the new number of 40000"),
+        ({40000: 1, 1: 1}, None),
+    ],
+    ids=str,
+)
+def test_labels_are_judged_by_their_new_numbers_as_in_a_run(tmp_path, label_map, problem):
+    label = np.zeros(SHAPE, np.int32)
+    label[1, 2:5], label[2] = 1, 40000
+    write_pair(tmp_path, "10000_0001", label=label)
+    recipe = Recipe(label_map=label_map, target_spacing=SPACING)
+    (case,) = check_dataset(tmp_path, recipe, voxels=True).cases
+    assert [text[: len(problem or "")] for text in case.problems] == ([problem] if problem else [])
+    assert len(preprocess(tmp_path, tmp_path / "out", recipe, workers=0).failed) == len(case.problems)
 
 
 # --- Orientation ------------------------------------------------------------------------------------------------------

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from monai_mriprep.errors import LabelError
 from monai_mriprep.volume import labels
+from monai_mriprep.volume.label_map import renumbered_histogram
 from monai_mriprep.volume.labels import (
     apply_cast,
     label_histogram,
     narrowed,
     plan_cast,
     renumbered,
-    renumbered_histogram,
     require_clear_map,
     vanished_labels,
 )
