@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monai_mriprep.dataset.checks import check_grids
-from monai_mriprep.errors import LabelError
+from monai_mriprep.errors import LabelError, VoxelError
 from monai_mriprep.formats.header import Header
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.formats.voxels import read_voxels
@@ -111,7 +111,7 @@ class RawCase:
         for number, header in enumerate(images):
             names = "channel 0", f"channel {number}"
             check_grids(first.path, first.grid, header.path, header.grid, names, ONE_GRID)
-            for voxels in read_voxels(header).reshape(-1, *first.grid.shape):
+            for voxels in _writable(read_voxels(header), header.path).reshape(-1, *first.grid.shape):
                 yield voxels, first.frame
 
     def _image_headers(self) -> list[Header]:
@@ -127,6 +127,23 @@ def _change(file: RecordedFile) -> str | None:
     except OSError as error:
         return f"{file.path} cannot be found ({error.strerror})"
     return None if file.fits(status) else f"{file.path} has changed since it was preprocessed; `run` does it again"
+
+
+def _writable(voxels: NDArray[Any], path: Path) -> NDArray[Any]:
+    """The same numbers in 32 bits, where they are whole ones of 64, which few programs read.
+
+    Raises
+    ------
+    VoxelError
+        If 32 bits do not hold them.
+    """
+    if voxels.dtype.kind == "f" or voxels.dtype.itemsize < 8:
+        return voxels
+    low, high = int(voxels.min()), int(voxels.max())
+    for dtype in (np.int32, np.uint32):
+        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
+            return voxels.astype(dtype)
+    raise VoxelError(path, f"holds whole numbers from {low} to {high}, which 32 bits do not hold; convert it to floats")
 
 
 def numbered(label: NDArray[Any], classes: Sequence[int], path: Path) -> NDArray[Any]:

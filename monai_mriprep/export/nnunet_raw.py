@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from monai_mriprep.dataset.declared import DATASET_JSON, read_declared
 from monai_mriprep.errors import (
     DatasetError,
     GeometryError,
@@ -61,8 +62,8 @@ class ExportSummary:
         Cases whose sources cannot be exported.
     labels
         New numbers by those of the sources.
-    note
-        What nnU-Net still needs, or nothing.
+    notes
+        What is still to be done, before nnU-Net finds and understands it.
     """
 
     folder: Path
@@ -71,7 +72,7 @@ class ExportSummary:
     removed: tuple[str, ...]
     refused: tuple[RefusedCase, ...]
     labels: Mapping[int, int]
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def export_nnunet(output_root: str | Path, folder: str | Path) -> ExportSummary:
@@ -100,7 +101,8 @@ def export_nnunet(output_root: str | Path, folder: str | Path) -> ExportSummary:
     """
     root, folder = Path(output_root), Path(folder)
     with open_store(root) as store:
-        records = sorted(read_index(store.root).all_done(), key=lambda record: natural_key(record.case))
+        index = read_index(store.root)
+        records = sorted(index.all_done(), key=lambda record: natural_key(record.case))
         if not records:
             msg = f"{root}: no finished case is recorded there; the output folder of a run is expected"
             raise RecordError(msg)
@@ -109,7 +111,9 @@ def export_nnunet(output_root: str | Path, folder: str | Path) -> ExportSummary:
     _check_names(cases)
     _refuse_own_folders(folder, root, cases)
     with opened_raw_folder(folder) as raw:
-        return _Export(raw, str(real_path(root)), cases, names).run()
+        summary = _Export(raw, str(real_path(root)), cases, names).run()
+    dataset_root = None if index.opened is None else Path(index.opened.dataset_root)
+    return replace(summary, notes=(*_name_notes(folder), *_declaration_notes(dataset_root)))
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,6 @@ class _Export:
             removed=removed,
             refused=tuple(refused for refused in outcomes.values() if refused is not None),
             labels=numbers,
-            note=_name_note(self.raw.path),
         )
 
     def check_folder(self) -> None:
@@ -262,9 +265,18 @@ def _declared_channels(store: Store) -> tuple[str, ...]:
         return ()
 
 
-def _name_note(folder: Path) -> str:
-    if NAME_OF_NNUNET.fullmatch(real_path(folder).name):
-        return ""
-    return (
-        "nnU-Net finds datasets in $nnUNet_raw by names such as Dataset101_Liver (DatasetNNN_Name): rename the folder"
-    )
+def _name_notes(folder: Path) -> Iterator[str]:
+    if not NAME_OF_NNUNET.fullmatch(real_path(folder).name):
+        yield "nnU-Net finds a dataset by a name such as Dataset101_Liver (DatasetNNN_Name): rename the folder"
+
+
+def _declaration_notes(dataset_root: Path | None) -> Iterator[str]:
+    """What the dataset declares beside plain classes: nnU-Net would train on voxels that are to be left out."""
+    declared = None if dataset_root is None else read_declared(dataset_root).label_values
+    if declared is None:
+        return
+    what = [f"regions ({name})" for name, values in declared.names.items() if len(values) > 1][:1]
+    what += [] if declared.ignore is None else [f"the label {declared.ignore} as one to ignore"]
+    if what:
+        source = dataset_root and dataset_root / DATASET_JSON
+        yield f"{source} declares {' and '.join(what)}, which are plain classes here; declare them in {DATASET}, too"

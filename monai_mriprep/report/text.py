@@ -218,8 +218,7 @@ def export_text(summary: ExportSummary) -> Iterator[str]:
     yield f"{', '.join(counts)}: {summary.folder}"
     yield "labels: " + (", ".join(f"{old} is {new}" for old, new in summary.labels.items()) or "none")
     yield from (f"  refused: {shown(one.case)}: {one.problem}" for one in summary.refused)
-    if summary.note:
-        yield summary.note
+    yield from summary.notes
 
 
 def split_text(splits: Sequence[Fold], file: Path, patient: str | None) -> Iterator[str]:

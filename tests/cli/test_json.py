@@ -152,7 +152,7 @@ def test_an_export(ran, tmp_path):
     ((refused),) = facts["refused"]
     assert (refused["case"], "has changed" in refused["problem"]) == ("case_1", True)
     again = told("export", ran[1], "--nnunet", tmp_path / "Dataset001_A")
-    assert (again["exported"], again["kept"], again["note"]) == (["case_1"], ["case_0"], "")
+    assert (again["exported"], again["kept"], again["notes"]) == (["case_1"], ["case_0"], [])
 
 
 def test_what_does_not_start_prints_nothing(ran, tmp_path):

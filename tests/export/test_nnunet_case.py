@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
-from monai_mriprep.errors import LabelError
+from monai_mriprep.errors import LabelError, VoxelError
 from monai_mriprep.export.nnunet_case import RawCase, numbered
 from tests.runs import done_line, record_of
 
@@ -47,3 +48,22 @@ def test_a_channel_at_the_end_of_a_name_is_not_there_twice(case, name):
 def test_a_rebuilt_record_does_not_know_its_sources():
     assert "was rebuilt" in RawCase(record_of(done_line(repaired=True))).problem()
     assert "/data/a_image.nii.gz cannot be found" in RawCase(record_of(done_line())).problem()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "dtype"), [(-5, 2**31 - 1, np.int32), (0, 2**32 - 1, np.uint32), (-1, 2**31, None)]
+)
+def test_whole_numbers_of_64_bits_go_into_32_where_they_fit(tmp_path, low, high, dtype):
+    image = np.full((3, 4, 5), low, np.int64)
+    image[1] = high
+    path = tmp_path / "a.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(image.T, np.eye(4), dtype=np.int64), path)
+    line = done_line("a", sources={role: {**file, "path": str(path)} for role, file in done_line()["sources"].items()})
+    case = RawCase(record_of(line))
+    if dtype is None:
+        with pytest.raises(VoxelError, match="from -1 to 2147483648, which 32 bits do not hold"):
+            list(case.volumes((high,)))
+        return
+    _, (voxels, _) = case.volumes([value for value in (low, high) if value > 0])
+    assert voxels.dtype == dtype
+    np.testing.assert_array_equal(voxels, image)

@@ -77,7 +77,7 @@ def exported(finished, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("nnUNet_raw") / "Dataset101_Test"
     summary = export_nnunet(finished[1], folder)
     assert summary.exported == ("10_01_t2", "10_02_t2", "11_01_t2")
-    assert (summary.kept, summary.removed, summary.refused, summary.note) == ((), (), (), "")
+    assert (summary.kept, summary.removed, summary.refused, summary.notes) == ((), (), (), ())
     assert summary.labels == NUMBERS
     return folder
 
@@ -455,4 +455,23 @@ def test_two_cases_of_one_name_are_refused(tmp_path):
 
 
 def test_a_name_that_nnunet_does_not_find_is_said(finished, tmp_path):
-    assert "such as Dataset101_Liver" in export_nnunet(finished[1], tmp_path / "liver").note
+    (note,) = export_nnunet(finished[1], tmp_path / "liver").notes
+    assert "such as Dataset101_Liver" in note
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ({"background": 0, "x": 1, "y": 4}, None),
+        ({"background": 0, "all": [1, 4], "y": 4}, "declares regions (all), which are plain classes here"),
+        ({"background": 0, "x": 1, "ignore": 4}, "declares the label 4 as one to ignore, which are plain"),
+    ],
+    ids=["classes", "regions", "ignore"],
+)
+def test_what_a_dataset_declares_beside_classes_is_said(tmp_path, labels, words):
+    data = write_channels(tmp_path / "data")
+    declared = json.loads((data / "dataset.json").read_text())
+    (data / "dataset.json").write_text(json.dumps({**declared, "labels": labels, "regions_class_order": [1, 2]}))
+    preprocess(data, tmp_path / "out", RECIPE, workers=0)
+    notes = export_nnunet(tmp_path / "out", tmp_path / "Dataset105_Declared").notes
+    assert [words in note for note in notes] == ([True] if words else [])
