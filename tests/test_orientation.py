@@ -14,7 +14,7 @@ import pytest
 import SimpleITK
 
 from monai_mriprep import Recipe, preprocess, restore
-from monai_mriprep.dataset.survey import STATISTICS_NAME
+from monai_mriprep.dataset.target_choice import STATISTICS_NAME
 from monai_mriprep.errors import MriprepWarning
 from monai_mriprep.formats.npz import read_npz
 from tests.oracles import affine_of

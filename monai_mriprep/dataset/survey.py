@@ -19,19 +19,12 @@ from monai_mriprep.dataset.checks import doubtful_spacings, mixed_axes
 from monai_mriprep.dataset.layout import Layout
 from monai_mriprep.dataset.pairing import Orphan
 from monai_mriprep.dataset.recognise import recognise, recognise_images
-from monai_mriprep.dataset.statistics import (
-    AxisOrder,
-    SpacingStatistics,
-    SpacingTable,
-    check_axis_order,
-    statistics_of,
-    table_of_others,
-)
-from monai_mriprep.dataset.target_rules import derive_target
+from monai_mriprep.dataset.statistics import SpacingStatistics
+from monai_mriprep.dataset.target_choice import TargetChoice, choose_target
 from monai_mriprep.dataset.training import Training
 from monai_mriprep.dataset.unread_files import unread_files
 from monai_mriprep.errors import DatasetError, MriprepError, StatisticsError, VolumeError
-from monai_mriprep.formats.header import SPACING_RANGE_MM, Outline
+from monai_mriprep.formats.header import Outline
 from monai_mriprep.formats.names import SUFFIXES
 from monai_mriprep.formats.read import outline_or_problem
 from monai_mriprep.recipe import Recipe
@@ -41,17 +34,12 @@ from monai_mriprep.volume.axes import axis_codes
 from monai_mriprep.volume.geometry import Grid, same_grid_problem
 
 __all__ = [
-    "STATISTICS_NAME",
     "CaseOutlines",
     "Measures",
     "Survey",
-    "TargetChoice",
     "layout_of",
-    "read_table",
     "survey_dataset",
 ]
-
-STATISTICS_NAME = "mri_statistics.csv"
 
 
 class CaseOutlines(NamedTuple):
@@ -161,7 +149,7 @@ class Survey:
             If the table is malformed or contradicts the scans, or there is none and not one header can be read.
         """
         self._require_pairs()
-        return _choose_target(self)
+        return choose_target(self)
 
     @property
     def orphans(self) -> tuple[Orphan, ...]:
@@ -320,99 +308,3 @@ def _sorting_mismatch(cases: Iterable[CaseFiles]) -> Iterator[str]:
                 "its own: a loader that pairs by position would mix up cases; use dataset.json, or pad the numbers"
             )
             return
-
-
-@dataclass(frozen=True)
-class TargetChoice:
-    """The target spacing of a dataset, and where it comes from.
-
-    Parameters
-    ----------
-    spacing
-        In mm, z y x.
-    text
-        The derivation, in words.
-    computed
-        The statistics of the headers, where there is no table.
-    notes
-        What is said although nothing is wrong.
-    warnings
-        What needs review.
-    misfit
-        A warning of a table that is not that of these scans. That may be meant, as with the table of the training
-        data; under an orientation it is likelier to be of the axes as stored.
-    """
-
-    spacing: Spacing
-    text: str
-    computed: SpacingStatistics | None = None
-    notes: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    misfit: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        low, high = SPACING_RANGE_MM
-        if min(self.spacing) < low or max(self.spacing) > high:
-            msg = f"{self.text}; the spacing of a scan is from {low:g} to {high:g} mm"
-            raise DatasetError(msg)
-
-
-def _choose_target(survey: Survey) -> TargetChoice:
-    """Choose the recipe's own target, else the table's, else that of the headers."""
-    recipe = survey.recipe
-    if survey.training is not None:
-        return _given(survey.training.target, f"that of {survey.training.root}")
-    if recipe.target_spacing is not None:
-        return _given(recipe.target_spacing, "set by the recipe")
-    path = survey.root / STATISTICS_NAME if recipe.statistics is None else Path(recipe.statistics)
-    if recipe.statistics is None and not path.exists():
-        return _computed_target(survey)
-    table = SpacingTable.read(path, recipe.statistics_row, recipe.axis_order)
-    misfit: tuple[str, ...] = ()
-    if recipe.axis_order is None:
-        check_axis_order(table.statistics, survey.statistics.median, str(path))
-        misfit = table_of_others(table.statistics, survey.statistics.median)
-    size = None if recipe.target_rule == "published" else table.median_size or survey.median_size
-    derived = derive_target(table.statistics, recipe.target_rule, size)
-    return TargetChoice(derived.spacing, f"{derived.text} (from {path})", warnings=derived.warnings, misfit=misfit)
-
-
-def _given(target: Spacing, by: str) -> TargetChoice:
-    shown = ", ".join(f"{value:g}" for value in target)
-    return TargetChoice(target, f"target spacing ({shown}) mm (z y x): {by}")
-
-
-def _computed_target(survey: Survey) -> TargetChoice:
-    computed = survey.statistics
-    derived = derive_target(computed, survey.recipe.target_rule, survey.median_size)
-    note = f"{survey.root}: no {STATISTICS_NAME}; computed from the headers of {len(survey.outlines)} paired images"
-    return TargetChoice(derived.spacing, f"{derived.text} (computed from headers)", computed, (note,), derived.warnings)
-
-
-def read_table(
-    path: str | Path, images: Iterable[Path], row: int | None = None, axis_order: AxisOrder | None = None
-) -> SpacingStatistics:
-    """Read a table of spacings and, unless its axis order is given, compare it with the headers of images.
-
-    For those who have scans and a table, but no dataset of pairs: the bundle in ``configs/bundle`` calls it.
-
-    Parameters
-    ----------
-    path
-        The table, as `SpacingStatistics.from_csv` reads it.
-    images
-        Scans to compare with, of the dataset that the table is of, or like it.
-    row, axis_order
-        As in `SpacingStatistics.from_csv`.
-
-    Raises
-    ------
-    StatisticsError
-        If the table is malformed, or contradicts the scans as it is and fits them in x y z order.
-    HeaderError
-        If the header of an image is not valid.
-    """
-    table = SpacingStatistics.from_csv(path, row, axis_order)
-    if axis_order is None:
-        check_axis_order(table, statistics_of(images).median, str(path))
-    return table

@@ -65,6 +65,11 @@ class CaseReport:
     image_contents: ImageSummary | None = None
     label_contents: LabelSummary | None = None
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All of its files, the image's channels first."""
+        return (self.image, *self.channels, *(() if self.label is None else (self.label,)))
+
 
 @dataclass(frozen=True)
 class ClassCount:

@@ -9,7 +9,8 @@ from pathlib import Path
 from monai_mriprep.dataset.case_files import CaseFiles
 from monai_mriprep.dataset.layout import Layout
 from monai_mriprep.dataset.statistics import SpacingStatistics
-from monai_mriprep.dataset.survey import Survey, TargetChoice, survey_dataset
+from monai_mriprep.dataset.survey import Survey, survey_dataset
+from monai_mriprep.dataset.target_choice import TargetChoice
 from monai_mriprep.dataset.training import training_of
 from monai_mriprep.errors import MriprepError, OutputError
 from monai_mriprep.formats.names import real_path
