@@ -108,7 +108,7 @@ def estimated(
         return problem
     known = label if isinstance(label, Outline) else None
     try:
-        peak, grid = _walked(steps, channels, _label_bytes(known))
+        peak, grid = _walked(steps, channels, _label_bytes(known), geometry)
     except MriprepError as error:
         return error
     memory = max(peak, _reading_image(channels, geometry))
@@ -117,7 +117,9 @@ def estimated(
     return Estimate(grid, memory, any(step.depends_on_voxels for step in steps))
 
 
-def _walked(steps: Sequence[Step], channels: Sequence[Outline], label_bytes: int) -> tuple[int, Grid]:
+def _walked(
+    steps: Sequence[Step], channels: Sequence[Outline], label_bytes: int, geometry: GeometryPolicy
+) -> tuple[int, Grid]:
     """The peak of the memory while a case walks a list of steps and is written, and the grid that it ends on.
 
     A step that moves voxels has them twice, before and after; one that hands its grid back works in place of them.
@@ -130,7 +132,7 @@ def _walked(steps: Sequence[Step], channels: Sequence[Outline], label_bytes: int
         held = math.prod(grid.shape) + (math.prod(after.shape) if moves else 0)
         peak = max(peak, (image_bytes + label_bytes) * held + step.working_bytes(grid))
         grid = after
-    stored = sum(channel.nbytes for channel in channels)
+    stored = channels[0].nbytes if count == 1 else _image_bytes(channels, geometry)
     return stored + peak + count * WRITTEN_BYTES * math.prod(grid.shape), grid
 
 

@@ -89,6 +89,16 @@ def test_the_peak_of_several_channels_is_within_its_estimate(tmp_path, name):
     assert_within_estimate(tmp_path, Recipe(**THREE, geometry="resample"))
 
 
+@pytest.mark.parametrize("dtypes", [("uint8", "int16", "int32", "float32"), ("float64", "uint8", "uint8", "uint8")])
+def test_the_peak_of_channels_whose_common_type_is_wide_is_within_its_estimate(tmp_path, dtypes):
+    """To a coarser grid, so that what is read counts most."""
+    for number, dtype in enumerate(dtypes):
+        voxels = np.random.default_rng(number).integers(1, 200, SHAPE, np.int16)
+        save(tmp_path / f"data/ImagesTr/a_{number:04}.nii", voxels.astype(dtype))
+    save(tmp_path / "data/LabelsTr/a.nii", np.ones(SHAPE, np.uint8))
+    assert_within_estimate(tmp_path, COARSE)
+
+
 def test_the_peak_of_channels_in_one_file_is_within_its_estimate(tmp_path):
     rng = np.random.default_rng(0)
     save(tmp_path / "data/ImagesTr/a.nii", rng.integers(1, 900, (3, *SHAPE), np.int16))
