@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from monai_mriprep.dataset.case_files import CaseFiles, Grouping, refuse_shared_outputs
 from monai_mriprep.dataset.case_labels import pair_cases
@@ -26,7 +28,7 @@ from monai_mriprep.errors import DatasetError
 from monai_mriprep.formats.names import natural_key
 from monai_mriprep.types import ROLES, TEST_ROLES, Role
 
-__all__ = ["Layout"]
+__all__ = ["Layout", "command_options"]
 
 MOST_CHANNELS = 8
 """The largest number of files of one case in a message."""
@@ -64,8 +66,8 @@ class Layout:
         The folder of its test images, if it has one.
     seen
         What was recognised, a sentence.
-    options
-        What a run of it needs on the command line besides.
+    proposed
+        Keys of a recipe that a run of it needs besides, and their values.
     """
 
     kind: str
@@ -81,7 +83,12 @@ class Layout:
     suffixes: tuple[str, ...] = ()
     test_images: Path | None = None
     seen: str = ""
-    options: tuple[str, ...] = ()
+    proposed: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What is proposed, as on the command line."""
+        return command_options(self.proposed)
 
     @property
     def by_role(self) -> dict[Role, Path]:
@@ -180,6 +187,15 @@ class Layout:
             f"{self.root}: the case {case_name(case)!r} has several images ({shown}{more}), and nothing declares the "
             f"channels ({_by_count(found)}): add {declare}"
         )
+
+
+def command_options(keys: Mapping[str, Any]) -> tuple[str, ...]:
+    """Keys of a recipe and their values, as options of a command."""
+    words = (
+        ("--channels", ",".join(value)) if key == "channels" else ("--set", f"{key}={value}")
+        for key, value in keys.items()
+    )
+    return tuple(chain.from_iterable(words))
 
 
 def _by_count(found: Mapping[str, Sequence[str]]) -> str:

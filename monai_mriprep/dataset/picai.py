@@ -26,7 +26,7 @@ STUDY = re.compile(r"[0-9]+_[0-9]+")
 IMAGE_NAME = re.compile(r"(?:.*/)?([0-9]+)/\1_[0-9]+_(?:t2w|adc|hbv|sag|cor)")
 CHANNELS = ("t2w", "adc", "hbv")
 """The axial images; the others, sagittal and coronal, have fields of view of their own."""
-ON_ONE_GRID = ("--set", "geometry=resample")
+ON_ONE_GRID = {"geometry": "resample"}
 """The three have different grids."""
 LABEL_FOLDERS = {"picai_labels", f"{LABEL.name}s"}
 USUAL_LABELS = "csPCa_lesion_delineations/human_expert/resampled"
@@ -61,7 +61,7 @@ def picai(root: Path, names: Sequence[str], with_labels: bool) -> Layout | None:
     channels = [name for name in layout.suffixes if name in CHANNELS]
     if len(channels) < 2:
         return layout
-    return replace(layout, options=("--channels", ",".join(channels), *ON_ONE_GRID))
+    return replace(layout, proposed={"channels": tuple(channels), **ON_ONE_GRID})
 
 
 def _study(name: str) -> str:

@@ -71,7 +71,7 @@ def layout_by_case(
         case_of,
         suffixes=suffixes,
         seen=f"{kind}: {found}, {_count(labels, LABEL.name)}",
-        options=("--channels", ",".join(suffixes)) if suffixes else (),
+        proposed={"channels": tuple(suffixes)} if suffixes else {},
     )
 
 

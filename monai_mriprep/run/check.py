@@ -14,6 +14,7 @@ from pathlib import Path
 
 from monai_mriprep.dataset.case_files import CaseFiles
 from monai_mriprep.dataset.checks import check_case
+from monai_mriprep.dataset.layout import command_options
 from monai_mriprep.dataset.survey import CaseOutlines, Survey, layout_of, survey_dataset
 from monai_mriprep.dataset.training import training_of
 from monai_mriprep.errors import MriprepError, VolumeError, counted, first_names
@@ -70,12 +71,15 @@ def check_dataset(
     try:
         training = training_of(like, recipe)
         layout = layout_of(root, training)
-        options = () if training is not None or default.channels is not None else layout.options
-        proposed = _with_options(default, options)
-        survey = survey_dataset(root, proposed, with_labels=True, training=training, layout=layout)
+        proposed = {} if training is not None or default.channels is not None else layout.proposed
+        wanted = default.model_copy(update=proposed)
+        survey = survey_dataset(root, wanted, with_labels=True, training=training, layout=layout)
     except MriprepError as error:
         return DatasetReport(root, None if layout is None else layout.seen, fatal=(str(error),))
-    survey, moving, doubt = (survey, (), ()) if default.geometry == "resample" else _with_channels_moved(survey)
+    doubt = () if default.geometry == "resample" else tuple(_channels_apart(survey))
+    if doubt and survey.training is None:
+        proposed = {**proposed, "geometry": "resample"}
+        survey = replace(survey, recipe=survey.recipe.model_copy(update=proposed))
     output = None if output_root is None else Path(output_root)
     report = _Check(survey, available_memory(), output).report(
         default_workers() if workers is None else workers, voxels
@@ -83,34 +87,21 @@ def check_dataset(
     misplaced = () if output is None else tuple(_misplaced(output, survey))
     return replace(
         report,
-        options=(*options, *moving),
+        options=command_options(proposed),
         fatal=(*report.fatal, *misplaced),
         warnings=(*report.warnings, *doubt),
     )
 
 
-def _with_options(recipe: Recipe, options: Sequence[str]) -> Recipe:
-    """A recipe with what a layout needs on the command line, and a user has not given."""
-    given = dict(zip(options[::2], options[1::2], strict=True))
-    changes: dict[str, object] = {"geometry": "resample"} if "--set" in given else {}
-    if "--channels" in given:
-        changes["channels"] = tuple(given["--channels"].split(","))
-    return recipe.model_copy(update=changes)
-
-
-def _with_channels_moved(survey: Survey) -> tuple[Survey, tuple[str, ...], tuple[str, ...]]:
-    """Where channels lie on other grids than the first: with them put there; the option for that; and a warning."""
+def _channels_apart(survey: Survey) -> Iterator[str]:
+    """A warning where channels lie on other grids than the first."""
     apart = [case.name for case, found in zip(survey.grouping.cases, survey.outlines, strict=True) if found.are_apart]
-    if not apart or survey.training is not None:
-        return survey, (), ()
-    doubt = (
-        f"channels lie on another grid than the first in {counted(len(apart), 'case')}: {first_names(apart, 3)}; "
-        "`geometry: resample` puts them there, as their headers say where they lie: see that they show the same place"
-    )
-    if survey.recipe.geometry == "resample":  # the layout has proposed it
-        return survey, (), (doubt,)
-    moved = survey.recipe.model_copy(update={"geometry": "resample"})
-    return replace(survey, recipe=moved), ("--set", "geometry=resample"), (doubt,)
+    if apart:
+        yield (
+            f"channels lie on another grid than the first in {counted(len(apart), 'case')}: {first_names(apart, 3)}; "
+            "`geometry: resample` puts them there, as their headers say where they lie: see that they show the same "
+            "place"
+        )
 
 
 @dataclass(frozen=True)

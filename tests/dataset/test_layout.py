@@ -223,7 +223,7 @@ def test_folders_are_equal_or_of_different_cases():
 
 
 def test_several_images_of_a_folder_are_refused_with_the_option_to_paste():
-    layout = tree(["a/t1.mha", "a/t2.mha", "b/t1.mha"], ["a/seg.mha"], options=("--channels", "t1,t2"))
+    layout = tree(["a/t1.mha", "a/t2.mha", "b/t1.mha"], ["a/seg.mha"], proposed={"channels": ("t1", "t2")})
 
     with pytest.raises(
         DatasetError,
