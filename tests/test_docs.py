@@ -7,6 +7,7 @@ import importlib.util
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import warnings
@@ -85,8 +86,11 @@ def commands_of(block: Block) -> list[str]:
 
 @pytest.fixture
 def workplace(tmp_path, monkeypatch) -> Path:
-    """Work in a folder with a small dataset in DATASET_ROOT."""
+    """Work in a folder with a small dataset in DATASET_ROOT, and a test set in TEST_IMAGES."""
     make_demo_dataset(tmp_path / "DATASET_ROOT")
+    (tmp_path / "TEST_IMAGES").mkdir()
+    image, *_ = sorted((tmp_path / "DATASET_ROOT/ImagesTr").iterdir())
+    shutil.copy(image, tmp_path / "TEST_IMAGES" / f"20001_0001{image.name[image.name.index('.') :]}")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
