@@ -36,6 +36,19 @@ def test_the_command_that_check_prints_succeeds(name, tmp_path):
         assert np.isfinite(image).all()
 
 
+@pytest.mark.parametrize("name", ["ours", "nnU-Net"])
+def test_so_does_that_of_the_test_set_in_the_same_dataset(name, tmp_path):
+    root = write_layout(name, tmp_path / "scans")
+    _, *words = printed_command(cli("check", root, cwd=tmp_path).stdout)
+    assert cli(*words, "--workers", 0, cwd=tmp_path).returncode == 0
+    checked = cli("check", root, "--like", words[2], cwd=tmp_path)
+    _, *words_of_test = printed_command(checked.stdout)
+    assert words_of_test[2] != words[2]
+    ran = cli(*words_of_test, "--workers", 0, cwd=tmp_path)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "1 preprocessed" in ran.stdout
+
+
 def test_a_layout_is_named_and_so_is_what_it_needs(tmp_path):
     root = write_layout("BraTS 2021", tmp_path / "brats")
     report = check_dataset(root)

@@ -54,13 +54,21 @@ def check(
     dataset = required(job.dataset, "DATASET_ROOT", "dataset")
     found = check_dataset(dataset, recipe, voxels, job.workers, job.output, job.like)
     given = {"--config": [config], "--set": settings, "--target": [target], "--channels": [channels], "--like": [like]}
-    command = run_command(dataset, job.output, given, found.options)
+    output = job.output or suggested_output(dataset, is_test=job.like is not None)
+    command = run_command(dataset, output, given, found.options)
     report(check_text(found, command), {**check_json(found), "command": command}, as_json)
     return {"ready": OK, "attention": ATTENTION, "impossible": COULD_NOT_START}[found.status]
 
 
+def suggested_output(dataset: Path, is_test: bool) -> Path:
+    """A folder here, or beside the dataset where that is around it. One dataset may hold a training and a test set."""
+    whole = dataset.resolve()
+    name = f"{whole.name}{'-test' if is_test else ''}-preprocessed"
+    return whole.parent / name if Path.cwd().is_relative_to(whole) else Path(name)
+
+
 def run_command(
-    dataset: Path, output: str | Path | None, given: Mapping[str, Sequence[object] | None], needed: Sequence[str]
+    dataset: Path, output: str | Path, given: Mapping[str, Sequence[object] | None], needed: Sequence[str]
 ) -> str:
     """The command that runs a dataset, on one line, for a shell.
 
@@ -69,16 +77,12 @@ def run_command(
     dataset
         The folder.
     output
-        Where to; by default a folder beside the current one's files, or beside the dataset where that is around it.
+        Where to.
     given
         Values of options that the user has given.
     needed
         Further words that the layout needs.
     """
-    if output is None:
-        whole = dataset.resolve()
-        name = f"{whole.name}-preprocessed"
-        output = whole.parent / name if Path.cwd().is_relative_to(whole) else name
     options = [word for option, values in given.items() for value in values or () if value for word in (option, value)]
     words = ("monai-mriprep", "run", dataset, output, *options, *needed)
     return shlex.join(map(str, words))
