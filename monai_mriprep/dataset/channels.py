@@ -92,7 +92,7 @@ def files_by_case(names: Iterable[str], case_of: CaseOf) -> dict[str, tuple[str,
 
 
 def channel_endings(names: Iterable[str], channels: Sequence[str], declared: Sequence[str] = ()) -> tuple[str, ...]:
-    """What the stems of the files of each channel end in; empty if none of the names tells.
+    """What the stems of the files of each channel end in; empty if no name tells: each file holds them all.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def channel_endings(names: Iterable[str], channels: Sequence[str], declared: Seq
     ------
     DatasetError
         If no case has a file of one of the channels; if files are numbered and there are more numbers than channels, so
-        that it is unclear which are meant.
+        that it is unclear which are meant; if no name tells, and the dataset declares other channels, or another order.
     """
     stems = [plain(name) for name in names]
     numbers = {found[2] for stem in stems if (found := NUMBER.fullmatch(stem))}
@@ -118,8 +118,11 @@ def channel_endings(names: Iterable[str], channels: Sequence[str], declared: Seq
     found_names = {found[2].lower() for stem in stems if (found := ends.fullmatch(stem))}
     if found_names:
         return _all_there(channels, channels, found_names)
+    if declared:
+        _refuse_undeclared(channels, declared)
     by_position = [f"{number:04d}" for number in range(len(channels))]
     if by_position[0] not in numbers or len(numbers) == len(channels) == 1:
+        _refuse_other_order(channels, declared)
         return ()
     if unnamed := numbers.difference(by_position):
         msg = (
@@ -185,12 +188,31 @@ def chosen_channels(
     """
     if tuple(channels) in ((), tuple(declared)) or not declared:
         return cases
+    _refuse_undeclared(channels, declared)
     number_of = {name.lower(): number for number, name in enumerate(declared)}
-    if unknown := [name for name in channels if name.lower() not in number_of]:
-        msg = f"the channel {unknown[0]} is none of those that the dataset declares: {', '.join(declared)}"
-        raise DatasetError(msg)
     numbers = [number_of[name.lower()] for name in channels]
     return {case: tuple(files[number] for number in numbers) for case, files in cases.items()}
+
+
+def _refuse_undeclared(channels: Sequence[str], declared: Sequence[str]) -> None:
+    """Refuse names that the dataset does not know: its numbers would be taken for other channels than they are."""
+    known = {name.lower() for name in declared}
+    if unknown := [name for name in channels if name.lower() not in known]:
+        msg = (
+            f"the channel {unknown[0]} is none of those that the dataset.json declares, {', '.join(declared)}, and no "
+            f"file ends in it; the channels are {', '.join(channels)}: take its names, or write these into it"
+        )
+        raise DatasetError(msg)
+
+
+def _refuse_other_order(channels: Sequence[str], declared: Sequence[str]) -> None:
+    """Refuse some of the channels, or another order, where each file holds all that are declared."""
+    if declared and [name.lower() for name in channels] != [name.lower() for name in declared]:
+        msg = (
+            f"each image file holds the channels {', '.join(declared)}, in this order, as the dataset.json says: "
+            f"{', '.join(channels)} can be taken only from a file for each channel, whose name ends in the channel's"
+        )
+        raise DatasetError(msg)
 
 
 class _Part(NamedTuple):

@@ -63,6 +63,20 @@ def test_more_numbers_than_channels_are_unclear():
         channel_endings(names, ["T2", "ADC"])
 
 
+@pytest.mark.parametrize("names", [["a_0000.mha", "a_0001.mha"], ["a.mha"]], ids=["numbered", "all in one"])
+@pytest.mark.parametrize("channels", [["T2", "flair"], ["T2"]], ids=["half of them", "one"])
+def test_what_the_dataset_declares_is_not_taken_for_other_channels(names, channels):
+    with pytest.raises(DatasetError, match=r"none of those that the dataset.json declares, FLAIR, T1w, and"):
+        channel_endings(names, channels, ["FLAIR", "T1w"])
+
+
+def test_files_that_hold_all_channels_have_one_order():
+    for channels in (["T1w", "FLAIR"], ["T1w"]):
+        with pytest.raises(DatasetError, match=r"holds the channels FLAIR, T1w, in this order.*file for each channel"):
+            channel_endings(["BRATS_001.nii.gz"], channels, ["FLAIR", "T1w"])
+    assert channel_endings(["BRATS_001.nii.gz"], ["flair", "t1w"], ["FLAIR", "T1w"]) == ()
+
+
 @pytest.mark.parametrize(
     ("names", "channels", "declared"),
     [
@@ -125,7 +139,7 @@ def test_listed_files_are_chosen_by_the_names_of_their_channels():
 
     assert chosen_channels(cases, ["adc", "T2"], ["T2", "ADC"]) == {"a": ("y.mha", "x.mha")}
     assert chosen_channels(cases, [], ["T2", "ADC"]) == cases
-    with pytest.raises(DatasetError, match="channel hbv is none of those that the dataset declares: T2, ADC"):
+    with pytest.raises(DatasetError, match=r"channel hbv is none of those that the dataset\.json declares, T2, ADC"):
         chosen_channels(cases, ["T2", "hbv"], ["T2", "ADC"])
 
 
