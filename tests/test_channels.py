@@ -24,6 +24,7 @@ from monai.transforms import Invertd
 
 from monai_mriprep import Recipe, build_transforms, load_recipe, open_dataset, preprocess, restore
 from monai_mriprep.errors import DatasetError, OutputError
+from monai_mriprep.run.check import check_dataset
 from monai_mriprep.run.session import RunSummary
 from monai_mriprep.transforms import LoadVolumed
 from monai_mriprep.verify.audit import verify_output
@@ -512,6 +513,21 @@ def test_check_reads_all_channels(place):
     path.write_bytes(path.read_bytes()[:-50])
     status, text = command(*arguments, "--voxels")
     assert (status, str(path) in text) == (1, True)
+
+
+@pytest.mark.parametrize("layout", ["BraTS", "4-D"])
+def test_check_names_the_channel_that_is_empty(tmp_path, layout):
+    root, keys = write_dataset(layout, tmp_path / "data", 3)
+    arrays = [channel(CASES[0], number) * (number != 1) for number in range(3)]
+    if layout == "4-D":
+        save(root / f"imagesTr/{CASES[0]}.nii.gz", np.stack(arrays), affine(CASES[0]))
+    else:
+        save(root / f"{CASES[0]}/{CASES[0]}_t1ce.nii.gz", arrays[1], affine(CASES[0]))
+    report = check_dataset(root, Recipe(**TARGET, **keys), voxels=True)
+    assert [case.warnings for case in report.cases] == [
+        ("channel 1: the image is 0 everywhere: it has no foreground, and is left as it is",),
+        (),
+    ]
 
 
 @pytest.mark.parametrize("layout", ["4-D", "Decathlon"])

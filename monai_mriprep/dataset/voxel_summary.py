@@ -116,8 +116,8 @@ class LabelSummary:
             yield "the label holds no class, only background"
 
 
-def summarize_image(header: Header) -> ImageSummary:
-    """Read an image.
+def summarize_image(header: Header) -> tuple[ImageSummary, ...]:
+    """Read an image, and sum up each channel.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def summarize_image(header: Header) -> ImageSummary:
         If it cannot be decoded, or holds values that are not finite.
     """
     voxels = read_voxels(header)
-    return combined([_summary(channel) for channel in voxels.reshape(-1, *header.grid.shape)])
+    return tuple(_summary(channel) for channel in voxels.reshape(-1, *header.grid.shape))
 
 
 def _summary(voxels: NDArray[Any]) -> ImageSummary:

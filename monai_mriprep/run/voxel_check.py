@@ -16,7 +16,14 @@ import numpy as np
 from monai_mriprep.dataset.label_values import LabelValues, undeclared_labels
 from monai_mriprep.dataset.second_reading import SecondReading, read_again
 from monai_mriprep.dataset.survey import Survey
-from monai_mriprep.dataset.voxel_summary import MANY_VALUES, LabelSummary, combined, summarize_image, summarize_label
+from monai_mriprep.dataset.voxel_summary import (
+    MANY_VALUES,
+    ImageSummary,
+    LabelSummary,
+    combined,
+    summarize_image,
+    summarize_label,
+)
 from monai_mriprep.errors import VolumeError
 from monai_mriprep.formats.header import Header, Outline
 from monai_mriprep.formats.read import read_header
@@ -86,22 +93,33 @@ def _with_undeclared(report: CaseReport, declared: LabelValues | None) -> CaseRe
 def _check_case(recipe: Recipe, outlines: Outlines, room: int, report: CaseReport) -> CaseReport:
     """Read image and label, each as far as it can be read."""
     problems, warnings = [*report.problems], [*report.warnings]
-    images, label = [], None
+    channels: list[ImageSummary | None] = []
+    label = None
     for path in (report.image, *report.channels):
-        image, image_problems = _attempt(summarize_image, path, outlines[path], room)
-        images.append(image)
-        problems += [*image_problems, *(image.problems() if image else ())]
-        warnings += image.warnings() if image else ()
+        found, unread = _attempt(summarize_image, path, outlines[path], room)
+        problems += unread
+        channels += found or (None,)
+    problems += _of_channels(channels, ImageSummary.problems)
+    warnings += _of_channels(channels, ImageSummary.warnings)
     if report.label is not None:
         label, label_problems = _attempt(summarize_label, report.label, outlines[report.label], room)
         problems += [*label_problems, *(label.problems(dict(recipe.label_map)) if label else ())]
         warnings += label.warnings() if label else ()
         warnings += [] if report.problems else _outside(report.grid, outlines[report.label], label)
-    known = [image for image in images if image is not None]
-    contents = combined(known) if len(known) == len(images) else None
+    known = [channel for channel in channels if channel is not None]
+    contents = combined(known) if len(known) == len(channels) else None
     return replace(
         report, problems=tuple(problems), warnings=tuple(warnings), image_contents=contents, label_contents=label
     )
+
+
+def _of_channels(
+    channels: Sequence[ImageSummary | None], say: Callable[[ImageSummary], Iterable[str]]
+) -> Iterator[str]:
+    """What is to be said of the channels that were read; which one, where there are several."""
+    for number, channel in enumerate(channels):
+        which = f"channel {number}: " if len(channels) > 1 else ""
+        yield from (f"{which}{text}" for text in (say(channel) if channel else ()))
 
 
 def _attempt(

@@ -167,7 +167,7 @@ def moment_problems(moments: Sequence[Moments]) -> Iterator[str]:
     """A sentence for each channel that has no z-scores, because its foreground is constant or empty."""
     for channel, its_moments in enumerate(moments):
         if not its_moments.std:
-            done = "only its mean is subtracted" if its_moments.count else "the image is left as it is"
+            done = "only its mean is subtracted" if its_moments.count else "its values are kept"
             what = "constant" if its_moments.count else "empty"
             where = f" of channel {channel}" if len(moments) > 1 else ""
             yield f"the foreground{where} is {what}; {done}"

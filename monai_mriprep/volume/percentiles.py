@@ -76,7 +76,7 @@ def window_problems(windows: Sequence[Window]) -> Iterator[str]:
     for channel, window in enumerate(windows):
         where = f" of channel {channel}" if len(windows) > 1 else ""
         if not window.count:
-            yield f"the foreground{where} is empty; the image is left as it is"
+            yield f"the foreground{where} is empty; its values are kept"
         elif not window.span:
             low, high = PERCENTILES
             both = f"the {low:g} and the {high:g} percentile of the foreground{where} are both {window.low:g}"

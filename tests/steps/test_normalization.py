@@ -61,9 +61,7 @@ def test_an_image_gets_its_units_back_and_a_prediction_keeps_its_values(volumes,
     assert backward(trace, scores, PREDICTION)[0] is scores
 
 
-@pytest.mark.parametrize(
-    ("value", "problem"), [(0, "empty; the image is left as it is"), (7, "constant; only its mean")]
-)
+@pytest.mark.parametrize(("value", "problem"), [(0, "empty; its values are kept"), (7, "constant; only its mean")])
 def test_a_foreground_without_deviation_is_warned_of(value, problem):
     image = torch.zeros(1, *GRID.shape)
     image[0, 2:5] = value

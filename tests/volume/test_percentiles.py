@@ -61,7 +61,7 @@ def test_as_float64_and_back_but_for_what_was_clipped(offset):
 @pytest.mark.parametrize(
     ("inside", "problem"),
     [
-        ([], "the foreground is empty; the image is left as it is"),
+        ([], "the foreground is empty; its values are kept"),
         ([7.0] * 30, "the 0.5 and the 99.5 percentile of the foreground are both 7; only that is subtracted"),
         ([7.0] * 999 + [8.0], "the 0.5 and the 99.5 percentile of the foreground are both 7; only that is subtracted"),
         ([7.0] * 99 + [8.0], None),
@@ -80,7 +80,7 @@ def test_a_foreground_without_a_range(inside, problem):
 
 def test_a_problem_names_the_channel_where_there_are_several():
     problems = window_problems([Window(5, 1.0, 2.0), Window(0, 0.0, 0.0)])
-    assert list(problems) == ["the foreground of channel 1 is empty; the image is left as it is"]
+    assert list(problems) == ["the foreground of channel 1 is empty; its values are kept"]
 
 
 @pytest.mark.parametrize("span", [1e-44, 1e-39, 1e-30])
