@@ -182,11 +182,11 @@ class Layout:
         case, files = next((case, files) for case, files in found.items() if len(files) > 1)
         shown = ", ".join(Path(name).name for name in files[:MOST_CHANNELS])
         more = ", ..." if len(files) > MOST_CHANNELS else ""
+        several = f"{self.root}: the case {case_name(case)!r} has several images ({shown}{more})"
+        if self.labels is None:
+            return f"{several}, and its training set has one channel: put its images into a folder alone"
         declare = " ".join(self.options) or "--channels NAME,NAME, with what the names of the files end in"
-        return (
-            f"{self.root}: the case {case_name(case)!r} has several images ({shown}{more}), and nothing declares the "
-            f"channels ({_by_count(found)}): add {declare}"
-        )
+        return f"{several}, and nothing declares the channels ({_by_count(found)}): add {declare}"
 
 
 def command_options(keys: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """How files become cases: what declares channels, what is paired with what, and what is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -257,3 +258,11 @@ def test_listed_files_are_the_channels_in_their_order():
 
     assert layout.cases().cases == (CaseFiles("a", ("x/1.mha", "x/2.mha"), "y/a.mha"),)
     assert layout.cases(["ADC"]).cases == (CaseFiles("a", ("x/2.mha",), "y/a.mha"),)
+
+
+def test_of_a_test_set_nobody_is_told_to_declare_what_its_training_set_decides():
+    layout = replace(tree(["a/t1.mha", "a/t2.mha"], [], proposed={"channels": ("t1", "t2")}), labels=None)
+
+    with pytest.raises(DatasetError, match=r"several images .* its training set has one channel") as caught:
+        layout.cases(with_labels=False)
+    assert "--channels" not in str(caught.value)
