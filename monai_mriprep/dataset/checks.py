@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +27,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["CHANNEL_REMEDY", "check_case", "check_grids", "doubtful_spacing", "doubtful_spacings", "mixed_axes"]
+__all__ = [
+    "CHANNEL_REMEDY",
+    "check_case",
+    "check_grids",
+    "doubtful_spacing",
+    "doubtful_spacings",
+    "mixed_axes",
+    "other_axes",
+]
 
 LABEL_REMEDY = "`geometry: resample_label` puts a label on its image's grid"
 CHANNEL_REMEDY = "`geometry: resample` puts a channel on the grid of the first, as its header says where it lies"
@@ -126,13 +135,38 @@ def mixed_axes(codes: Iterable[str]) -> tuple[str, ...]:
     counts = Counter(codes).most_common()
     if len(counts) < 2:
         return ()
-    shown = ", ".join(f"{count} {code}" for code, count in counts)
     warning = (
-        f"the images are stored in different orientations ({shown}; the ends that the file's axes x y z run to), so a "
-        "network sees patients in different positions; `orientation: RAS` turns all alike (see Orientation in "
-        "docs/recipe.md, first of all where slices are thick)"
+        f"the images are stored in different orientations ({_counted(counts)}; the ends that the file's axes x y z run "
+        "to), so a network sees patients in different positions; `orientation: RAS` turns all alike (see Orientation "
+        "in docs/recipe.md, first of all where slices are thick)"
     )
     return (warning,)
+
+
+def other_axes(codes: Iterable[str], training: Mapping[str, int]) -> tuple[str, ...]:
+    """One warning of test images whose axes run to other ends than those of every training image; or none.
+
+    Parameters
+    ----------
+    codes
+        Of each test image.
+    training
+        The number of training images of each code; if there is none, nothing is known, nor said.
+    """
+    others = Counter(code for code in codes if code not in training).most_common()
+    if not others or not training:
+        return ()
+    warning = (
+        f"the images are stored in orientations that no training image has ({_counted(others)}; there "
+        f"{_counted(Counter(training).most_common())}; the ends that the file's axes x y z run to), so a network sees "
+        "these patients in positions that it does not know: store them as those are, or do the training set, and then "
+        "this one, again with `orientation: RAS`"
+    )
+    return (warning,)
+
+
+def _counted(codes: Iterable[tuple[str, int]]) -> str:
+    return ", ".join(f"{count} {code}" for code, count in codes)
 
 
 def _named(name: str, file: Path | str) -> str:

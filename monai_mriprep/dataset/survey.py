@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from monai_mriprep.dataset.case_files import CaseFiles, Grouping
-from monai_mriprep.dataset.checks import doubtful_spacings, mixed_axes
+from monai_mriprep.dataset.checks import doubtful_spacings, mixed_axes, other_axes
 from monai_mriprep.dataset.layout import Layout
 from monai_mriprep.dataset.pairing import Orphan
 from monai_mriprep.dataset.recognise import recognise, recognise_images
@@ -176,10 +176,11 @@ class Survey:
 
     @property
     def mixed_axes(self) -> tuple[str, ...]:
-        """A warning of images in different orientations that the recipe keeps, or none."""
+        """A warning of images in different orientations that the recipe keeps, or in others than the training set."""
         if self.recipe.orientation != "keep":
             return ()
-        return mixed_axes(axis_codes(found.first.grid) for found in self.outlines if isinstance(found.first, Outline))
+        codes = [axis_codes(found.first.grid) for found in self.outlines if isinstance(found.first, Outline)]
+        return mixed_axes(codes) if self.training is None else other_axes(codes, self.training.axes)
 
     @property
     def warnings(self) -> tuple[str, ...]:

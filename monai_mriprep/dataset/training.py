@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from monai_mriprep.errors import MriprepError, RecipeError, RecordError
@@ -10,8 +12,10 @@ from monai_mriprep.recipe import Recipe
 from monai_mriprep.recipe.fingerprint import fingerprint_of
 from monai_mriprep.store.description import RunDescription, read_description
 from monai_mriprep.store.layout import RUN
-from monai_mriprep.store.store import open_store
+from monai_mriprep.store.manifest import read_index
+from monai_mriprep.store.store import Store, open_store
 from monai_mriprep.types import Spacing
+from monai_mriprep.volume.axes import axis_codes
 
 __all__ = ["Training", "training_of"]
 
@@ -26,11 +30,14 @@ class Training:
         The output folder of the training set.
     recipe, target
         What its volumes are made by; the target in mm, z y x.
+    axes
+        How its images are stored, such as ``LPS``, and how many so; empty if its records do not tell.
     """
 
     root: Path
     recipe: Recipe
     target: Spacing
+    axes: Mapping[str, int] = field(default_factory=dict)
 
 
 def training_of(like: str | Path | None, recipe: Recipe | None) -> Training | None:
@@ -60,13 +67,21 @@ def training_of(like: str | Path | None, recipe: Recipe | None) -> Training | No
     root = Path(like)
     with open_store(root) as store:
         description = read_description(store)
+        axes = _axes(store)
     if description is None:
         msg = f"{root}: no {RUN} there, so its recipe is not known; give the output folder of the training set's run"
         raise RecordError(msg)
-    return _told(root, description)
+    return _told(root, description, axes)
 
 
-def _told(root: Path, description: RunDescription) -> Training:
+def _axes(store: Store) -> Mapping[str, int]:
+    try:
+        return Counter(axis_codes(record.source_grid) for record in read_index(store.root).all_done())
+    except RecordError:  # of a newer version, perhaps; recipe and target do not depend on it
+        return {}
+
+
+def _told(root: Path, description: RunDescription, axes: Mapping[str, int]) -> Training:
     """What ``run.json`` says, if it is what all volumes of the folder are made by."""
     try:
         recipe = Recipe.model_validate(description.recipe)
@@ -82,4 +97,4 @@ def _told(root: Path, description: RunDescription) -> Training:
     if not description.redo.complete:
         msg = f"{root / RUN}: a run with --redo has not come to its end: run it again, then its test set"
         raise RecordError(msg)
-    return Training(root, recipe, description.target_spacing)
+    return Training(root, recipe, description.target_spacing, axes)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from monai_mriprep.dataset.checks import check_case, mixed_axes
+from monai_mriprep.dataset.checks import check_case, mixed_axes, other_axes
 from monai_mriprep.errors import GeometryError
 from monai_mriprep.formats.header import Header
 from monai_mriprep.formats.read import read_header
@@ -93,3 +93,17 @@ def test_orientations_are_counted_the_most_frequent_first():
     (warning,) = mixed_axes(["RAS", "LPS", "LPS", "PIR"])
     assert "(2 LPS, 1 RAS, 1 PIR; the ends that the file's axes x y z run to)" in warning
     assert "`orientation: RAS` turns all alike" in warning
+
+
+@pytest.mark.parametrize("codes", [[], ["LPS"], ["LAS", "LPS"]])
+def test_orientations_of_the_training_set_are_no_warning(codes):
+    assert other_axes(codes, {"LPS": 3, "LAS": 1}) == ()
+
+
+def test_orientations_that_the_training_set_has_not_are_counted():
+    (warning,) = other_axes(["RAS", "LPS", "RAS", "PIR"], {"LPS": 3})
+    assert "(2 RAS, 1 PIR; there 3 LPS; the ends that the file's axes x y z run to)" in warning
+
+
+def test_of_a_training_set_without_records_nothing_is_said():
+    assert other_axes(["RAS"], {}) == ()

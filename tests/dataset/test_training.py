@@ -38,7 +38,14 @@ def change(output: Path, **changes: object) -> None:
 def test_recipe_and_target_are_those_of_the_folder(made):
     found = training_of(made, None)
     assert (found.root, found.recipe, found.target) == (made, RECIPE, (3.0, 0.9, 0.9))
+    assert found.axes == {"LPS": 1}
     assert training_of(None, RECIPE) is None
+
+
+def test_without_records_its_orientations_are_not_known(output):
+    (output / "manifest.jsonl").unlink()
+    found = training_of(output, None)
+    assert (found.recipe, found.axes) == (RECIPE, {})
 
 
 def test_a_folder_of_0_1_0_is_one():
