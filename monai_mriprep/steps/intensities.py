@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal
 
 from monai_mriprep import volume as compute
-from monai_mriprep.errors import ResamplingError
+from monai_mriprep.errors import RecordError, ResamplingError
 from monai_mriprep.steps.base import Params, Step, Volumes
 from monai_mriprep.types import FOREGROUND, IMAGE, Role
 from monai_mriprep.volume.geometry import Grid
@@ -13,7 +14,7 @@ from monai_mriprep.volume.geometry import Grid
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Intensities", "Over"]
+__all__ = ["Intensities", "Over", "of_each_channel"]
 
 
 Over = Literal["foreground", "nonzero", "positive"]
@@ -96,3 +97,28 @@ class Intensities(Step):
     def unscaled(self, image: torch.Tensor, params: Params) -> torch.Tensor:
         """The inverse of `scaled`."""
         return image.float()
+
+
+def of_each_channel(params: Params, channels: int, *names: str) -> list[tuple[float, ...]]:
+    """For each channel the numbers of these names that a plan has found.
+
+    Raises
+    ------
+    RecordError
+        If they are not those of so many channels, as where somebody has edited a record.
+    """
+    try:
+        columns = zip(range(channels), *(params[name] for name in names), strict=True)
+        found = [tuple(map(_finite, numbers)) for _, *numbers in columns]
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        msg = f"the values of {channels} channels cannot be undone by {dict(params)!r}: preprocess the case again"
+        raise RecordError(msg) from error
+    return found
+
+
+def _finite(number: object) -> float:
+    value = float(number)  # type: ignore[arg-type]
+    if not math.isfinite(value):
+        msg = f"{value} is not finite"
+        raise ValueError(msg)
+    return value

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from monai_mriprep import volume as compute
-from monai_mriprep.errors import RecordError
 from monai_mriprep.recipe.values import Amount
 from monai_mriprep.steps.base import Params, Volumes
-from monai_mriprep.steps.intensities import Intensities
+from monai_mriprep.steps.intensities import Intensities, of_each_channel
 from monai_mriprep.volume.geometry import Grid
 
 if TYPE_CHECKING:
@@ -70,16 +69,5 @@ class Normalization(Intensities):
 
 
 def _moments_of(params: Params, channels: int) -> tuple[Moments, ...]:
-    """The moments of each channel that `Normalization.plan` has found.
-
-    Raises
-    ------
-    RecordError
-        If they are not those of so many channels, as where somebody has edited a record.
-    """
-    try:
-        found = zip(range(channels), params["voxels"], params["mean"], params["std"], strict=True)
-        return tuple(compute.intensity.Moments(int(count), float(mean), float(std)) for _, count, mean, std in found)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        msg = f"the z-scores of {channels} channels cannot be undone by {dict(params)!r}: preprocess the case again"
-        raise RecordError(msg) from error
+    found = of_each_channel(params, channels, "voxels", "mean", "std")
+    return tuple(compute.intensity.Moments(int(count), mean, std) for count, mean, std in found)

@@ -6,9 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from monai_mriprep import volume as compute
-from monai_mriprep.errors import RecordError
 from monai_mriprep.steps.base import Params, Volumes
-from monai_mriprep.steps.intensities import Intensities
+from monai_mriprep.steps.intensities import Intensities, of_each_channel
 from monai_mriprep.volume.geometry import Grid
 
 if TYPE_CHECKING:
@@ -60,16 +59,5 @@ class PercentileRange(Intensities):
 
 
 def _windows_of(params: Params, channels: int) -> tuple[Window, ...]:
-    """The percentiles of each channel that `PercentileRange.plan` has found.
-
-    Raises
-    ------
-    RecordError
-        If they are not those of so many channels, as where somebody has edited a record.
-    """
-    try:
-        found = zip(range(channels), params["voxels"], params["low"], params["high"], strict=True)
-        return tuple(compute.percentiles.Window(int(count), float(low), float(high)) for _, count, low, high in found)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        msg = f"the range of {channels} channels cannot be undone by {dict(params)!r}: preprocess the case again"
-        raise RecordError(msg) from error
+    found = of_each_channel(params, channels, "voxels", "low", "high")
+    return tuple(compute.percentiles.Window(int(count), low, high) for count, low, high in found)
