@@ -6,6 +6,7 @@ import ctypes
 import io
 import os
 import shutil
+import signal
 import stat
 import struct
 import sys
@@ -29,8 +30,9 @@ EVENT = struct.Struct("iIII")
 
 
 def command(*arguments: object) -> tuple[int, str]:
-    """Run a command in this process; its exit status, and all that it printed."""
+    """Run a command in this process; its exit status, and all that it printed. Signals are handled as before."""
     text, before = io.StringIO(), sys.argv
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     sys.argv = ["monai-mriprep", *map(str, arguments)]
     try:
         with redirect_stdout(text), redirect_stderr(text):
@@ -39,6 +41,8 @@ def command(*arguments: object) -> tuple[int, str]:
         return int(ended.code or 0), text.getvalue()
     finally:
         sys.argv = before
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     raise AssertionError
 
 
