@@ -9,8 +9,7 @@ import csv
 import json
 import os
 import shutil
-import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +39,6 @@ HIGHEST = (900, 30, 12000, 255)
 """Of the intensities of each channel: none would survive the moments or the limits of another."""
 GRIDS = {"10000_0001": ((6, 10, 12), (3.0, 1.1, 1.0)), "10000_0002": ((8, 9, 11), (2.5, 0.9, 1.2))}
 TARGET = {"target_spacing": (2.8, 1.3, 0.8)}
-
-
-@pytest.fixture(autouse=True)
-def _signals() -> Iterator[None]:
-    """A command that ends leaves signals to the system; the tests go on."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 # --- Datasets ---------------------------------------------------------------------------------------------------------

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +14,16 @@ import SimpleITK
 from monai.transforms import Invertd
 
 from monai_mriprep import Recipe, load_recipe, open_dataset, preprocess, restore
+from monai_mriprep.dataset.recognise import recognise
 from monai_mriprep.errors import MriprepError, OutputError
+from monai_mriprep.run.plan import plan_run
+from monai_mriprep.run.process import process_case
 from monai_mriprep.run.prune import prune_output
 from monai_mriprep.run.session import RunSummary
 from monai_mriprep.verify.audit import verify_output
 from monai_mriprep.verify.repair import repair_output
 from tests.hostile import command
+from tests.layouts import LAYOUTS, write_layout
 from tests.oracles import itk_image, read
 from tests.restore.files import geometry
 from tests.runs import done_records, errors_of, write_case, write_cases
@@ -44,15 +46,6 @@ TRAINING = (
 TESTS = ("20001_0002_t2w", "20005_0001_t1w", "20008_0001_t2star")
 WHOLE_CASES = {"tests_1": ((5, 9, 7), (2.0, 1.5, 1.25)), "case_1": ((6, 7, 11), (5.0, 0.8, 0.75))}
 """Shape and spacing of test images, unlike those of the training set; the second has the name of a training case."""
-
-
-@pytest.fixture(autouse=True)
-def _signals() -> Iterator[None]:
-    """A command that ends leaves signals to the system; the tests go on."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 def described(output: Path) -> dict[str, Any]:
@@ -220,6 +213,24 @@ def test_of_a_dataset_its_test_images_alone_are_taken(place, folder):
     assert (summary.failed, summary.orphans) == ((), 0)
 
 
+BESIDE_LABELS = [name for name in LAYOUTS if name not in ("ours", "nnU-Net", "numbered", "Decathlon")]
+"""Layouts without a folder of test images: all images are taken."""
+
+
+@pytest.mark.filterwarnings("ignore:.*are left out:monai_mriprep.errors.MriprepWarning")
+@pytest.mark.parametrize("layout", BESIDE_LABELS)
+def test_in_every_layout_images_are_found_beside_labels(tmp_path, layout):
+    """As they were found with them: a training set as its own test set gives its own images."""
+    root, out = write_layout(layout, tmp_path / "data"), tmp_path / "out"
+    recipe = Recipe(target_spacing=(3.0, 1.2, 1.2), **recognise(root).proposed)
+    preprocess(root, out, recipe, workers=0)
+    summary = preprocess(root, tmp_path / "tests", workers=0, like=out)
+    assert (len(summary.done), summary.failed) == (2, ())
+    for case in names(summary.done):
+        one, other = (np.load(folder / f"{case}.npz") for folder in (out / "imagesTr", tmp_path / "tests/imagesTs"))
+        np.testing.assert_array_equal(one["arr_0"], other["arr_0"], strict=True)
+
+
 KEYS = {
     "orientation": ["orientation=RAS"],
     "crop": ["crop=nonzero", "crop_margin=2"],
@@ -303,9 +314,6 @@ def test_a_training_set_that_was_done_anew_stops_its_test_set_until_that_is_redo
 
 def test_what_a_dead_run_has_left_of_a_case_of_one_role_is_finished(place):
     """A worker that died between the file and its record leaves an entry in the journal."""
-    from monai_mriprep.run.plan import plan_run
-    from monai_mriprep.run.process import process_case
-
     shutil.copy(place / "images/tests_1.mha", place / "images/tests_2.mha")
     plan = plan_run(place / "images", place / "tests", like=place / "out")
     (case,) = (case for case in plan.cases if case.name == "tests_2")
