@@ -35,6 +35,9 @@ MOST_CHANNELS = 8
 SHOWN = 3
 """The largest number of cases in a message."""
 
+ONE_CHANNEL = "its training set has one channel: put its images into a folder alone"
+RENAME = "they are those of its training set: let the names end in them, of the files or of links to them"
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -152,7 +155,7 @@ class Layout:
             return ChannelFiles({plain(name): (name,) for name in self.image_names}, ())
         found = files_by_case(self.image_names, self.case_of)
         if any(len(files) > 1 for files in found.values()):
-            raise DatasetError(self._undeclared(found))
+            raise DatasetError(self._unclear(found, channels))
         return ChannelFiles(found, ())
 
     def _not_labelled(self) -> Iterable[str]:
@@ -177,15 +180,19 @@ class Layout:
             raise DatasetError(_unequal(self.images, found))
         return next(iter(found.values()))
 
-    def _undeclared(self, found: Mapping[str, Sequence[str]]) -> str:
+    def _unclear(self, found: Mapping[str, Sequence[str]], channels: Sequence[str]) -> str:
         """Say that several files may make a case, and what declares it."""
         case, files = next((case, files) for case, files in found.items() if len(files) > 1)
         shown = ", ".join(Path(name).name for name in files[:MOST_CHANNELS])
         more = ", ..." if len(files) > MOST_CHANNELS else ""
         several = f"{self.root}: the case {case_name(case)!r} has several images ({shown}{more})"
+        if channels:
+            several += f", and not one name ends in a channel's: {', '.join(channels)}"
         if self.labels is None:
-            return f"{several}, and its training set has one channel: put its images into a folder alone"
+            return f"{several}; {RENAME if channels else ONE_CHANNEL}"
         declare = " ".join(self.options) or "--channels NAME,NAME, with what the names of the files end in"
+        if channels:
+            return f"{several}; give {declare}"
         return f"{several}, and nothing declares the channels ({_by_count(found)}): add {declare}"
 
 

@@ -266,3 +266,13 @@ def test_of_a_test_set_nobody_is_told_to_declare_what_its_training_set_decides()
     with pytest.raises(DatasetError, match=r"several images .* its training set has one channel") as caught:
         layout.cases(with_labels=False)
     assert "--channels" not in str(caught.value)
+    with pytest.raises(DatasetError, match=r"ends in a channel's: t1n, t1c; they are those of its training") as caught:
+        layout.cases(["t1n", "t1c"], with_labels=False)
+    assert "--channels" not in str(caught.value)
+
+
+def test_channels_that_no_name_ends_in_are_told_with_those_that_names_end_in():
+    layout = tree(["a/t1.mha", "a/t2.mha"], ["a/seg.mha"], proposed={"channels": ("t1", "t2")})
+
+    with pytest.raises(DatasetError, match=r"\(t1.mha, t2.mha\), .* ends in a channel's: x, y; give --channels t1,t2$"):
+        layout.cases(["x", "y"])
