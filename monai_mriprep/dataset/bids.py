@@ -8,7 +8,9 @@ https://bids-specification.readthedocs.io/en/stable/derivatives/imaging.html
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -45,19 +47,39 @@ def bids(root: Path, names: Sequence[str]) -> Layout | None:
     -------
     None if there is no anatomical image of a subject.
     """
-    images = [name for name in names if _is_image(name)]
-    if not images:
+    raw = [name for name in names if _is_raw(name)]
+    images = [name for name in raw if _is_image(root, name)]
+    if not any(_folder(name) == "anat" for name in images):
         return None
     labels = [name for name in names if _is_label(name)]
     case_of = partial(_case, _telling(images))
     suffixes = channel_suffixes(files_by_case(images, case_of), lambda _, files: [_parts(name)[1] for name in files])
-    return layout_by_case("BIDS", root, images, labels, case_of, suffixes=suffixes)
+    layout = layout_by_case("BIDS", root, images, labels, case_of, suffixes=suffixes)
+    return replace(layout, seen=layout.seen + _left_out(set(raw).difference(images, labels)))
 
 
-def _is_image(name: str) -> bool:
+def _left_out(names: Iterable[str]) -> str:
+    """What is said of volumes that are neither images nor labels, such as those of ``func``."""
+    counts = sorted(Counter(map(_folder, names)).items())
+    return f"; left out: {', '.join(f'{count} in {folder}' for folder, count in counts)}" if counts else ""
+
+
+def _is_raw(name: str) -> bool:
     *folders, file = name.split("/")
-    is_raw = file.startswith("sub-") and folders[-1:] == ["anat"] and not NOT_RAW.intersection(folders)
-    return is_raw and not _is_label(name) and not plain(name).endswith("mask")
+    return file.startswith("sub-") and not NOT_RAW.intersection(folders)
+
+
+def _is_image(root: Path, name: str) -> bool:
+    """An anatomical image, or a map of diffusion, such as ``adc``; a diffusion series has its directions beside it."""
+    if _is_label(name) or plain(name).endswith("mask"):
+        return False
+    is_map = _folder(name) == "dwi" and not (root / f"{plain(name)}.bvec").exists()
+    return is_map or _folder(name) == "anat"
+
+
+def _folder(name: str) -> str:
+    """The folder that a file lies in: of BIDS, its kind."""
+    return name.rpartition("/")[0].rpartition("/")[2]
 
 
 def _is_label(name: str) -> bool:

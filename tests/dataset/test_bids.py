@@ -60,5 +60,24 @@ def test_labels_of_several_programs_are_refused_by_name_unless_a_pattern_takes_o
     assert layout.cases(pattern=pattern).cases == (CaseFiles("sub-1", (image,), lesion),)
 
 
+def test_maps_of_diffusion_are_images_and_diffusion_series_are_not(tmp_path):
+    """ISLES 2022 has its labels on the grid of the first."""
+    case = "sub-1/ses-1/{}/sub-1_ses-1_{}.nii.gz"
+    names = [case.format("anat", "FLAIR"), case.format("dwi", "adc"), case.format("dwi", "dwi")]
+    label = "derivatives/sub-1/ses-1/sub-1_ses-1_msk.nii.gz"
+
+    layout = bids(tmp_path, [label, *names, case.format("func", "bold")])
+
+    assert layout.cases(["dwi", "adc"]).cases == (CaseFiles("sub-1_ses-1", (names[2], names[1]), label),)
+    assert layout.options == ("--channels", "FLAIR,adc,dwi")
+    assert layout.seen == "BIDS: 3 image files of 1 case, which end in FLAIR, adc, dwi, 1 label; left out: 1 in func"
+
+    (tmp_path / "sub-1/ses-1/dwi").mkdir(parents=True)
+    (tmp_path / case.format("dwi", "dwi")).with_suffix("").with_suffix(".bvec").touch()
+    layout = bids(tmp_path, [label, *names])
+    assert layout.options == ("--channels", "FLAIR,adc")
+    assert layout.seen.endswith("; left out: 1 in dwi")
+
+
 def test_other_names_are_of_another_layout(tmp_path):
     assert bids(tmp_path, ["sub-1/t1.nii.gz", "sub-1/anat/t1.nii.gz", "sub-1_T1w.nii.gz"]) is None
