@@ -225,9 +225,8 @@ class _Part(NamedTuple):
 
 
 def _ending_in(endings: Iterable[str], flags: int = 0) -> re.Pattern[str]:
-    """A stem that ends in one of these, or is one; the longest counts."""
-    longest_first = sorted(endings, key=len, reverse=True)
-    return re.compile(rf"(?:(.*?)[_-]|.*/)?({'|'.join(map(re.escape, longest_first))})", flags | re.DOTALL)
+    """A stem that is one of these in its folder, or ends in one; the longest counts."""
+    return re.compile(rf"(?:.*/|(.*?)[_-])?({'|'.join(map(re.escape, endings))})", flags | re.DOTALL)
 
 
 def _splitter(endings: Sequence[str]) -> Callable[[str], _Part | None]:

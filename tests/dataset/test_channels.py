@@ -3,6 +3,7 @@
 import pytest
 
 from monai_mriprep.dataset.channels import (
+    case_name,
     channel_endings,
     chosen_channels,
     files_by_case,
@@ -41,6 +42,9 @@ def test_channels_stand_in_the_order_in_which_people_list_them(names, expected):
         (["a_t1.mha", "a_t2.mha"], ["t1", "t2"], [], ("t1", "t2")),
         (["a-t1c.mha"], ["t1c"], [], ("t1c",)),
         (["A_T1.mha"], ["t1"], [], ("t1",)),
+        (["A_T1.mha", "b_t2.mha"], ["T1", "T2"], [], ("T1", "T2")),
+        (["a_T2*.mha", "a_T1+C.mha"], ["T1+C", "T2*"], [], ("T1+C", "T2*")),
+        (["a/T1.mha", "a/Gd_T1.mha"], ["T1", "Gd_T1"], [], ("T1", "Gd_T1")),
         (["a_0000.mha", "a_0001.mha"], ["T2", "ADC"], [], ("0000", "0001")),
         (["a_0000.mha", "a_0001.mha"], ["0001"], [], ("0001",)),
         (["a_0000.mha", "a_0001.mha"], ["adc"], ["T2", "ADC"], ("0001",)),
@@ -56,11 +60,12 @@ def test_endings_are_names_else_numbers_else_none(names, channels, declared, exp
     assert channel_endings(names, channels, declared) == expected
 
 
-def test_more_numbers_than_channels_are_unclear():
+@pytest.mark.parametrize("declared", [[], ["T2", "ADC"]], ids=["recipe", "dataset.json"])
+def test_more_numbers_than_channels_are_unclear(declared):
     names = [f"a_000{number}.mha" for number in range(4)]
 
     with pytest.raises(DatasetError, match=r"numbered 0000, 0001, 0002, 0003.*channels are T2, ADC.*number 0002"):
-        channel_endings(names, ["T2", "ADC"])
+        channel_endings(names, ["T2", "ADC"], declared)
 
 
 @pytest.mark.parametrize("names", [["a_0000.mha", "a_0001.mha"], ["a.mha"]], ids=["numbered", "all in one"])
@@ -104,6 +109,21 @@ def test_files_are_grouped_by_what_comes_before_the_ending():
     assert found.others == ("notes.mha", "t1.mha")
 
 
+@pytest.mark.parametrize("endings", [["T1", "Gd_T1"], ["Gd_T1", "T1"]])
+def test_of_two_endings_the_longer_one_counts(endings):
+    in_folders = group_by_channel(["a/Gd_T1.mha", "a/T1.mha"], endings, folder)
+    in_one = group_by_channel(["a_Gd_T1.mha", "a_T1.mha"], endings)
+
+    assert in_folders.cases == {"a": tuple(f"a/{ending}.mha" for ending in endings)}
+    assert in_one.cases == {"a": tuple(f"a_{ending}.mha" for ending in endings)}
+
+
+def test_grouped_cases_are_in_natural_order():
+    found = group_by_channel(["x10_t1.mha", "x9_t1.mha"], ["t1"])
+
+    assert list(found.cases) == ["x9", "x10"]
+
+
 def test_a_missing_file_has_the_name_that_it_would_have():
     names = ["a_t1.nii.gz", "b_T2.nii.gz", "c/t1.mha", "d/x-t2.mha"]
 
@@ -115,6 +135,7 @@ def test_a_missing_file_has_the_name_that_it_would_have():
         "c": ("c/t1.mha", "c/t2.mha"),
         "d": ("d/x-t1.mha", "d/x-t2.mha"),
     }
+    assert group_by_channel(["a_flair.mha"], ["t1", "flair"]).cases == {"a": ("a_t1.mha", "a_flair.mha")}
 
 
 def test_the_case_of_letters_counts_where_there_are_both():
@@ -137,10 +158,15 @@ def test_unicode_forms_of_one_name_are_one_case():
 def test_listed_files_are_chosen_by_the_names_of_their_channels():
     cases = {"a": ("x.mha", "y.mha")}
 
+    assert chosen_channels(cases, ["ADC", "T2"], ["T2", "ADC"]) == {"a": ("y.mha", "x.mha")}
     assert chosen_channels(cases, ["adc", "T2"], ["T2", "ADC"]) == {"a": ("y.mha", "x.mha")}
     assert chosen_channels(cases, [], ["T2", "ADC"]) == cases
     with pytest.raises(DatasetError, match=r"channel hbv is none of those that the dataset\.json declares, T2, ADC"):
         chosen_channels(cases, ["T2", "hbv"], ["T2", "ADC"])
+
+
+def test_a_case_is_named_by_its_innermost_folder():
+    assert (case_name("x/y/case_1"), case_name("case_1")) == ("case_1", "case_1")
 
 
 def test_files_by_case_are_in_natural_order():
