@@ -10,7 +10,7 @@ from monai_mriprep.errors import DatasetError
 def test_subject_session_and_run_are_the_case(tmp_path):
     names = [
         "derivatives/manual/sub-01/ses-1/anat/sub-01_ses-1_acq-mprage_space-orig_label-lesion_mask.nii.gz",
-        "derivatives/other/sub-01/ses-1/anat/sub-01_ses-1_probseg.nii.gz",
+        "derivatives/other/sub-01/ses-1/anat/sub-01_ses-1_label-GM_probseg.nii.gz",
         "sourcedata/sub-01/ses-1/anat/sub-01_ses-1_acq-mprage_T1w.nii.gz",
         "sub-01/ses-1/anat/sub-01_ses-1_FLAIR.nii.gz",
         "sub-01/ses-1/anat/sub-01_ses-1_acq-mprage_T1w.nii.gz",
@@ -34,10 +34,11 @@ def test_subject_session_and_run_are_the_case(tmp_path):
     [
         (["sub-1_T1w", "sub-2_T1w"], ["sub-1", "sub-2"]),
         (["sub-1_run-1_T1w", "sub-1_run-2_T1w"], ["sub-1_run-1", "sub-1_run-2"]),
+        (["sub-1_run-1_T1w"], ["sub-1_run-1"]),
         (["sub-1_acq-a_T1w", "sub-1_acq-b_T1w"], ["sub-1_acq-a", "sub-1_acq-b"]),
         (["sub-1_acq-a_inv-1_T1w", "sub-1_acq-a_inv-2_T1w"], ["sub-1_acq-a_inv-1", "sub-1_acq-a_inv-2"]),
     ],
-    ids=["subject", "run", "acquisition", "all"],
+    ids=["subject", "run", "one run", "acquisition", "all"],
 )
 def test_as_many_entities_count_as_tell_the_images(tmp_path, images, cases):
     names = [f"x/sub-1/anat/{image}.nii" for image in images]
@@ -46,6 +47,26 @@ def test_as_many_entities_count_as_tell_the_images(tmp_path, images, cases):
     grouping = bids(tmp_path, [*names, *labels]).cases()
 
     assert grouping.cases == tuple(map(CaseFiles, cases, ((name,) for name in names), labels))
+
+
+def test_acquisitions_tell_cases_and_what_else_differs_between_sequences_does_not(tmp_path):
+    names = [f"sub-1/anat/sub-1_acq-{a}_{rest}.nii" for a in "xy" for rest in ("T1w", "rec-z_FLAIR")]
+
+    layout = bids(tmp_path, [*names, "derivatives/l/sub-1/anat/sub-1_acq-y_msk.nii"])
+
+    assert layout.options == ("--channels", "T1w,FLAIR")
+    assert layout.cases(["T1w", "FLAIR"]).cases == (
+        CaseFiles("sub-1_acq-y", (names[2], names[3]), "derivatives/l/sub-1/anat/sub-1_acq-y_msk.nii"),
+    )
+
+
+def test_a_label_beside_its_image_is_none_of_the_images(tmp_path):
+    names = ["sub-1/anat/sub-1_T1w.nii", "sub-1/anat/sub-1_label-lesion_dseg.nii", "derivatives/atlas/brain_mask.nii"]
+
+    grouping = bids(tmp_path, names).cases()
+
+    assert grouping.cases == (CaseFiles("sub-1", (names[0],), names[1]),)
+    assert grouping.orphans == ()
 
 
 def test_labels_of_several_programs_are_refused_by_name_unless_a_pattern_takes_one(tmp_path):

@@ -53,6 +53,14 @@ def test_two_labels_of_a_case_are_refused_by_name():
         pair_cases({"a": ("a/t1.mha",)}, ["a/1_seg.mha", "a/2_seg.mha"], FOLDERS, folder)
 
 
+def test_labels_of_no_case_are_left_over_and_no_conflict():
+    labels = ["x/odd_seg.mha", "y/odd_seg.mha"]
+
+    grouping = pair_cases({"a": ("a/t1.mha",)}, labels, FOLDERS, lambda _: "")
+
+    assert [orphan.path for orphan in grouping.unpaired_labels] == [Path("labels") / name for name in labels]
+
+
 def test_a_conflict_that_is_none_of_channels_is_told_as_ever():
     images = {"a_x": ("a_x.mha",), "a_y": ("a_y.mha",), "b": ("b.mha",), "c": ("c.mha",)}
 

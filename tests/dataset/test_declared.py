@@ -28,6 +28,21 @@ def test_version_1_and_the_decathlon_name_labels_by_their_values(tmp_path):
     assert declared.label_values.names == {"background": (0,), "edema": (1,)}
 
 
+def test_of_two_dialects_the_newer_one_counts(tmp_path):
+    declare(tmp_path, modality={"0": "MRI"}, channel_names={"0": "T2", "1": "ADC"}, labels={"background": 0, "1": 2})
+
+    declared = read_declared(tmp_path)
+
+    assert (declared.version, declared.channels) == (2, ("T2", "ADC"))
+    assert declared.label_values.names == {"background": (0,), "1": (2,)}
+
+
+def test_what_else_version_1_calls_dataset_lists_no_cases(tmp_path):
+    declare(tmp_path, modality={"0": "MRI"}, dataset="BRATS")
+
+    assert read_declared(tmp_path) == Declared(1, ("MRI",))
+
+
 def test_ten_channels_stand_in_the_order_of_their_numbers(tmp_path):
     declare(tmp_path, channel_names={str(number): f"c{number}" for number in (10, *range(10))})
 

@@ -53,10 +53,20 @@ def test_labels_beside_their_images_are_left_out_and_others_are_not():
         ({"B-1-0": ["B-1-0/B-1-0-t2w.mha", "B-1-0/B-1-0-t1c.mha"]}, ("t1c", "t2w")),
         ({"a": ["a/t1_n4.mha", "a/t2_n4.mha"], "b": ["b/t1_n4.mha", "b/t2_n4.mha"]}, ("t1_n4", "t2_n4")),
         ({"a": ["a/P7_T1_pre.mha", "a/P7_T1_post.mha"], "b": ["b/P8_T1_pre.mha", "b/P8_T1_post.mha"]}, ("post", "pre")),
+        ({"a": ["a/abc_t1.mha", "a/abc_t2.mha"]}, ("t1", "t2")),
         ({"a": ["a_t1.mha", "a_t2.mha"], "b": ["b_T1.mha"], "c": ["c_t1.mha"]}, ("t1",)),
         ({"a": ["a/t1.mha", "a/odd.mha"], "b": ["b/t1.mha", "b/t2.mha"], "c": ["c/t1.mha", "c/t2.mha"]}, ("t1", "t2")),
     ],
-    ids=["one each", "named by the folder", "hyphens", "shared ending", "other beginning", "letters", "odd file"],
+    ids=[
+        "one each",
+        "named by the folder",
+        "hyphens",
+        "shared ending",
+        "other beginning",
+        "longer beginning",
+        "letters",
+        "odd file",
+    ],
 )
 def test_the_channels_of_cases_are_what_their_files_end_in(cases, expected):
     assert channel_suffixes(cases) == expected

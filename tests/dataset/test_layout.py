@@ -182,6 +182,31 @@ def test_numbered_files_beside_a_label_are_its_channels():
     assert grouping.channels == ("0000", "0001", "0002")
 
 
+def test_numbers_of_channels_are_those_of_the_files():
+    grouping = flat(["a_0001.mha", "a_0003.mha"], ["a.mha"]).cases()
+
+    assert grouping.cases == (CaseFiles("a", ("a_0001.mha", "a_0003.mha"), "a.mha"),)
+    assert grouping.channels == ("0001", "0003")
+
+
+def test_a_number_of_a_channel_has_four_digits():
+    with pytest.raises(DatasetError, match=r"no image has a label; if several .* --channels 1,2"):
+        flat(["case_1.mha", "case_2.mha"], ["case.mha"]).cases()
+
+
+def test_unicode_forms_of_one_name_are_channels_of_one_case():
+    images = [f"Mu\u0308ller_000{number}.mha" for number in range(2)]
+
+    assert flat(images, ["M\u00fcller.mha"]).cases().cases[0].image == tuple(images)
+    composed = flat([name.replace("u\u0308", "\u00fc") for name in images], ["Mu\u0308ller.mha"])
+    assert composed.cases().channels == ("0000", "0001")
+
+
+def test_an_image_with_a_label_of_its_own_is_no_channel_of_another():
+    with pytest.raises(DatasetError, match=r"\(1 in p_0002; 2 in p\), .*: add --channels 0000,0001,"):
+        flat(["p_0000.mha", "p_0001.mha", "p_0002.mha"], ["p.mha", "p_0002.mha"]).cases()
+
+
 def test_a_label_that_an_image_of_its_name_has_is_free_for_no_channels():
     grouping = flat(["a.mha", "a_0000.mha", "a_0001.mha"], ["a.mha"]).cases()
 
@@ -198,6 +223,11 @@ def test_different_numbers_of_files_are_refused_with_the_names_of_cases_and_the_
     with_missing = layout.cases(["0000", "0001"])
     assert [case.image for case in with_missing.cases] == [("a_0000.mha", "a_0001.mha"), ("b_0000.mha", "b_0001.mha")]
     assert [orphan.path.name for orphan in with_missing.unpaired_labels] == ["c.mha"]
+
+
+def test_as_many_files_of_other_numbers_are_refused_too():
+    with pytest.raises(DatasetError, match=r"\(2 in a, b\), .*: add --channels 0000,0001,0002"):
+        flat(["a_0000.mha", "a_0001.mha", "b_0000.mha", "b_0002.mha"], ["a.mha", "b.mha"]).cases()
 
 
 # --- A folder for each case -------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from monai_mriprep.dataset.picai import picai
 from monai_mriprep.errors import DatasetError
 
 USUAL = "picai_labels/csPCa_lesion_delineations/human_expert/resampled"
+ORIGINAL = "picai_labels/csPCa_lesion_delineations/human_expert/original"
 OTHER = "picai_labels/csPCa_lesion_delineations/AI/Bosma22a"
 IMAGES = [
     f"images/{patient}/{patient}_{study}_{sequence}.mha"
@@ -17,6 +18,7 @@ IMAGES = [
 
 def test_patient_and_study_are_the_case(tmp_path):
     names = [*IMAGES, f"{USUAL}/10000_1000000.nii.gz", f"{USUAL}/10001_1000002.nii.gz", f"{OTHER}/10000_1000000.nii.gz"]
+    names += [f"{USUAL}/10000_1000000_prob.nii.gz", f"{ORIGINAL}/10000_1000000.nii.gz"]
 
     layout = picai(tmp_path, names, with_labels=True)
 
@@ -31,8 +33,16 @@ def test_patient_and_study_are_the_case(tmp_path):
     assert grouping.notes == (f"{IMAGES[1]} and 8 more images are left out: not of the channels t2w, adc",)
 
 
+def test_two_sequences_need_the_options_as_three_do(tmp_path):
+    names = [name for name in IMAGES if "t2w" in name or "adc" in name]
+
+    layout = picai(tmp_path, names, with_labels=False)
+
+    assert layout.options == ("--channels", "t2w,adc", "--set", "geometry=resample")
+
+
 def test_one_sequence_needs_no_option(tmp_path):
-    names = [name for name in IMAGES if "t2w" in name]
+    names = [name for name in IMAGES if "t2w" in name] + ["predictions/10000_1000000.nii.gz"]
 
     layout = picai(tmp_path, [*names, "labels/10000_1000000.nii.gz"], with_labels=True)
 

@@ -62,7 +62,7 @@ def test_a_volume_beside_the_folders_is_a_case_without_a_label(tmp_path):
 def test_a_folder_with_several_labels_holds_several_cases(tmp_path):
     patient = [f"p1/p1_{frame}{ending}.nii.gz" for frame in ("frame01", "frame12") for ending in ("", "_gt")]
 
-    layout = side_by_side(tmp_path, [*patient, "p1/p1_4d.nii.gz", "p2/frame01.nii.gz", "p2/seg.nii.gz"])
+    layout = side_by_side(tmp_path, [*patient, "p1/p1_4d.nii.gz", "p1/x.nii.gz", "p2/frame01.nii.gz", "p2/seg.nii.gz"])
 
     grouping = layout.cases()
     assert layout.kind == "folders of several cases"
@@ -71,7 +71,19 @@ def test_a_folder_with_several_labels_holds_several_cases(tmp_path):
         CaseFiles("p1_frame12", ("p1/p1_frame12.nii.gz",), "p1/p1_frame12_gt.nii.gz"),
         CaseFiles("p2", ("p2/frame01.nii.gz",), "p2/seg.nii.gz"),
     )
-    assert [orphan.path.name for orphan in grouping.unpaired_images] == ["p1_4d.nii.gz"]
+    assert [orphan.path.name for orphan in grouping.unpaired_images] == ["p1_4d.nii.gz", "x.nii.gz"]
+
+
+def test_cases_of_one_name_in_two_folders_are_two(tmp_path):
+    names = [f"{patient}/{frame}{ending}.mha" for patient in "ab" for frame in ("f1", "f2") for ending in ("", "_gt")]
+
+    grouping = side_by_side(tmp_path, names).cases()
+
+    assert [(case.name, case.image, case.label) for case in grouping.cases] == [
+        (f"{patient}_{frame}", (f"{patient}/{frame}.mha",), f"{patient}/{frame}_gt.mha")
+        for patient in "ab"
+        for frame in ("f1", "f2")
+    ]
 
 
 def test_many_images_of_a_folder_are_no_channels(tmp_path):
@@ -85,12 +97,21 @@ def test_many_images_of_a_folder_are_no_channels(tmp_path):
 
 
 def test_in_one_folder_labels_tell_the_cases(tmp_path):
-    names = ["a.mha", "a_seg.mha", "b_x_t1.mha", "b_x_gt.mha", "c-1-t1.mha", "c-1-mask.mha", "lonely.mha", "d_mask.mha"]
+    names = [
+        "a.mha",
+        "a.seg.nrrd",
+        "b_x_t1.mha",
+        "b_x_gt.mha",
+        "c-1-t1.mha",
+        "c-1-mask.mha",
+        "lonely.mha",
+        "d_mask.mha",
+    ]
 
     grouping = side_by_side(tmp_path, names).cases()
 
     assert grouping.cases == (
-        CaseFiles("a", ("a.mha",), "a_seg.mha"),
+        CaseFiles("a", ("a.mha",), "a.seg.nrrd"),
         CaseFiles("b_x", ("b_x_t1.mha",), "b_x_gt.mha"),
         CaseFiles("c-1", ("c-1-t1.mha",), "c-1-mask.mha"),
     )

@@ -3,9 +3,17 @@
 import pytest
 
 from monai_mriprep.dataset.case_files import CaseFiles
-from monai_mriprep.dataset.two_folders import folder_of_images, folder_of_tests, two_folders
+from monai_mriprep.dataset.two_folders import folder_of_images, folder_of_tests, named_folders, two_folders
 from monai_mriprep.errors import DatasetError
 from tests.dataset.files import declare, nnunet, touch
+
+
+def test_images_beside_labels_are_taken_by_these_names_unless_it_is_unclear_which_labels(tmp_path):
+    names = ["images/a.mha", "masks/a.mha"]
+    touch(tmp_path, *names, "labels/a.mha")
+
+    assert named_folders(tmp_path, names).labels == tmp_path / "masks"
+    assert named_folders(tmp_path, [*names, "labels/a.mha"]) is None
 
 
 def test_our_layout_declares_nothing(tmp_path):
@@ -85,15 +93,17 @@ def test_a_dataset_may_list_its_files_wherever_they_are(tmp_path, monkeypatch):
 
     layout = two_folders(tmp_path / "Dataset226_X")
 
+    assert layout.label_values.values == (0,)
     assert layout.images == layout.labels == tmp_path / "scans"
     assert layout.cases().cases == (
         CaseFiles("a", ("a/a-t1n.mha", "a/a-t1c.mha"), "a/a-seg.mha"),
         CaseFiles("b", ("b/b-t1n.mha", "b/b-t1c.mha"), "b/b-seg.mha"),
     )
-    listed["a"]["images"].pop()
-    declare(tmp_path / "Dataset226_X", channel_names={"0": "T1", "1": "T1C"}, labels={"background": 0}, dataset=listed)
-    with pytest.raises(DatasetError, match="case 'a' has 1 images for 2 channels"):
-        two_folders(tmp_path / "Dataset226_X")
+    for channels, images in (("T1", "T1C", "T2"), 2), (("T1",), 2):
+        names = {str(number): name for number, name in enumerate(channels)}
+        declare(tmp_path / "Dataset226_X", channel_names=names, labels={"background": 0}, dataset=listed)
+        with pytest.raises(DatasetError, match=f"case 'b' has {images} images for {len(channels)} channels"):
+            two_folders(tmp_path / "Dataset226_X")
 
 
 def test_a_dataset_json_that_is_broken_is_told(tmp_path):
@@ -116,8 +126,16 @@ def test_test_images_take_their_channels_from_the_dataset_around_them(tmp_path):
     assert layout.cases(with_labels=False).cases == (CaseFiles("c", ("c_0000.nii.gz", "c_0001.nii.gz")),)
 
 
+def test_other_images_take_their_channels_from_their_own_folder(tmp_path):
+    touch(nnunet(tmp_path, channels=("T2", "ADC")), "new/c_0000.nii.gz", "new/c_0001.nii.gz")
+
+    assert folder_of_images(tmp_path / "new").channels == ()
+    declare(tmp_path / "new", channel_names={"0": "ADC", "1": "T2"}, labels={})
+    assert folder_of_images(tmp_path / "new").channels == ("ADC", "T2")
+
+
 def test_a_folder_of_images_stands_for_itself(tmp_path):
-    touch(tmp_path, "a_t1.mha", "a_t2.mha", "b_t2.mha", "b_t1.mha", "notes.txt")
+    touch(tmp_path, "a_seg.mha", "a_t1.mha", "a_t2.mha", "b_t2.mha", "b_t1.mha", "notes.txt")
 
     layout = folder_of_images(tmp_path)
 
