@@ -59,6 +59,15 @@ class CaseOutlines(NamedTuple):
         grids = [channel.grid for channel in self.image if isinstance(channel, Outline)]
         return any(same_grid_problem(grids[0], grid) for grid in grids[1:])
 
+    @property
+    def channel_of_label(self) -> int | None:
+        """The number of the first channel on whose grid the label lies, if both can be read."""
+        label, numbered = self.label, enumerate(self.image)
+        if not isinstance(label, Outline):
+            return None
+        outlines = ((number, channel) for number, channel in numbered if isinstance(channel, Outline))
+        return next((n for n, channel in outlines if same_grid_problem(label.grid, channel.grid) is None), None)
+
 
 class Measures(NamedTuple):
     """Spacing (mm) and size (voxels) of an image once it is to be resampled, z y x."""
@@ -181,6 +190,12 @@ class Survey:
             return ()
         codes = [axis_codes(found.first.grid) for found in self.outlines if isinstance(found.first, Outline)]
         return mixed_axes(codes) if self.training is None else other_axes(codes, self.training.axes)
+
+    @property
+    def channel_of_labels(self) -> int:
+        """The number of the channel on whose grid the labels lie; 0 if it is not the same in all cases."""
+        found = {case.channel_of_label for case in self.outlines} - {None}
+        return found.pop() or 0 if len(found) == 1 else 0
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from monai_mriprep.dataset.case_files import CaseFiles
 from monai_mriprep.dataset.checks import check_case
-from monai_mriprep.dataset.layout import command_options
+from monai_mriprep.dataset.layout import Layout, command_options
 from monai_mriprep.dataset.survey import CaseOutlines, Survey, layout_of, survey_dataset
-from monai_mriprep.dataset.training import training_of
+from monai_mriprep.dataset.training import Training, training_of
 from monai_mriprep.errors import MriprepError, VolumeError, counted, first_names
 from monai_mriprep.formats.header import Outline
 from monai_mriprep.recipe import Recipe, given_or_default
@@ -72,12 +73,15 @@ def check_dataset(
         training = training_of(like, recipe)
         layout = layout_of(root, training)
         proposed = {} if training is not None or default.channels is not None else layout.proposed
-        wanted = default.model_copy(update=proposed)
-        survey = survey_dataset(root, wanted, with_labels=True, training=training, layout=layout)
+        survey = _survey(root, default, proposed, training, layout)
+        if (number := survey.channel_of_labels) and "channels" in proposed:
+            proposed = {**proposed, "channels": _first(number, proposed["channels"])}
+            survey = _survey(root, default, proposed, training, layout)
     except MriprepError as error:
         return DatasetReport(root, None if layout is None else layout.seen, fatal=(str(error),))
-    doubt = () if default.geometry == "resample" else tuple(_channels_apart(survey))
-    if doubt and survey.training is None:
+    is_refused = survey.recipe.geometry != "resample" and survey.training is None
+    doubt = tuple(_channels_apart(survey)) if is_refused else ()
+    if doubt:
         proposed = {**proposed, "geometry": "resample"}
         survey = replace(survey, recipe=survey.recipe.model_copy(update=proposed))
     output = None if output_root is None else Path(output_root)
@@ -93,15 +97,32 @@ def check_dataset(
     )
 
 
+def _survey(
+    root: Path, recipe: Recipe, proposed: Mapping[str, Any], training: Training | None, layout: Layout
+) -> Survey:
+    recipe = recipe.model_copy(update=proposed)
+    return survey_dataset(root, recipe, with_labels=True, training=training, layout=layout)
+
+
+def _first(number: int, channels: Sequence[str]) -> tuple[str, ...]:
+    """One of the channels before the others: the first fixes the grid, and a label keeps its own where that is one."""
+    return channels[number], *channels[:number], *channels[number + 1 :]
+
+
 def _channels_apart(survey: Survey) -> Iterator[str]:
-    """A warning where channels lie on other grids than the first."""
-    apart = [case.name for case, found in zip(survey.grouping.cases, survey.outlines, strict=True) if found.are_apart]
-    if apart:
-        yield (
-            f"channels lie on another grid than the first in {counted(len(apart), 'case')}: {first_names(apart, 3)}; "
-            "`geometry: resample` puts them there, as their headers say where they lie: see that they show the same "
-            "place"
-        )
+    """Warnings where channels, and then labels, lie on other grids than the first channel."""
+    cases = [*zip(survey.grouping.cases, survey.outlines, strict=True)]
+    if not any(found.are_apart for _, found in cases):
+        return
+    channels = [case.name for case, found in cases if found.are_apart]
+    labels = [case.name for case, found in cases if isinstance(found.label, Outline) and found.channel_of_label != 0]
+    for volumes, apart in (("channels", channels), (f"{LABEL.name}s", labels)):
+        if apart:
+            yield (
+                f"{volumes} lie on another grid than the first channel in {counted(len(apart), 'case')}: "
+                f"{first_names(apart, 3)}; `geometry: resample` puts them there, as their headers say where they lie: "
+                "see that they show the same place"
+            )
 
 
 @dataclass(frozen=True)

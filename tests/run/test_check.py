@@ -382,3 +382,44 @@ def test_channels_of_one_file_are_read_as_the_recipe_names_them(tmp_path):
     assert [(case.problems, case.warnings) for case in report.cases] == [((), ())] * 2
     assert report.second_reading.compared == report.second_reading.kinds == 2
     assert "--channels NAME,NAME" in str(check_dataset(tmp_path).cases[0].problems or check_dataset(tmp_path).fatal)
+
+
+# --- Channels on grids of their own -----------------------------------------------------------------------------------
+
+
+def write_folder(root: Path, coarse: Iterable[str], label_is_coarse: bool = False) -> None:
+    """One case in a folder, with three channels and a label."""
+    rng, folder = np.random.default_rng(0), root / "a"
+    folder.mkdir(parents=True)
+    for name in ("adc", "flair", "t2", "seg"):
+        is_coarse = name in coarse or (name == "seg" and label_is_coarse)
+        shape, spacing = ((4, 4, 5), (3.0, 2.0, 2.0)) if is_coarse else (SHAPE, SPACING)
+        write_metaimage(folder / f"{name}.mha", rng.integers(0, 3, shape, np.int16), spacing)
+
+
+@pytest.mark.parametrize(
+    ("coarse", "label_is_coarse", "channels", "warned"),
+    [
+        ((), False, "t2,flair,adc", []),
+        (("adc", "flair"), False, "t2,flair,adc", ["channels"]),
+        (("adc", "t2"), False, "flair,t2,adc", ["channels"]),
+        (("adc", "flair"), True, "flair,t2,adc", ["channels"]),
+        (("adc",), True, "adc,t2,flair", ["channels"]),
+    ],
+    ids=["one grid", "first", "second", "coarse second", "coarse third"],
+)
+def test_the_channel_on_whose_grid_the_labels_lie_comes_first(tmp_path, coarse, label_is_coarse, channels, warned):
+    write_folder(tmp_path / "data", coarse, label_is_coarse)
+    report = check_dataset(tmp_path / "data")
+    resample = ["--set", "geometry=resample"] if warned else []
+    assert list(report.options) == ["--channels", channels, *resample]
+    assert [warning.split()[0] for warning in report.warnings] == warned
+    assert report.status == ("attention" if warned else "ready")
+
+
+def test_labels_on_a_grid_of_no_channel_are_told(tmp_path):
+    write_folder(tmp_path / "data", ["adc"])
+    label = np.ones((5, 4, 5), np.int16)
+    write_metaimage(tmp_path / "data/a/seg.mha", label, (2.4, 2.0, 2.0))
+    warnings = check_dataset(tmp_path / "data").warnings
+    assert [warning.split(" grid")[0] for warning in warnings] == ["channels lie on another", "labels lie on another"]
