@@ -61,6 +61,8 @@ class Layout:
         The files of each case, where the dataset lists them: one for each channel that it declares.
     channels
         The names of the channels that the dataset declares, in order; empty if it declares none, or one.
+    only_channel
+        The name of the channel, if it declares one.
     label_values
         What it declares of its labels.
     suffixes
@@ -82,6 +84,7 @@ class Layout:
     case_of: CaseOf | None = field(default=None, repr=False, compare=False)
     given: Mapping[str, tuple[str, ...]] | None = field(default=None, repr=False)
     channels: tuple[str, ...] = ()
+    only_channel: str | None = None
     label_values: LabelValues | None = None
     suffixes: tuple[str, ...] = ()
     test_images: Path | None = None
@@ -178,7 +181,18 @@ class Layout:
             return ()
         if len(set(found.values())) > 1:
             raise DatasetError(_unequal(self.images, found))
-        return next(iter(found.values()))
+        numbers = next(iter(found.values()))
+        if self.only_channel is not None:
+            raise DatasetError(self._contradicts(numbers))
+        return numbers
+
+    def _contradicts(self, numbers: Sequence[str]) -> str:
+        """Say that the files of a case are more than the one channel that is declared."""
+        files = ", ".join(f"_{number}" for number in numbers)
+        return (
+            f"{self.root}: dataset.json declares one channel, {self.only_channel}, and each case has {files}: "
+            f"name all of them there, or say which are meant (--channels {','.join(numbers)}, or one of them)"
+        )
 
     def _unclear(self, found: Mapping[str, Sequence[str]], channels: Sequence[str]) -> str:
         """Say that several files may make a case, and what declares it."""

@@ -80,6 +80,7 @@ def _in_two(root: Path, folders: DatasetFolders, declared: Declared) -> Layout:
         images,
         labels,
         channels=_channels(declared),
+        only_channel=declared.channels[0] if len(declared.channels) == 1 else None,
         label_values=declared.label_values,
         test_images=tests,
         seen=f"{kind}: {found}{f', test images in {tests.name}' if tests else ''}{_told(declared)}"

@@ -142,3 +142,15 @@ def test_a_folder_of_images_stands_for_itself(tmp_path):
     assert layout.seen == f"folder of images: 4 image files in {tmp_path}"
     assert [case.name for case in layout.cases(with_labels=False).cases] == ["a_t1", "a_t2", "b_t1", "b_t2"]
     assert [case.name for case in layout.cases(["t1", "t2"], with_labels=False).cases] == ["a", "b"]
+
+
+def test_one_declared_channel_and_several_files_a_case_contradict_each_other(tmp_path):
+    declare(tmp_path, channel_names={"0": "T2"})
+    touch(tmp_path, "imagesTr/a_0000.nii.gz", "imagesTr/a_0001.nii.gz", "labelsTr/a.nii.gz")
+    layout = two_folders(tmp_path)
+
+    with pytest.raises(DatasetError, match=r"declares one channel, T2, and each case has _0000, _0001"):
+        layout.cases()
+    for channels in (("0000", "0001"), ("0000",)):
+        (case,) = layout.cases(channels).cases
+        assert case.image == tuple(f"a_{number}.nii.gz" for number in channels)
