@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -49,7 +51,7 @@ def pair_cases(
         label_of = _one_each(labels, plain)
         names = _by_name(image_of, label_of, pattern)
     else:
-        label_of = _one_each(labels, case_of)
+        label_of = _one_each(labels, case_of, images)
         names = _equal(image_of, label_of)
     first = {name: images[case][0] for name, case in image_of.items()}
     return Grouping(
@@ -84,18 +86,31 @@ def _likely_channels(images: Iterable[str], labels: Iterable[str]) -> str:
     return ",".join(channel_suffixes(files_by_case(images, lambda stem: begins_with(beginnings, composed(stem)))))
 
 
-def _one_each(names: Iterable[str], key: CaseOf) -> dict[str, str]:
-    """Labels by their key; two of one case are refused."""
+def _one_each(names: Iterable[str], key: CaseOf, images: Mapping[str, Sequence[str]] | None = None) -> dict[str, str]:
+    """Labels by their key; two of one case are refused, with a pattern that takes one if the case has images."""
     found: dict[str, str] = {}
     for name in names:
-        other = found.setdefault(key(name) or plain(name), name)
+        case = key(name) or plain(name)
+        other = found.setdefault(case, name)
         if other is not name:
+            image = (images or {}).get(case)
+            pattern = "(?P<case>.+)[_-](t1|seg)$" if image is None else _pattern_of(image[0], name)
             msg = (
-                f"{other!r} and {name!r} are both {LABEL.name}s of one case: move one of them away, or give a "
-                "`pattern` that takes one, such as '(?P<case>.+)[_-](t1|seg)$'"
+                f"{other!r} and {name!r} are both {LABEL.name}s of one case: move one of them away, or give a pattern "
+                f"that takes one, such as --set {shlex.quote(f'pattern={pattern}')}"
             )
             raise DatasetError(msg)
     return found
+
+
+def _pattern_of(image: str, label: str) -> str:
+    """A pattern that pairs these two names, and those that differ as they do: in what comes after the case."""
+    folders, stems = zip(*(plain(composed(name)).rpartition("/")[::2] for name in (image, label)), strict=True)
+    cuts = (n for n in range(1, len(min(stems, key=len)) + 1) if stems[0][:n] == stems[1][:n])
+    cut = max((n for n in cuts if all(stem[n : n + 1] in ("", *"_-.") for stem in stems)), default=0)
+    rests = (stem[cut:] if cut else f"/{stem}" for stem in stems)
+    ends = "|".join(re.escape(rest).replace("\\-", "-") for rest in rests)
+    return f"(?P<case>{'.' if folders[0] == folders[1] else '[^/]'}+?)({ends})$"
 
 
 def _equal(images: Iterable[str], labels: Iterable[str]) -> NamePairing:
@@ -111,12 +126,13 @@ def _equal(images: Iterable[str], labels: Iterable[str]) -> NamePairing:
 def _orphans(
     folder: Path, keys: Mapping[str, Sequence[str]], files: Mapping[str, str], partner: Role, pattern: str | None
 ) -> tuple[Orphan, ...]:
-    return tuple(_orphan(folder / files[name], looked_for, partner, pattern) for name, looked_for in keys.items())
+    return tuple(_orphan(folder, files[name], looked_for, partner, pattern) for name, looked_for in keys.items())
 
 
-def _orphan(path: Path, keys: Sequence[str], partner: Role, pattern: str | None) -> Orphan:
+def _orphan(folder: Path, name: str, keys: Sequence[str], partner: Role, pattern: str | None) -> Orphan:
+    path = folder / name
     if not keys:
-        return Orphan(path, "", f"{path.name!r} is skipped: the pattern {pattern!r} does not match its stem")
+        return Orphan(path, "", f"{name!r} is skipped: the pattern {pattern!r} does not match its stem")
     looked_for = ", ".join(map(repr, keys))
     return Orphan(
         path, keys[-1], f"{path.name!r} is skipped: no {partner.name} was found; looked for under {looked_for}"

@@ -1,5 +1,6 @@
 """Labels of cases whose images are grouped: by name, by case, by a pattern; and what is said where that fails."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,31 @@ def test_a_pattern_sees_the_folders_of_the_first_image_and_the_label():
 def test_two_labels_of_a_case_are_refused_by_name():
     with pytest.raises(DatasetError, match=r"'a/1_seg\.mha' and 'a/2_seg\.mha' are both labels of one case"):
         pair_cases({"a": ("a/t1.mha",)}, ["a/1_seg.mha", "a/2_seg.mha"], FOLDERS, folder)
+
+
+@pytest.mark.parametrize(
+    ("image", "other", "label"),
+    [
+        ("a/t2.mha", "a/kidney_mask.mha", "a/liver_mask.mha"),
+        ("a/a_t1.mha", "a/a_gt.mha", "a/a_seg.mha"),
+        ("a/P-1-t2.mha", "a/P-1.gt.mha", "a/P-1.seg.mha"),
+        ("a/c.mha", "a/c_gt.mha", "a/c-seg.mha"),
+        ("a/sub-1_T1w.mha", "x/m/a/sub-1_desc-brain_mask.mha", "x/m/a/sub-1_space-T1w_dseg.mha"),
+    ],
+    ids=["folder", "BraTS", "other dash", "image is the case", "BIDS"],
+)
+def test_the_pattern_that_is_suggested_takes_the_second_label(image, other, label):
+    images, labels = {"a": (image, "t3.mha")}, [other, label]
+    with pytest.raises(DatasetError, match="are both labels") as caught:
+        pair_cases(images, labels, FOLDERS, lambda name: "a")
+    _, words = str(caught.value).split("such as ")
+    option, setting = shlex.split(words)
+
+    grouping = pair_cases(images, labels, FOLDERS, lambda name: "a", setting.removeprefix("pattern="))
+
+    assert option == "--set"
+    assert [case.label for case in grouping.cases] == [label]
+    assert [orphan.path for orphan in grouping.orphans] == [FOLDERS[1] / other]
 
 
 def test_labels_of_no_case_are_left_over_and_no_conflict():
