@@ -21,6 +21,7 @@ from monai_mriprep.dataset.two_folders import (
     TEST_FOLDERS,
     folder_of_images,
     folder_of_tests,
+    named,
     named_folders,
     two_folders,
 )
@@ -52,12 +53,7 @@ def recognise(root: str | Path) -> Layout:
     tree = volume_tree(root)
     layout = named_folders(root, tree.names) or _by_case(root, tree, with_labels=True)
     if not layout.label_names:
-        msg = (
-            f"{layout.seen}: {root} has no labels, which end in {', '.join(f'_{word}' for word in LABEL_WORDS)}. "
-            "Is it a test set? That is preprocessed like its training set: "
-            f"monai-mriprep run {shlex.quote(str(root))} OUT --like TRAINING_OUT"
-        )
-        raise DatasetError(msg)
+        raise DatasetError(_no_labels(root, layout))
     return _told(layout, where)
 
 
@@ -87,8 +83,9 @@ def _images_alone(root: Path) -> Layout:
     folders = [name.rpartition("/")[0] for name in tree.names]
     if 2 * folders.count("") > len(folders) or (tree.dicom is not None and tree.dicom.parent == root):
         return folder_of_images(root)
-    if set(folders).difference(NAMED_LABELS) == {NAMED_IMAGES}:
-        return folder_of_images(root / NAMED_IMAGES)
+    others = set(folders) - named(folders, NAMED_LABELS)
+    if len(others) == 1 and named(others, NAMED_IMAGES):
+        return folder_of_images(root / others.pop())
     layout = _by_case(root, tree, with_labels=False)
     left_out = ", which are left out" if layout.label_names else ""
     return replace(layout, labels=None, label_names=(), seen=layout.seen + left_out)
@@ -99,6 +96,25 @@ def _by_case(root: Path, tree: VolumeTree, with_labels: bool) -> Layout:
     if not tree.names:
         raise DatasetError(_no_volumes(root, tree, with_labels))
     return bids(root, tree.names) or picai(root, tree.names, with_labels) or side_by_side(root, tree.names)
+
+
+def _no_labels(root: Path, layout: Layout) -> str:
+    """Say that there are no labels, or not where they are looked for."""
+    msg = f"{root} has no labels, which end in {', '.join(f'_{word}' for word in LABEL_WORDS)} ({layout.seen})"
+    datasets = [path.name for path in sorted(root.iterdir()) if _is_dataset(path)]
+    if datasets:
+        return f"{msg}; images and labels are in {', '.join(datasets[:SHOWN])}: name such a folder itself"
+    return (
+        f"{msg}. If there are labels, let their names end so, or link images into a folder {IMAGE_FOLDERS[0]} and "
+        f"labels into {LABEL_FOLDERS[0]}, under one name. If it is a test set, give its training set: "
+        f"monai-mriprep run {shlex.quote(str(root))} OUT --like TRAINING_OUT"
+    )
+
+
+def _is_dataset(path: Path) -> bool:
+    """Whether a folder holds a folder of images and one of labels."""
+    inside = [folder.name for folder in path.iterdir()] if path.is_dir() else []
+    return bool(named(inside, (*NAMED_IMAGES, "imagestr")) and named(inside, (*NAMED_LABELS, "labelstr")))
 
 
 def _no_volumes(root: Path, tree: VolumeTree, with_labels: bool) -> str:

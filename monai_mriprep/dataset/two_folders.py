@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from pathlib import Path
 
 from monai_mriprep.dataset.channels import NUMBER, plain
@@ -21,14 +21,15 @@ __all__ = [
     "TEST_FOLDERS",
     "folder_of_images",
     "folder_of_tests",
+    "named",
     "named_folders",
     "two_folders",
 ]
 
 TEST_FOLDERS = ("ImagesTs", "imagesTs")
-NAMED_IMAGES = f"{IMAGE.name}s"
-NAMED_LABELS = (f"{LABEL.name}s", "masks", "segmentations")
-"""What people call the two folders, where no program wants other names."""
+NAMED_IMAGES = (IMAGE.name, f"{IMAGE.name}s")
+NAMED_LABELS = (LABEL.name, f"{LABEL.name}s", "mask", "masks", "segmentation", "segmentations")
+"""What people call the two folders, in large or small letters, where no program wants other names."""
 
 
 def two_folders(root: Path) -> Layout:
@@ -58,13 +59,18 @@ def named_folders(root: Path, names: Sequence[str]) -> Layout | None:
 
     Returns
     -------
-    None if not both hold volumes, or several folders of labels do.
+    None if not both hold volumes, or several folders of images, or of labels, do.
     """
     folders = {name.rpartition("/")[0] for name in names}
-    labels = [name for name in NAMED_LABELS if name in folders]
-    if NAMED_IMAGES not in folders or len(labels) != 1:
+    images, labels = (sorted(named(folders, those)) for those in (NAMED_IMAGES, NAMED_LABELS))
+    if len(images) != 1 or len(labels) != 1:
         return None
-    return _in_two(root, DatasetFolders(root / NAMED_IMAGES, root / labels[0]), read_declared(root))
+    return _in_two(root, DatasetFolders(root / images[0], root / labels[0]), read_declared(root))
+
+
+def named(folders: Iterable[str], names: Sequence[str]) -> set[str]:
+    """The folders that have one of these names, in large or small letters."""
+    return {folder for folder in folders if folder.lower() in names}
 
 
 def _in_two(root: Path, folders: DatasetFolders, declared: Declared) -> Layout:

@@ -160,6 +160,15 @@ def test_images_without_labels_are_pointed_to_the_way_of_a_test_set(tmp_path, na
         recognise(tmp_path)
 
 
+@pytest.mark.parametrize(("images", "labels"), [("images", "Masks"), ("ImagesTr", "LabelsTr")])
+def test_folders_that_are_datasets_are_named(tmp_path, images, labels):
+    touch(tmp_path, *(f"{part}/{kind}/a.mha" for part in ("train", "test") for kind in (images, labels)), "notes/x.mha")
+
+    with pytest.raises(DatasetError, match="images and labels are in test, train: name such a folder itself"):
+        recognise(tmp_path)
+    assert [case.name for case in recognise(tmp_path / "test").cases().cases] == ["a"]
+
+
 def test_ours_without_its_labels_is_refused_as_ever(tmp_path):
     touch(tmp_path, "ImagesTr/a.mha")
 

@@ -16,6 +16,16 @@ def test_images_beside_labels_are_taken_by_these_names_unless_it_is_unclear_whic
     assert named_folders(tmp_path, [*names, "labels/a.mha"]) is None
 
 
+@pytest.mark.parametrize(("images", "labels"), [("Images", "Labels"), ("image", "MASK")])
+def test_their_letters_and_number_do_not_count(tmp_path, images, labels):
+    names = [f"{images}/a.mha", f"{labels}/a.mha"]
+    touch(tmp_path, *names)
+
+    layout = named_folders(tmp_path, names)
+
+    assert (layout.images, layout.labels) == (tmp_path / images, tmp_path / labels)
+
+
 def test_our_layout_declares_nothing(tmp_path):
     touch(tmp_path, "ImagesTr/10000_0001_0000.mha", "LabelsTr/10000_0001.mha")
 
