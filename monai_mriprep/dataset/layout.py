@@ -73,6 +73,8 @@ class Layout:
         What was recognised, a sentence.
     proposed
         Keys of a recipe that a run of it needs besides, and their values.
+    notes
+        What is not read or left out, a sentence each.
     """
 
     kind: str
@@ -90,6 +92,7 @@ class Layout:
     test_images: Path | None = None
     seen: str = ""
     proposed: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -145,7 +148,7 @@ class Layout:
         else:
             grouping = pair_cases(images, self.label_names, (self.images, self.labels), self.case_of, pattern)
         refuse_shared_outputs(grouping.cases)
-        return replace(grouping, channels=wanted, notes=_left_out(others, wanted))
+        return replace(grouping, channels=wanted, notes=(*self.notes, *_left_out(others, wanted)))
 
     def _grouped(self, channels: tuple[str, ...]) -> ChannelFiles:
         """The files of each case, by what tells it: a list, its name, or its folder."""

@@ -89,8 +89,8 @@ def _in_two(root: Path, folders: DatasetFolders, declared: Declared) -> Layout:
         only_channel=declared.channels[0] if len(declared.channels) == 1 else None,
         label_values=declared.label_values,
         test_images=tests,
-        seen=f"{kind}: {found}{f', test images in {tests.name}' if tests else ''}{_told(declared)}"
-        f"{_left_out(folders.images, images, declared)}{_left_out(folders.labels, labels, declared)}",
+        seen=f"{kind}: {found}{f', test images in {tests.name}' if tests else ''}{_told(declared)}",
+        notes=_notes(declared, [folders.images, folders.labels]),
     )
 
 
@@ -116,6 +116,7 @@ def folder_of_images(folder: Path) -> Layout:
         images,
         channels=_channels(declared),
         seen=f"{kind}: {_files(images)} in {folder}{_told(declared)}",
+        notes=_notes(declared, [folder]),
     )
 
 
@@ -138,10 +139,15 @@ def _names(folder: Path, declared: Declared) -> tuple[str, ...]:
     return tuple(name for name in volume_names(folder) if name.endswith(ending))
 
 
-def _left_out(folder: Path, names: Sequence[str], declared: Declared) -> str:
-    """What is said of the volumes that end otherwise; only where endings count is the folder listed again."""
-    others = len(volume_names(folder)) - len(names) if declared.file_ending and _channels(declared) else 0
-    return f"; {_count(range(others), 'file')} in {folder.name} not ending in {declared.file_ending}" if others else ""
+def _notes(declared: Declared, folders: Iterable[Path]) -> tuple[str, ...]:
+    """What is said of a ``dataset.json`` that is not read, and of volumes that end otherwise than it says."""
+    found = [declared.problem] if declared.problem else []
+    for folder in folders if declared.file_ending and _channels(declared) else ():
+        others = len(volume_names(folder)) - len(_names(folder, declared))
+        if others:
+            counted = f"{_count(range(others), 'file')} in {folder.name}"
+            found.append(f"{counted} left out: {DATASET_JSON} says that names end in {declared.file_ending}")
+    return tuple(found)
 
 
 def _channels(declared: Declared) -> tuple[str, ...]:
@@ -161,8 +167,7 @@ def _told(declared: Declared) -> str:
     values = declared.label_values
     classes = "" if values is None else f"; {_count(values.names, 'class', 'es')}"
     ignored = f" and {values.ignore} for what is ignored" if values is not None and values.ignore is not None else ""
-    problem = f"; {declared.problem}" if declared.problem else ""
-    return channels + classes + ignored + problem
+    return channels + classes + ignored
 
 
 def _files(images: Sized) -> str:

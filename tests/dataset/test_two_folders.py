@@ -65,7 +65,9 @@ def test_of_several_channels_the_ending_counts(tmp_path):
 
     assert [case.name for case in layout.cases().cases] == ["a", "b"]
     assert layout.label_names == ("a.nrrd", "b.nrrd")
-    assert layout.seen.endswith("; 1 file in imagesTr not ending in .nrrd; 1 file in labelsTr not ending in .nrrd")
+    said = "1 file in {} left out: dataset.json says that names end in .nrrd"
+    assert layout.cases().notes == (said.format("imagesTr"), said.format("labelsTr"))
+    assert folder_of_images(tmp_path / "imagesTr").cases(with_labels=False).notes == (said.format("imagesTr"),)
 
 
 def test_an_ending_that_is_not_read_is_refused(tmp_path):
@@ -121,7 +123,8 @@ def test_a_dataset_json_that_is_broken_is_told(tmp_path):
 
     layout = two_folders(tmp_path)
 
-    assert f"; {tmp_path / 'dataset.json'} is not read: JSONDecodeError" in layout.seen
+    (note,) = layout.cases().notes
+    assert note.startswith(f"{tmp_path / 'dataset.json'} is not read: JSONDecodeError")
     assert len(layout.cases().cases) == 1
 
 
