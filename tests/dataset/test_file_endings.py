@@ -55,6 +55,8 @@ def test_labels_beside_their_images_are_left_out_and_others_are_not():
         ({"a": ["a/P7_T1_pre.mha", "a/P7_T1_post.mha"], "b": ["b/P8_T1_pre.mha", "b/P8_T1_post.mha"]}, ("post", "pre")),
         ({"a": ["a/abc_t1.mha", "a/abc_t2.mha"]}, ("t1", "t2")),
         ({"a": ["a_t1.mha", "a_t2.mha"], "b": ["b_T1.mha"], "c": ["c_t1.mha"]}, ("t1",)),
+        ({"a": ["a_t1.mha", "a_x.mha"], "b": ["b_T1.mha", "b_x.mha"]}, ("t1", "x")),
+        ({"a": ["a/t1.mha", "a/t2.mha"], "b": ["b/t1.mha"], "c": ["c/t2.mha"]}, ("t1", "t2")),
         ({"a": ["a/t1.mha", "a/odd.mha"], "b": ["b/t1.mha", "b/t2.mha"], "c": ["c/t1.mha", "c/t2.mha"]}, ("t1", "t2")),
     ],
     ids=[
@@ -65,6 +67,8 @@ def test_labels_beside_their_images_are_left_out_and_others_are_not():
         "other beginning",
         "longer beginning",
         "letters",
+        "letters of half",
+        "one file",
         "odd file",
     ],
 )

@@ -150,6 +150,7 @@ OTHERS = {
 @pytest.mark.parametrize("dtype", [np.int16, np.float32])
 def test_a_channel_on_another_grid_is_put_on_the_first(tmp_path, other, dtype):
     array = scan(dtype, 1, other.shape)
+    array[array > 0] -= 400  # some are negative
     paths = write(tmp_path / "a.mha", scan()), write(tmp_path / "b.mha", array, other.affine)
     volume = load(*paths, geometry="resample")
     first, second = (read_header(path).grid for path in paths)
@@ -197,9 +198,21 @@ def test_whole_numbers_that_no_shared_type_holds_are_refused(tmp_path):
     paths = write(tmp_path / "a.nrrd", large), write(tmp_path / "b.nrrd", scan(np.float32))
     with pytest.raises(VoxelError, match=r"a\.nrrd: the value 9007199254740993 is not held exactly"):
         load(*paths)
+    large[1, 2, 3] = -(2**53) - 1
+    with pytest.raises(VoxelError, match=r"a\.nrrd: the value 9007199254740993 is not held exactly"):
+        load(write(tmp_path / "a.nrrd", large), paths[1])
     large[1, 2, 3] = -(2**53)
     volume = load(write(tmp_path / "a.nrrd", large), paths[1])
     assert volume[0, 1, 2, 3] == -(2**53)
+
+
+def test_a_number_that_no_signed_type_holds_is_refused(tmp_path):
+    large = scan(np.uint64)
+    large[1, 2, 3] = 2**63
+    paths = write(tmp_path / "a.nrrd", scan(np.uint64)), write(tmp_path / "b.nrrd", large)
+    assert load(paths[0]).dtype == torch.int64
+    with pytest.raises(VoxelError, match=r"b\.nrrd: the value 9223372036854775808 is over that of a 64-bit signed"):
+        load(*paths)
 
 
 def test_counts_that_do_not_fit_are_refused(tmp_path):

@@ -22,6 +22,19 @@ def test_label_onto_a_flipped_and_permuted_grid():
     assert torch.equal(moved, label.flip(2).permute(0, 2, 3, 1))
 
 
+def test_a_place_that_is_hardly_under_a_tie_rounds_up():
+    label = torch.arange(1, 7, dtype=torch.int16).reshape(1, 1, 1, 6)
+    for shift, first in ((0.49995, 2), (0.4998, 1)):
+        moved = resample_label_onto(label, Grid((1, 1, 6), np.eye(4)), Grid((1, 1, 5), shifted_x(shift)))
+        assert moved.flatten().tolist() == list(range(first, first + 5))
+
+
+def shifted_x(mm):
+    affine = np.eye(4)
+    affine[2, 3] = mm
+    return affine
+
+
 def test_label_onto_an_oblique_grid_equals_itk():
     label = np.random.default_rng(3).integers(1, 5, (9, 21, 22), dtype=np.int16)
     source, target = (
@@ -124,3 +137,10 @@ def test_grids_overlap_or_do_not():
     assert overlap(near, grid)
     assert not overlap(grid, far)
     assert not overlap(far, grid)
+
+
+def test_grids_overlap_where_their_voxels_touch_though_no_centre_is_inside():
+    grid = Grid((4, 4, 4), np.eye(4))
+    for at, meets in ((3.9, True), (4.1, False), (-29.9, True), (-30.1, False)):
+        other = Grid((30, 30, 30), shifted_x(at))
+        assert overlap(grid, other) == overlap(other, grid) == meets
