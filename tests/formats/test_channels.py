@@ -11,6 +11,7 @@ from monai_mriprep.errors import HeaderError, VoxelError
 from monai_mriprep.formats.read import outline_or_problem, read_header
 from monai_mriprep.formats.voxels import read_voxels
 from monai_mriprep.volume.geometry import reverse_axes
+from tests.formats.dicom_series import write_series
 from tests.formats.volumes import DTYPES, ROTATION, itk_affine, nrrd
 
 CHANNELS, SHAPE = 3, (3, 4, 5, 6)
@@ -104,6 +105,14 @@ def test_metaimage_channels_are_what_itk_reads(tmp_path, dtype, suffix, compress
     np.testing.assert_array_equal(voxels, values(dtype))
 
 
+def test_channels_of_a_metaimage_may_stand_at_the_end_of_their_file(tmp_path, write_mha):
+    stored = values("int16")
+    sizes = FOUR | {"DimSize": "6 5 4 3", "HeaderSize": -1}
+    (tmp_path / "voxels.raw").write_bytes(b"something before" + stored.tobytes())
+    path = write_mha(tmp_path / "four.mhd", data_file="voxels.raw", body=b"", **sizes)
+    np.testing.assert_array_equal(read_voxels(read_header(path, CHANNELS)), stored)
+
+
 def test_nrrd_channels_are_the_last_axis(tmp_path):
     fields = {"dimension": "4", "sizes": "6 5 4 3", "space directions": "(0,0.5,0) (0,0,-2) (-3,0,0) none"}
     path = nrrd(tmp_path / "four.nrrd", values("<i2").tobytes(), kinds="domain domain domain list", **fields)
@@ -149,6 +158,15 @@ def test_one_volume_is_no_channels_and_one_of_a_fourth_dimension_is_a_volume(tmp
         read_header(write_mha(), 2)
     nibabel.save(nibabel.Nifti1Image(values("int16").T[..., :1], np.eye(4)), tmp_path / "one.nii")
     assert read_voxels(read_header(tmp_path / "one.nii")).shape == SHAPE[1:]
+
+
+def test_a_series_and_an_analyze_file_are_one_channel(tmp_path):
+    series = write_series(tmp_path / "series", values("int16")[0])
+    nibabel.AnalyzeImage(values("int16")[0].T, None).to_filename(tmp_path / "old.hdr")
+    for path in (series, tmp_path / "old.hdr"):
+        assert read_header(path).channels == 1
+        with pytest.raises(HeaderError, match="is 1 channel, and 3 are expected; store them as one NIfTI file"):
+            read_header(path, CHANNELS)
 
 
 def test_more_than_four_dimensions_are_refused(tmp_path):

@@ -64,6 +64,7 @@ def test_a_list_of_files_becomes_channels(tmp_path):
         assert torch.equal(channel.as_tensor(), alone[0].as_tensor())
         assert torch.equal(volume.meta["file_direction"], alone.meta["file_direction"])
     assert torch.equal(LoadVolumed("image")({"image": tuple(paths)})["image"].as_tensor(), volume.as_tensor())
+    assert torch.equal(load(*reversed(paths)).as_tensor(), volume.as_tensor().flip(0))
 
 
 def test_a_list_of_one_is_its_file(tmp_path):
