@@ -70,6 +70,19 @@ def test_the_label_may_be_resampled_instead(pair, changes, policy):
     check(*pair(**changes), policy)
 
 
+@pytest.mark.parametrize("policy", ["strict", "resample_label"])
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_channel_on_another_grid_is_refused_unless_channels_are_resampled(pair, policy, number):
+    image, other = pair(Offset="1 2 5")
+    channels = [image] * 3
+    channels[number] = other
+    volumes = {"image": [(one.path, one.grid) for one in channels], "label": [(image.path, image.grid)]}
+
+    with pytest.raises(GeometryError, match=f"channel 0 and channel {number} differ in origin"):
+        check_case(volumes, policy)
+    check_case(volumes, "resample")
+
+
 def test_real_pairs(scans):
     traps = scans / "traps"
     with pytest.raises(GeometryError, match="the label's y runs the other way"):

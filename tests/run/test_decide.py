@@ -183,6 +183,24 @@ def test_a_case_of_other_roles_is_redone(job, case, record):
     assert decided(job, images, record).reason == "it was made of image and label; now it is image"
 
 
+def test_each_channel_counts_and_so_does_their_order(job, case, tmp_path):
+    (first,), second = case.sources["image"], tmp_path / "b_image.mha"
+    second.write_bytes(b"not read either")
+    both = replace(case, sources={**case.sources, "image": (first, second)})
+    swapped = replace(case, sources={**case.sources, "image": (second, first)})
+    line = line_of(job, case)
+    of_one = record_of(line)
+    line["sources"]["image"] = [facts_of(first), facts_of(second)]
+    of_both = record_of(line)
+
+    assert decided(job, both, of_both).action == "skip"
+    assert decided(job, swapped, of_both) == Decision("redo", f"source image changed: {second}")
+    assert decided(job, case, of_both).reason == "source image was of 2 channels; now it has 1"
+    assert decided(job, both, of_one).reason == "source image was of 1 channel; now it has 2"
+    os.utime(second, ns=(1, 1))
+    assert decided(job, both, of_both) == Decision("redo", f"source image changed: {second}")
+
+
 def test_a_rebuilt_record_is_redone_for_it_does_not_know_its_sources(job, case):
     decision = decided(job, case, record_of(line_of(job, case, repaired=True)))
     assert decision.action == "redo"
