@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,16 @@ def test_computed_statistics_stay():
     assert (decision.target, decision.derivation, decision.is_new) == ((3.0, 1.0, 1.0), "as it was", False)
     (warning,) = decision.warnings
     assert "3 cases are finished; the headers of this dataset would give (4, 1, 1) mm: --redo" in warning
+
+
+def test_a_training_set_and_a_test_set_share_no_folder():
+    training = wanted(statistics="training")
+    test = replace(training, like="/another")
+    with pytest.raises(OutputError, match=r"is the output folder of a training set; .* for a test set"):
+        decide_target(Kept(described(training)), test)
+    with pytest.raises(OutputError, match=r"is the output folder of a test set; .* for a training set"):
+        decide_target(Kept(described(test, like="/before")), training, redo=True)
+    assert not decide_target(Kept(described(test, like="/before")), test).is_new
 
 
 OTHERS = {

@@ -15,6 +15,8 @@ from monai_mriprep.formats.write import write_metaimage
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.check import check_dataset
 from monai_mriprep.run.plan import check_output_folder, plan_run
+from monai_mriprep.types import TEST_ROLES
+from tests.dataset.files import declare
 from tests.runs import write_case, write_cases
 
 TARGET = Recipe(target_spacing=(1.5, 1.0, 1.0))
@@ -104,7 +106,25 @@ def test_a_test_set_beside_its_training_set_is_refused(tmp_path, place):
         plan_run(root / "ImagesTr", tmp_path / place, like=tmp_path / "out")
     (report,) = check_dataset(root / "ImagesTr", output_root=tmp_path / "out/test", like=tmp_path / "out").fatal
     assert "lies in the output folder of the training set" in report
-    plan_run(root / "ImagesTr", tmp_path / "out_of_tests", like=tmp_path / "out")
+
+
+def test_a_test_set_remembers_its_training_set(tmp_path):
+    root = write_cases(tmp_path / "data", 1)
+    preprocess(root, tmp_path / "out", TARGET, workers=0)
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+
+    plan = plan_run(root / "ImagesTr", tmp_path / "out_of_tests", like=tmp_path / "link")
+
+    assert (plan.wanted.statistics, plan.wanted.like) == ("training", str((tmp_path / "out").resolve()))
+    assert plan.roles == TEST_ROLES
+    assert plan.cases[0].outputs == {"image": "imagesTs/case_0.npz"}
+
+
+def test_a_run_knows_which_labels_the_dataset_declares(tmp_path):
+    root = write_cases(tmp_path / "data", 1)
+    assert plan_run(root, tmp_path / "out", TARGET).job.declared_labels is None
+    declare(root, channel_names={"0": "T2"}, labels={"background": 0, "whole": [1, 3], "ignore": 4})
+    assert plan_run(root, tmp_path / "out", TARGET).job.declared_labels == (0, 1, 3, 4)
 
 
 def test_what_stops_a_run(tmp_path):
