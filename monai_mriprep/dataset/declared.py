@@ -78,9 +78,16 @@ def _declared(facts: Mapping[str, Any]) -> Declared:
         version,
         _in_order(facts["channel_names" if version == 2 else "modality"]),
         _label_values(facts[LABELS]) if facts.get(LABELS) else None,
-        facts.get("file_ending"),
+        _text(facts.get("file_ending")),
         {name: _listed_case(case) for name, case in listed.items()} if listed else None,
     )
+
+
+def _text(ending: Any) -> str | None:
+    if not isinstance(ending, str | None):
+        msg = f"file_ending is {ending!r}, not text such as .nii.gz"
+        raise ValueError(msg)
+    return ending
 
 
 def _in_order(channels: Mapping[str, str]) -> tuple[str, ...]:

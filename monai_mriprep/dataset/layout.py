@@ -107,6 +107,13 @@ class Layout:
         return dict(zip(ROLES, (self.images, self.labels), strict=True))
 
     @property
+    def input_folders(self) -> tuple[Path, ...]:
+        """The folders that hold its files; where they are listed, those alone that hold one."""
+        if self.given is None:
+            return tuple(self.by_role.values())
+        return tuple(dict.fromkeys((self.images / name).parent for name in (*self.image_names, *self.label_names)))
+
+    @property
     def own_folders(self) -> tuple[Path, ...]:
         """Folders of images alone or of labels alone, in which files that are not volumes are worth a warning."""
         folders = () if self.case_of is not None else (self.images, self.labels)

@@ -159,7 +159,7 @@ def check_output_folder(output: Path, survey: Survey) -> None:
         If output would land among the input.
     """
     places = [real_path(output), *(real_path(output / name) for name in ROLE_OF_FOLDER)]
-    for folder in survey.layout.by_role.values():
+    for folder in survey.layout.input_folders:
         among = any(real_path(folder) in (place, *place.parents) for place in places)
         if among or places[0] == real_path(survey.layout.root):
             msg = f"{output}: the output would mix with the dataset's {folder}; choose another output folder"

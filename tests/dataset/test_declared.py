@@ -70,8 +70,14 @@ def test_without_a_file_and_with_one_of_another_program_nothing_is_declared(tmp_
 
 @pytest.mark.parametrize(
     "text",
-    ["{", "7", json.dumps({"channel_names": ["T2"]}), json.dumps({"modality": {"0": "T2", "2": "ADC"}})],
-    ids=["cut short", "a number", "no numbers", "a gap"],
+    [
+        "{",
+        "7",
+        json.dumps({"channel_names": ["T2"]}),
+        json.dumps({"modality": {"0": "T2", "2": "ADC"}}),
+        json.dumps({"channel_names": {"0": "T2", "1": "ADC"}, "file_ending": 7}),
+    ],
+    ids=["cut short", "a number", "no numbers", "a gap", "no text"],
 )
 def test_a_file_that_is_not_valid_declares_nothing_and_says_so(tmp_path, text):
     (tmp_path / "dataset.json").write_text(text, encoding="utf-8")

@@ -111,6 +111,7 @@ def test_a_dataset_may_list_its_files_wherever_they_are(tmp_path, monkeypatch):
         CaseFiles("a", ("a/a-t1n.mha", "a/a-t1c.mha"), "a/a-seg.mha"),
         CaseFiles("b", ("b/b-t1n.mha", "b/b-t1c.mha"), "b/b-seg.mha"),
     )
+    assert layout.input_folders == (tmp_path / "scans/a", tmp_path / "scans/b"), "an output may lie beside them"
     for channels, images in (("T1", "T1C", "T2"), 2), (("T1",), 2):
         names = {str(number): name for number, name in enumerate(channels)}
         declare(tmp_path / "Dataset226_X", channel_names=names, labels={"background": 0}, dataset=listed)
