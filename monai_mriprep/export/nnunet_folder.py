@@ -15,11 +15,11 @@ from pydantic import AfterValidator, Field, TypeAdapter
 from monai_mriprep.errors import OutputError, RecordError, first_names, write_error
 from monai_mriprep.export.nnunet_case import SUFFIX
 from monai_mriprep.formats.write import write_volume
-from monai_mriprep.store.folder import Folder, opened, temporary_name
+from monai_mriprep.store.folder import Folder, opened, temporary_name, what_it_is
 from monai_mriprep.store.layout import DATASET, PARTIAL
 from monai_mriprep.store.lock import exclusive
 from monai_mriprep.store.models import Count, Model, Whole, checked
-from monai_mriprep.types import ROLE_OF_FOLDER
+from monai_mriprep.types import LABEL, ROLE_OF_FOLDER
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,6 +73,16 @@ class Entry(Model):
     sources: Annotated[tuple[str, ...], Field(strict=False)]
     labels: dict[Label, Label]
     files: Annotated[dict[str, State], AfterValidator(_is_ours)]
+
+    @property
+    def folders(self) -> frozenset[str]:
+        """Those that its files lie in."""
+        return frozenset(file.partition("/")[0] for file in self.files)
+
+    @property
+    def channels(self) -> int:
+        """How many its image has."""
+        return sum(not file.startswith(f"{LABEL.folder}/") for file in self.files)
 
     def is_as(self, other: Entry) -> bool:
         """Whether both say the same, but for the state of the files."""
@@ -147,6 +157,9 @@ class RawFolder:
             If it cannot be written.
         """
         with _named_errors(self.path):
+            for name in ROLE_OF_FOLDER:
+                with closing(self.root.folder(name)) as folder:
+                    folder.sync()  # a power cut must not leave a list of files whose names are lost
             content = (json.dumps(facts, indent=2) + "\n").encode()
             with closing(self.root.folder(PARTIAL)) as partial:
                 self.root.replace(DATASET, [content], partial)
@@ -155,6 +168,7 @@ class RawFolder:
         """Take ``dataset.json`` away while the folder is changed."""
         with _named_errors(self.path):
             self.root.remove(DATASET)
+            self.root.sync()
 
     def refuse_strangers(self, expected: Iterable[str], folders: Iterable[str]) -> None:
         """Refuse files that nobody has exported: nnU-Net would take them for cases.
@@ -216,16 +230,27 @@ def opened_raw_folder(path: Path) -> Iterator[RawFolder]:
             os.close(root.appending(LEDGER))
         with exclusive(root):
             with _named_errors(path):
-                _prepare(root)
+                _make_folders(root)
+                _clear(root)
                 folder = RawFolder(root)
-            yield folder
-            root.remove_folder(PARTIAL)
+            try:
+                yield folder
+            finally:
+                with suppress(OSError):  # the next export clears it; here it would hide why this one has failed
+                    _clear(root)
+                root.remove_folder(PARTIAL)
 
 
-def _prepare(root: Folder) -> None:
-    """Make the folders, and clear what a killed export has left half written."""
+def _make_folders(root: Folder) -> None:
+    """Make those that are missing. A link is none: what is written or deleted there could be somebody's sources."""
     for name in (*ROLE_OF_FOLDER, PARTIAL):
-        root.make_folder(name)
+        if not root.make_folder(name) and not root.is_folder(name):
+            msg = f"{root.path / name}: is {what_it_is(root.require(name).st_mode)}, and must be a folder; move it away"
+            raise OutputError(msg)
+
+
+def _clear(root: Folder) -> None:
+    """Remove what a killed or failed export has left half written."""
     with closing(root.folder(PARTIAL)) as partial:
         for name in partial.names():
             partial.remove(name)

@@ -108,11 +108,11 @@ def export_nnunet(output_root: str | Path, folder: str | Path) -> ExportSummary:
             raise RecordError(msg)
         names = _declared_channels(store)
     cases = tuple(map(RawCase, records))
+    dataset_root = None if index.opened is None else Path(index.opened.dataset_root)
     _check_names(cases)
-    _refuse_own_folders(folder, root, cases)
+    _refuse_own_folders(folder, [root] if dataset_root is None else [root, dataset_root], cases)
     with opened_raw_folder(folder) as raw:
         summary = _Export(raw, str(real_path(root)), cases, names).run()
-    dataset_root = None if index.opened is None else Path(index.opened.dataset_root)
     return replace(summary, notes=(*_name_notes(folder), *_declaration_notes(dataset_root)))
 
 
@@ -147,12 +147,14 @@ class _Export:
         )
 
     def check_folder(self) -> None:
-        """Refuse files of somebody else, and a second training or test set in the place of the first."""
+        """Refuse files of somebody else, and an export that cannot stand beside this one."""
         folders = {case.folder for case in self.cases} | {LABEL.folder for case in self.cases if case.is_training}
         self.raw.refuse_strangers((file for case in self.cases for file in case.files), sorted(folders))
-        for entry in self.raw.entries.values():
-            if not self.is_own(entry) and any(file.partition("/")[0] in folders for file in entry.files):
-                msg = f"{self.raw.path}: it holds the export of {entry.output_root}; choose another folder"
+        for other in self.raw.entries.values():
+            fits = folders.isdisjoint(other.folders) and other.channels == self.cases[0].channels
+            if other.files and not self.is_own(other) and not fits:
+                what = f"the export of {other.output_root} ({counted(other.channels, 'channel')})"
+                msg = f"{self.raw.path}: it holds {what}; choose another folder"
                 raise OutputError(msg)
 
     def departed(self) -> list[Entry]:
@@ -247,12 +249,12 @@ def _check_names(cases: Sequence[RawCase]) -> None:
             raise DatasetError(msg)
 
 
-def _refuse_own_folders(folder: Path, root: Path, cases: Sequence[RawCase]) -> None:
-    """The export must not land among preprocessed files or sources."""
+def _refuse_own_folders(folder: Path, roots: Sequence[Path], cases: Sequence[RawCase]) -> None:
+    """The export must not land among preprocessed files, or in a dataset, where the next run would find it."""
     place = real_path(folder)
-    sources = {real_path(Path(file.path).parent) for case in cases if not case.record.repaired for file in case.sources}
-    if {real_path(root), *sources} & {place, *place.parents}:
-        msg = f"{folder}: the export would lie among preprocessed files or sources; choose another folder"
+    sources = [Path(file.path).parent for case in cases if not case.record.repaired for file in case.sources]
+    if {real_path(path) for path in (*roots, *sources)} & {place, *place.parents}:
+        msg = f"{folder}: the export would lie among preprocessed files or sources; choose a folder outside of them"
         raise OutputError(msg)
 
 

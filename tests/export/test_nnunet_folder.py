@@ -54,6 +54,26 @@ def test_names_need_not_be_text(tmp_path):
         assert raw.holds(entry_of("caf\udce9"))
 
 
+def test_a_link_in_the_place_of_a_folder_is_refused_for_it_may_lead_to_the_sources(tmp_path):
+    with opened_raw_folder(tmp_path / "raw") as raw:
+        raw.add(entry_of(), volumes())
+    images = tmp_path / "raw/imagesTr"
+    images.rename(tmp_path / "sources")
+    images.symlink_to(tmp_path / "sources")
+    with (
+        pytest.raises(OutputError, match="imagesTr: is a link, and must be a folder"),
+        opened_raw_folder(images.parent),
+    ):
+        pass
+    images.unlink()
+    images.write_text("")
+    with (
+        pytest.raises(OutputError, match="imagesTr: is a file, and must be a folder"),
+        opened_raw_folder(images.parent),
+    ):
+        pass
+
+
 def test_a_torn_line_is_no_line_and_spoils_none(tmp_path):
     with opened_raw_folder(tmp_path / "raw") as raw:
         raw.add(entry_of("a"), volumes())

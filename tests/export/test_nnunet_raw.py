@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -15,7 +16,7 @@ import pytest
 import SimpleITK
 
 from monai_mriprep import Recipe, preprocess
-from monai_mriprep.errors import DatasetError, MriprepWarning, OutputError, RecordError
+from monai_mriprep.errors import DatasetError, DiskFullError, MriprepWarning, OutputError, RecordError
 from monai_mriprep.export import nnunet_folder
 from monai_mriprep.export.nnunet_folder import LEDGER
 from monai_mriprep.export.nnunet_raw import export_nnunet
@@ -426,16 +427,43 @@ def test_a_file_beside_the_exported_ones_is_named(finished, tmp_path):
 def test_a_second_training_set_is_not_mixed_in(finished, tmp_path):
     export_nnunet(finished[1], tmp_path / "Dataset001_A")
     shutil.copytree(finished[1], tmp_path / "other")
-    with pytest.raises(OutputError, match=f"it holds the export of {finished[1]}; choose another folder"):
+    with pytest.raises(OutputError, match=rf"it holds the export of {finished[1]} \(1 channel\); choose"):
         export_nnunet(tmp_path / "other", tmp_path / "Dataset001_A")
 
 
 def test_the_export_does_not_land_among_sources_or_outputs(finished):
     data, out = finished
-    for folder in (out, out / "imagesTr", out / "Dataset001_A", data / "ImagesTr/Dataset001_A"):
+    for folder in (out, out / "imagesTr", out / "Dataset001_A", data / "ImagesTr/Dataset001_A", data / "Dataset001_A"):
         with pytest.raises(OutputError, match="would lie among preprocessed files or sources"):
             export_nnunet(out, folder)
     assert not (out / "Dataset001_A").exists()
+    assert not (data / "Dataset001_A").exists()
+
+
+def test_a_test_set_of_other_channels_is_not_mixed_in(finished, tmp_path):
+    data = write_channels(tmp_path / "data")
+    preprocess(data, tmp_path / "out", RECIPE, workers=0)
+    images = data / "imagesTr"
+    preprocess(images, tmp_path / "test", like=tmp_path / "out", workers=0)
+    export_nnunet(finished[1], tmp_path / "Dataset001_A")
+    before = files_of(tmp_path / "Dataset001_A")
+    with pytest.raises(OutputError, match=r"it holds the export of .* \(1 channel\); choose another folder"):
+        export_nnunet(tmp_path / "test", tmp_path / "Dataset001_A")
+    assert files_of(tmp_path / "Dataset001_A") == before
+
+
+def test_a_full_disk_keeps_nothing_half_written(finished, exported, tmp_path, monkeypatch):
+    def full(path, *_):
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(nnunet_folder, "write_volume", full)
+    with pytest.raises(DiskFullError, match="No space left"):
+        export_nnunet(finished[1], tmp_path / "Dataset001_A")
+    monkeypatch.undo()
+    assert files_of(tmp_path / "Dataset001_A") == {}
+    export_nnunet(finished[1], tmp_path / "Dataset001_A")
+    assert files_of(tmp_path / "Dataset001_A") == files_of(exported)
 
 
 def test_a_folder_without_finished_cases_is_refused(tmp_path):
