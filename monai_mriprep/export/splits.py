@@ -21,6 +21,9 @@ __all__ = ["Fold", "patient_of", "split_by_patient", "write_splits"]
 NUMERIC_TOKEN = r"(?<![0-9A-Za-z])[0-9]+(?![0-9A-Za-z])"
 """Digits without a letter next to them: the 10000 of ``10000_0001_t2w``, not the 2 of ``t2w``."""
 
+SUBJECT = r"^sub-([0-9A-Za-z]+)"
+"""The subject of BIDS: of ``sub-A01_ses-1`` the number is that of the session."""
+
 
 @dataclass(frozen=True)
 class Fold:
@@ -39,7 +42,7 @@ def patient_of(case: str, patient: str | None = None) -> str:
         Its name.
     patient
         A regular expression, searched for in the name: its first group, or the whole match where it has none. By
-        default the first numeric token.
+        default the subject of BIDS (``sub-01_...``), else the first numeric token.
 
     Raises
     ------
@@ -54,7 +57,7 @@ def patient_of(case: str, patient: str | None = None) -> str:
     ('10000', 'P7')
     """
     try:
-        match = re.search(patient or NUMERIC_TOKEN, case)
+        match = re.search(patient, case) if patient else re.search(SUBJECT, case) or re.search(NUMERIC_TOKEN, case)
     except re.error as error:
         msg = f"patient {patient!r} is not a regular expression: {error}"
         raise RecipeError(msg) from error

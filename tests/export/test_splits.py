@@ -63,6 +63,8 @@ def test_names_need_not_be_text():
         ("10000_0001_0000", None, "10000"),
         ("BraTS-GLI-00005-100", None, "00005"),
         ("sub-01_T2w", None, "01"),
+        ("sub-A01_ses-1", None, "A01"),
+        ("sub-r001s002_run-2_T1w", None, "r001s002"),
         ("t2w_7_x", None, "7"),
         ("sub01_ses2", "sub[0-9]+", "sub01"),
         ("sub01_ses2", "sub([0-9]+)", "01"),
