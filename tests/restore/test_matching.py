@@ -56,6 +56,15 @@ def test_one_stem_for_image_and_label():
     assert isinstance(space, SourceSpace)
 
 
+@pytest.mark.parametrize("name", ["a", "a_t1", "a_t2", "b"])
+def test_the_stem_of_any_channel(name):
+    line = done_line("a")
+    line["sources"]["image"] = [{**line["sources"]["image"], "path": f"/data/a_{t}.mha"} for t in ("t1", "t2")]
+    line["sources"]["label"]["path"] = "/data/b.mha"
+    ((_, space),) = match_predictions([Path(f"{name}.npz")], Records((record_of(line),)))
+    assert isinstance(space, SourceSpace)
+
+
 def test_a_stem_of_two_records_is_not_guessed():
     assert "two cases, a_0 and a" in problem_of("a.npz", record("a_0", "a_0", "a"), record("a", "a", "b"))
 

@@ -37,6 +37,11 @@ def test_of_a_record_from_before_the_trace_the_resampling_is_undone():
     assert asdict(space.frame) == asdict(Frame.of_grid(SOURCE))
 
 
+def test_of_several_channels_the_first_gives_the_format():
+    image = [{**OLD["sources"]["image"], "path": f"/data/{name}"} for name in ("s_t1.mha", "s_t2.nii.gz")]
+    assert space_of(sources={**OLD["sources"], "image": image}).suffix == ".mha"
+
+
 def test_of_a_record_with_a_trace_its_steps_are_undone():
     trace = Trace(SOURCE, (AppliedStep(Orientation(codes="LPS"), {}, SOURCE),))
     assert space_of(trace=trace.to_json(), target_grid=trace.target.to_json()).trace == trace

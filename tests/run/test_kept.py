@@ -111,6 +111,14 @@ def test_computed_statistics_stay():
     assert "3 cases are finished; the headers of this dataset would give (4, 1, 1) mm: --redo" in warning
 
 
+@pytest.mark.parametrize("statistics", ["table", "training"])
+def test_another_target_from_elsewhere_than_the_headers_is_refused(statistics):
+    like = "/training" if statistics == "training" else None
+    before, now = (replace(wanted(target, statistics), like=like) for target in ((3.0, 1.0, 1.0), (4.0, 1.0, 1.0)))
+    with pytest.raises(OutputError, match=r"target spacing: \(3, 1, 1\) mm -> \(4, 1, 1\) mm"):
+        decide_target(kept(before, like=like), now)
+
+
 def test_a_training_set_and_a_test_set_share_no_folder():
     training = wanted(statistics="training")
     test = replace(training, like="/another")

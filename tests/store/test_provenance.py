@@ -57,6 +57,12 @@ def test_the_record_is_that_of_the_run_as_far_as_the_files_tell():
     }
 
 
+def test_channels_keep_their_order():
+    names = ["b_t1.mha", "a_flair.mha"]
+    record = rebuilt(sources={"image": names, "label": "a_label.nii.gz"})
+    assert [file.path for file in record.sources["image"]] == names
+
+
 def test_what_did_not_fit_is_empty():
     assert rebuilt(labels_before=None).labels.before == {}
     assert (rebuilt().redo, rebuilt(redo=4).redo) == (0, 4)

@@ -165,6 +165,11 @@ def rewrite(out: Path, path: str, **facts: object) -> None:
     save_volumes(out, {tuple(path.split("/")): replace(volume, facts=changed)})
 
 
+def respace(out: Path, path: str) -> None:
+    """Write a file anew with another spacing."""
+    save_volumes(out, {tuple(path.split("/")): replace(read_npz(out / path), spacing=np.array([5.0, 1, 1]))})
+
+
 def flip(path: Path, position: int) -> None:
     content = bytearray(path.read_bytes())
     content[position] ^= 4
@@ -210,6 +215,7 @@ ONE_IS_LOST: dict[str, tuple[Callable[[Path], object], str, str]] = {
         IMAGE,
         "its comment does not say how it was made",
     ),
+    "another spacing": (lambda out: respace(out, LABEL), LABEL, "has the spacing (5.0, 1.0, 1.0)"),
     "pipe": (
         lambda out: [(out / IMAGE).unlink(), os.mkfifo(out / IMAGE)],
         LABEL,
