@@ -127,6 +127,9 @@ EDITS = {
     "a folder in the folder": image_written_to("imagesTr/a/a.npz"),
     "the folder itself": image_written_to("imagesTr/"),
     "another role's folder": image_written_to("labelsTr/a.npz"),
+    "each in the folder of the other": {
+        "outputs": dict(zip(("label", "image"), done_line()["outputs"].values(), strict=True)),
+    },
     "no volume": image_written_to("imagesTr/a.json"),
     "a hidden file": image_written_to("imagesTr/.npz"),
     "a name that no file can have": image_written_to("imagesTr/\ud800.npz"),
