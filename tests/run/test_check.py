@@ -423,3 +423,22 @@ def test_labels_on_a_grid_of_no_channel_are_told(tmp_path):
     write_metaimage(tmp_path / "data/a/seg.mha", label, (2.4, 2.0, 2.0))
     warnings = check_dataset(tmp_path / "data").warnings
     assert [warning.split(" grid")[0] for warning in warnings] == ["channels lie on another", "labels lie on another"]
+
+
+def test_channels_that_the_user_names_are_taken_as_they_are(tmp_path):
+    write_folder(tmp_path / "data", [])
+    report = check_dataset(tmp_path / "data", Recipe(channels=("adc", "t2")))
+    assert report.options == ()
+    (case,) = report.cases
+    assert [path.stem for path in (case.image, *case.channels)] == ["adc", "t2"]
+
+
+@pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
+def test_for_a_test_set_nothing_is_proposed_that_its_training_set_has_not(tmp_path):
+    write_folder(tmp_path / "data", [])
+    preprocess(tmp_path / "data", tmp_path / "out", Recipe(channels=("t2", "adc")), workers=0)
+    write_folder(tmp_path / "test", ["adc"])
+    report = check_dataset(tmp_path / "test", like=tmp_path / "out")
+    assert report.options == ()
+    (problem,) = report.cases[0].problems
+    assert "channel 0 and channel 1 differ in size" in problem
