@@ -301,7 +301,7 @@ def test_a_channel_on_another_grid_fails_by_name(place):
     assert "geometry: resample" in error
     status, text = command("check", place / "data", "--channels", "t1,t1ce", "--target", "2.8,1.3,0.8")
     assert status == 1
-    assert f"channels lie on another grid than the first in 1 case: {CASES[0]}; `geometry: resample`" in text
+    assert f"channels lie on another grid than the first channel in 1 case: {CASES[0]}; `geometry: resample`" in text
 
 
 def test_a_channel_on_another_grid_is_put_on_that_of_the_first(place):
