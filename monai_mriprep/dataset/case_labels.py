@@ -93,14 +93,34 @@ def _one_each(names: Iterable[str], key: CaseOf, images: Mapping[str, Sequence[s
         case = key(name) or plain(name)
         other = found.setdefault(case, name)
         if other is not name:
-            image = (images or {}).get(case)
-            pattern = "(?P<case>.+)[_-](t1|seg)$" if image is None else _pattern_of(image[0], name)
-            msg = (
-                f"{other!r} and {name!r} are both {LABEL.name}s of one case: move one of them away, or give a pattern "
-                f"that takes one, such as --set {shlex.quote(f'pattern={pattern}')}"
-            )
-            raise DatasetError(msg)
+            raise DatasetError(_two_labels(other, name, (images or {}).get(case)))
     return found
+
+
+def _two_labels(one: str, other: str, images: Sequence[str] | None) -> str:
+    if images is None:
+        return (
+            f"{one!r} and {other!r} lie beside each other, and beside no {IMAGE.name} of theirs: give a pattern that "
+            f"finds the case in the names of both, such as {_setting(_pattern_in(other))}"
+        )
+    return (
+        f"{one!r} and {other!r} are both {LABEL.name}s of one case: move one of them away, or give a pattern that "
+        f"takes one, such as {_setting(_pattern_of(images[0], other))}"
+    )
+
+
+def _setting(pattern: str) -> str:
+    return f"--set {shlex.quote(f'pattern={pattern}')}"
+
+
+def _pattern_in(label: str) -> str:
+    """A pattern of what a label's name begins with, whatever its numbers."""
+    stem = composed(plain(label)).rpartition("/")[2]
+    return f"(?P<case>{re.sub('[0-9]+', '[0-9]+', _escaped(before_label(stem) or stem))})"
+
+
+def _escaped(text: str) -> str:
+    return re.escape(text).replace("\\-", "-")
 
 
 def _pattern_of(image: str, label: str) -> str:
@@ -109,7 +129,7 @@ def _pattern_of(image: str, label: str) -> str:
     cuts = (n for n in range(1, len(min(stems, key=len)) + 1) if stems[0][:n] == stems[1][:n])
     cut = max((n for n in cuts if all(stem[n : n + 1] in ("", *"_-.") for stem in stems)), default=0)
     rests = (stem[cut:] if cut else f"/{stem}" for stem in stems)
-    ends = "|".join(re.escape(rest).replace("\\-", "-") for rest in rests)
+    ends = "|".join(map(_escaped, rests))
     return f"(?P<case>{'.' if folders[0] == folders[1] else '[^/]'}+?)({ends})$"
 
 

@@ -301,12 +301,12 @@ def _measures_or_problem(steps: Sequence[Step], outline: Outline | VolumeError) 
 
 def _no_cases(layout: Layout, grouping: Grouping) -> str:
     """Say why there is not one case, and what to do."""
-    sides = {layout.images: grouping.unpaired_images, layout.labels: grouping.unpaired_labels}
-    empty = " and ".join(str(folder) for folder, orphans in sides.items() if folder is not None and not orphans)
+    sides = (layout.images, grouping.unpaired_images), (layout.labels, grouping.unpaired_labels)
+    empty = " and ".join(str(folder) for folder, orphans in sides if folder is not None and not orphans)
     if empty:
         what = "" if layout.labels is None else f"no {IMAGE.name} has a {LABEL.name}: "
         return "; ".join([f"{what}there is no volume ({', '.join(SUFFIXES)}) in {empty}", *layout.notes])
-    image, label = (f"{orphans[0].path.name!r}" for orphans in sides.values())
+    image, label = (f"{orphans[0].path.name!r}" for _, orphans in sides)
     return (
         f"no image has a label: not one name in {layout.labels} fits one in {layout.images}, such as {label} and "
         f"{image}; give each label its image's name, or give a `pattern` that finds the case in both"

@@ -79,6 +79,19 @@ def test_the_pattern_that_is_suggested_takes_the_second_label(image, other, labe
     assert [orphan.path for orphan in grouping.orphans] == [FOLDERS[1] / other]
 
 
+def test_labels_in_a_folder_of_their_own_are_paired_by_the_pattern_that_is_suggested():
+    images = {f"i/P-{n}_1": (f"i/P-{n}_1/P-{n}_1_t1.mha",) for n in (7, 10)}
+    labels = ["l/P-7_1_segm.mha", "l/P-10_1_segm.mha"]
+    with pytest.raises(DatasetError, match="beside no image of theirs") as caught:
+        pair_cases(images, labels, FOLDERS, folder)
+    _, setting = shlex.split(str(caught.value).split("such as ")[1])
+    assert setting == "pattern=(?P<case>P-[0-9]+_[0-9]+)"
+
+    grouping = pair_cases(images, labels, FOLDERS, folder, setting.removeprefix("pattern="))
+
+    assert [(case.name, case.label) for case in grouping.cases] == [("P-7_1", labels[0]), ("P-10_1", labels[1])]
+
+
 def test_labels_of_no_case_are_left_over_and_no_conflict():
     labels = ["x/odd_seg.mha", "y/odd_seg.mha"]
 

@@ -109,6 +109,14 @@ def test_a_dataset_without_a_pair_is_refused_where_a_target_is_asked_for(dataset
             ask()
 
 
+def test_so_is_one_whose_images_and_labels_lie_in_one_folder(tmp_path):
+    for name in ("a_t1.mha", "b_seg.mha"):
+        (tmp_path / name).touch()
+
+    with pytest.raises(DatasetError, match=r"no image has a label.*'b_seg\.mha' and 'a_t1\.mha'"):
+        _ = survey_dataset(tmp_path, Recipe()).choice
+
+
 @register_step
 class ThickSlicesOnly(Step):
     """Refuses a scan by its grid."""
