@@ -1,8 +1,8 @@
 """Which file is which channel of which case, by what the names end in.
 
 ``case_t1.nii.gz``, ``BraTS-GLI-00000-000-t1c.nii.gz`` and ``case_0001.nii.gz`` end in a channel: its name, or its
-number in four digits, after ``_`` or ``-``. What comes before is the case, unless a folder tells the case; there, the
-whole stem may be the channel (``case01/t1.nii.gz``).
+number in four digits, after ``_``, ``-`` or ``.``. What comes before is the case, unless a folder tells the case;
+there, the whole stem may be the channel (``case01/t1.nii.gz``).
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ class _Part(NamedTuple):
 
 def _ending_in(endings: Iterable[str], flags: int = 0) -> re.Pattern[str]:
     """A stem that is one of these in its folder, or ends in one; the longest counts."""
-    return re.compile(rf"(?:.*/|(.*?)[_-])?({'|'.join(map(re.escape, endings))})", flags | re.DOTALL)
+    return re.compile(rf"(?:.*/|(.*?)[_.-])?({'|'.join(map(re.escape, endings))})", flags | re.DOTALL)
 
 
 def _splitter(endings: Sequence[str]) -> Callable[[str], _Part | None]:

@@ -36,7 +36,7 @@ def begins_with(beginnings: Container[str], stem: str) -> str:
     'case_1'
     """
     while stem and stem not in beginnings:
-        stem = stem[: max(stem.rfind("_"), stem.rfind("-"), 0)]
+        stem = stem[: max(*map(stem.rfind, "_-."), 0)]
     return stem
 
 
@@ -88,9 +88,9 @@ def channel_suffixes(
 def _endings(case: str, files: Sequence[str]) -> list[str]:
     stems = [_stem(name) for name in files]
     name = case.rpartition("/")[2]
-    if all(stem.startswith((f"{name}_", f"{name}-")) for stem in stems):
+    if all(stem.startswith((f"{name}_", f"{name}-", f"{name}.")) for stem in stems):
         return [stem[len(name) + 1 :] for stem in stems]
-    tokens = [re.split(r"(?<=[_-])", stem) for stem in stems]
+    tokens = [re.split(r"(?<=[_.-])", stem) for stem in stems]
     beginnings = zip(*(those[:-1] for those in tokens), strict=False)
     shared = sum(1 for _ in takewhile(lambda alike: len(set(alike)) == 1, beginnings))
     return ["".join(those[shared:]) for those in tokens]

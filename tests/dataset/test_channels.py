@@ -41,6 +41,7 @@ def test_channels_stand_in_the_order_in_which_people_list_them(names, expected):
     [
         (["a_t1.mha", "a_t2.mha"], ["t1", "t2"], [], ("t1", "t2")),
         (["a-t1c.mha"], ["t1c"], [], ("t1c",)),
+        (["1.2.840.t1.mha"], ["t1"], [], ("t1",)),
         (["A_T1.mha"], ["t1"], [], ("t1",)),
         (["A_T1.mha", "b_t2.mha"], ["T1", "T2"], [], ("T1", "T2")),
         (["a_T2*.mha", "a_T1+C.mha"], ["T1+C", "T2*"], [], ("T1+C", "T2*")),

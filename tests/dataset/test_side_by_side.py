@@ -142,6 +142,19 @@ def test_channels_in_one_folder_are_declared_or_refused(tmp_path):
         layout.cases()
 
 
+@pytest.mark.parametrize("folder", ["{0}/", ""], ids=["folders", "flat"])
+def test_channels_may_come_after_a_dot(tmp_path, folder):
+    names = [f"{folder.format(case)}{case}.{end}.mha" for case in ("A.1", "B") for end in ("T1", "T2", "seg")]
+
+    layout = side_by_side(tmp_path, names)
+
+    assert layout.options == ("--channels", "T1,T2")
+    assert layout.cases(["T1", "T2"]).cases == (
+        CaseFiles("A.1", (names[0], names[1]), names[2]),
+        CaseFiles("B", (names[3], names[4]), names[5]),
+    )
+
+
 def test_unicode_forms_of_one_name_are_one_case(tmp_path):
     grouping = side_by_side(tmp_path, ["M\u00fcller_t1.mha", "Mu\u0308ller_seg.mha"]).cases()
 
