@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from monai_mriprep.cli.commands.check import run_command
 from monai_mriprep.formats.npz import read_npz
 from monai_mriprep.run.check import check_dataset
 from tests.cli.shell import cli
@@ -54,3 +56,8 @@ def test_a_layout_is_named_and_so_is_what_it_needs(tmp_path):
     report = check_dataset(root)
     assert report.options == ("--channels", "t1,t1ce,t2,flair")
     assert "one folder a case" in report.seen
+
+
+def test_a_folder_whose_name_begins_like_an_option_is_none():
+    words = shlex.split(run_command(Path("-a b"), Path("-a b-preprocessed"), {}, ()))
+    assert words == ["monai-mriprep", "run", "./-a b", "./-a b-preprocessed"]

@@ -84,5 +84,6 @@ def run_command(
         Further words that the layout needs.
     """
     options = [word for option, values in given.items() for value in values or () if value for word in (option, value)]
-    words = ("monai-mriprep", "run", dataset, output, *options, *needed)
+    folders = (f"./{path}" if str(path).startswith("-") else path for path in (dataset, output))
+    words = ("monai-mriprep", "run", *folders, *options, *needed)
     return shlex.join(map(str, words))
