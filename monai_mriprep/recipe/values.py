@@ -98,6 +98,7 @@ Codes = Annotated[str, AfterValidator(orientation_codes)]
 
 
 WHOLE_NUMBER = re.compile(r"-?(0|[1-9]\d{0,17})")
+"""One that 64 bits hold: labels are compared in them."""
 
 
 def _label_map(value: object) -> object:
@@ -119,6 +120,9 @@ def _renaming(entry: object) -> tuple[int, int]:
     if not _is_whole(old) or not _is_whole(new):
         hint = "; write a blank after the colon" if isinstance(old, str) and ":" in old else ""
         msg = f"has the entry {old!r}: {new!r}, where both must be whole numbers{hint}"
+        raise ValueError(msg)
+    if not WHOLE_NUMBER.fullmatch(str(old)):
+        msg = f"names {old}, which no label holds"
         raise ValueError(msg)
     if not 0 <= new <= LABEL_MAX:
         msg = f"makes {new} of {old}, where a label is from 0 to {LABEL_MAX}"

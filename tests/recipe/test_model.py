@@ -186,6 +186,8 @@ def test_an_empty_label_map_is_none(off):
         ({1: 32768}, "makes 32768 of 1"),
         ({0: 3}, "makes 3 of 0, which is the background, and all that lies outside a label"),
         ({"1": 2, 1: 3}, "names 1 twice"),
+        ({2**70: 1}, f"names {2**70}, which no label holds"),
+        ({-(2**63): 1}, f"names {-(2**63)}, which no label holds"),
     ],
 )
 def test_what_is_no_label_map_is_refused(given, words):
