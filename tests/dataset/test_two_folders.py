@@ -8,12 +8,13 @@ from monai_mriprep.errors import DatasetError
 from tests.dataset.files import declare, nnunet, touch
 
 
-def test_images_beside_labels_are_taken_by_these_names_unless_it_is_unclear_which_labels(tmp_path):
+def test_images_beside_labels_are_taken_by_these_names_unless_it_is_unclear_which(tmp_path):
     names = ["images/a.mha", "masks/a.mha"]
     touch(tmp_path, *names, "labels/a.mha")
 
     assert named_folders(tmp_path, names).labels == tmp_path / "masks"
-    assert named_folders(tmp_path, [*names, "labels/a.mha"]) is None
+    for other in ("labels/a.mha", "image/a.mha"):
+        assert named_folders(tmp_path, [*names, other]) is None
 
 
 @pytest.mark.parametrize(("images", "labels"), [("Images", "Labels"), ("image", "MASK")])

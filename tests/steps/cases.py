@@ -35,6 +35,15 @@ def volumes_on(grid: Grid, dtype: torch.dtype = torch.int16, channels: int = 1, 
     return Volumes({IMAGE: image, LABEL: torch.from_numpy(label), FOREGROUND: image != 0})
 
 
+def unlike_foregrounds(volumes: Volumes) -> tuple[Volumes, dict[str, np.ndarray]]:
+    """The volumes with negative voxels and a mask that is something else; and the voxels that each `over` means."""
+    image = volumes.by_role[IMAGE]
+    image = image - 300 * (image != 0)
+    mask = image > 100
+    changed = volumes.replaced({**volumes.by_role, IMAGE: image, FOREGROUND: mask})
+    return changed, {"nonzero": (image != 0).numpy(), "positive": (image > 0).numpy(), "foreground": mask.numpy()}
+
+
 def centres(grid: Grid) -> np.ndarray:
     """Where every voxel lies, in RAS+ mm; ``(3, D, H, W)``."""
     return np.moveaxis(np.moveaxis(np.indices(grid.shape), 0, -1) @ grid.affine[:3, :3].T + grid.origin, -1, 0)

@@ -13,7 +13,7 @@ from monai_mriprep.steps.normalization import Normalization
 from monai_mriprep.steps.percentile_range import PercentileRange
 from monai_mriprep.steps.unscaled import Unscaled
 from monai_mriprep.types import FOREGROUND, IMAGE, LABEL, PREDICTION, Role
-from tests.steps.cases import GRIDS, volumes_on
+from tests.steps.cases import GRIDS, unlike_foregrounds, volumes_on
 
 GRID = GRIDS["oblique"]
 
@@ -29,11 +29,10 @@ def test_these_are_all():
 
 @pytest.mark.parametrize("over", ["nonzero", "positive", "foreground"])
 def test_the_moments_of_the_foreground_are_those_of_the_image_before(kind, over):
-    volumes = volumes_on(GRID, channels=2)
+    volumes, foregrounds = unlike_foregrounds(volumes_on(GRID, channels=2))
     _, trace = forward([kind(over=over)], volumes, GRID)
-    image = volumes.by_role[IMAGE].double()
-    for channel, values in enumerate(image):
-        inside = values[values > 0].numpy()
+    for channel, values in enumerate(volumes.by_role[IMAGE].double().numpy()):
+        inside = values[foregrounds[over][channel]]
         found = [trace.steps[0].params[name][channel] for name in ("mean", "std", "voxels")]
         assert found == pytest.approx([inside.mean(), inside.std(), inside.size], rel=1e-12)
 

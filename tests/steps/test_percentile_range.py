@@ -9,19 +9,19 @@ import torch
 from monai_mriprep.errors import MriprepWarning, RecordError
 from monai_mriprep.steps import Trace, Volumes, backward, forward
 from monai_mriprep.steps.percentile_range import PercentileRange
-from monai_mriprep.types import FOREGROUND, IMAGE
-from tests.steps.cases import GRIDS, volumes_on
+from monai_mriprep.types import IMAGE
+from tests.steps.cases import GRIDS, unlike_foregrounds, volumes_on
 
 GRID = GRIDS["oblique"]
 
 
 @pytest.mark.parametrize("over", ["nonzero", "positive", "foreground"])
 def test_as_numpy_in_float64(over):
-    volumes = volumes_on(GRID, torch.float32, channels=2)
+    volumes, foregrounds = unlike_foregrounds(volumes_on(GRID, torch.float32, channels=2))
     done, trace = forward([PercentileRange(over=over)], volumes, GRID)
     params = trace.params("percentile_range")
     for channel, values in enumerate(volumes.by_role[IMAGE].double().numpy()):
-        inside = values[volumes.by_role[FOREGROUND][channel].numpy()]
+        inside = values[foregrounds[over][channel]]
         low, high = np.percentile(inside, [0.5, 99.5])
         assert [params["low"][channel], params["high"][channel]] == pytest.approx([low, high], rel=1e-13)
         np.testing.assert_allclose(

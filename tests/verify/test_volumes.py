@@ -48,13 +48,14 @@ def test_what_a_run_has_written_has_no_problem(store, record):
     ("change", "problem"),
     [
         (lambda v: {"array": v.array[:, 1:]}, "has the shape"),
+        (lambda v: {"array": np.concatenate([v.array, v.array])}, "has the shape"),
         (lambda v: {"array": v.array.astype(np.float64)}, "holds float64; float32 is expected"),
         (lambda v: {"array": np.full_like(v.array, np.nan)}, "not finite"),
         (lambda v: {"spacing": v.spacing + 1}, "has the spacing"),
         (lambda v: {"affine": None}, "has an affine that is not the recorded one"),
         (lambda v: {"affine": v.affine + 1}, "has an affine that is not the recorded one"),
     ],
-    ids=["shape", "type", "nan", "spacing", "no affine", "affine"],
+    ids=["shape", "channels", "type", "nan", "spacing", "no affine", "affine"],
 )
 def test_a_difference_of_an_image(store, record, change, problem):
     found = volume(store, record)

@@ -200,6 +200,10 @@ def test_renumbered_part_by_part(monkeypatch):
     assert renumbered(label_of(*range(20)), {3: 50, 19: 4}).flatten().tolist() == [*range(3), 50, *range(4, 19), 4]
 
 
+def test_a_label_above_all_that_the_map_names_stays():
+    assert renumbered(label_of(1, 2, 9), {1: 5}).flatten().tolist() == [5, 2, 9]
+
+
 def test_numbers_that_no_type_of_the_file_holds():
     assert renumbered(label_of(5, 0, dtype=torch.uint8), {5: 32767}).flatten().tolist() == [32767, 0]
     assert renumbered(label_of(40000, 1, dtype=torch.int32), MAP).flatten().tolist() == [300, 1]

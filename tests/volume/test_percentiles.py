@@ -78,6 +78,12 @@ def test_a_foreground_without_a_range(inside, problem):
         assert torch.equal(to_window(scaled, windows), image)
 
 
+def test_percentiles_that_differ_by_noise_have_no_range():
+    assert Window(9, 1000.0, 1000.0 + 3e-4).span == 0
+    assert Window(9, 1000.0, 1000.0 + 5e-4).span == pytest.approx(5e-4)
+    assert Window(9, 0.0, 1e-38).span == 0
+
+
 def test_a_problem_names_the_channel_where_there_are_several():
     problems = window_problems([Window(5, 1.0, 2.0), Window(0, 0.0, 0.0)])
     assert list(problems) == ["the foreground of channel 1 is empty; its values are kept"]
