@@ -155,6 +155,18 @@ def test_what_has_no_effect_under_an_intensity_is_refused(intensity, section):
     assert Recipe(intensity=intensity, normalization={key: usual}).intensity == intensity
 
 
+def test_channels_are_names_in_order():
+    assert Recipe(channels=["T2*", "t1-ce"]).channels == ("T2*", "t1-ce")
+    assert [Recipe(channels=names).channel_count for names in (None, ["t1"], ["t1", "t2"])] == [1, 1, 2]
+    assert Recipe(channels=["t1", "t2"]).fingerprint() != Recipe(channels=["t2", "t1"]).fingerprint()
+
+
+@pytest.mark.parametrize("names", [[], ["t1", "t1"], ["t1,t2"], ["t1 t2"], ["a/t1"], [""], "t1", [1]], ids=str)
+def test_what_is_no_list_of_channels_is_refused(names):
+    with pytest.raises(RecipeError, match=r"channels: .*must be a list of different names"):
+        Recipe(channels=names)
+
+
 @pytest.mark.parametrize(
     "given", [{7: 0, 2: 1}, {"2": 1, "7": 0}, {2: 1, "7": 0}, ((2, 1), (7, 0)), [[7, 0], [2, 1]]], ids=str
 )
