@@ -139,7 +139,7 @@ def _all_there(channels: Sequence[str], endings: Sequence[str], found: Container
         if ending.lower() not in found:
             msg = (
                 f"not one image is of the channel {channel}: no name ends in {ending!r}. The channels are "
-                f"{', '.join(channels)}; is one of them misspelt?"
+                f"{', '.join(channels)}; is one of them misspelt, or are its files missing?"
             )
             raise DatasetError(msg)
     return tuple(endings)

@@ -129,7 +129,7 @@ def _remedy(sizes: Sequence[int], channels: int) -> str:
     if math.prod(sizes[4:]) > 1:
         return split
     if channels > 1:
-        return f"{key} must name as many as each image file holds, or what the name of one file for each ends in"
+        return f"{key} names so many: a file holds them all, or there is one for each, whose name ends in the channel's"
     return f"{split}; or, of an image, name its {sizes[3]} volumes: {key}"
 
 
