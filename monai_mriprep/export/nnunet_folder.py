@@ -110,7 +110,11 @@ class RawFolder:
     def holds(self, wanted: Entry) -> bool:
         """Whether a case was exported in this very way, and its files are as they were then."""
         found = self.entries.get((wanted.output_root, wanted.case))
-        return found is not None and found.is_as(wanted) and dict(self._states(found.files)) == found.files
+        return found is not None and found.is_as(wanted) and self.is_whole(found)
+
+    def is_whole(self, entry: Entry) -> bool:
+        """Whether the files of a case are as they were when it was exported."""
+        return dict(self._states(entry.files)) == entry.files
 
     def add(self, wanted: Entry, volumes: Iterable[tuple[NDArray[Any], Frame]]) -> None:
         """Write the files of a case, each whole or not at all, and note it.
@@ -170,20 +174,21 @@ class RawFolder:
             self.root.remove(DATASET)
             self.root.sync()
 
-    def refuse_strangers(self, expected: Iterable[str], folders: Iterable[str]) -> None:
+    def refuse_strangers(self, expected: Iterable[str]) -> None:
         """Refuse files that nobody has exported: nnU-Net would take them for cases.
 
         Raises
         ------
         OutputError
-            If there are any in these folders.
+            If there are any that are not expected.
         """
         known = {*expected, *(file for entry in self.entries.values() for file in entry.files)}
-        found = (path for folder in folders for path in (self.path / folder).iterdir())
+        found = (path for folder in ROLE_OF_FOLDER for path in (self.path / folder).iterdir())
         there = (f"{path.parent.name}/{path.name}" for path in found if path.name.endswith(SUFFIX))
         if strangers := sorted(file for file in there if file not in known):
             shown = first_names(strangers)
-            msg = f"{self.path}: {shown} was not exported to it, and nnU-Net would take it for a case; move it away"
+            what = f"{shown} was not exported to it, or not to the end, and nnU-Net would take it for a case"
+            msg = f"{self.path}: {what}; export it again, or move it away"
             raise OutputError(msg)
 
     def _states(self, files: Iterable[str]) -> Iterator[tuple[str, tuple[int, int]]]:

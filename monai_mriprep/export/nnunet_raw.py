@@ -136,6 +136,7 @@ class _Export:
             self.raw.begin()
         removed = tuple(map(self.remove, departed))
         outcomes = {case.record.case: self.export(case, entry, tuple(numbers)) for case, entry in left}
+        self.require_whole_others(numbers)
         self.raw.describe(self.description(numbers))
         return ExportSummary(
             self.raw.path,
@@ -149,12 +150,28 @@ class _Export:
     def check_folder(self) -> None:
         """Refuse files of somebody else, and an export that cannot stand beside this one."""
         folders = {case.folder for case in self.cases} | {LABEL.folder for case in self.cases if case.is_training}
-        self.raw.refuse_strangers((file for case in self.cases for file in case.files), sorted(folders))
-        for other in self.raw.entries.values():
-            fits = folders.isdisjoint(other.folders) and other.channels == self.cases[0].channels
-            if other.files and not self.is_own(other) and not fits:
+        self.raw.refuse_strangers(file for case in self.cases for file in case.files)
+        for other in self.others():
+            if not folders.isdisjoint(other.folders) or other.channels != self.cases[0].channels:
                 what = f"the export of {other.output_root} ({counted(other.channels, 'channel')})"
                 msg = f"{self.raw.path}: it holds {what}; choose another folder"
+                raise OutputError(msg)
+
+    def require_whole_others(self, numbers: Mapping[int, int]) -> None:
+        """See to it that there is no ``dataset.json`` of another export that was broken off: its labels may be of both.
+
+        Raises
+        ------
+        OutputError
+            If one was, or its files have changed since.
+        """
+        for other in self.others():
+            if not self.raw.is_whole(other) or any(numbers[old] != new for old, new in other.labels.items()):
+                self.raw.begin()
+                msg = (
+                    f"{self.raw.path}: the export of {other.output_root} there was broken off, or its files have "
+                    f"changed; {DATASET} comes when that is exported again. These cases are there"
+                )
                 raise OutputError(msg)
 
     def departed(self) -> list[Entry]:
@@ -173,8 +190,12 @@ class _Export:
         """Of all cases that can be exported or are there, in order."""
         there = {entry.case for entry in self.raw.entries.values() if entry.files}
         ours = (case.labels for case in self.cases if case.record.case in there or case.problem() is None)
-        others = (entry.labels for entry in self.raw.entries.values() if entry.files and not self.is_own(entry))
+        others = (entry.labels for entry in self.others())
         return tuple(sorted({label for labels in (*ours, *others) for label in labels}))
+
+    def others(self) -> Iterator[Entry]:
+        """What another output folder has exported."""
+        return (entry for entry in self.raw.entries.values() if entry.files and not self.is_own(entry))
 
     def is_own(self, entry: Entry) -> bool:
         """Whether this output folder has exported a case."""

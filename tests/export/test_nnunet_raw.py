@@ -286,6 +286,59 @@ def test_a_test_set_goes_beside_its_training_set(copied, tmp_path):
     assert len(export_nnunet(out, folder).kept) == 3
 
 
+@pytest.fixture
+def both_sets(copied, tmp_path) -> tuple[Path, Path, Path]:
+    """The output of a training set and of its test set, and the folder that both were exported to."""
+    data, out = copied
+    (tmp_path / "images").mkdir()
+    shutil.copyfile(data / "ImagesTr/10_01_t2.mha", tmp_path / "images/20_01_t2.mha")
+    preprocess(tmp_path / "images", tmp_path / "test_out", like=out, workers=0)
+    for output in (out, tmp_path / "test_out"):
+        export_nnunet(output, tmp_path / "Dataset104_Both")
+    return out, tmp_path / "test_out", tmp_path / "Dataset104_Both"
+
+
+def test_labels_of_two_numberings_are_never_described_as_one(both_sets, monkeypatch):
+    """A new class numbers the labels anew, and the export is killed amid them; the test set is exported before it."""
+    out, test_out, folder = both_sets
+    data = out.parent / "data"
+    shutil.copyfile(data / "ImagesTr/11_01_t2.nrrd", data / "ImagesTr/09_01_t2.nrrd")
+    label = SimpleITK.ReadImage(str(data / "LabelsTr/11_01.nrrd"))
+    SimpleITK.WriteImage(label // 2 * 5, str(data / "LabelsTr/09_01.nrrd"))
+    assert [done.case for done in preprocess(data, out, RECIPE, workers=0).done] == ["09_01_t2"]
+
+    written = []
+
+    def killed(path, *arguments):
+        if len(written) == 2:  # the new case is there, and no old label is numbered anew
+            raise KeyboardInterrupt
+        written.append(path)
+        write_volume(path, *arguments)
+
+    write_volume = nnunet_folder.write_volume
+    monkeypatch.setattr(nnunet_folder, "write_volume", killed)
+    with pytest.raises(KeyboardInterrupt):
+        export_nnunet(out, folder)
+    monkeypatch.undo()
+    with pytest.raises(OutputError, match=f"the export of {out} there was broken off, or its files have changed"):
+        export_nnunet(test_out, folder)
+    assert not (folder / "dataset.json").exists()
+    export_nnunet(out, folder)
+    assert json.loads((folder / "dataset.json").read_text())["labels"]["label_49"] == 4
+
+
+def test_a_list_never_names_a_file_of_the_other_set_that_is_gone(both_sets):
+    out, test_out, folder = both_sets
+    whole = files_of(folder)
+    (folder / "labelsTr/10_02_t2.nii.gz").unlink()
+    (folder / "imagesTs/20_01_t2_0000.nii.gz").unlink()
+    with pytest.raises(OutputError, match=f"the export of {out} there was broken off, or its files have changed"):
+        export_nnunet(test_out, folder)
+    assert not (folder / "dataset.json").exists()
+    export_nnunet(out, folder)
+    assert files_of(folder) == whole
+
+
 # --- Again ------------------------------------------------------------------------------------------------------------
 
 
