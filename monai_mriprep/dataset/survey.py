@@ -23,7 +23,7 @@ from monai_mriprep.dataset.statistics import SpacingStatistics
 from monai_mriprep.dataset.target_choice import TargetChoice, choose_target
 from monai_mriprep.dataset.training import Training
 from monai_mriprep.dataset.unread_files import unread_files
-from monai_mriprep.errors import DatasetError, MriprepError, StatisticsError, VolumeError
+from monai_mriprep.errors import DatasetError, MriprepError, StatisticsError, VolumeError, counted
 from monai_mriprep.formats.header import Outline
 from monai_mriprep.formats.names import SUFFIXES
 from monai_mriprep.formats.read import outline_or_problem
@@ -212,8 +212,8 @@ class Survey:
         self._require_pairs()
         known = [found for found in self.measures if isinstance(found, Measures)]
         if not known:
-            n, first = len(self.outlines), self.unreadable[0]
-            msg = f"not one header of {n} paired images can be read, so no target spacing; the first: {first}"
+            images, first = counted(len(self.outlines), "paired image"), self.unreadable[0]
+            msg = f"not one header of {images} can be read, so no target spacing; the first: {first}"
             raise StatisticsError(msg)
         return known
 

@@ -17,7 +17,7 @@ from monai_mriprep.dataset.statistics import (
 )
 from monai_mriprep.dataset.target_rules import derive_target
 from monai_mriprep.dataset.training import Training
-from monai_mriprep.errors import DatasetError
+from monai_mriprep.errors import DatasetError, counted
 from monai_mriprep.formats.header import SPACING_RANGE_MM
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.types import Spacing
@@ -126,7 +126,8 @@ def _given(target: Spacing, by: str) -> TargetChoice:
 def _computed_target(scans: Scans) -> TargetChoice:
     computed = scans.statistics
     derived = derive_target(computed, scans.recipe.target_rule, scans.median_size)
-    note = f"{scans.root}: no {STATISTICS_NAME}; computed from the headers of {len(scans.measures)} paired images"
+    images = counted(len(scans.measures), "paired image")
+    note = f"{scans.root}: no {STATISTICS_NAME}; computed from the headers of {images}"
     return TargetChoice(derived.spacing, f"{derived.text} (computed from headers)", computed, (note,), derived.warnings)
 
 

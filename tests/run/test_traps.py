@@ -56,7 +56,7 @@ def test_the_reason_is_named_before_and_in_a_run(trap, tmp_path, name):
 def test_headers_that_say_nothing_are_fatal_without_a_target(trap, tmp_path):
     dataset = trap("four_d")
     assert TRAPS["four_d"][2] in check_dataset(dataset).fatal[0]
-    with pytest.raises(StatisticsError, match=r"not one header of 1 paired images can be read.*4 dimensions"):
+    with pytest.raises(StatisticsError, match=r"not one header of 1 paired image can be read.*4 dimensions"):
         preprocess(dataset, tmp_path / "out", workers=0)
 
 

@@ -9,7 +9,7 @@ import typer
 
 from monai_mriprep.cli.options import Channels, Config, DatasetRoot, Json, Quiet, Settings, configured, required
 from monai_mriprep.cli.show import OK, report, warn
-from monai_mriprep.errors import package_logger
+from monai_mriprep.errors import counted, package_logger
 
 __all__ = ["stats"]
 
@@ -40,7 +40,7 @@ def stats(
     statistics = survey.statistics
     derived = derive_target(statistics, recipe.target_rule, survey.median_size)
     with log_lines(quiet=quiet):
-        package_logger().info("%d paired images; %s", len(survey.outlines), derived.text)
+        package_logger().info("%s; %s", counted(len(survey.outlines), "paired image"), derived.text)
     doubts = (*survey.doubts, *derived.warnings)
     warn(doubts)
     if output is not None:
