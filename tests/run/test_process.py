@@ -246,6 +246,23 @@ def test_both_files_say_how_they_were_made_and_nothing_of_when_and_where(tmp_pat
 TWO_FILES = ("imagesTr/a.npz", "labelsTr/a.npz")
 
 
+def test_channels_are_told_in_their_order_and_the_first_gives_the_header(tmp_path, oblique):
+    """The grid of the second differs by less than the tolerance."""
+    first, label = oblique
+    second = tmp_path / "0.nii.gz"
+    moved = affine_of((3.0, 0.9, 0.8), 20.0, (4.0, -3.0, 1 / 3 + 1e-3))
+    SimpleITK.WriteImage(itk_image(np.full((6, 11, 13), 7, np.int16), moved), str(second))
+    case = case_from("a", first, label)
+    case = replace(case, sources={"image": (first, second), "label": (label,)})
+    job = replace(job_of(tmp_path / "out"), recipe=Recipe(channels=("b", "a")))
+    record = record_of({**process_case(job, case).record(), "time": 0.0})
+    assert [Path(file.path).name for file in record.sources["image"]] == ["a.nii.gz", "0.nii.gz"]
+    assert record.foreground.mean[1] == pytest.approx(7)
+    assert record.source_grid == read_header(first).grid != read_header(second).grid
+    facts = read_npz(job.output_root / record.outputs["image"].path).facts
+    assert facts["sources"] == {"image": ["a.nii.gz", "0.nii.gz"], "label": "b.mha"}
+
+
 def test_a_trace_that_does_not_fit_into_a_comment_is_a_warning(tmp_path, oblique, monkeypatch):
     monkeypatch.setattr(comment, "LARGEST", 900)
     job = job_of(tmp_path / "out")

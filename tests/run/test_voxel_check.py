@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from monai_mriprep import preprocess
+from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.check import check_dataset
 from tests.layouts import write_layout
 from tests.runs import done_records
@@ -22,13 +23,14 @@ def dataset(tmp_path) -> Path:
 
 
 @pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
-def test_labels_that_the_dataset_does_not_declare_are_named_before_a_run_and_by_it(dataset, tmp_path):
+@pytest.mark.parametrize("recipe", [Recipe(), Recipe(label_map={2: 0})], ids=["as they are", "dropped"])
+def test_labels_that_the_dataset_does_not_declare_are_named_before_a_run_and_by_it(dataset, tmp_path, recipe):
     facts = json.loads((dataset / "dataset.json").read_text())
     (dataset / "dataset.json").write_text(json.dumps({**facts, "labels": {"background": 0, "tumour": 1}}))
     sentence = "the label holds 2, which dataset.json does not declare: it has 0, 1"
-    report = check_dataset(dataset, voxels=True)
+    report = check_dataset(dataset, recipe, voxels=True)
     assert [sentence in case.warnings for case in report.cases] == [True, True]
-    preprocess(dataset, tmp_path / "out", workers=0)
+    preprocess(dataset, tmp_path / "out", recipe, workers=0)
     for case, record in done_records(tmp_path / "out").items():
         assert f"{case}: {sentence}" in record.warnings
 
