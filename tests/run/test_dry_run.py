@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from monai_mriprep import preprocess
-from monai_mriprep.errors import LockedError, OutputError
+from monai_mriprep.errors import DiskFullError, LockedError, OutputError
 from monai_mriprep.recipe import Recipe
+from monai_mriprep.run import estimates
 from monai_mriprep.run.dry_run import DryRun, dry_run
 from monai_mriprep.run.plan import RunPlan, plan_run
 from monai_mriprep.run.process import process_case
@@ -98,6 +99,8 @@ def test_a_run_does_what_was_said(dataset, out, change, redo, expected, retired)
     assert {case: action for case, (action, _) in actions(found).items()} == expected
     assert list(actions(found)) == list(expected), "in natural order"
     assert (found.retired, found.target_spacing, found.derivation) == (retired, plan.job.target, plan.derivation)
+    needed = 0 if found.needs is None else found.needs.output_bytes
+    assert needed == sum(case.output_bytes for case in found.cases if case.action != "skip")
     assert sum("a run moves the files from before to" in text for text in found.warnings) == len(retired)
     with open_session(plan) as session:
         done = {case.name: (decision.action, decision.reason) for case, decision in session.decisions}
@@ -113,6 +116,7 @@ def test_a_case_that_waits_in_a_journal_is_no_work(dataset, out):
     assert actions(foreseen(plan_run(dataset, out)))["case_0"] == ("run", "no record")
     process_case(job_of(out), case_of(dataset, "case_0"))
     assert actions(foreseen(plan_run(dataset, out)))["case_0"][0] == "skip"
+    assert actions(foreseen(plan_run(dataset, out, redo=True)))["case_0"][0] == "run"
     with open_session(plan_run(dataset, out)) as session:
         assert session.todo == ()
 
@@ -156,6 +160,12 @@ def test_the_estimates_are_those_of_what_is_to_be_done(dataset, out):
     assert found.needs.seconds > 5
     (too_large,) = (text for text in found.warnings if "not attempted" in text)
     assert too_large.startswith("case_3: ")
+
+
+def test_a_lack_of_disk_stops_it_as_it_would_the_run(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(estimates, "free_bytes", lambda _: 1)
+    with pytest.raises(DiskFullError):
+        dry_run(plan_run(dataset, tmp_path / "new"))
 
 
 def test_the_recipe_of_the_folder_is_kept(dataset, out):
