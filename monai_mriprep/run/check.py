@@ -79,7 +79,7 @@ def check_dataset(
             survey = _survey(root, default, proposed, training, layout)
     except MriprepError as error:
         return DatasetReport(root, None if layout is None else layout.seen, fatal=(str(error),))
-    is_refused = survey.recipe.geometry != "resample" and survey.training is None
+    is_refused = default.geometry != "resample" and survey.training is None
     doubt = tuple(_channels_apart(survey)) if is_refused else ()
     if doubt:
         proposed = {**proposed, "geometry": "resample"}
@@ -112,7 +112,7 @@ def _first(number: int, channels: Sequence[str]) -> tuple[str, ...]:
 def _channels_apart(survey: Survey) -> Iterator[str]:
     """Warnings where channels, and then labels, lie on other grids than the first channel."""
     cases = [*zip(survey.grouping.cases, survey.outlines, strict=True)]
-    if not any(found.are_apart for _, found in cases):
+    if survey.recipe.geometry != "resample" and not any(found.are_apart for _, found in cases):
         return
     channels = [case.name for case, found in cases if found.are_apart]
     labels = [case.name for case, found in cases if isinstance(found.label, Outline) and found.channel_of_label != 0]

@@ -20,6 +20,7 @@ from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.check import check_dataset
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.steps import Step, register_step
+from tests.layouts import write_layout
 
 SHAPE, SPACING = (4, 8, 9), (3.0, 1.0, 1.0)
 
@@ -442,3 +443,14 @@ def test_for_a_test_set_nothing_is_proposed_that_its_training_set_has_not(tmp_pa
     assert report.options == ()
     (problem,) = report.cases[0].problems
     assert "channel 0 and channel 1 differ in size" in problem
+
+
+def test_of_a_layout_that_proposes_to_resample_what_lies_elsewhere_is_told_too(tmp_path):
+    report = check_dataset(write_layout("PI-CAI", tmp_path))
+    assert list(report.options) == ["--channels", "t2w,adc,hbv", "--set", "geometry=resample"]
+    (warning,) = (warning for warning in report.warnings if "another grid" in warning)
+    assert warning.startswith("channels lie on another grid than the first channel in 2 cases")
+    for label in tmp_path.glob("picai_labels/csPCa*/human_expert/resampled/*"):
+        nibabel.save(nibabel.Nifti1Image(np.ones((5, 5, 5), np.int16), np.diag([-2.0, -2, 3, 1])), label)
+    warnings = check_dataset(tmp_path).warnings
+    assert any(warning.startswith("labels lie on another grid than the first channel") for warning in warnings)
