@@ -163,7 +163,7 @@ def _trace(extra: Mapping[str, Any]) -> Trace:
 
 def _recorded_trace(path: Path) -> Trace:
     """The trace of the case that a file of an output folder belongs to, from the records there."""
-    root, place = path.absolute().parents[1], f"{path.parent.name}/{path.name}"
+    root, place = path.absolute().parent.parent, f"{path.parent.name}/{path.name}"
     try:
         with open_store(root) as store:
             for record in read_index(store.root).all_done():

@@ -21,7 +21,7 @@ from monai_mriprep.formats.read import read_header
 from monai_mriprep.restore.arrays import restore_array
 from monai_mriprep.transforms import LoadNpz
 from monai_mriprep.transforms.tensors import grid_of
-from monai_mriprep.transforms.way_back import trace_of
+from monai_mriprep.transforms.way_back import _recorded_trace, trace_of
 from tests.oracles import SYNTHETIC, SYNTHETIC_TARGET, dictionary
 from tests.runs import FOLDER_OF_0_1_0, done_records
 
@@ -228,3 +228,8 @@ def test_nothing_is_recorded_where_nothing_is_to_be_traced(output):
     load = LoadNpzd("image")
     with load.trace_transform(False):
         assert load(output.paths(next(iter(SYNTHETIC))))["image"].applied_operations == []
+
+
+def test_a_file_beside_no_records_is_told_of_them_wherever_it_lies():
+    with pytest.raises(RecordError, match="so it goes back only by its record"):
+        _recorded_trace(Path("/a.npz"))
