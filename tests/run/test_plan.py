@@ -120,6 +120,17 @@ def test_a_test_set_remembers_its_training_set(tmp_path):
     assert plan.cases[0].outputs == {"image": "imagesTs/case_0.npz"}
 
 
+@pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
+def test_of_a_target_that_the_folder_does_not_take_nothing_is_warned(tmp_path):
+    root = write_cases(tmp_path / "data", 1)
+    preprocess(root, tmp_path / "out", workers=0)
+    for number in (2, 3):
+        write_case(root, f"case_{number}", spacing=(2.0, 1.0, 1.0))
+    told = [plan_run(root, tmp_path / output) for output in ("out", "new")]
+    assert [plan.job.target for plan in told] == [(3, 1, 1), (2, 1, 1)]
+    assert [any("computed from the headers of 3" in text for text in plan.warnings) for plan in told] == [False, True]
+
+
 def test_a_run_knows_which_labels_the_dataset_declares(tmp_path):
     root = write_cases(tmp_path / "data", 1)
     assert plan_run(root, tmp_path / "out", TARGET).job.declared_labels is None
