@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence, Sized
 from functools import partial
@@ -13,6 +14,10 @@ from monai_mriprep.dataset.layout import Layout
 from monai_mriprep.types import IMAGE, LABEL
 
 __all__ = ["layout_by_case", "side_by_side"]
+
+OTHER_SCAN = re.compile(r"[_.-](?!\d{4}$)\d+(?:[_.-]|$)")
+"""What follows the name of a case in the name of another one: a number, unless it is nnU-Net's of a channel. So
+``p_1_t1`` is no image of the label ``p_seg``, whose own may be missing."""
 
 
 def side_by_side(root: Path, names: Sequence[str]) -> Layout:
@@ -96,8 +101,10 @@ def _case(shared: Mapping[str, set[str]], name: str) -> str:
     if folder not in shared:
         return folder
     before = before_label(stem)
-    beginning = begins_with(shared[folder], stem if before is None else before)
-    return f"{folder}/{beginning}".lstrip("/") if beginning else ""
+    stem = stem if before is None else before
+    beginning = begins_with(shared[folder], stem)
+    is_other = OTHER_SCAN.match(stem[len(beginning) :])
+    return f"{folder}/{beginning}".lstrip("/") if beginning and not is_other else ""
 
 
 def _case_with_folders(shared: Mapping[str, set[str]], name: str) -> str:

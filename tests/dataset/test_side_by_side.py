@@ -3,8 +3,10 @@
 import pytest
 
 from monai_mriprep.dataset.case_files import CaseFiles
+from monai_mriprep.dataset.recognise import recognise
 from monai_mriprep.dataset.side_by_side import layout_by_case, side_by_side
 from monai_mriprep.errors import DatasetError
+from tests.dataset.files import touch
 
 
 def test_a_layout_by_case_tells_its_channels_and_the_options_for_them(tmp_path):
@@ -186,3 +188,12 @@ def test_folders_above_are_part_of_names_where_those_alone_are_not_unique(tmp_pa
     assert [case.name for case in grouping.cases] == ["1_mid", "1_pre", "2_mid", "2_pre"]
     assert grouping.cases[0] == CaseFiles("1_mid", ("1/mid/T2.mha",), "1/mid/mask.mha")
     assert [case.label_output for case in grouping.cases][:2] == ["1_mid.npz", "1_pre.npz"]
+
+
+def test_the_image_of_another_scan_is_not_that_of_a_label_whose_own_image_is_missing(tmp_path):
+    root = touch(tmp_path, "p_seg.mha", "p_1_t1.mha", "q_seg.mha", "q_t1.mha")
+
+    grouping = recognise(root).cases(("t1",))
+
+    assert [(case.name, case.image, case.label) for case in grouping.cases] == [("q", ("q_t1.mha",), "q_seg.mha")]
+    assert [orphan.path.name for orphan in grouping.unpaired_labels] == ["p_seg.mha"]
