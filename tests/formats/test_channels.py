@@ -148,7 +148,7 @@ def test_without_asking_channels_are_refused_with_the_remedy(tmp_path, make):
 @pytest.mark.parametrize("asked", [2, 4])
 def test_another_number_than_asked_for_is_refused(tmp_path, asked):
     path = nifti_file(tmp_path / "four.nii")
-    with pytest.raises(HeaderError, match=rf"6 x 5 x 4 x 3 voxels\); {asked} 3-D volumes, .* names so many: a file holds them all"):
+    with pytest.raises(HeaderError, match=rf"6 x 5 x 4 x 3 voxels\); {asked} 3-D volumes, .* names so many"):
         read_header(path, asked)
     assert isinstance(outline_or_problem(path, asked), HeaderError)
 

@@ -33,7 +33,17 @@ def test_every_recipe_on_phantoms(tmp_path, name, settings, factors):
     assert found.is_equal
 
 
-@pytest.mark.parametrize("path", SCANS, ids=lambda path: Path(path).name)
+QUICK = ("ProstateX-0000_sag", "AIL", "20002", "20004", "20006")
+"""Of each kind one, turned, permuted and oblique; ``make stress`` does the others."""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=Path(path).name, marks=() if Path(path).name.startswith(QUICK) else pytest.mark.stress)
+        for path in SCANS
+    ],
+)
 def test_turned_and_cropped_scans(scans, path):
     with with_empty_border(read_header(scans / path)) as header:
         found = compare(header, path, {"orientation": "LPS", **CROP}, COARSER)

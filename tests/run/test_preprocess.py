@@ -21,6 +21,8 @@ MIXED = [
     *("20001_0001", "20001_0002", "20002_0001", "20003_0001", "20004_0001", "20005_0001", "20006_0001", "20007_0001")
 ]
 ANISOTROPIC = ["20004_0001", "20005_0001", "20006_0001"]
+LARGE = ("20001_0001", "20005_0001", "20007_0001")
+"""`make stress` compares these; the oracle takes seconds for each."""
 TARGETS = {"mixed": (1.0, 1.0, 1.0), "anisotropic": (2.98, 0.664062, 0.664062)}
 
 
@@ -95,7 +97,12 @@ def assert_equals_oracle(dataset: Path, root: Path, case: str, target: tuple[flo
 
 
 @pytest.mark.parametrize(
-    ("name", "case"), [("mixed", case) for case in MIXED] + [("anisotropic", case) for case in ANISOTROPIC]
+    ("name", "case"),
+    [
+        pytest.param(name, case, marks=pytest.mark.stress if case in LARGE else ())
+        for name, cases in (("mixed", MIXED), ("anisotropic", ANISOTROPIC))
+        for case in cases
+    ],
 )
 def test_real_case_equals_the_oracle(scans, real, name, case):
     assert_equals_oracle(scans / name, real[name], case, TARGETS[name])

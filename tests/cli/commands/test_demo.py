@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.cli.shell import cli
 
 
+@pytest.mark.stress
 def test_it_is_done_twice_in_a_row_in_its_own_folder_and_in_no_other(tmp_path):
     for _ in range(2):
         done = cli("demo", "-w", 0, cwd=tmp_path)
