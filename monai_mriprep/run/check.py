@@ -72,36 +72,58 @@ def check_dataset(
     try:
         training = training_of(like, recipe)
         layout = layout_of(root, training)
-        proposed = {} if training is not None or default.channels is not None else layout.proposed
-        survey = _survey(root, default, proposed, training, layout)
-        if (number := survey.channel_of_labels) and "channels" in proposed:
-            proposed = {**proposed, "channels": _first(number, proposed["channels"])}
-            survey = _survey(root, default, proposed, training, layout)
+        proposal = _propose(root, default, layout, training)
     except MriprepError as error:
         return DatasetReport(root, None if layout is None else layout.seen, fatal=(str(error),))
-    is_refused = default.geometry != "resample" and survey.training is None
-    doubt = tuple(_channels_apart(survey)) if is_refused else ()
-    if doubt:
-        proposed = {**proposed, "geometry": "resample"}
-        survey = replace(survey, recipe=survey.recipe.model_copy(update=proposed))
     output = None if output_root is None else Path(output_root)
-    report = _Check(survey, available_memory(), output).report(
-        default_workers() if workers is None else workers, voxels
-    )
-    misplaced = () if output is None else tuple(_misplaced(output, survey))
+    judge = _Check(proposal.survey, available_memory(), output)
+    report = judge.report(default_workers() if workers is None else workers, voxels)
+    misplaced = () if output is None else tuple(_misplaced(output, proposal.survey))
     return replace(
         report,
-        options=command_options(proposed),
+        options=command_options(proposal.keys),
         fatal=(*report.fatal, *misplaced),
-        warnings=(*report.warnings, *doubt),
+        warnings=(*report.warnings, *proposal.doubts),
     )
 
 
-def _survey(
-    root: Path, recipe: Recipe, proposed: Mapping[str, Any], training: Training | None, layout: Layout
-) -> Survey:
-    recipe = recipe.model_copy(update=proposed)
-    return survey_dataset(root, recipe, with_labels=True, training=training, layout=layout)
+@dataclass(frozen=True)
+class _Proposal:
+    """What a run needs besides what the user has given, and the dataset as that run would see it.
+
+    Parameters
+    ----------
+    survey
+        With these keys.
+    keys
+        Of a recipe, with their values; none for a test set.
+    doubts
+        What is to be reviewed in them.
+    """
+
+    survey: Survey
+    keys: Mapping[str, Any]
+    doubts: tuple[str, ...] = ()
+
+
+def _propose(root: Path, recipe: Recipe, layout: Layout, training: Training | None) -> _Proposal:
+    """Propose the channels that the names tell, the one of the labels first, and to move channels that lie apart."""
+    if training is not None:
+        return _Proposal(survey_dataset(root, recipe, with_labels=True, training=training, layout=layout), {})
+    keys = layout.proposed if recipe.channels is None else {}
+    survey = _survey(root, recipe, layout, keys)
+    if (number := survey.channel_of_labels) and "channels" in keys:
+        keys = {**keys, "channels": _first(number, keys["channels"])}
+        survey = _survey(root, recipe, layout, keys)
+    doubts = () if recipe.geometry == "resample" else tuple(_channels_apart(survey))
+    if doubts:
+        keys = {**keys, "geometry": "resample"}
+        survey = replace(survey, recipe=survey.recipe.model_copy(update=keys))
+    return _Proposal(survey, keys, doubts)
+
+
+def _survey(root: Path, recipe: Recipe, layout: Layout, keys: Mapping[str, Any]) -> Survey:
+    return survey_dataset(root, recipe.model_copy(update=keys), with_labels=True, layout=layout)
 
 
 def _first(number: int, channels: Sequence[str]) -> tuple[str, ...]:
