@@ -11,8 +11,7 @@ import numpy as np
 
 from monai_mriprep.dataset.checks import check_grids
 from monai_mriprep.errors import LabelError, VoxelError
-from monai_mriprep.formats.header import Header
-from monai_mriprep.formats.read import read_header
+from monai_mriprep.formats.read import read_channel_headers, read_header
 from monai_mriprep.formats.voxels import read_voxels
 from monai_mriprep.store.record_parts import RecordedFile, SourceRecord
 from monai_mriprep.store.records import Done
@@ -101,7 +100,8 @@ class RawCase:
         GeometryError
             If they do not lie on one grid, within the tolerances of a run.
         """
-        images = self._image_headers()
+        paths = [file.path for file in self.record.sources[IMAGE.name]]
+        images = read_channel_headers(paths, self.channels)
         first = images[0]
         if self.is_training:
             (source,) = self.record.sources[LABEL.name]
@@ -113,11 +113,6 @@ class RawCase:
             check_grids(first.path, first.grid, header.path, header.grid, names, ONE_GRID)
             for voxels in _writable(read_voxels(header), header.path).reshape(-1, *first.grid.shape):
                 yield voxels, first.frame
-
-    def _image_headers(self) -> list[Header]:
-        """Those of its image: of one file that holds all channels, or of one each."""
-        paths = [file.path for file in self.record.sources[IMAGE.name]]
-        return [read_header(path, self.channels if len(paths) == 1 else 1) for path in paths]
 
 
 def _change(file: RecordedFile) -> str | None:

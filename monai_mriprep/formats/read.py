@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from monai_mriprep.errors import HeaderError, VolumeError
@@ -11,7 +11,7 @@ from monai_mriprep.formats.fields import regular_file_size, sibling_file
 from monai_mriprep.formats.header import Header, Outline
 from monai_mriprep.formats.names import SUFFIXES
 
-__all__ = ["outline_or_problem", "read_header"]
+__all__ = ["outline_or_problem", "read_channel_headers", "read_header"]
 
 
 def _read_pair(path: Path, size: int, channels: int) -> Header:
@@ -73,6 +73,31 @@ def _of_channels(header: Header, channels: int) -> Header:
         problem = f"a series or an Analyze file is 1 channel, and {channels} are expected; store them as one NIfTI file"
         raise HeaderError(header.path, problem)
     return header
+
+
+def read_channel_headers(paths: Sequence[str | Path], channels: int = 1) -> list[Header]:
+    """The headers of an image's files: one for each channel, or one of all.
+
+    Parameters
+    ----------
+    paths
+        The files, in the order of the channels.
+    channels
+        How many a single file holds. Of several files each holds one, and there are as many, unless it is 1.
+
+    Raises
+    ------
+    HeaderError
+        If one cannot be read, holds another number of channels, or the files are more or fewer.
+    """
+    if len(paths) == 1:
+        return [read_header(paths[0], channels)]
+    if not paths or channels not in (1, len(paths)):
+        problem = (
+            f"its image has {len(paths)} files, and {channels} channels are expected: a file for each, or one of all"
+        )
+        raise HeaderError(paths[0] if paths else "[]", problem)
+    return [read_header(path) for path in paths]
 
 
 def outline_or_problem(path: Path, channels: int = 1) -> Outline | VolumeError:

@@ -22,7 +22,7 @@ from monai_mriprep.dataset.voxel_summary import MANY_VALUES
 from monai_mriprep.errors import DiskFullError, MriprepError, MriprepWarning, counted, is_disk_full
 from monai_mriprep.formats.header import Header
 from monai_mriprep.formats.npz import NpzVolume
-from monai_mriprep.formats.read import read_header
+from monai_mriprep.formats.read import read_channel_headers
 from monai_mriprep.pipeline import preprocessing
 from monai_mriprep.run.cases import Case, Job, Result
 from monai_mriprep.steps.intensities import Intensities
@@ -31,7 +31,6 @@ from monai_mriprep.store.record_parts import OutputRecord, RecordedFile, json_hi
 from monai_mriprep.store.staging import StagedFile, removed_on_error, stage_files
 from monai_mriprep.store.store import Store, open_store
 from monai_mriprep.transforms.apply_steps import trace_of
-from monai_mriprep.transforms.channels import read_channel_headers
 from monai_mriprep.transforms.files import npz_volume
 from monai_mriprep.transforms.tensors import grid_of
 from monai_mriprep.types import IMAGE, LABEL, ROLES
@@ -100,9 +99,8 @@ class _Stopwatch:
 
 def _carry_out(job: Job, case: Case, store: Store, watch: _Stopwatch) -> tuple[dict[str, Any], tuple[StagedFile, ...]]:
     """The facts for the record, and the files, complete but not yet in place; in the order to move them."""
-    headers = {role: tuple(map(read_header, paths)) for role, paths in case.sources.items() if role != IMAGE.name}
-    image = tuple(read_channel_headers(case.sources[IMAGE.name], job.recipe.channel_count))
-    headers = {IMAGE.name: image, **headers}
+    channels = {IMAGE.name: job.recipe.channel_count}
+    headers = {role: read_channel_headers(paths, channels.get(role, 1)) for role, paths in case.sources.items()}
     grids = {role: [(header.path, header.grid) for header in of_role] for role, of_role in headers.items()}
     check_case(grids, job.recipe.geometry)  # before a voxel is read
     stamps = {role: [_stamps(header) for header in of_role] for role, of_role in headers.items()}

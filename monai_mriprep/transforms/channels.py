@@ -8,8 +8,7 @@ import numpy as np
 import torch
 
 from monai_mriprep.dataset.checks import CHANNEL_REMEDY, check_grids
-from monai_mriprep.errors import GeometryError, HeaderError, VoxelError
-from monai_mriprep.formats.read import read_header
+from monai_mriprep.errors import GeometryError, VoxelError
 from monai_mriprep.formats.voxels import read_voxels
 from monai_mriprep.types import GeometryPolicy
 from monai_mriprep.volume.geometry import same_grid_problem
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from monai_mriprep.formats.header import Header
 
-__all__ = ["read_channel_headers", "read_channels", "signed"]
+__all__ = ["read_channels", "signed"]
 
 UNSIGNED_TO_SIGNED = {"uint16": np.int32, "uint32": np.int64, "uint64": np.int64}
 """torch supports few operations on these unsigned types. The signed ones hold every value, of uint64 up to 2^63 - 1."""
@@ -31,38 +30,13 @@ EXACT_IN_FLOAT64 = 2**53
 """Up to here float64 holds every whole number."""
 
 
-def read_channel_headers(paths: Sequence[Any], channels: int = 1) -> list[Header]:
-    """The headers of an image's files: one for each channel, or one of all.
-
-    Parameters
-    ----------
-    paths
-        The files, in the order of the channels.
-    channels
-        How many a single file holds. Of several files each holds one, and there are as many, unless it is 1.
-
-    Raises
-    ------
-    HeaderError
-        If one cannot be read, holds another number of channels, or the files are more or fewer.
-    """
-    if len(paths) == 1:
-        return [read_header(paths[0], channels)]
-    if not paths or channels not in (1, len(paths)):
-        problem = (
-            f"its image has {len(paths)} files, and {channels} channels are expected: a file for each, or one of all"
-        )
-        raise HeaderError(paths[0] if paths else "[]", problem)
-    return [read_header(path) for path in paths]
-
-
 def read_channels(headers: Sequence[Header], geometry: GeometryPolicy = "strict") -> NDArray[Any]:
     """Read the voxels of an image.
 
     Parameters
     ----------
     headers
-        From `read_channel_headers`; the grid of the first is that of the image.
+        From `monai_mriprep.formats.read.read_channel_headers`; the grid of the first is that of the image.
     geometry
         ``resample`` puts a channel that lies on another grid onto it, by a cubic spline, as float32. It is exactly 0
         where the nearest voxel of its file is, and where its file does not reach: a spline would leave hardly a voxel
