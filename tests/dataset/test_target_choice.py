@@ -16,14 +16,6 @@ NNUNET = Recipe(target_rule="nnunet")
 HEADER = "median_spacing,10th_percentile_spacing,median_size\n"
 
 
-@pytest.fixture
-def dataset(tmp_path):
-    """Slices of 4, 4 and 3 mm; 4 x 8 x 9 voxels, which are too many slices for nnU-Net's rule."""
-    for name, z in {"a": 4.0, "b": 4.0, "c": 3.0}.items():
-        write_case(tmp_path / "dataset", name, (4, 8, 9), (z, 1.0, 1.0))
-    return tmp_path / "dataset"
-
-
 @pytest.mark.filterwarnings("ignore:.*no mri_statistics.csv")
 @pytest.mark.parametrize(("rule", "z"), [("published", 3.2), ("nnunet", 4.0)])
 def test_all_that_work_on_a_dataset_choose_by_the_recipes_rule(dataset, tmp_path, rule, z):
