@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from monai_mriprep.dataset.pairing import Orphan
 from monai_mriprep.errors import DatasetError
-from monai_mriprep.formats.names import stem
+from monai_mriprep.formats.names import composed, stem
 from monai_mriprep.types import IMAGE, Role
 
 __all__ = ["CaseFiles", "Grouping", "refuse_shared_outputs"]
@@ -100,7 +99,7 @@ def refuse_shared_outputs(cases: Iterable[CaseFiles]) -> None:
 
 def _take(taken: dict[str, str], output: str, source: str) -> None:
     """Note whose output has this name."""
-    other = taken.setdefault(unicodedata.normalize("NFC", output).casefold(), source)
+    other = taken.setdefault(composed(output).casefold(), source)
     if other is not source:
         msg = (
             f"{other!r} and {source!r} would both become {output}, or a name that macOS and Windows take for it: "

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from monai_mriprep.dataset.case_files import CaseFiles, Grouping
-from monai_mriprep.dataset.channels import CaseOf, case_name, composed, files_by_case, plain
+from monai_mriprep.dataset.channels import CaseOf, case_name, files_by_case, plain
 from monai_mriprep.dataset.file_endings import before_label, begins_with, channel_suffixes
-from monai_mriprep.dataset.pairing import NamePairing, Orphan, pair_names
+from monai_mriprep.dataset.pairing import NamePairing, Orphan, orphan, pair_names
 from monai_mriprep.errors import DatasetError, PairingError
+from monai_mriprep.formats.names import composed
 from monai_mriprep.types import IMAGE, LABEL, Role
 
 __all__ = ["pair_cases"]
@@ -146,14 +147,4 @@ def _equal(images: Iterable[str], labels: Iterable[str]) -> NamePairing:
 def _orphans(
     folder: Path, keys: Mapping[str, Sequence[str]], files: Mapping[str, str], partner: Role, pattern: str | None
 ) -> tuple[Orphan, ...]:
-    return tuple(_orphan(folder, files[name], looked_for, partner, pattern) for name, looked_for in keys.items())
-
-
-def _orphan(folder: Path, name: str, keys: Sequence[str], partner: Role, pattern: str | None) -> Orphan:
-    path = folder / name
-    if not keys:
-        return Orphan(path, "", f"{name!r} is skipped: the pattern {pattern!r} does not match its stem")
-    looked_for = ", ".join(map(repr, keys))
-    return Orphan(
-        path, keys[-1], f"{path.name!r} is skipped: no {partner.name} was found; looked for under {looked_for}"
-    )
+    return tuple(orphan(folder, files[name], looked_for, partner, pattern) for name, looked_for in keys.items())

@@ -8,13 +8,12 @@ there, the whole stem may be the channel (``case01/t1.nii.gz``).
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from monai_mriprep.errors import DatasetError
-from monai_mriprep.formats.names import natural_key, suffix_of
+from monai_mriprep.formats.names import composed, natural_key, suffix_of
 
 __all__ = [
     "NUMBER",
@@ -23,7 +22,6 @@ __all__ = [
     "case_name",
     "channel_endings",
     "chosen_channels",
-    "composed",
     "files_by_case",
     "group_by_channel",
     "plain",
@@ -65,11 +63,6 @@ def plain(name: str) -> str:
     'case01/t1'
     """
     return name[: len(name) - len(suffix_of(name) or "")]
-
-
-def composed(name: str) -> str:
-    """In unicode's composed form: a file copied from macOS may spell ``ü`` with two characters."""
-    return unicodedata.normalize("NFC", name)
 
 
 def usual_order(channels: Iterable[str]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from monai_mriprep.errors import DatasetError
-from monai_mriprep.formats.names import holds_dicom, natural_key, real_path, stem, suffix_of
+from monai_mriprep.formats.names import composed, holds_dicom, natural_key, real_path, stem, suffix_of
 
 __all__ = [
     "IMAGE_FOLDERS",
@@ -178,7 +178,7 @@ def _refuse_shared_stems(folder: Path, names: list[str]) -> None:
     """Refuse files with equal stems, and stems that only macOS and Windows take for equal."""
     groups = defaultdict(list)
     for name in names:
-        groups[unicodedata.normalize("NFC", stem(name)).casefold()].append(name)
+        groups[composed(stem(name)).casefold()].append(name)
     shared = [_shown_names(alike) for alike in groups.values() if len(alike) > 1]
     if shared:
         msg = (

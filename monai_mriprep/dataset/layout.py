@@ -18,14 +18,13 @@ from monai_mriprep.dataset.channels import (
     case_name,
     channel_endings,
     chosen_channels,
-    composed,
     files_by_case,
     group_by_channel,
     plain,
 )
 from monai_mriprep.dataset.label_values import LabelValues
 from monai_mriprep.errors import DatasetError
-from monai_mriprep.formats.names import natural_key
+from monai_mriprep.formats.names import composed, natural_key
 from monai_mriprep.types import ROLES, TEST_ROLES, Role
 
 __all__ = ["Layout", "command_options"]
@@ -116,8 +115,7 @@ class Layout:
     @property
     def own_folders(self) -> tuple[Path, ...]:
         """Folders of images alone or of labels alone, in which files that are not volumes are worth a warning."""
-        folders = () if self.case_of is not None else (self.images, self.labels)
-        return tuple(folder for folder in folders if folder is not None)
+        return tuple(self.by_role.values()) if self.case_of is None else ()
 
     def cases(
         self, channels: Sequence[str] | None = None, pattern: str | None = None, with_labels: bool = True

@@ -29,7 +29,6 @@ macOS may spell ``ü`` with two characters. docs/recipe.md explains what each pa
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,10 +39,10 @@ from typing import NamedTuple, overload
 from monai_mriprep.dataset.folders import volume_names
 from monai_mriprep.dataset.pattern import pattern_keys
 from monai_mriprep.errors import PairingError
-from monai_mriprep.formats.names import stem
+from monai_mriprep.formats.names import composed, stem
 from monai_mriprep.types import IMAGE, LABEL, ROLES, Role
 
-__all__ = ["LABEL_SUFFIXES", "NamePairing", "Orphan", "Pair", "Pairing", "pair_by_stem", "pair_names"]
+__all__ = ["LABEL_SUFFIXES", "NamePairing", "Orphan", "Pair", "Pairing", "orphan", "pair_by_stem", "pair_names"]
 
 LABEL_SUFFIXES = ("_seg", "_gt", "_label", "_mask", ".seg")
 """Common endings of the names of labels."""
@@ -173,10 +172,10 @@ def pair_by_stem(images_dir: str | Path, labels_dir: str | Path, pattern: str | 
     return Pairing(
         pairs=Pairs(Path(images_dir), Path(labels_dir), ((images[one], labels[other]) for one, other in names.pairs)),
         unpaired_images=tuple(
-            _orphan(Path(images_dir, images[name]), keys, LABEL, pattern) for name, keys in names.images.items()
+            orphan(Path(images_dir), images[name], keys, LABEL, pattern) for name, keys in names.images.items()
         ),
         unpaired_labels=tuple(
-            _orphan(Path(labels_dir, labels[name]), keys, IMAGE, pattern) for name, keys in names.labels.items()
+            orphan(Path(labels_dir), labels[name], keys, IMAGE, pattern) for name, keys in names.labels.items()
         ),
     )
 
@@ -198,7 +197,7 @@ def pair_names(images: Iterable[str], labels: Iterable[str], pattern: str | None
         hangs on a name.
     """
     images, labels = list(images), list(labels)
-    passes = _PASSES if pattern is None else (_pattern_pass(pattern, map(_composed, (*images, *labels))),)
+    passes = _PASSES if pattern is None else (_pattern_pass(pattern, map(composed, (*images, *labels))),)
     partner: dict[str, str] = {}
     for rule in passes:
         taken = set(partner.values())
@@ -215,11 +214,11 @@ def _match(rule: _Pass, images: Sequence[str], labels: Sequence[str]) -> dict[st
     """Label of each image that one pass pairs, among the names that earlier passes left."""
     by_key = defaultdict(list)
     for label in labels:
-        by_key[rule.label_key(_composed(label))].append(label)
+        by_key[rule.label_key(composed(label))].append(label)
     candidates = {
-        image: [label for label in by_key.get(key, ()) if rule.is_plausible(_composed(image), _composed(label))]
+        image: [label for label in by_key.get(key, ()) if rule.is_plausible(composed(image), composed(label))]
         for image in images
-        if (key := rule.image_key(_composed(image))) is not None
+        if (key := rule.image_key(composed(image))) is not None
     }
     candidates = {image: claimed for image, claimed in candidates.items() if claimed}
     _refuse_shared_partners(rule, candidates)
@@ -245,9 +244,11 @@ def _conflict(role: Role, name: str, partner: Role, rivals: Sequence[str]) -> st
     return f"the {role.name} {name!r} is claimed by {len(rivals)} {partner.name}s: {', '.join(map(repr, rivals))}"
 
 
-def _orphan(path: Path, keys: Sequence[str], partner: Role, pattern: str | None) -> Orphan:
+def orphan(folder: Path, name: str, keys: Sequence[str], partner: Role, pattern: str | None) -> Orphan:
+    """A file of a folder without a partner; it has no keys where the pattern does not match its stem."""
+    path = folder / name
     if not keys:
-        reason = f"{path.name!r} is skipped: the pattern {pattern!r} does not match its stem"
+        reason = f"{name!r} is skipped: the pattern {pattern!r} does not match its stem"
         return Orphan(path, "", reason)
     looked_for = ", ".join(map(repr, keys))
     return Orphan(
@@ -257,11 +258,7 @@ def _orphan(path: Path, keys: Sequence[str], partner: Role, pattern: str | None)
 
 def _keys(name: str, rules: Iterable[Key]) -> tuple[str, ...]:
     """List the different keys of a stem, the most specific first."""
-    return tuple(dict.fromkeys(key for rule in rules if (key := rule(_composed(name))) is not None))
-
-
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
+    return tuple(dict.fromkeys(key for rule in rules if (key := rule(composed(name))) is not None))
 
 
 def _stem_itself(name: str) -> str:

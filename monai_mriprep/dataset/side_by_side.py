@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence, Sized
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from monai_mriprep.dataset.channels import CaseOf, case_name, composed, files_by_case, plain
+from monai_mriprep.dataset.channels import CaseOf, case_name, files_by_case, plain
 from monai_mriprep.dataset.file_endings import before_label, begins_with, channel_suffixes, sorted_by_role
 from monai_mriprep.dataset.layout import Layout
+from monai_mriprep.errors import counted
+from monai_mriprep.formats.names import composed
 from monai_mriprep.types import IMAGE, LABEL
 
 __all__ = ["layout_by_case", "side_by_side"]
@@ -66,7 +68,7 @@ def layout_by_case(
     cases = files_by_case(images, case_of)
     suffixes = channel_suffixes(cases) if suffixes is None else suffixes
     channels = f", which end in {', '.join(suffixes)}" if suffixes else ""
-    found = f"{_count(images, f'{IMAGE.name} file')} of {_count(cases, 'case')}{channels}"
+    found = f"{counted(len(images), f'{IMAGE.name} file')} of {counted(len(cases), 'case')}{channels}"
     return Layout(
         kind,
         root,
@@ -75,7 +77,7 @@ def layout_by_case(
         tuple(labels),
         case_of,
         suffixes=suffixes,
-        seen=f"{kind}: {found}, {_count(labels, LABEL.name)}",
+        seen=f"{kind}: {found}, {counted(len(labels), LABEL.name)}",
         proposed={"channels": tuple(suffixes)} if suffixes else {},
     )
 
@@ -125,7 +127,3 @@ def _split(name: str) -> tuple[str, str]:
     """The folder of a file, and its stem."""
     folder, _, stem = plain(composed(name)).rpartition("/")
     return folder, stem
-
-
-def _count(things: Sized, word: str) -> str:
-    return f"{len(things)} {word}{'' if len(things) == 1 else 's'}"

@@ -11,7 +11,7 @@ from monai_mriprep.dataset.declared import DATASET_JSON, Declared, ListedCase, r
 from monai_mriprep.dataset.file_endings import without_labels
 from monai_mriprep.dataset.folders import IMAGE_FOLDERS, DatasetFolders, find_folders, volume_names
 from monai_mriprep.dataset.layout import Layout
-from monai_mriprep.errors import DatasetError
+from monai_mriprep.errors import DatasetError, counted
 from monai_mriprep.formats.names import SUFFIXES, natural_key, suffix_of
 from monai_mriprep.types import IMAGE, LABEL
 
@@ -74,10 +74,10 @@ def named(folders: Iterable[str], names: Sequence[str]) -> set[str]:
 
 
 def _in_two(root: Path, folders: DatasetFolders, declared: Declared) -> Layout:
-    images, labels = _names(folders.images, declared), _names(folders.labels, declared)
+    (images, notes), (labels, notes_on_labels) = (_names(one, declared) for one in (folders.images, folders.labels))
     kind = _kind(declared, images) or f"{folders.images.name} and {folders.labels.name}"
     tests = folder_of_tests(root)
-    found = f"{_files(images)} in {folders.images.name}, {_count(labels, LABEL.name)} in {folders.labels.name}"
+    found = f"{_files(images)} in {folders.images.name}, {counted(len(labels), LABEL.name)} in {folders.labels.name}"
     return Layout(
         kind,
         root,
@@ -90,7 +90,7 @@ def _in_two(root: Path, folders: DatasetFolders, declared: Declared) -> Layout:
         label_values=declared.label_values,
         test_images=tests,
         seen=f"{kind}: {found}{f', test images in {tests.name}' if tests else ''}{_told(declared)}",
-        notes=_notes(declared, [folders.images, folders.labels]),
+        notes=(*_problem(declared), *notes, *notes_on_labels),
     )
 
 
@@ -106,7 +106,8 @@ def folder_of_images(folder: Path) -> Layout:
     """
     is_part = folder.name in (*IMAGE_FOLDERS, *TEST_FOLDERS)
     declared = read_declared(folder.parent if is_part else folder)
-    images = without_labels(_names(folder, declared))
+    names, notes = _names(folder, declared)
+    images = without_labels(names)
     kind = _kind(declared, images) or "folder of images"
     return Layout(
         kind,
@@ -116,7 +117,7 @@ def folder_of_images(folder: Path) -> Layout:
         images,
         channels=_channels(declared),
         seen=f"{kind}: {_files(images)} in {folder}{_told(declared)}",
-        notes=_notes(declared, [folder]),
+        notes=(*_problem(declared), *notes),
     )
 
 
@@ -125,29 +126,29 @@ def folder_of_tests(root: Path) -> Path | None:
     return next((root / name for name in TEST_FOLDERS if (root / name).is_dir()), None)
 
 
-def _names(folder: Path, declared: Declared) -> tuple[str, ...]:
-    """Its volumes; of several channels those alone whose names end as the dataset declares, as nnU-Net takes them."""
-    ending = declared.file_ending
+def _names(folder: Path, declared: Declared) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Its volumes, and what is said of those that are left out.
+
+    Of several channels those alone are taken whose names end as the dataset declares, as nnU-Net takes them.
+    """
+    names, ending = volume_names(folder), declared.file_ending
     if ending is None or not _channels(declared):
-        return volume_names(folder)
+        return names, ()
     if suffix_of(ending) is None:
         msg = (
             f"{folder.parent / DATASET_JSON} says that the files end in {ending!r}, which is not read; convert them "
             f"(to one of {', '.join(SUFFIXES)})"
         )
         raise DatasetError(msg)
-    return tuple(name for name in volume_names(folder) if name.endswith(ending))
+    taken = tuple(name for name in names if name.endswith(ending))
+    if len(taken) == len(names):
+        return taken, ()
+    others = f"{counted(len(names) - len(taken), 'file')} in {folder.name}"
+    return taken, (f"{others} left out: {DATASET_JSON} says that names end in {ending}",)
 
 
-def _notes(declared: Declared, folders: Iterable[Path]) -> tuple[str, ...]:
-    """What is said of a ``dataset.json`` that is not read, and of volumes that end otherwise than it says."""
-    found = [declared.problem] if declared.problem else []
-    for folder in folders if declared.file_ending and _channels(declared) else ():
-        others = len(volume_names(folder)) - len(_names(folder, declared))
-        if others:
-            counted = f"{_count(range(others), 'file')} in {folder.name}"
-            found.append(f"{counted} left out: {DATASET_JSON} says that names end in {declared.file_ending}")
-    return tuple(found)
+def _problem(declared: Declared) -> tuple[str, ...]:
+    return (declared.problem,) if declared.problem else ()
 
 
 def _channels(declared: Declared) -> tuple[str, ...]:
@@ -165,17 +166,14 @@ def _told(declared: Declared) -> str:
     """What else is said of a dataset."""
     channels = f"; channels {', '.join(declared.channels)}" if declared.channels else ""
     values = declared.label_values
-    classes = "" if values is None else f"; {_count(values.names, 'class', 'es')}"
+    n = 0 if values is None else len(values.names)
+    classes = "" if values is None else f"; {n} {'class' if n == 1 else 'classes'}"
     ignored = f" and {values.ignore} for what is ignored" if values is not None and values.ignore is not None else ""
     return channels + classes + ignored
 
 
 def _files(images: Sized) -> str:
-    return _count(images, f"{IMAGE.name} file")
-
-
-def _count(things: Sized, word: str, plural: str = "s") -> str:
-    return f"{len(things)} {word}{'' if len(things) == 1 else plural}"
+    return counted(len(images), f"{IMAGE.name} file")
 
 
 def _listed(root: Path, declared: Declared, cases: Mapping[str, ListedCase]) -> Layout:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from pathlib import Path
 
-__all__ = ["SUFFIXES", "holds_dicom", "natural_key", "real_path", "stem", "suffix_of"]
+__all__ = ["SUFFIXES", "composed", "holds_dicom", "natural_key", "real_path", "stem", "suffix_of"]
 
 SUFFIXES = (".nii.gz", ".mha", ".mhd", ".nii", ".nrrd", ".nhdr", ".hdr", ".mgz", ".mgh")
 """The formats that are read; the longest suffix first."""
@@ -25,6 +26,11 @@ def stem(path: str | Path) -> str:
     name = Path(path).name
     suffix = suffix_of(name)
     return name.removesuffix(name[len(name) - len(suffix) :]) if suffix else name
+
+
+def composed(name: str) -> str:
+    """In unicode's composed form: a file copied from macOS may spell ``ü`` with two characters."""
+    return unicodedata.normalize("NFC", name)
 
 
 def natural_key(name: str) -> tuple[tuple[str | tuple[int, str], ...], str]:
