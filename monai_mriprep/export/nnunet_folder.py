@@ -15,10 +15,10 @@ from pydantic import AfterValidator, Field, TypeAdapter
 from monai_mriprep.errors import OutputError, RecordError, first_names, write_error
 from monai_mriprep.export.nnunet_case import SUFFIX
 from monai_mriprep.formats.write import write_volume
+from monai_mriprep.models import Count, Model, Whole, checked
 from monai_mriprep.store.folder import Folder, opened, temporary_name, what_it_is
 from monai_mriprep.store.layout import DATASET, PARTIAL
 from monai_mriprep.store.lock import exclusive
-from monai_mriprep.store.models import Count, Model, Whole, checked
 from monai_mriprep.types import LABEL, ROLE_OF_FOLDER
 
 if TYPE_CHECKING:

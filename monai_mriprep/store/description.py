@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from monai_mriprep.errors import RecordError
 from monai_mriprep.formats.sealed import FORMAT_VERSION, VERSIONS, NewerVersionError
+from monai_mriprep.models import checked
 from monai_mriprep.recipe.values import SpacingTriple
 from monai_mriprep.store.layout import RUN, STATISTICS
-from monai_mriprep.store.models import checked
 from monai_mriprep.store.store import Store
 
 __all__ = ["Redo", "RunDescription", "StatisticsSource", "read_description", "write_description"]

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from monai_mriprep.store.models import Count, Model, checked
+from monai_mriprep.models import Count, Model, checked
 from monai_mriprep.store.record_parts import (
     Channels,
     ForegroundRecord,

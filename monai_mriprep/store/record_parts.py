@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, PlainSe
 from monai_mriprep.errors import MriprepError
 from monai_mriprep.formats.digest import sha256_of
 from monai_mriprep.formats.header import Frame
-from monai_mriprep.store.models import Count, Model, Whole
+from monai_mriprep.models import Count, Model, Whole
 from monai_mriprep.volume.geometry import Grid
 
 __all__ = [

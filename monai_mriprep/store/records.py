@@ -17,11 +17,11 @@ from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 from monai_mriprep.errors import GeometryError, RecordError
 from monai_mriprep.formats.header import Frame
 from monai_mriprep.formats.sealed import unseal
+from monai_mriprep.models import Count, Model, Whole, checked, shortened
 from monai_mriprep.recipe.values import SpacingTriple
 from monai_mriprep.steps import AppliedStep, Trace
 from monai_mriprep.steps.resampling import Resampling
 from monai_mriprep.store.layout import LONGEST_NAME, is_output
-from monai_mriprep.store.models import Count, Model, Whole, checked, shortened
 from monai_mriprep.store.record_parts import (
     Channels,
     ForegroundRecord,

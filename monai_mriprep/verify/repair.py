@@ -13,10 +13,10 @@ from pydantic import TypeAdapter
 from monai_mriprep.dataset.voxel_summary import count_values
 from monai_mriprep.errors import GeometryError, RecordError
 from monai_mriprep.formats.names import natural_key
+from monai_mriprep.models import checked
 from monai_mriprep.store.layout import RUN
 from monai_mriprep.store.lock import exclusive, shared
 from monai_mriprep.store.manifest import Index, read_index
-from monai_mriprep.store.models import checked
 from monai_mriprep.store.provenance import rebuilt_record
 from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.records import Done

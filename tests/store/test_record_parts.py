@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from monai_mriprep.errors import RecordError
 from monai_mriprep.formats.header import Frame
-from monai_mriprep.store.models import checked
+from monai_mriprep.models import checked
 from monai_mriprep.store.record_parts import (
     HeaderRecord,
     LabelRecord,

@@ -6,7 +6,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from monai_mriprep.errors import RecordError
-from monai_mriprep.store.models import Count, Model, Whole, checked, shortened
+from monai_mriprep.models import Count, Model, Whole, checked, shortened
 
 
 class Box(Model):

@@ -1,4 +1,4 @@
-"""Models of what stands in the files of the store: plain values of JSON, checked once, where they are read."""
+"""Models of what stands in files of ours: plain values of JSON, checked once, where they are read."""
 
 from __future__ import annotations
 
