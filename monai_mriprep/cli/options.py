@@ -24,6 +24,7 @@ __all__ = [
     "MaxMemory",
     "OutputRoot",
     "Quiet",
+    "Report",
     "Settings",
     "Target",
     "Verbose",
@@ -75,6 +76,12 @@ Channels = Annotated[
 ]
 Workers = Annotated[
     int | None, typer.Option("--workers", "-w", min=0, help="Processes; 0 works in this one.", show_default="all cores")
+]
+Report = Annotated[
+    bool | None,
+    typer.Option(
+        "--report/--no-report", help="Measure and draw each case, and write report.html.", show_default="report"
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 MaxMemory = Annotated[

@@ -80,6 +80,10 @@ class RunSettings(Section):
         "a positive number, or null",
     )
 
+    report: bool | None = _key(
+        "Whether each case is measured and drawn, and report.html written. null: true.", "true, false, or null"
+    )
+
     @model_validator(mode="wrap")
     @classmethod
     def _explain(cls, data: Any, handler: Callable[[Any], RunSettings], info: ValidationInfo) -> RunSettings:

@@ -128,6 +128,8 @@ class Job:
         How often the output folder was started anew; in every record.
     declared_labels
         The values that labels may have, where the dataset says so; others are warned of.
+    report
+        Whether each case is measured and drawn, for the report.
     """
 
     recipe: Recipe
@@ -136,6 +138,7 @@ class Job:
     writer: str | None = None
     redo: int = 0
     declared_labels: tuple[int, ...] | None = None
+    report: bool = True
 
     @property
     def fingerprint(self) -> str:

@@ -13,6 +13,7 @@ from monai_mriprep.errors import OutputError, first_names
 from monai_mriprep.formats.names import natural_key
 from monai_mriprep.run.cases import Case
 from monai_mriprep.store.manifest import Index
+from monai_mriprep.store.pictures import remove_pictures
 from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.records import Done
 from monai_mriprep.store.retirement import retire_output
@@ -139,7 +140,9 @@ def outputs_of_others(index: Index, names: Collection[str]) -> frozenset[str]:
 
 
 def retire_cases(recorder: Recorder, index: Index, names: Iterable[str], kept: Collection[str] = ()) -> None:
-    """Move what these cases have to ``retired/``, and record it. A case whose move a crash interrupts is found again.
+    """Move what these cases have to ``retired/``, and record it; their pictures go.
+
+    A case whose move a crash interrupts is found again.
 
     Parameters
     ----------
@@ -157,7 +160,9 @@ def retire_cases(recorder: Recorder, index: Index, names: Iterable[str], kept: C
     DiskFullError, OutputError
         If files cannot be moved or records cannot be written.
     """
-    recorder.enter([_retired(recorder, name, index.done(name), kept) for name in names])
+    retired = [_retired(recorder, name, index.done(name), kept) for name in names]
+    remove_pictures(recorder.store, (one["case"] for one in retired))
+    recorder.enter(retired)
 
 
 def _retired(recorder: Recorder, case: str, record: Done | None, kept: Collection[str]) -> dict[str, Any]:

@@ -70,6 +70,7 @@ def plan_run(
     recipe: Recipe | None = None,
     redo: bool = False,
     like: str | Path | None = None,
+    report: bool = True,
 ) -> RunPlan:
     """Find the cases, choose the target spacing, and put the cases in order.
 
@@ -85,6 +86,8 @@ def plan_run(
         Do all cases again, by this recipe and the target that it gives, whatever the output folder holds.
     like
         The output folder of a training set: images alone are preprocessed, by its recipe and to its target.
+    report
+        Whether each case is measured and drawn.
 
     Raises
     ------
@@ -99,7 +102,7 @@ def plan_run(
     check_output_folder(output, survey)
     wanted = wanted_by(survey, survey.choice, output)
     decision = decide_target_unlocked(wanted, redo)
-    job = replace(wanted.job, target=decision.target)
+    job = replace(wanted.job, target=decision.target, report=report)
     steps = steps_of(recipe, job.target)
     estimates = (estimated(steps, *outlines, geometry=recipe.geometry) for outlines in survey.outlines)
     cases = cases_of(survey.layout, zip(survey.grouping.cases, estimates, strict=True))

@@ -44,6 +44,7 @@ def preprocess(
     retire: bool = False,
     take_over: bool = False,
     like: str | Path | None = None,
+    report: bool = True,
 ) -> RunSummary:
     """Preprocess a dataset; cases that were finished before are skipped.
 
@@ -72,6 +73,9 @@ def preprocess(
     like
         The output folder of a training set: `dataset_root` holds the images of its test set, which get its recipe and
         target spacing, and go to ``imagesTs``.
+    report
+        Measure and draw each case while its voxels are in memory, so that ``monai-mriprep report OUTPUT_ROOT`` shows
+        before and after.
 
     Returns
     -------
@@ -90,7 +94,7 @@ def preprocess(
         For what needs review in the dataset as a whole, such as an image without a label. These warnings are logged,
         too. Warnings of single cases are only logged.
     """
-    plan = plan_run(dataset_root, output_root, recipe, redo, like)
+    plan = plan_run(dataset_root, output_root, recipe, redo, like, report)
     with open_session(plan, retire, take_over) as session:
         for message in session.warnings:
             warnings.warn(message, MriprepWarning, 2)

@@ -1,4 +1,4 @@
-"""What retired cases have left in an output folder is deleted: volumes, records and rows of tables."""
+"""What retired cases have left in an output folder is deleted: volumes, pictures, records and rows of tables."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from monai_mriprep.errors import OutputError, RecordError, first_names
 from monai_mriprep.formats.names import natural_key
 from monai_mriprep.run.derived import write_derived
 from monai_mriprep.store.description import read_description
-from monai_mriprep.store.layout import MANIFEST, SET_ASIDE, SPLITS
+from monai_mriprep.store.layout import MANIFEST, REPORT, SET_ASIDE, SPLITS
 from monai_mriprep.store.lock import exclusive, shared
 from monai_mriprep.store.manifest import Index, read_index
+from monai_mriprep.store.pictures import remove_pictures, remove_report
 from monai_mriprep.store.pruning import Retirement, delete_records, retirements
 from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.retirement import remove_retired, retired_files
@@ -53,7 +54,9 @@ class PruneSummary:
 
 
 def prune_output(output_root: str | Path, cases: Collection[str] = (), dry_run: bool = False) -> PruneSummary:
-    """Delete what retired cases have left: volumes in ``retired/``, records, rows of ``manifest.csv``.
+    """Delete what retired cases have left: volumes in ``retired/``, pictures, records, rows of ``manifest.csv``.
+
+    The report goes, too, for it may show them; `monai-mriprep report` writes it anew.
 
     Of a case that lives on, as one whose label was renamed, what came after its retirement stays. What dead writers
     have left in ``.partial`` is finished or cleared away first.
@@ -103,8 +106,12 @@ def _prune(store: Store, cases: Collection[str], warnings: tuple[str, ...], dry_
         remove_retired(store, files)
     deleted = delete_records(store, chosen, dry_run)
     index = read_index(store.root)
+    gone = chosen.keys() - index.cases()
     if not dry_run:
+        remove_pictures(store, gone)
         write_derived(store, index, index.cases(), *_made_by(store, index))
+    if chosen and not dry_run and remove_report(store):
+        warnings += (f"{store.root.path / REPORT} may have shown them, and is deleted; `report` writes it anew",)
     known = {path for one in retired.values() for path in one.files}
     return PruneSummary(
         store.root.path,
@@ -112,7 +119,7 @@ def _prune(store: Store, cases: Collection[str], warnings: tuple[str, ...], dry_
         tuple(path for path in there if path in files),
         deleted.records,
         deleted.warnings,
-        (*warnings, *_what_else(store, chosen.keys() - index.cases(), [path for path in there if path not in known])),
+        (*warnings, *_what_else(store, gone, [path for path in there if path not in known])),
     )
 
 

@@ -9,6 +9,9 @@
     manifest.jsonl                       the records
     manifest.csv dataset.json            derived from the records
     splits_final.json                    folds, where `split` was used
+    report.html                          derived from the records and the pictures
+    report/                              its further pages, where there are many cases
+    .report/CASE.webp                    a picture of a case, before and after
     .partial/WRITER/                     files and journal of one writer
     .lock                                held while a run is alive
     retired/                             files of cases that have left the dataset
@@ -32,7 +35,10 @@ __all__ = [
     "MANIFEST",
     "OUTPUT_SUFFIX",
     "PARTIAL",
+    "PICTURES",
     "PROBE",
+    "REPORT",
+    "REPORT_PAGES",
     "RETIRED",
     "ROLE_FOLDERS",
     "RUN",
@@ -55,6 +61,9 @@ MANIFEST = "manifest.jsonl"
 TABLE = "manifest.csv"
 DATASET = "dataset.json"
 SPLITS = "splits_final.json"
+REPORT = "report.html"
+REPORT_PAGES = "report"
+PICTURES = ".report"
 LOCK = ".lock"
 PARTIAL = ".partial"
 RETIRED = "retired"
@@ -66,8 +75,8 @@ PROBE = ".probe-"
 ROLE_FOLDERS = {role.name: role.folder for role in ROLES}
 """The folder of each role of a training set, by its name."""
 VOLUME_FOLDERS = tuple(ROLE_OF_FOLDER)
-FOLDERS = (*VOLUME_FOLDERS, PARTIAL)
-FILES = (LOCK, RUN, STATISTICS, MANIFEST, TABLE, DATASET, SPLITS)
+FOLDERS = (*VOLUME_FOLDERS, PARTIAL, PICTURES, REPORT_PAGES)
+FILES = (LOCK, RUN, STATISTICS, MANIFEST, TABLE, DATASET, SPLITS, REPORT)
 
 LONGEST_NAME = 255
 """In bytes; file systems take no longer one."""

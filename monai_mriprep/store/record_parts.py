@@ -172,10 +172,10 @@ class HeaderRecord(Model):
 
 
 class LabelRecord(Model):
-    """How many voxels each label had before preprocessing, and after it."""
+    """How many voxels each label had before preprocessing, and after it; a case that failed has none after it."""
 
     before: Histogram
-    after: Histogram
+    after: Histogram = Field(default_factory=dict)
 
 
 def json_histogram(histogram: Mapping[int, int]) -> dict[str, int]:

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 from monai_mriprep.errors import GeometryError, RecordError
 from monai_mriprep.formats.header import Frame
 from monai_mriprep.formats.sealed import unseal
+from monai_mriprep.measures.model import CaseMeasures
 from monai_mriprep.models import Count, Model, Whole, checked, shortened
 from monai_mriprep.recipe.values import SpacingTriple
 from monai_mriprep.steps import AppliedStep, Trace
@@ -85,10 +86,19 @@ class Started(_Event):
 
 
 class Failed(_Event):
-    """A case could not be preprocessed."""
+    """A case could not be preprocessed. What could be read of it is told nevertheless, since it belongs to a cohort.
+
+    Parameters
+    ----------
+    source_grid, labels, measures
+        As in `Done`; None where they are not known.
+    """
 
     event: Literal["failed"] = "failed"
     error: str
+    source_grid: RecordedGrid | None = None
+    labels: LabelRecord | None = None
+    measures: CaseMeasures | None = None
 
 
 def _are_of_a_case(files: dict[str, OutputRecord]) -> dict[str, OutputRecord]:
@@ -126,6 +136,8 @@ class Done(_Event):
         As the outputs state it, in mm, z y x: the target, unless a step after the resampling has made another.
     foreground, labels
         What was found in the voxels.
+    measures
+        What was measured in those of the sources, to judge the case beside others; None in records before 0.6.0.
     seconds
         Wall time by stage.
     peak_mib
@@ -146,6 +158,7 @@ class Done(_Event):
     spacing: SpacingTriple
     foreground: ForegroundRecord
     labels: LabelRecord
+    measures: CaseMeasures | None = None
     seconds: dict[str, float]
     peak_mib: float
     recorded_trace: Annotated[dict[str, Any] | None, Field(alias="trace")] = None

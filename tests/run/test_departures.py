@@ -15,6 +15,7 @@ from monai_mriprep.run.departures import (
     retire_cases,
 )
 from monai_mriprep.store.manifest import read_index
+from monai_mriprep.store.pictures import write_picture
 from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.store import open_store
 from tests.runs import append_record, case_of, done_line, events, job_of, record_of
@@ -74,6 +75,16 @@ def test_a_case_is_renamed_where_an_output_gets_another_name(tmp_path):
     assert not is_renamed(case, None)
     assert not is_renamed(case, record)
     assert is_renamed(case, record_of(done_line("b")))
+
+
+def test_the_picture_of_a_case_that_leaves_goes(tmp_path):
+    job_of(tmp_path)
+    append_record(tmp_path, done_line("a"))
+    with open_store(tmp_path) as store:
+        for case in "ab":
+            write_picture(store, case, b"picture")
+        retire_cases(Recorder(store), read_index(store.root), ["a"])
+        assert store.folder(".report").names() == ["b.webp"]
 
 
 def test_that_a_case_was_retired_survives_a_power_cut(tmp_path, monkeypatch):

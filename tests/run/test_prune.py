@@ -20,6 +20,7 @@ from monai_mriprep.run.prune import prune_output
 from monai_mriprep.store import calls
 from monai_mriprep.store.journal import entry_name
 from monai_mriprep.store.lock import exclusive
+from monai_mriprep.store.pictures import write_picture
 from monai_mriprep.store.store import open_store
 from monai_mriprep.store.writers import this_writer
 from monai_mriprep.verify.audit import verify_output
@@ -47,6 +48,20 @@ def output(root, tmp_path) -> Path:
     (root / "LabelsTr/12_1.mha").rename(root / "LabelsTr/12_1_seg.mha")
     preprocess(root, output, workers=0, retire=True)
     return output
+
+
+def test_pictures_of_the_cases_go_and_so_does_the_report_that_shows_them(output):
+    with open_store(output) as store:
+        for case in NAMES:
+            write_picture(store, case, b"picture")
+    (output / "report.html").write_text("shows them")
+    before = prune_output(output, dry_run=True)
+    assert (output / "report.html").exists()
+    summary = prune_output(output)
+    assert sorted(path.name for path in (output / ".report").iterdir()) == ["11_1.webp", "12_1.webp"]
+    assert not (output / "report.html").exists()
+    assert any("report.html may have shown them" in warning for warning in summary.warnings)
+    assert not any("report.html" in warning for warning in before.warnings)
 
 
 def test_warnings_of_runs_that_name_a_file_of_the_case_go_too(root, output):

@@ -45,6 +45,38 @@ def test_the_other_events():
     assert record_of(opened) == Opened(dataset_root="/data", cases=3, versions={"python": "3"}, time=1.5)
 
 
+MEASURES = {
+    "image": [{"percentiles": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], "histogram": [1] * 32, "thumbnail": "AAAA"}],
+    "label": {"components": {"1": 2}, "touches": ["L"], "outside": 0.5, "centre": [1.0, 2.0, 3.0]},
+}
+
+
+def test_what_was_measured_is_told_of_finished_and_of_failed_cases():
+    measured = record_of(done_line(measures=MEASURES)).measures
+    assert measured.image[0].percentiles == (1, 2, 3, 4, 5, 6, 7)
+    assert measured.label.components == {1: 2}
+    assert json.loads(json.dumps(measured.model_dump(mode="json"))) == MEASURES
+    failed = {"event": "failed", "case": "a", "error": "why", "time": 1.5, "source_grid": done_line()["source_grid"]}
+    record = record_of({**failed, "measures": MEASURES, "labels": {"before": {"1": 3}}})
+    assert (record.measures, record.labels.before, record.labels.after) == (measured, {1: 3}, {})
+    assert record_of(done_line()).measures is None
+
+
+@pytest.mark.parametrize(
+    ("part", "wrong"),
+    [
+        ("percentiles", [1.0] * 6),
+        ("percentiles", [1.0] * 6 + [float("nan")]),
+        ("histogram", [1] * 31),
+        ("thumbnail", "A" * 1025),
+    ],
+)
+def test_measures_that_cannot_be_are_no_record(part, wrong):
+    image = {**MEASURES["image"][0], part: wrong}
+    with pytest.raises(RecordError, match="measures"):
+        record_of(done_line(measures={**MEASURES, "image": [image]}))
+
+
 def test_keys_of_a_later_version_are_passed_over():
     assert record_of(done_line(mood="good")) == record_of(done_line())
 

@@ -16,6 +16,7 @@ from monai_mriprep.cli.options import (
     Like,
     MaxMemory,
     Quiet,
+    Report,
     Settings,
     Target,
     Verbose,
@@ -57,6 +58,7 @@ def run(
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop after the first failed case.")] = False,
     max_memory: MaxMemory = None,
     case_timeout: CaseTimeout = None,
+    show: Report = None,
     dry: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and why; write nothing.")] = False,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -73,11 +75,11 @@ def run(
     from monai_mriprep.run.plan import plan_run
     from monai_mriprep.run.session import open_session
 
-    limits = {"workers": workers, "max_memory": memory_size(max_memory), "case_timeout": case_timeout}
+    limits = {"workers": workers, "max_memory": memory_size(max_memory), "case_timeout": case_timeout, "report": show}
     places = {"dataset": dataset_root, "output": output_root, "like": like}
     recipe, job = configured(config, settings, target, channels, **places, **limits)
     dataset, output = required(job.dataset, "DATASET_ROOT", "dataset"), required(job.output, "OUTPUT_ROOT", "output")
-    plan = plan_run(dataset, output, recipe, redo, job.like)
+    plan = plan_run(dataset, output, recipe, redo, job.like, job.report is not False)
     if dry:
         return _say_what_would_be_done(dry_run(plan, retire, job.workers, job.max_memory), as_json)
     with log_lines(verbose, quiet) as lines, open_session(plan, retire, take_over) as session:

@@ -1,0 +1,1 @@
+"""What is measured in the voxels of a case as it was scanned. Nothing here needs torch."""

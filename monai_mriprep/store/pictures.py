@@ -1,0 +1,102 @@
+"""``.report/``: a picture of each case, drawn while its voxels were in memory.
+
+A picture proves nothing and is derived, so it is not synced and not recorded: after a power cut one may be missing or
+damaged, and `report` draws it anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from contextlib import closing, suppress
+from pathlib import Path
+
+from monai_mriprep.errors import RecordError
+from monai_mriprep.store.folder import Folder, opened, temporary_name
+from monai_mriprep.store.layout import LONGEST_NAME, PICTURES, REPORT, REPORT_PAGES
+from monai_mriprep.store.store import AGAIN, Store, named_errors
+
+__all__ = ["picture_name", "read_picture", "remove_pictures", "remove_report", "write_picture"]
+
+SUFFIX = ".webp"
+LARGEST = 1 << 20
+"""Bytes that are read of one; ours have 40 KiB at most."""
+
+
+def picture_name(case: str) -> str:
+    """The bare name of the picture of a case: its own, or a digest of it where that would be too long for a file."""
+    name = os.fsencode(f"{case}{SUFFIX}")
+    if len(name) <= LONGEST_NAME:
+        return os.fsdecode(name)
+    return f"{hashlib.sha256(name).hexdigest()}{SUFFIX}"
+
+
+def write_picture(store: Store, case: str, content: bytes) -> None:
+    """Write the picture of a case; it replaces the one before.
+
+    Raises
+    ------
+    DiskFullError, OutputError
+        If it cannot be written.
+    """
+    with named_errors(store.root.path / PICTURES, "a picture cannot be written there", AGAIN):
+        if not store.has_folder(PICTURES):
+            store.make_folders([PICTURES])
+        temporary = temporary_name("json")
+        store.staging.create(temporary, [content])
+        try:
+            store.staging.move(temporary, store.folder(PICTURES), picture_name(case))
+        except OSError:
+            with suppress(OSError):
+                store.staging.remove(temporary)
+            raise
+
+
+def read_picture(root: Path, case: str) -> bytes | None:
+    """The picture of a case, from the output folder; None if there is none that can be read.
+
+    Raises
+    ------
+    OutputError
+        If the output folder cannot be opened.
+    """
+    with opened(root) as folder, suppress(OSError, RecordError), closing(folder.folder(PICTURES)) as pictures:
+        return pictures.read(picture_name(case), LARGEST)
+    return None
+
+
+def remove_pictures(store: Store, cases: Iterable[str]) -> None:
+    """Remove the pictures of cases, as far as there are any.
+
+    Raises
+    ------
+    OutputError
+        If one cannot be removed.
+    """
+    with named_errors(store.root.path / PICTURES, "a picture cannot be removed", "mend it"):
+        if store.has_folder(PICTURES):
+            for case in cases:
+                store.folder(PICTURES).remove(picture_name(case))
+
+
+def remove_report(store: Store) -> bool:
+    """Remove the report and its further pages, which show every case; whether there was one.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be removed.
+    """
+    with named_errors(store.root.path / REPORT, "cannot be removed", "mend it"):
+        was_there = store.root.is_file(REPORT)
+        store.root.remove(REPORT)
+        if store.has_folder(REPORT_PAGES):
+            _remove_pages(store.folder(REPORT_PAGES))
+    return was_there
+
+
+def _remove_pages(pages: Folder) -> None:
+    for name in pages.names():
+        if name.endswith(".html"):
+            pages.remove(name)
