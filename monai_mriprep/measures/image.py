@@ -1,0 +1,57 @@
+"""What is measured in one channel of an image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from monai_mriprep.measures.model import BINS, PERCENTILES, ImageMeasures
+from monai_mriprep.measures.sample import lattice
+from monai_mriprep.measures.thumbnail import thumbnail_of
+from monai_mriprep.volume.geometry import Grid
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["SAMPLE", "measure_image"]
+
+SAMPLE = 2**18
+"""Voxels that are looked at in an image that has more: 64 x 64 x 64. A thousand of them lie beyond each of the outer
+percentiles."""
+
+
+def measure_image(voxels: NDArray[Any], grid: Grid) -> ImageMeasures | None:
+    """Percentiles, histogram and thumbnail of a channel; None where all of it is 0.
+
+    They are taken from at most `SAMPLE` voxels, evenly spread, the same ones each time. Where none of these belongs to
+    the foreground, all voxels that do are taken for percentiles and histogram.
+
+    Parameters
+    ----------
+    voxels
+        ``(D, H, W)``, integers or finite numbers.
+    grid
+        Where they lie.
+    """
+    sample = lattice(voxels, SAMPLE)
+    foreground = sample[sample != 0]
+    if not foreground.size:
+        foreground = voxels[voxels != 0]
+    if not foreground.size:
+        return None
+    percentiles = np.percentile(foreground, PERCENTILES).astype(np.float64)
+    return ImageMeasures(
+        percentiles=tuple(percentiles.tolist()),
+        histogram=tuple(_histogram(foreground, percentiles[0], percentiles[-1])),
+        thumbnail=thumbnail_of(sample, grid),
+    )
+
+
+def _histogram(values: NDArray[Any], low: float, high: float) -> list[int]:
+    """Counts of equal bins from `low` to `high`, which the last one includes; all in the last where these are equal."""
+    edges = np.linspace(low, high, BINS + 1)
+    ordered = np.sort(values)
+    below = [*np.searchsorted(ordered, edges[:-1]), np.searchsorted(ordered, edges[-1], "right")]
+    counts: list[int] = np.diff(below).tolist()
+    return counts
