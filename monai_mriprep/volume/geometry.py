@@ -14,6 +14,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray  # at run time, for pydantic below 2.13: it looks into a Grid
 
 from monai_mriprep.errors import GeometryError, ResamplingError
 from monai_mriprep.types import (
@@ -30,8 +31,6 @@ from monai_mriprep.types import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["LPS_TO_RAS", "Grid", "reverse_axes", "round_size", "same_grid_problem", "target_grid"]
 
