@@ -2,44 +2,64 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+# Stamps: what is installed in $(VENV). What running needs; what `make test` needs, too; what `make stress` needs, too.
+RUN := $(VENV)/.installed
+TESTS := $(VENV)/.installed-tests
+ALL := $(VENV)/.installed-all
 
-.PHONY: demo test stress campaign bench bench-release clean
+.PHONY: demo test stress docs campaign bench bench-release clean
 
-demo: $(STAMP)
-	$(BIN)/monai-mriprep demo demo
+demo: $(RUN)
+	@echo 'Making a small synthetic dataset in demo/, preprocessing it, and writing a report about it.'
+	@$(BIN)/monai-mriprep demo demo
 
-test: $(STAMP)
+test: $(TESTS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 -m "not stress"
 
 # Faults, fuzz and training: ten minutes on two cores. The disk tests need root, to mount small file systems.
-stress: $(STAMP)
+stress: docs
 	$(BIN)/python -m pytest -m stress
 
+# The site, in docs/_build/html: a wrong link, a name that is not found or a notebook that fails is an error.
+docs: $(ALL)
+	$(BIN)/python -m sphinx -W --keep-going -n -q -b html docs docs/_build/html
+
 # The same with the full number of kills, faults and rounds: some twenty minutes.
-campaign: $(STAMP)
+campaign: $(ALL)
 	MRIPREP_CAMPAIGN=1 $(BIN)/python -m pytest -m stress -s
 
 # Ours beside MONAI, nnU-Net, TorchIO and SimpleITK; half an hour on an idle machine.
-bench: $(STAMP) .venv-peers/.installed
+bench: $(TESTS) .venv-peers/.installed
 	$(BIN)/python -m benchmarks.run --fill docs/performance.md
 
 # Beside version 0.1.0, which git holds: the same arrays, and as quick; fifteen minutes on an idle machine.
-bench-release: $(STAMP)
+bench-release: $(TESTS)
 	$(BIN)/python -m benchmarks.byte_identity
 	$(BIN)/python -m benchmarks.against_release
 
 .venv-peers/.installed: benchmarks/peers-requirements.txt benchmarks/peers-constraints.txt
 	benchmarks/make_peers.sh .venv-peers
 
-$(STAMP): pyproject.toml constraints.txt
+$(RUN): pyproject.toml constraints.txt
+	@echo 'Installing what running needs into $(VENV): PyTorch, MONAI, ITK and others. Takes some minutes, once.'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check torch -c constraints.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,bundle]' -c constraints.txt
-	touch $(STAMP)
+	$(PIP) -e .
+	touch $@
+
+$(TESTS): pyproject.toml constraints.txt
+	@echo 'Installing the package and what its tests need into $(VENV). Takes some minutes, once.'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -e '.[test,bundle]'
+	touch $(RUN) $@
+
+$(ALL): $(TESTS)
+	@echo 'Installing what builds the documentation and looks at pages in a browser into $(VENV).'
+	$(PIP) -e '.[test,bundle,docs,browser]'
+	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-peers demo bench-out
+	rm -rf $(VENV) .venv-peers demo bench-out docs/_build
