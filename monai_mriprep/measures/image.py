@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SAMPLE", "measure_image"]
 
-SAMPLE = 2**18
+SAMPLE = 2**16
 """Voxels that are looked at in an image that has more: 64 x 64 x 64. A thousand of them lie beyond each of the outer
 percentiles."""
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["box_of", "measure_label"]
 
-POINTS = 20_000
+POINTS = 5_000
 """Voxels of a label that are looked up in the body."""
 
 DENSE = 2**19
