@@ -19,6 +19,7 @@ __all__ = [
     "Channels",
     "Config",
     "DatasetRoot",
+    "Exclude",
     "Json",
     "Like",
     "MaxMemory",
@@ -64,6 +65,10 @@ Like = Annotated[
         help="Output folder of the training set: its recipe and target for a test set, images alone.",
         show_default="a training set",
     ),
+]
+Exclude = Annotated[
+    Path | None,
+    typer.Option("--exclude", metavar="FILE", help="List of cases to leave out, one a line.", show_default="nobody"),
 ]
 Channels = Annotated[
     str | None,

@@ -79,6 +79,7 @@ def _summary_lines(summary: RunSummary) -> Iterator[str]:
     counts = [f"{len(summary.done)} preprocessed"]
     counts += [f"{len(summary.skipped)} already done"] if summary.skipped else []
     counts += [f"{summary.orphans} skipped (no partner)"] if summary.orphans else []
+    counts += [f"{len(summary.excluded)} excluded"] if summary.excluded else []
     counts += [f"{len(summary.failed)} FAILED"] if summary.failed else []
     counts += [f"{len(summary.retired)} retired"] if summary.retired else []
     yield f"{', '.join(counts)} in {summary.seconds:.1f} s: {summary.output_root}"

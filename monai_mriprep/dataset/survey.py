@@ -6,7 +6,7 @@ Names, headers and the table of spacings decide it; nothing is written.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy as np
 
 from monai_mriprep.dataset.case_files import CaseFiles, Grouping
 from monai_mriprep.dataset.checks import doubtful_spacings, mixed_axes, other_axes
+from monai_mriprep.dataset.exclusions import NOBODY, Exclusions
 from monai_mriprep.dataset.layout import Layout
 from monai_mriprep.dataset.pairing import Orphan
 from monai_mriprep.dataset.recognise import recognise, recognise_images
@@ -98,6 +99,10 @@ class Survey:
         Files beside the volumes that are not read, a sentence for each folder.
     training
         Of a test set: the output folder whose recipe and target count.
+    exclusions
+        The list of excluded cases.
+    excluded
+        Names of the cases that it has left out: they are not among these, and no statistics are of them.
     """
 
     root: Path
@@ -107,6 +112,8 @@ class Survey:
     outlines: tuple[CaseOutlines, ...]
     unread: tuple[str, ...] = ()
     training: Training | None = None
+    exclusions: Exclusions = NOBODY
+    excluded: tuple[str, ...] = ()
 
     @cached_property
     def grids(self) -> tuple[Grid | MriprepError, ...]:
@@ -178,6 +185,7 @@ class Survey:
         return (
             *self.unread,
             *self.grouping.notes,
+            *self.exclusions.unknown(self.root, (*self.excluded, *(case.name for case in self.grouping.cases))),
             *_sorting_mismatch(self.grouping.cases),
             *self.doubts,
             *self.mixed_axes,
@@ -218,8 +226,12 @@ class Survey:
         return known
 
     def _require_pairs(self) -> None:
-        if not self.grouping.cases:
-            raise DatasetError(_no_cases(self.layout, self.grouping))
+        if self.grouping.cases:
+            return
+        if self.excluded:
+            msg = f"{self.exclusions.path}: excludes each case of {self.root} ({len(self.excluded)}); keep one at least"
+            raise DatasetError(msg)
+        raise DatasetError(_no_cases(self.layout, self.grouping))
 
 
 def survey_dataset(
@@ -228,6 +240,7 @@ def survey_dataset(
     with_labels: bool = False,
     training: Training | None = None,
     layout: Layout | None = None,
+    exclusions: Exclusions = NOBODY,
 ) -> Survey:
     """Find the cases of a dataset and read their headers.
 
@@ -243,6 +256,8 @@ def survey_dataset(
         Images alone are looked for, and its recipe and target count.
     layout
         Of the dataset, if it is known already.
+    exclusions
+        Cases that are left out, as if the dataset did not have them.
 
     Raises
     ------
@@ -256,8 +271,11 @@ def survey_dataset(
     else:
         recipe = training.recipe
         grouping = layout.cases(recipe.channels, with_labels=False)
+    excluded = tuple(case.name for case in grouping.cases if case.name in exclusions)
+    grouping = replace(grouping, cases=tuple(case for case in grouping.cases if case.name not in exclusions))
     outlines = tuple(_outlines(layout, case, recipe.channel_count, with_labels) for case in grouping.cases)
-    return Survey(root, recipe, layout, grouping, outlines, unread_files(layout.own_folders), training)
+    unread = unread_files(layout.own_folders)
+    return Survey(root, recipe, layout, grouping, outlines, unread, training, exclusions, excluded)
 
 
 def layout_of(root: Path, training: Training | None = None) -> Layout:

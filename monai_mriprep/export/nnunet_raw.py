@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_mriprep.dataset.declared import DATASET_JSON, read_declared
+from monai_mriprep.dataset.exclusions import Exclusions, read_exclusions
 from monai_mriprep.errors import (
     DatasetError,
     GeometryError,
@@ -23,8 +24,9 @@ from monai_mriprep.export.nnunet_case import SUFFIX, RawCase
 from monai_mriprep.export.nnunet_folder import Entry, RawFolder, opened_raw_folder
 from monai_mriprep.formats.names import natural_key, real_path
 from monai_mriprep.store.layout import DATASET
-from monai_mriprep.store.manifest import read_index
+from monai_mriprep.store.manifest import Index, read_index
 from monai_mriprep.store.record_parts import one_or_several
+from monai_mriprep.store.records import Done
 from monai_mriprep.store.store import Store, open_store
 from monai_mriprep.types import IMAGE, LABEL
 
@@ -57,7 +59,7 @@ class ExportSummary:
     exported, kept
         Cases that were written, and those that were there already.
     removed
-        Cases that were there, and are not among the finished ones any more.
+        Cases that were there, and are not among the finished ones any more, or are excluded.
     refused
         Cases whose sources cannot be exported.
     labels
@@ -75,7 +77,7 @@ class ExportSummary:
     notes: tuple[str, ...] = ()
 
 
-def export_nnunet(output_root: str | Path, folder: str | Path) -> ExportSummary:
+def export_nnunet(output_root: str | Path, folder: str | Path, exclude: str | Path | None = None) -> ExportSummary:
     """Write the sources of all finished cases as nnU-Net's raw data; the same call resumes, and adds what is new.
 
     Every file is ``.nii.gz`` with the voxels and the geometry of its source: nnU-Net preprocesses it itself. Labels and
@@ -89,23 +91,25 @@ def export_nnunet(output_root: str | Path, folder: str | Path) -> ExportSummary:
         Of a run. The cases of a training set go to ``imagesTr`` and ``labelsTr``, those of a test set to ``imagesTs``.
     folder
         New, empty, or one that was exported to before; nnU-Net wants it called ``DatasetNNN_Name``.
+    exclude
+        A list of cases that are left out, and removed if they were exported before; see
+        `monai_mriprep.dataset.exclusions.read_exclusions`. A name that the output folder does not know is logged as a
+        warning.
 
     Raises
     ------
     RecordError
-        If there is no finished case.
+        If there is no finished case, or the list excludes each.
     DatasetError
-        If two cases would have the same name.
+        If two cases would have the same name, or the list cannot be read.
     DiskFullError, OutputError
         If the folder holds something else or the export of another training set, or cannot be written.
     """
-    root, folder = Path(output_root), Path(folder)
+    root, folder, exclusions = Path(output_root), Path(folder), read_exclusions(exclude)
     with open_store(root) as store:
         index = read_index(store.root)
-        records = sorted(index.all_done(), key=lambda record: natural_key(record.case))
-        if not records:
-            msg = f"{root}: no finished case is recorded there; the output folder of a run is expected"
-            raise RecordError(msg)
+        exclusions.warn_of_unknown(root, index.known())
+        records = _finished(index, exclusions)
         names = _declared_channels(store)
     cases = tuple(map(RawCase, records))
     dataset_root = None if index.opened is None else Path(index.opened.dataset_root)
@@ -114,6 +118,19 @@ def export_nnunet(output_root: str | Path, folder: str | Path) -> ExportSummary:
     with opened_raw_folder(folder) as raw:
         summary = _Export(raw, str(real_path(root)), cases, names).run()
     return replace(summary, notes=(*_name_notes(folder), *_declaration_notes(dataset_root)))
+
+
+def _finished(index: Index, exclusions: Exclusions) -> list[Done]:
+    """The records of the cases to export, in natural order."""
+    finished = sorted(index.all_done(), key=lambda record: natural_key(record.case))
+    records = [record for record in finished if record.case not in exclusions]
+    if not finished:
+        msg = f"{index.root.path}: no finished case is recorded there; the output folder of a run is expected"
+        raise RecordError(msg)
+    if not records:
+        msg = f"{exclusions.path}: excludes each case of {index.root.path} ({len(finished)}); keep one at least"
+        raise RecordError(msg)
+    return records
 
 
 @dataclass(frozen=True)
@@ -175,7 +192,7 @@ class _Export:
                 raise OutputError(msg)
 
     def departed(self) -> list[Entry]:
-        """What was exported of cases that are no finished ones any more: withdrawn, or retired."""
+        """What was exported of cases that are not to be there any more: withdrawn, retired or excluded."""
         finished = {case.record.case for case in self.cases}
         there = (entry for entry in self.raw.entries.values() if entry.files and self.is_own(entry))
         return [entry for entry in there if entry.case not in finished]
@@ -183,7 +200,7 @@ class _Export:
     def remove(self, entry: Entry) -> str:
         """Take a case out of the folder; returns its name."""
         self.raw.remove(entry)
-        LOGGER.info("%s: removed, it is no finished case any more", entry.case)
+        LOGGER.info("%s: removed, it is no finished case any more, or is excluded", entry.case)
         return entry.case
 
     def classes(self) -> tuple[int, ...]:

@@ -10,10 +10,12 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from monai_mriprep.dataset.exclusions import read_exclusions
 from monai_mriprep.errors import DatasetError, RecipeError, counted
 from monai_mriprep.formats.names import natural_key
 from monai_mriprep.run.dataset_json import listed_cases
 from monai_mriprep.store.layout import DATASET, SPLITS
+from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.store import open_store
 
 __all__ = ["Fold", "patient_of", "split_by_patient", "write_splits"]
@@ -129,7 +131,11 @@ def _make_fold(val: list[str], parts: list[list[str]]) -> Fold:
 
 
 def write_splits(
-    output_root: str | Path, folds: int = 5, patient: str | None = None, seed: int = 0
+    output_root: str | Path,
+    folds: int = 5,
+    patient: str | None = None,
+    seed: int = 0,
+    exclude: str | Path | None = None,
 ) -> tuple[Fold, ...]:
     """Split the cases of an output folder, and write ``splits_final.json`` there, in nnU-Net's format.
 
@@ -139,18 +145,24 @@ def write_splits(
         Holds ``dataset.json``, which lists the cases.
     folds, patient, seed
         As in `split_by_patient`.
+    exclude
+        A list of cases that are left out; see `monai_mriprep.dataset.exclusions.read_exclusions`. A name that the
+        folder does not know is logged as a warning.
 
     Raises
     ------
     MriprepError
         If there is no list of cases, or they cannot be split.
     """
+    exclusions = read_exclusions(exclude)
     with open_store(Path(output_root)) as store:
         cases = listed_cases(store)
         if not cases:
             msg = f"{store.root.path / DATASET}: lists no training case (that of a test set has none), so none to split"
             raise DatasetError(msg)
-        split = split_by_patient(cases, folds, patient, seed)
+        if exclude is not None:
+            exclusions.warn_of_unknown(store.root.path, {*cases, *read_index(store.root).known()})
+        split = split_by_patient((case for case in cases if case not in exclusions), folds, patient, seed)
         store.replace(SPLITS, [(json.dumps([asdict(fold) for fold in split], indent=2) + "\n").encode()])
         store.leave()
     return split

@@ -68,6 +68,9 @@ class RunSettings(Section):
     like: PathText | None = _key(
         "OUTPUT_ROOT of a training set: its test set's images get its recipe and target spacing.", "a path, or null"
     )
+    exclude: PathText | None = _key(
+        "A list of cases to leave out, one a line, as `CASE  # comment`.", "a path, or null"
+    )
     workers: Count | None = _key(
         "Processes; 0 works in the main one. null: one for each core.", "an integer from 0, or null"
     )

@@ -72,6 +72,7 @@ def _second_reading_lines(again: SecondReading) -> Iterator[str]:
 def _outcome(report: DatasetReport) -> str:
     n_ready, n_cases = len(report.ready), len(report.cases)
     ready = f"{n_ready} of {n_cases} cases can be preprocessed"
+    ready += f", {len(report.excluded)} excluded" if report.excluded else ""
     if report.fatal:
         return f"{report.root}: a run would not start"
     if report.status == "ready":
@@ -145,6 +146,7 @@ def dry_run_text(found: DryRun) -> Iterator[str]:
     """Lines of text: what would be done with each case, who would be retired, the target, and what it would take."""
     yield from _aligned(_dry_run_rows(found))
     yield from (f"retire: {shown(case)}" for case in found.retired)
+    yield from (f"exclude: {shown(case)}" for case in found.excluded)
     yield ""
     yield found.derivation
     if found.needs:
@@ -154,6 +156,7 @@ def dry_run_text(found: DryRun) -> Iterator[str]:
     counts += [f"{actions['redo']} to do again"] if actions["redo"] else []
     counts += [f"{actions['skip']} already done"] if actions["skip"] else []
     counts += [f"{found.orphans} skipped (no partner)"] if found.orphans else []
+    counts += [f"{len(found.excluded)} excluded"] if found.excluded else []
     counts += [f"{len(found.retired)} to retire"] if found.retired else []
     yield f"{', '.join(counts)}; nothing was written: {found.output_root}"
 

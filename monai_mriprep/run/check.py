@@ -15,6 +15,7 @@ from typing import Any
 
 from monai_mriprep.dataset.case_files import CaseFiles
 from monai_mriprep.dataset.checks import check_case
+from monai_mriprep.dataset.exclusions import Exclusions, read_exclusions
 from monai_mriprep.dataset.layout import Layout, command_options
 from monai_mriprep.dataset.survey import CaseOutlines, Survey, layout_of, survey_dataset
 from monai_mriprep.dataset.training import Training, training_of
@@ -44,6 +45,7 @@ def check_dataset(
     workers: int | None = None,
     output_root: str | Path | None = None,
     like: str | Path | None = None,
+    exclude: str | Path | None = None,
 ) -> DatasetReport:
     """Judge a dataset without processing it.
 
@@ -62,6 +64,8 @@ def check_dataset(
         the run is fatal. By default the current folder is looked at for free space.
     like
         The output folder of a training set: see `monai_mriprep.run.plan.plan_run`.
+    exclude
+        A list of cases that are left out: see there.
 
     Returns
     -------
@@ -72,7 +76,7 @@ def check_dataset(
     try:
         training = training_of(like, recipe)
         layout = layout_of(root, training)
-        proposal = _propose(root, default, layout, training)
+        proposal = _propose(root, default, layout, training, read_exclusions(exclude))
     except MriprepError as error:
         return DatasetReport(root, None if layout is None else layout.seen, fatal=(str(error),))
     output = None if output_root is None else Path(output_root)
@@ -106,15 +110,17 @@ class _Proposal:
     doubts: tuple[str, ...] = ()
 
 
-def _propose(root: Path, recipe: Recipe, layout: Layout, training: Training | None) -> _Proposal:
+def _propose(
+    root: Path, recipe: Recipe, layout: Layout, training: Training | None, exclusions: Exclusions
+) -> _Proposal:
     """Propose the channels that the names tell, the one of the labels first, and to move channels that lie apart."""
     if training is not None:
-        return _Proposal(survey_dataset(root, recipe, with_labels=True, training=training, layout=layout), {})
+        return _Proposal(survey_dataset(root, recipe, True, training, layout, exclusions), {})
     keys = layout.proposed if recipe.channels is None else {}
-    survey = _survey(root, recipe, layout, keys)
+    survey = _survey(root, recipe, layout, keys, exclusions)
     if (number := survey.channel_of_labels) and "channels" in keys:
         keys = {**keys, "channels": _first(number, keys["channels"])}
-        survey = _survey(root, recipe, layout, keys)
+        survey = _survey(root, recipe, layout, keys, exclusions)
     doubts = () if recipe.geometry == "resample" else tuple(_channels_apart(survey))
     if doubts:
         keys = {**keys, "geometry": "resample"}
@@ -122,8 +128,8 @@ def _propose(root: Path, recipe: Recipe, layout: Layout, training: Training | No
     return _Proposal(survey, keys, doubts)
 
 
-def _survey(root: Path, recipe: Recipe, layout: Layout, keys: Mapping[str, Any]) -> Survey:
-    return survey_dataset(root, recipe.model_copy(update=keys), with_labels=True, layout=layout)
+def _survey(root: Path, recipe: Recipe, layout: Layout, keys: Mapping[str, Any], exclusions: Exclusions) -> Survey:
+    return survey_dataset(root, recipe.model_copy(update=keys), True, layout=layout, exclusions=exclusions)
 
 
 def _first(number: int, channels: Sequence[str]) -> tuple[str, ...]:
@@ -176,6 +182,7 @@ class _Check:
             classes=count_classes(cases),
             needs=needs,
             second_reading=again,
+            excluded=survey.excluded,
         )
 
     def decide(self) -> tuple[TargetDecision | None, tuple[str, ...]]:
@@ -188,7 +195,7 @@ class _Check:
             return decide_target(Kept(), wanted), ()
         try:
             decision = decide_target_unlocked(wanted)
-            leaving = foresee_departures(wanted, self.survey.root, self.cases)
+            leaving = foresee_departures(wanted, self.survey.root, self.cases, self.survey.exclusions)
         except MriprepError as error:
             return decide_target(Kept(), wanted), (str(error),)
         return replace(decision, warnings=(*decision.warnings, *leaving)), ()

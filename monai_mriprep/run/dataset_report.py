@@ -134,6 +134,8 @@ class DatasetReport:
         None where there is no target spacing.
     second_reading
         What ITK made of one file of each kind; None where the voxels were not read.
+    excluded
+        Names of the cases that a list leaves out.
     """
 
     root: Path
@@ -148,6 +150,7 @@ class DatasetReport:
     classes: tuple[ClassCount, ...] = ()
     needs: Needs | None = None
     second_reading: SecondReading | None = None
+    excluded: tuple[str, ...] = ()
 
     @property
     def ready(self) -> tuple[CaseReport, ...]:

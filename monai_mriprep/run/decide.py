@@ -16,7 +16,7 @@ from monai_mriprep.store.record_parts import OutputRecord, RecordedFile, SourceR
 from monai_mriprep.store.records import Done, Failed, Record, Retired, Started
 from monai_mriprep.store.store import Store
 
-__all__ = ["Decision", "decide"]
+__all__ = ["EXCLUDED_BEFORE", "Decision", "decide"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class Decision:
 
 
 DONE_BEFORE = Decision("skip", "done before")
+EXCLUDED_BEFORE = Decision("run", "an earlier run excluded it")
 
 
 def decide(job: Job, case: Case, record: Record | None, store: Store) -> Decision:
@@ -42,6 +43,8 @@ def decide(job: Job, case: Case, record: Record | None, store: Store) -> Decisio
     record
         The case's last one in the manifest, or None.
     """
+    if isinstance(record, Retired) and record.excluded is not None:
+        return EXCLUDED_BEFORE
     if not isinstance(record, Done):
         return Decision("run", _NOT_DONE[type(record)])
     if record.redo < job.redo:

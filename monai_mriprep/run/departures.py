@@ -1,6 +1,7 @@
 """Cases that have left the dataset, or whose label was renamed: what they had goes to ``retired/``.
 
-Nothing moves where that is likely to be a mistake, such as a mistyped pattern, until the user confirms it.
+Nothing moves where that is likely to be a mistake, such as a mistyped pattern, until the user confirms it. Cases that
+a list excludes are confirmed by the list.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from monai_mriprep.dataset.exclusions import NOBODY, Exclusions
 from monai_mriprep.errors import OutputError, first_names
 from monai_mriprep.formats.names import natural_key
 from monai_mriprep.run.cases import Case
 from monai_mriprep.store.manifest import Index
 from monai_mriprep.store.pictures import remove_pictures
 from monai_mriprep.store.recorder import Recorder
-from monai_mriprep.store.records import Done
+from monai_mriprep.store.records import Done, Retired
 from monai_mriprep.store.retirement import retire_output
 
 __all__ = [
@@ -52,19 +54,37 @@ class Departures:
         Names of those whose outputs get other names than the recorded ones, as where a label was renamed.
     recorded
         How many cases the folder knows.
+    excluded
+        Names of those that the list excludes.
+    never_tried
+        Names of the cases of the dataset that the list excludes and the folder does not know. They have nothing to
+        retire; their exclusion is recorded, so that a later run without the list can say that they are back.
     """
 
     left: tuple[str, ...]
     renamed: tuple[str, ...]
     recorded: int
+    excluded: tuple[str, ...] = ()
+    never_tried: tuple[str, ...] = ()
+
+    @property
+    def unconfirmed(self) -> tuple[str, ...]:
+        """Those that no list confirms."""
+        return (*self.left, *self.renamed)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All of them."""
-        return (*self.left, *self.renamed)
+        """All that have something to retire."""
+        return (*self.unconfirmed, *self.excluded)
 
 
-def find_departures(index: Index, cases: Iterable[Case], renamed: Iterable[str]) -> Departures:
+def find_departures(
+    index: Index,
+    cases: Iterable[Case],
+    renamed: Iterable[str],
+    exclusions: Exclusions = NOBODY,
+    excluded: Iterable[str] = (),
+) -> Departures:
     """Who has left.
 
     Parameters
@@ -72,13 +92,28 @@ def find_departures(index: Index, cases: Iterable[Case], renamed: Iterable[str])
     index
         The records. A case of which there is nothing but a damaged line is not known: its name may be what is damaged.
     cases
-        Of the dataset.
+        Of the dataset, without the excluded ones.
     renamed
         Names of those of them that `is_renamed` finds.
+    exclusions
+        The list of excluded cases.
+    excluded
+        Names of the cases of the dataset that it excludes.
     """
     known = {case for case in index.cases() if case not in index.damaged or case in index.done_places}
-    left = known - {case.name for case in cases}
-    return Departures(tuple(sorted(left, key=natural_key)), tuple(renamed), len(known))
+    gone = sorted(known - {case.name for case in cases}, key=natural_key)
+    return Departures(
+        left=tuple(case for case in gone if case not in exclusions),
+        renamed=tuple(renamed),
+        recorded=len(known),
+        excluded=tuple(case for case in gone if case in exclusions),
+        never_tried=tuple(case for case in excluded if case not in known and not _was_excluded(index, case)),
+    )
+
+
+def _was_excluded(index: Index, case: str) -> bool:
+    record = index.latest(case)
+    return isinstance(record, Retired) and record.excluded is not None
 
 
 def is_renamed(case: Case, record: Done | None) -> bool:
@@ -107,7 +142,7 @@ def refuse_departures(
     OutputError
         If dataset or pattern are others, or if more than a tenth of the cases would leave, and more than one.
     """
-    n, names = len(departures.names), departures.names
+    n, names = len(departures.unconfirmed), departures.unconfirmed
     reasons = [] if before is None else list(_changes(before, now))
     if n > 1 and n * FEW > departures.recorded:
         reasons.append("that is more than a tenth of them")
@@ -130,7 +165,7 @@ def _changes(before: DatasetIdentity, now: DatasetIdentity) -> Iterator[str]:
 def _what(departures: Departures) -> str:
     left = ["left the dataset"] if departures.left else []
     renamed = ["got outputs of another name"] if departures.renamed else []
-    return f"{'has' if len(departures.names) == 1 else 'have'} {' or '.join((*left, *renamed))}"
+    return f"{'has' if len(departures.unconfirmed) == 1 else 'have'} {' or '.join((*left, *renamed))}"
 
 
 def outputs_of_others(index: Index, names: Collection[str]) -> frozenset[str]:
@@ -139,7 +174,13 @@ def outputs_of_others(index: Index, names: Collection[str]) -> frozenset[str]:
     return frozenset(file.path for record in others for file in record.outputs.values())
 
 
-def retire_cases(recorder: Recorder, index: Index, names: Iterable[str], kept: Collection[str] = ()) -> None:
+def retire_cases(
+    recorder: Recorder,
+    index: Index,
+    names: Iterable[str],
+    kept: Collection[str] = (),
+    exclusions: Exclusions = NOBODY,
+) -> None:
     """Move what these cases have to ``retired/``, and record it; their pictures go.
 
     A case whose move a crash interrupts is found again.
@@ -154,13 +195,15 @@ def retire_cases(recorder: Recorder, index: Index, names: Iterable[str], kept: C
         Of the cases.
     kept
         Outputs that stay, for another case has them, too.
+    exclusions
+        The list of excluded cases, whose comments are recorded.
 
     Raises
     ------
     DiskFullError, OutputError
         If files cannot be moved or records cannot be written.
     """
-    retired = [_retired(recorder, name, index.done(name), kept) for name in names]
+    retired = [_retired(recorder, name, index.done(name), kept) | _why(name, exclusions) for name in names]
     remove_pictures(recorder.store, (one["case"] for one in retired))
     recorder.enter(retired)
 
@@ -169,3 +212,8 @@ def _retired(recorder: Recorder, case: str, record: Done | None, kept: Collectio
     outputs = () if record is None else record.outputs.values()
     moved = [retire_output(recorder.store, output) for output in outputs if output.path not in kept]
     return {"event": "retired", "case": case, "files": [path for path in moved if path is not None]}
+
+
+def _why(case: str, exclusions: Exclusions) -> dict[str, Any]:
+    comment = exclusions.comment(case)
+    return {} if comment is None else {"excluded": comment}

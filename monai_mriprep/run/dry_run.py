@@ -61,6 +61,8 @@ class DryRun:
         What needs review.
     orphans
         How many files of the dataset would be skipped, for they have no partner.
+    excluded
+        Names of the cases of the dataset that a list leaves out.
     """
 
     output_root: Path
@@ -71,6 +73,7 @@ class DryRun:
     needs: Needs | None
     warnings: tuple[str, ...]
     orphans: int
+    excluded: tuple[str, ...] = ()
 
 
 def dry_run(plan: RunPlan, retire: bool = False, workers: int | None = None, max_memory: int | None = None) -> DryRun:
@@ -108,6 +111,7 @@ def dry_run(plan: RunPlan, retire: bool = False, workers: int | None = None, max
         _needs(output, todo, default_workers() if workers is None else workers, memory) if todo else None,
         (*warnings, *lack, *too_much),
         plan.orphans,
+        plan.excluded,
     )
 
 

@@ -97,8 +97,8 @@ def open_folder(plan: RunPlan, recorder: Recorder, *, confirmed: bool, foreign: 
         store.probe(role.folder for role in plan.roles)
     lack = check_space(todo, store.root.path)
     description = _kept_description(plan, outlook.target, kept, store)
-    if departures.names:
-        retire_cases(recorder, index, departures.names, outputs_of_others(index, set(departures.names)))
+    if leaving := (*departures.names, *departures.never_tried):
+        retire_cases(recorder, index, leaving, outputs_of_others(index, set(leaving)), plan.exclusions)
     has_moved = outlook.before is not None and outlook.before != outlook.now
     if todo or departures.names or has_moved or _has_other_count(index, plan):
         recorder.add(_opened(plan, outlook.now))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from monai_mriprep.dataset.exclusions import NOBODY, Exclusions
 from monai_mriprep.errors import OutputError, counted, first_names
 from monai_mriprep.run.cases import Case, Job
-from monai_mriprep.run.decide import Decision, decide
+from monai_mriprep.run.decide import EXCLUDED_BEFORE, Decision, decide
 from monai_mriprep.run.departures import DatasetIdentity, Departures, find_departures, is_renamed, refuse_departures
 from monai_mriprep.run.kept import Kept, TargetDecision, Wanted, decide_target, kept_in
 from monai_mriprep.run.plan import RunPlan
@@ -97,11 +98,12 @@ def look_ahead(plan: RunPlan, store: Store, index: Index, kept: Kept, confirmed:
     target = _decided(plan, kept)
     plan = replace(plan, job=replace(plan.job, redo=target.redo.number))
     looks = tuple(_look(plan, index, store))
-    departures = find_departures(index, plan.cases, (look.case.name for look in looks if look.is_renamed))
+    renamed = (look.case.name for look in looks if look.is_renamed)
+    departures = find_departures(index, plan.cases, renamed, plan.exclusions, plan.excluded)
     before, now = _recorded_identity(index, kept), _identity(plan.dataset_root, plan.job)
     if not confirmed:
         refuse_departures(store.root.path, departures, before, now)
-    warnings = (*plan.warnings, *index.problems(), *_without_records(index, store), *target.warnings)
+    warnings = (*plan.warnings, *index.problems(), *_without_records(index, store), *target.warnings, *_back(looks))
     return Outlook(plan, target, looks, departures, before, now, warnings)
 
 
@@ -122,6 +124,15 @@ def _look(plan: RunPlan, index: Index, store: Store) -> Iterator[Look]:
         renamed = is_renamed(case, done)
         decision = decide(plan.job, case, None if renamed else latest, store)
         yield Look(case, decision, renamed, done is not None and done.fingerprint != plan.job.fingerprint)
+
+
+def _back(looks: Iterable[Look]) -> Iterator[str]:
+    """Say who was excluded before and is not any more: the list may have been forgotten."""
+    if back := [look.case.name for look in looks if look.decision == EXCLUDED_BEFORE]:
+        yield (
+            f"{counted(len(back), 'case')} that an earlier run excluded {'is' if len(back) == 1 else 'are'} back: "
+            f"{first_names(back, SHOWN_NAMES)}; to leave them out, give --exclude the list that names them"
+        )
 
 
 def _recorded_identity(index: Index, kept: Kept) -> DatasetIdentity | None:
@@ -166,7 +177,9 @@ def check_writable(output: Path) -> None:
         raise OutputError(msg)
 
 
-def foresee_departures(wanted: Wanted, dataset_root: Path, cases: Sequence[Case]) -> tuple[str, ...]:
+def foresee_departures(
+    wanted: Wanted, dataset_root: Path, cases: Sequence[Case], exclusions: Exclusions = NOBODY
+) -> tuple[str, ...]:
     """Name the cases that a run would retire, or stop where it would; nothing is changed.
 
     Raises
@@ -180,9 +193,8 @@ def foresee_departures(wanted: Wanted, dataset_root: Path, cases: Sequence[Case]
     with open_store(output) as store:
         index = read_index(store.root)
         before = _recorded_identity(index, kept_in(store, index))
-        departures = find_departures(
-            index, cases, (case.name for case in cases if is_renamed(case, index.done(case.name)))
-        )
+        renamed = (case.name for case in cases if is_renamed(case, index.done(case.name)))
+        departures = find_departures(index, cases, renamed, exclusions)
         refuse_departures(output, departures, before, _identity(dataset_root, wanted.job))
         return tuple(departed(departures, output, "a run moves the files from before to {}"))
 
@@ -191,6 +203,7 @@ def departed(departures: Departures, output: Path, what_of_them: str) -> Iterato
     """Who leaves, in words; `what_of_them` says with ``{}`` what becomes of their files, which go there."""
     for names, what in (
         (departures.left, "left the dataset"),
+        (departures.excluded, "excluded"),
         (departures.renamed, "got outputs of another name, to be done again"),
     ):
         if names:

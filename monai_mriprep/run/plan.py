@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monai_mriprep.dataset.case_files import CaseFiles
+from monai_mriprep.dataset.exclusions import NOBODY, Exclusions, read_exclusions
 from monai_mriprep.dataset.layout import Layout
 from monai_mriprep.dataset.statistics import SpacingStatistics
 from monai_mriprep.dataset.survey import Survey, survey_dataset
@@ -50,6 +51,10 @@ class RunPlan:
         How many files have no partner.
     roles
         What each case is read from and stored as.
+    exclusions
+        The list of excluded cases.
+    excluded
+        Names of the cases of the dataset that it has left out.
     """
 
     dataset_root: Path
@@ -62,6 +67,8 @@ class RunPlan:
     redo: bool = False
     orphans: int = 0
     roles: tuple[Role, ...] = ROLES
+    exclusions: Exclusions = NOBODY
+    excluded: tuple[str, ...] = ()
 
 
 def plan_run(
@@ -71,6 +78,7 @@ def plan_run(
     redo: bool = False,
     like: str | Path | None = None,
     report: bool = True,
+    exclude: str | Path | None = None,
 ) -> RunPlan:
     """Find the cases, choose the target spacing, and put the cases in order.
 
@@ -88,6 +96,8 @@ def plan_run(
         The output folder of a training set: images alone are preprocessed, by its recipe and to its target.
     report
         Whether each case is measured and drawn.
+    exclude
+        A list of cases that are left out; see `monai_mriprep.dataset.exclusions.read_exclusions`.
 
     Raises
     ------
@@ -97,7 +107,8 @@ def plan_run(
         If the output would mix with the input, or if its finished cases have another recipe or target.
     """
     root, output = Path(dataset_root), Path(output_root)
-    survey = survey_dataset(root, given_or_default(recipe), with_labels=True, training=training_of(like, recipe))
+    training, exclusions = training_of(like, recipe), read_exclusions(exclude)
+    survey = survey_dataset(root, given_or_default(recipe), True, training, exclusions=exclusions)
     recipe = survey.recipe
     check_output_folder(output, survey)
     wanted = wanted_by(survey, survey.choice, output)
@@ -118,6 +129,8 @@ def plan_run(
         redo,
         len(survey.orphans),
         tuple(survey.layout.by_role),
+        exclusions,
+        survey.excluded,
     )
 
 

@@ -45,6 +45,7 @@ def preprocess(
     take_over: bool = False,
     like: str | Path | None = None,
     report: bool = True,
+    exclude: str | Path | None = None,
 ) -> RunSummary:
     """Preprocess a dataset; cases that were finished before are skipped.
 
@@ -76,6 +77,9 @@ def preprocess(
     report
         Measure and draw each case while its voxels are in memory, so that ``monai-mriprep report OUTPUT_ROOT`` shows
         before and after.
+    exclude
+        A list of cases that are left out, one a line; see `monai_mriprep.dataset.exclusions.read_exclusions`. What is
+        finished of them goes to ``retired/``.
 
     Returns
     -------
@@ -94,7 +98,7 @@ def preprocess(
         For what needs review in the dataset as a whole, such as an image without a label. These warnings are logged,
         too. Warnings of single cases are only logged.
     """
-    plan = plan_run(dataset_root, output_root, recipe, redo, like, report)
+    plan = plan_run(dataset_root, output_root, recipe, redo, like, report, exclude)
     with open_session(plan, retire, take_over) as session:
         for message in session.warnings:
             warnings.warn(message, MriprepWarning, 2)

@@ -122,6 +122,7 @@ class Session:
             stopped,
             tuple(self.retired),
             self.plan.orphans,
+            self.plan.excluded,
         )
 
 
@@ -147,6 +148,8 @@ class RunSummary:
         Names of the cases whose files went to ``retired/``.
     orphans
         How many files of the dataset were skipped, for they have no partner.
+    excluded
+        Names of the cases of the dataset that a list has left out.
     """
 
     output_root: Path
@@ -158,6 +161,7 @@ class RunSummary:
     stopped: str | None = None
     retired: tuple[str, ...] = ()
     orphans: int = 0
+    excluded: tuple[str, ...] = ()
 
 
 @contextmanager

@@ -85,6 +85,10 @@ class Index:
         """All that have a record, or a damaged one; those that were retired are left out."""
         return {name for name, place in self.places.items() if place.event != "retired"} | self.damaged.keys()
 
+    def known(self) -> set[str]:
+        """All that a line names, those that were retired included."""
+        return {*self.places, *self.damaged}
+
     def event(self, case: str) -> str | None:
         """The last one of a case."""
         place = self.places.get(case)

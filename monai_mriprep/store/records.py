@@ -244,10 +244,13 @@ class Retired(_Event):
     ----------
     files
         Where they are now, relative to the output folder.
+    excluded
+        Why somebody has excluded the case, which may be empty; None where nobody has.
     """
 
     event: Literal["retired"] = "retired"
     files: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    excluded: str | None = None
 
 
 class Opened(Model):

@@ -83,7 +83,7 @@ REFUSED = [
     ("run: {max_memory: 1e400G}", ["run.max_memory"]),
     ("run: {case_timeout: 0}", ["run.case_timeout", "a positive number"]),
     ("run: {case_timeout: .inf}", ["run.case_timeout", "a positive number"]),
-    ("run: 3", ["line 1", "run", "a section with the keys dataset, output, like, workers, max_memory", "3"]),
+    ("run: 3", ["line 1", "run", "a section with the keys dataset, output, like, exclude, workers, max_memory", "3"]),
     ("run:", ["line 1", "run", "a section with the keys"]),
     ("run: {workers: 1, workers: 2}", ["'run.workers' is set twice"]),
     ("run: {workers: {a: 1}}", ["run.workers", "an integer from 0"]),

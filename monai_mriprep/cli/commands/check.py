@@ -13,6 +13,7 @@ from monai_mriprep.cli.options import (
     Channels,
     Config,
     DatasetRoot,
+    Exclude,
     Json,
     Like,
     Settings,
@@ -33,6 +34,7 @@ def check(
     target: Target = None,
     like: Like = None,
     channels: Channels = None,
+    exclude: Exclude = None,
     voxels: Annotated[bool, typer.Option("--voxels", help="Read all voxels, too.")] = False,
     as_json: Json = False,
     output_root: Annotated[
@@ -49,11 +51,18 @@ def check(
     from monai_mriprep.report.text import check_text
     from monai_mriprep.run.check import check_dataset
 
-    places = {"dataset": dataset_root, "output": output_root, "like": like}
+    places = {"dataset": dataset_root, "output": output_root, "like": like, "exclude": exclude}
     recipe, job = configured(config, settings, target, channels, workers=workers, **places)
     dataset = required(job.dataset, "DATASET_ROOT", "dataset")
-    found = check_dataset(dataset, recipe, voxels, job.workers, job.output, job.like)
-    given = {"--config": [config], "--set": settings, "--target": [target], "--channels": [channels], "--like": [like]}
+    found = check_dataset(dataset, recipe, voxels, job.workers, job.output, job.like, job.exclude)
+    given = {
+        "--config": [config],
+        "--set": settings,
+        "--target": [target],
+        "--channels": [channels],
+        "--like": [like],
+        "--exclude": [exclude],
+    }
     output = job.output or suggested_output(dataset, is_test=job.like is not None)
     command = run_command(dataset, output, given, found.options)
     report(check_text(found, command), {**check_json(found), "command": command}, as_json)

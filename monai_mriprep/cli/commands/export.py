@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from monai_mriprep.cli.options import Json, OutputRoot, Quiet, Verbose
+from monai_mriprep.cli.options import Exclude, Json, OutputRoot, Quiet, Verbose
 from monai_mriprep.cli.show import ATTENTION, OK, report
 
 __all__ = ["export"]
@@ -19,6 +19,7 @@ def export(
         Path,
         typer.Option("--nnunet", metavar="FOLDER", help="Where, such as Dataset101_Liver; new, or exported to before."),
     ],
+    exclude: Exclude = None,
     as_json: Json = False,
     verbose: Verbose = False,
     quiet: Quiet = False,
@@ -33,6 +34,6 @@ def export(
     from monai_mriprep.report.text import export_text
 
     with log_lines(verbose, quiet):
-        summary = export_nnunet(output_root, nnunet)
+        summary = export_nnunet(output_root, nnunet, exclude)
     report(export_text(summary), plain(summary), as_json)
     return ATTENTION if summary.refused else OK

@@ -12,6 +12,7 @@ from monai_mriprep.cli.options import (
     Channels,
     Config,
     DatasetRoot,
+    Exclude,
     Json,
     Like,
     MaxMemory,
@@ -44,6 +45,7 @@ def run(
     target: Target = None,
     like: Like = None,
     channels: Channels = None,
+    exclude: Exclude = None,
     workers: Workers = None,
     redo: Annotated[
         bool,
@@ -76,10 +78,10 @@ def run(
     from monai_mriprep.run.session import open_session
 
     limits = {"workers": workers, "max_memory": memory_size(max_memory), "case_timeout": case_timeout, "report": show}
-    places = {"dataset": dataset_root, "output": output_root, "like": like}
+    places = {"dataset": dataset_root, "output": output_root, "like": like, "exclude": exclude}
     recipe, job = configured(config, settings, target, channels, **places, **limits)
     dataset, output = required(job.dataset, "DATASET_ROOT", "dataset"), required(job.output, "OUTPUT_ROOT", "output")
-    plan = plan_run(dataset, output, recipe, redo, job.like, job.report is not False)
+    plan = plan_run(dataset, output, recipe, redo, job.like, job.report is not False, job.exclude)
     if dry:
         return _say_what_would_be_done(dry_run(plan, retire, job.workers, job.max_memory), as_json)
     with log_lines(verbose, quiet) as lines, open_session(plan, retire, take_over) as session:
