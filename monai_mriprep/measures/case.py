@@ -20,7 +20,7 @@ __all__ = ["measure_case"]
 def measure_case(
     channels: Sequence[NDArray[Any]], grid: Grid, label: NDArray[Any] | None = None, label_grid: Grid | None = None
 ) -> CaseMeasures:
-    """Measure image and label. Nothing is written to, and no copy of a whole volume is made but a mask of the label.
+    """Measure image and label. Nothing is written to, and no copy of a whole volume is made.
 
     Parameters
     ----------

@@ -11,32 +11,33 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["block_means", "lattice", "strides"]
+__all__ = ["block_means", "lattice"]
 
 
 def lattice(voxels: NDArray[Any], most: int) -> NDArray[Any]:
-    """Every n-th voxel along each axis (z, y, x), from near the first to near the last; a view.
+    """At most so many voxels, spread evenly: those of the reversed array are the same ones.
 
     Parameters
     ----------
     voxels
         ``(D, H, W)``.
     most
-        So many are enough: see `strides`. An array of no more than these is returned as it is.
+        An array of no more than these is returned as it is. Of another, the longest axes are thinned to one number of
+        voxels, and shorter ones are kept whole.
     """
-    steps = strides(voxels.shape, most)
-    return voxels[tuple(slice((n - 1) % step // 2, None, step) for n, step in zip(voxels.shape, steps, strict=True))]
+    edge = max(voxels.shape) + 1 & ~1  # an even number has no middle, which might be none of the voxels
+    while edge > 2 and math.prod(min(n, edge) for n in voxels.shape) > most:
+        edge -= 2
+    if edge >= max(voxels.shape):
+        return voxels
+    return voxels[np.ix_(*(_places(n, min(n, edge)) for n in voxels.shape))]
 
 
-def strides(shape: Sequence[int], most: int) -> tuple[int, ...]:
-    """The steps along each axis that leave at most so many voxels: the axis that keeps most of them is thinned next."""
-    steps = [1] * len(shape)
-    kept = [*shape]
-    while math.prod(kept) > most:
-        axis = kept.index(max(kept))
-        steps[axis] += 1
-        kept[axis] = -(-shape[axis] // steps[axis])
-    return tuple(steps)
+def _places(n: int, kept: int) -> NDArray[np.int64]:
+    """So many of the indices below n, as far from the first as from the last."""
+    first = np.arange((kept + 1) // 2) * 2 + 1  # in halves of a step
+    lower = first * n // (2 * kept)
+    return np.concatenate([lower, n - 1 - lower[: kept // 2][::-1]])
 
 
 def block_means(voxels: NDArray[Any], blocks: Sequence[int]) -> NDArray[np.float32]:

@@ -7,6 +7,7 @@ import pytest
 
 from monai_mriprep.measures.image import SAMPLE, measure_image
 from monai_mriprep.measures.model import BINS, PERCENTILES
+from monai_mriprep.measures.thumbnail import read_thumbnail
 from tests.measures.bodies import grid_of, patient
 
 DTYPES = ["int8", "uint8", "int16", "uint16", "int32", "float32", "float64"]
@@ -53,3 +54,11 @@ def test_one_value_lies_in_one_bin():
 def test_the_largest_values_that_a_case_may_have():
     image = np.linspace(-(2.0**125), 2.0**125, 60).reshape(3, 4, 5)
     assert measure_image(image, grid_of((3, 4, 5))).percentiles[-1] > 2.0**124
+
+
+def test_z_scores_in_a_background_of_0_look_like_the_scan():
+    image = patient(0)[0].astype(np.float64)
+    tissue = image[image != 0]
+    scored = np.where(image != 0, (image - tissue.mean()) / tissue.std(), 0)
+    ours, theirs = (read_thumbnail(measure_image(v, grid_of()).thumbnail).astype(int) for v in (image, scored))
+    np.testing.assert_allclose(ours, theirs, atol=1)

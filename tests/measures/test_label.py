@@ -26,7 +26,7 @@ def test_parts_and_centre_as_scipy_finds_them(label):
         affine = grid_of(label.shape, degrees=20).affine
         expected = affine[:3, :3] @ ndimage.center_of_mass(label > 0) + affine[:3, 3]
         np.testing.assert_allclose(found.centre, expected, atol=1e-9)
-        assert box_of(label > 0) == ndimage.find_objects((label > 0).astype(int))[0]
+        assert box_of(label) == ndimage.find_objects((label > 0).astype(int))[0]
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "uint16", "int64", "float32", "float64"])
