@@ -1,0 +1,105 @@
+"""What is known of a case where it is compared with others, and what is said of it then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from monai_mriprep.measures.model import CaseMeasures, ImageMeasures, LabelMeasures
+from monai_mriprep.volume.geometry import Grid
+from monai_mriprep.volume.label_map import renumbered_histogram
+
+__all__ = ["CohortCase", "Suspect"]
+
+
+@dataclass(frozen=True)
+class CohortCase:
+    """What is known of a case; None where it is not.
+
+    Parameters
+    ----------
+    name
+        Of the case.
+    grid
+        Of the image as it was scanned.
+    measures
+        Of its voxels, as they were scanned.
+    before, after
+        Voxels of each label value as stored, and of each class on the target grid.
+    label_grid
+        Of the label, where it is not `grid`.
+    target_grid
+        That of `after`.
+    error
+        Why the case failed.
+    declared
+        The label values that the dataset declares.
+    exact
+        SHA-256 of the image's voxels.
+    new_numbers
+        The recipe's ``label_map``: what became of which value on the way from `before` to `after`.
+    """
+
+    name: str
+    grid: Grid | None = None
+    measures: CaseMeasures | None = None
+    before: Mapping[int, int] | None = None
+    after: Mapping[int, int] | None = None
+    label_grid: Grid | None = None
+    target_grid: Grid | None = None
+    error: str | None = None
+    declared: tuple[int, ...] | None = None
+    exact: str | None = None
+    new_numbers: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def image(self) -> tuple[ImageMeasures, ...]:
+        """Measures of its channels; none where they are not known, or one has no foreground."""
+        return () if self.measures is None else self.measures.image
+
+    @property
+    def label(self) -> LabelMeasures | None:
+        """Measures of its label; None where they are not known, or it is empty."""
+        label = None if self.measures is None else self.measures.label
+        return None if label is None or label.centre is None else label
+
+    @cached_property
+    def classes(self) -> Mapping[int, float] | None:
+        """Volume of each class above 0, in mm^3, as stored; None where there is no label, or its grid is not known."""
+        return _volumes(self.before, self.label_grid or self.grid)
+
+    @cached_property
+    def classes_kept(self) -> Mapping[int, tuple[float, float]] | None:
+        """The same before and after, under the numbers that the classes have then."""
+        renumbered = None if self.before is None else renumbered_histogram(self.before, self.new_numbers)
+        before, after = _volumes(renumbered, self.label_grid or self.grid), _volumes(self.after, self.target_grid)
+        if before is None or after is None:
+            return None
+        return {value: (volume, after.get(value, 0.0)) for value, volume in before.items()}
+
+
+def _volumes(histogram: Mapping[int, int] | None, grid: Grid | None) -> dict[int, float] | None:
+    if histogram is None or grid is None:
+        return None
+    z, y, x = grid.spacing
+    return {value: count * z * y * x for value, count in histogram.items() if value > 0 and count > 0}
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A reason to look at a case.
+
+    Parameters
+    ----------
+    case
+        Its name.
+    kind
+        One of `monai_mriprep.cohort.suspects.KINDS`.
+    reason
+        A sentence for people.
+    """
+
+    case: str
+    kind: str
+    reason: str

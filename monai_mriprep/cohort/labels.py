@@ -1,0 +1,128 @@
+"""Suspects by their label."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
+from typing import get_args
+
+from monai_mriprep.cohort.case import CohortCase
+from monai_mriprep.cohort.outliers import by_factor, few
+from monai_mriprep.cohort.thresholds import EDGE, FACTORS, FEWEST, OUTSIDE, RESOLVED, SHRUNK, USUAL
+from monai_mriprep.errors import first_names
+from monai_mriprep.measures.model import Side
+
+__all__ = [
+    "at_an_edge",
+    "empty",
+    "lost",
+    "outside",
+    "undeclared",
+    "unlike_in_parts",
+    "unlike_in_volume",
+    "without_a_class",
+]
+
+Found = Iterator[tuple[int, str]]
+"""Place of a case in the cohort, and what is to be said of it."""
+
+SIDES = {"L": "left", "R": "right", "A": "front", "P": "back", "I": "lower", "S": "upper"}
+SHOWN = 10
+"""The largest number of values in a sentence."""
+
+
+def undeclared(cases: Sequence[CohortCase]) -> Found:
+    """Labels with values that the dataset does not declare."""
+    for i, case in enumerate(cases):
+        strange = [] if case.declared is None else sorted(set(case.before or ()).difference(case.declared))
+        if strange:
+            found, known = (first_names([*map(str, values)], SHOWN) for values in (strange, case.declared or ()))
+            yield i, f"the label holds {found}, which dataset.json does not declare: it has {known}"
+
+
+def empty(cases: Sequence[CohortCase]) -> Found:
+    """Labels that hold background alone, where they are few."""
+    known = [case.before for case in cases]
+    labelled = sum(histogram is not None for histogram in known)
+    found = [i for i, histogram in enumerate(known) if histogram is not None and not _classes(histogram)]
+    for i in few(found, labelled) if labelled >= FEWEST else found:
+        yield i, "the label holds no class, only background"
+
+
+def without_a_class(cases: Sequence[CohortCase]) -> Found:
+    """Labels that lack a class which nearly all others have; empty ones are not counted."""
+    classes = {i: _classes(case.before) for i, case in enumerate(cases) if case.before and _classes(case.before)}
+    having = Counter(value for found in classes.values() for value in found)
+    others = len(classes) - 1
+    usual = {value for value, count in having.items() if count >= USUAL * others} if others + 1 >= FEWEST else set()
+    for i, found in classes.items():
+        if missing := sorted(usual - found):
+            names = first_names([*map(str, missing)], SHOWN)
+            has = min(having[value] for value in missing)
+            yield i, f"class {names} is missing, which {has} of the {others} other labels have"
+
+
+def _classes(histogram: Mapping[int, int]) -> set[int]:
+    return {value for value, count in histogram.items() if value > 0 and count}
+
+
+def unlike_in_volume(cases: Sequence[CohortCase]) -> Found:
+    """Classes that are larger or smaller than in the others."""
+    for value, of_class in _by_class([case.classes for case in cases]):
+        places, usual = by_factor(of_class, FACTORS["label_volume"])
+        for i in places:
+            yield i, f"class {value} has {_ml(of_class[i] or 0)}; the median of all cases is {_ml(usual)}"
+
+
+def unlike_in_parts(cases: Sequence[CohortCase]) -> Found:
+    """Classes that are in more or fewer parts than in the others."""
+    for value, of_class in _by_class([case.label.components if case.label else None for case in cases]):
+        places, usual = by_factor(of_class, FACTORS["label_parts"])
+        for i in places:
+            yield i, f"class {value} is in {of_class[i]:g} separate parts; the median of all cases is {usual:.3g}"
+
+
+def _by_class(cases: Sequence[Mapping[int, float] | None]) -> Iterator[tuple[int, list[float | None]]]:
+    """Of each class what each case has; None where that is nothing."""
+    for value in sorted({value for classes in cases if classes for value in classes}):
+        yield value, [classes.get(value) if classes else None for classes in cases]
+
+
+def outside(cases: Sequence[CohortCase]) -> Found:
+    """Labels that lie in air, or beyond the scan."""
+    shares = {i: case.label.outside for i, case in enumerate(cases) if case.label}
+    usual = median(shares.values()) if len(shares) >= FEWEST else 0.0
+    for i, share in shares.items():
+        if share > usual + OUTSIDE:
+            yield i, f"{share:.0%} of the label lies outside of the body"
+
+
+def at_an_edge(cases: Sequence[CohortCase]) -> Found:
+    """Labels that touch a side of the volume which few others touch."""
+    touches = {i: case.label.touches for i, case in enumerate(cases) if case.label}
+    counts = Counter(side for touched in touches.values() for side in touched)
+    rare = [side for side in get_args(Side) if counts[side] < EDGE * len(touches)]
+    for i, touched in touches.items():
+        sides = [SIDES[side] for side in rare if side in touched]
+        if sides and len(touches) >= FEWEST:
+            yield i, f"the label touches the {' and the '.join(sides)} end of the scan, as hardly any other does"
+
+
+def lost(cases: Sequence[CohortCase]) -> Found:
+    """Classes that vanished or shrank by resampling."""
+    for i, case in enumerate(cases):
+        voxel = 1.0
+        if case.target_grid is not None:
+            z, y, x = case.target_grid.spacing
+            voxel = z * y * x
+        for value, (before, after) in (case.classes_kept or {}).items():
+            if not after:
+                yield i, f"class {value} vanished by resampling: it had {_ml(before)}"
+            elif before >= RESOLVED * voxel and after < SHRUNK * before:
+                yield i, f"class {value} shrank by resampling, from {_ml(before)} to {_ml(after)}"
+
+
+def _ml(volume: float) -> str:
+    """A volume in mm^3, as millilitres."""
+    return f"{volume / 1000:.3g} ml"

@@ -1,0 +1,93 @@
+"""Cases that something is wrong with are found among others, and the others are left alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from monai_mriprep.cohort.case import CohortCase, Suspect
+from monai_mriprep.cohort.suspects import KINDS, find_suspects
+from tests.cohort.cohorts import case_of, kinds_of, phantom
+from tests.measures.bodies import SHAPE, grid_of, patient, turned
+
+
+@pytest.fixture(scope="module")
+def untouched():
+    return [phantom(number) for number in range(12)]
+
+
+def in_air(label):
+    moved = np.zeros_like(label)
+    moved[1:4, 1:6, 1:6] = 1
+    moved[1:4, 7:9, 1:6] = 2
+    return moved
+
+
+def z_scores(image):
+    tissue = image[image != 0]
+    return np.where(image != 0, (image - tissue.mean()) / tissue.std(), 0)
+
+
+def planted(untouched):
+    """Twelve phantoms, of which ten are wrong in some way; 0 and 1 are not, nor is 10, of which 11 is a copy."""
+    return [
+        untouched[0],
+        untouched[1],
+        phantom(2, grid_of((11, *SHAPE[1:]), (7.5, 1.2, 1.2))),
+        phantom(3, image=lambda voxels: 30 * voxels),
+        phantom(4, label=in_air),
+        phantom(5, label=np.zeros_like),
+        phantom(6, label=lambda label: np.where(label == 2, 0, label)),
+        CohortCase("case 07", error="label and image differ in size\nimage ...\nlabel ..."),
+        CohortCase("case 08", error="case 08.mha: cannot be decoded"),
+        CohortCase("case 09", grid_of(), error="the label lies on another grid"),
+        untouched[10],
+        case_of("case 11", *(patient(10)[0] * 0.5, patient(10)[1]), untouched[10].grid),
+    ]
+
+
+def test_what_was_planted_is_found_and_nothing_else(untouched):
+    assert kinds_of(planted(untouched)) == {
+        "case 02": ["spacing"],
+        "case 03": ["intensity"],
+        "case 04": ["label_volume", "label_outside"],
+        "case 05": ["label_empty"],
+        "case 06": ["label_class_missing"],
+        "case 07": ["failed"],
+        "case 08": ["failed"],
+        "case 09": ["failed"],
+        "case 10": ["near_duplicate"],
+        "case 11": ["near_duplicate"],
+    }
+
+
+def test_untouched_phantoms_are_no_suspects(untouched):
+    assert find_suspects(untouched) == ()
+
+
+def test_a_permuted_copy_in_other_units_is_a_near_duplicate(untouched):
+    image, grid = turned(z_scores(patient(3)[0]), untouched[3].grid, "PIR")
+    label, _ = turned(patient(3)[1], untouched[3].grid, "PIR")
+    copy = case_of("copy", image, label, grid)
+    found = kinds_of([*untouched, copy])
+    assert found["case 03"] == ["near_duplicate"]
+    assert "near_duplicate" in found["copy"]
+    failed = CohortCase("copy", measures=copy.measures, error="no")
+    found = kinds_of([*untouched, failed])
+    assert found["case 03"] == ["near_duplicate"]
+    assert "near_duplicate" in found["copy"]
+
+
+def test_suspects_come_in_the_order_of_cases_then_of_kinds(untouched):
+    twice = [phantom(n, image=lambda v: v, label=np.zeros_like, error="first\nsecond") for n in (2, 1)]
+    found = find_suspects([*untouched[3:], *twice])
+    assert [(one.case, one.kind) for one in found] == [
+        (case, kind) for case in ("case 02", "case 01") for kind in ("failed", "label_empty")
+    ]
+    assert found[0] == Suspect("case 02", "failed", "first")
+
+
+def test_nothing_is_known():
+    assert find_suspects([]) == ()
+    assert find_suspects([CohortCase(f"case {n}") for n in range(20)]) == ()
+    assert next(iter(KINDS)) == "failed"
