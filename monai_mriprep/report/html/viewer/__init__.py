@@ -1,0 +1,1 @@
+"""A 3-D view of suspects in the page: coarse volumes, and NiiVue to show them."""

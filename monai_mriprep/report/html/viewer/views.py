@@ -1,0 +1,93 @@
+"""Which cases of an output folder can be looked at in 3-D, and why the others cannot."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from itertools import islice
+
+from monai_mriprep.errors import NpzError, RecordError
+from monai_mriprep.formats.npz import NpzVolume, decode_npz
+from monai_mriprep.report.html.viewer.volumes import ViewerVolume, viewer_volume
+from monai_mriprep.store.folder import Folder
+from monai_mriprep.types import IMAGE, LABEL
+
+__all__ = ["BUDGET", "MOST_VIEWS", "Views", "views_of"]
+
+MOST_VIEWS = 15
+"""Cases of a page that have a 3-D view."""
+BUDGET = 3_000_000
+"""Characters of a page for the volumes of all its cases."""
+LARGEST = 1 << 30
+"""Bytes of an array that is read for a view: no more memory is taken."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """The 3-D views of a page.
+
+    Parameters
+    ----------
+    volumes
+        By the name of the case.
+    without
+        Why a case has none, in words that follow "No 3-D view: ".
+    """
+
+    volumes: dict[str, ViewerVolume] = field(default_factory=dict)
+    without: dict[str, str] = field(default_factory=dict)
+
+
+def views_of(root: Folder, outputs: Mapping[str, Mapping[str, str]], budget: int = BUDGET) -> Views:
+    """Read cases, one at a time, and make them small. What one leaves of its share of the budget, the next ones have.
+
+    Parameters
+    ----------
+    root
+        The open output folder.
+    outputs
+        Of each case the paths of its files below `root`, by role. The first `MOST_VIEWS` cases have a view.
+    budget
+        In characters, for all.
+    """
+    views = Views(without=dict.fromkeys(outputs, f"only {MOST_VIEWS} cases of a page have one"))
+    shown = list(islice(outputs.items(), MOST_VIEWS))
+    for left, (case, files) in zip(range(len(shown), 0, -1), shown, strict=True):
+        try:
+            volume = _view(root, files, budget // left)
+        except (NpzError, OSError, MemoryError, RecordError, ValueError) as error:
+            views.without[case] = str(error)
+            continue
+        budget -= volume.size
+        views.volumes[case] = volume
+        del views.without[case]
+    return views
+
+
+def _view(root: Folder, files: Mapping[str, str], budget: int) -> ViewerVolume:
+    image = _read(root, files[IMAGE.name])
+    label = _read(root, files[LABEL.name]) if LABEL.name in files else None
+    if label is not None and label.array.shape[1:] != image.array.shape[1:]:
+        msg = "image and label have not the same size"
+        raise ValueError(msg)
+    return viewer_volume(image.array[0], image.grid, None if label is None else label.array[0], budget)
+
+
+def _read(root: Folder, path: str) -> NpzVolume:
+    parent, _, name = path.partition("/")
+    with closing(root.folder(parent)) as volumes:
+        raw = volumes.read(name, LARGEST)
+    if (size := _declared_size(raw)) > LARGEST:
+        msg = f"{path} holds {size / 2**30:.1f} GiB of voxels, more than is read for a page"
+        raise ValueError(msg)
+    return decode_npz(raw, root.path / path)
+
+
+def _declared_size(raw: bytes) -> int:
+    """Bytes of the array before a voxel is inflated; 0 of what is no archive of ours, which the reader then says."""
+    with suppress(zipfile.BadZipFile, KeyError), zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        return archive.getinfo("arr_0.npy").file_size
+    return 0
