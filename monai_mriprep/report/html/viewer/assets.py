@@ -10,7 +10,6 @@ __all__ = [
     "NIIVUE_SHA256",
     "NIIVUE_SOURCE",
     "niivue_base64",
-    "niivue_code",
     "niivue_licences",
     "viewer_script",
     "viewer_style",
