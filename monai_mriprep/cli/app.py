@@ -31,6 +31,7 @@ GROUPS = {
     },
     "Prove what is there": {
         "verify": "Compare every preprocessed file with its record.",
+        "diff": "Say what tells two output folders apart.",
         "repair": "Rebuild lost or damaged records from the files.",
         "prune": "Delete what retired cases have left.",
     },

@@ -14,18 +14,17 @@ __all__ = ["changed_keys"]
 DEFAULT = Recipe()
 
 
-def changed_keys(before: Mapping[str, Any], now: Recipe) -> tuple[str, ...]:
+def changed_keys(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
     """The keys that change voxels and have another value, each as ``key: before -> now``.
 
     Parameters
     ----------
-    before
-        A recipe as `Recipe.as_dict` gives it, by any version: a key that it lacks has its default.
-    now
-        Another recipe.
+    before, now
+        Recipes as `Recipe.as_dict` gives them, by any version: a key that one lacks has its default.
     """
-    old, new = (_flat(DEFAULT.as_dict()) | _flat(recipe) for recipe in (before, now.as_dict()))
-    keys = (key for key in new if facts_of(Recipe, key.partition(".")[0])["voxels"])
+    default = _flat(DEFAULT.as_dict())
+    old, new = default | _flat(before), default | _flat(now)
+    keys = (key for key in default if facts_of(Recipe, key.partition(".")[0])["voxels"])
     return tuple(f"{key}: {shown(old[key])} -> {shown(new[key])}" for key in keys if _differ(old[key], new[key]))
 
 

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from monai_mriprep.run.plan import RunPlan
     from monai_mriprep.run.session import RunSummary
     from monai_mriprep.verify.audit import VerifyReport
+    from monai_mriprep.verify.comparison import Comparison
 
-__all__ = ["check_json", "plain", "run_json", "split_json", "stats_json", "verify_json"]
+__all__ = ["check_json", "diff_json", "plain", "run_json", "split_json", "stats_json", "verify_json"]
 
 
 def plain(value: Any) -> Any:
@@ -62,6 +63,11 @@ def verify_json(report: VerifyReport) -> dict[str, Any]:
         facts[kind] = [{"subject": finding.subject, "problem": finding.problem} for finding in findings]
     del facts["findings"]
     return facts
+
+
+def diff_json(found: Comparison) -> dict[str, Any]:
+    """Everything that was found; what is told of both folders is a list of two."""
+    return {"equal": found.is_equal, **plain(found)}
 
 
 def stats_json(

@@ -29,6 +29,7 @@ __all__ = [
     "prune_text",
     "repair_text",
     "restore_text",
+    "shown",
     "split_text",
     "verify_text",
 ]

@@ -226,7 +226,7 @@ def _finished(kept: Kept) -> str:
 
 def _changes(before: RunDescription, wanted: Wanted) -> list[str]:
     """What is not as it was: each value before and after."""
-    changes = [*changed_keys(before.recipe, wanted.job.recipe)]
+    changes = [*changed_keys(before.recipe, wanted.job.recipe.as_dict())]
     if before.target_spacing != wanted.job.target:
         targets = f"{_shown(before.target_spacing)} -> {_shown(wanted.job.target)}"
         changes.append(f"target spacing: {targets} (z y x; {_from(before.statistics)} -> {_from(wanted.statistics)})")

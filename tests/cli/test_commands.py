@@ -14,6 +14,7 @@ import pytest
 
 from monai_mriprep.formats.write import write_metaimage
 from tests.cli.shell import cli
+from tests.runs import FOLDER_OF_0_1_0
 
 TABLE = "median_spacing,10th_percentile_spacing\n"
 PRE_FLIGHT_SECONDS = 2.0
@@ -287,6 +288,8 @@ def test_check_and_verify_load_neither_torch_nor_monai(dataset: Path) -> None:
         "from monai_mriprep.run.check import check_dataset\n"
         "from monai_mriprep.run.dry_run import dry_run\n"
         "from monai_mriprep.run.plan import plan_run\n"
+        "from monai_mriprep.verify.compare import compare_outputs\n"
+        f"compare_outputs({str(FOLDER_OF_0_1_0 / 'out')!r}, {str(FOLDER_OF_0_1_0 / 'out')!r})\n"
         f"check_dataset({str(dataset)!r})\n"
         f"dry_run(plan_run({str(dataset)!r}, 'nowhere'))\n"
         "print({'torch', 'monai', 'itk', 'pandas', 'scipy'} & set(sys.modules))\n"

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.cli.shell import cli
-from tests.runs import write_cases, write_troubled_cases
+from tests.runs import FOLDER_OF_0_1_0, write_cases, write_troubled_cases
 from tests.test_docs import ROOT
 
 PAGE = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
@@ -155,11 +155,21 @@ def test_an_export(ran, tmp_path):
     assert (again["exported"], again["kept"], again["notes"]) == (["case_1"], ["case_0"], [])
 
 
+def test_a_difference(ran, out):
+    facts = told("diff", ran[1], out)
+    assert (facts["equal"], facts["same"], facts["cases"]) == (True, ["case_0", "case_1", "case_2"], [3, 3])
+    shutil.copytree(FOLDER_OF_0_1_0, out.parent / "other", dirs_exist_ok=True)
+    other = told("diff", out, out.parent / "other/out", status=1)
+    assert (other["equal"], other["lost"]) == (False, ["case_0", "case_1", "case_2"])
+    assert len(other["added"]) == 2
+
+
 def test_what_does_not_start_prints_nothing(ran, tmp_path):
     for command in (
         ["run", "--dry-run", ran[0], ran[1], "--set", "order=1"],
         ["verify", tmp_path],
         ["stats", tmp_path],
+        ["diff", ran[1], tmp_path],
         ["export", tmp_path, "--nnunet", tmp_path / "raw"],
     ):
         done = cli(*command, "--json")
