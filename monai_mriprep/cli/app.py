@@ -25,6 +25,9 @@ GROUPS = {
         "stats": "Compute the table of spacing statistics.",
         "recipe": "Print a recipe as YAML, every key with its meaning.",
     },
+    "Look at what came out": {
+        "report": "Make a page of pictures, charts and what deserves a look.",
+    },
     "Move on to training": {
         "split": "Split the cases for cross-validation, by patient.",
         "export": "Write the sources as nnU-Net's raw data.",

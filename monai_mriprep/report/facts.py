@@ -13,13 +13,23 @@ if TYPE_CHECKING:
     from monai_mriprep.dataset.statistics import SpacingStatistics
     from monai_mriprep.dataset.target_rules import TargetDerivation
     from monai_mriprep.export.splits import Fold
+    from monai_mriprep.report.html.facts import Page
     from monai_mriprep.run.dataset_report import DatasetReport
     from monai_mriprep.run.plan import RunPlan
     from monai_mriprep.run.session import RunSummary
     from monai_mriprep.verify.audit import VerifyReport
     from monai_mriprep.verify.comparison import Comparison
 
-__all__ = ["check_json", "diff_json", "plain", "run_json", "split_json", "stats_json", "verify_json"]
+__all__ = [
+    "check_json",
+    "diff_json",
+    "plain",
+    "report_json",
+    "run_json",
+    "split_json",
+    "stats_json",
+    "verify_json",
+]
 
 
 def plain(value: Any) -> Any:
@@ -87,3 +97,13 @@ def stats_json(
 def split_json(folds: Sequence[Fold], file: Path) -> dict[str, Any]:
     """The folds, and the file that they are in."""
     return {"file": str(file), "folds": plain(tuple(folds))}
+
+
+def report_json(page: Page, file: Path) -> dict[str, Any]:
+    """The file, the names of all cases and of those that failed, and why which ones deserve a look."""
+    return {
+        "path": str(file),
+        "cases": [case.name for case in page.cases],
+        "failed": [case.name for case in page.cases if "failed" in case.kinds],
+        "suspects": [plain(suspect) for case in page.cases for suspect in case.suspicions],
+    }

@@ -20,6 +20,7 @@ from monai_mriprep.verify.repair import RepairReport
 if TYPE_CHECKING:
     from monai_mriprep.export.nnunet_raw import ExportSummary
     from monai_mriprep.export.splits import Fold
+    from monai_mriprep.report.html.facts import Page
     from monai_mriprep.restore.command import RestoreSummary
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "export_text",
     "prune_text",
     "repair_text",
+    "report_text",
     "restore_text",
     "shown",
     "split_text",
@@ -211,6 +213,14 @@ def restore_text(summary: RestoreSummary) -> Iterator[str]:
     counts += [f"{len(summary.refused)} REFUSED"] if summary.refused else []
     yield f"{', '.join(counts)}: {summary.folder}"
     yield from (f"  refused: {problem}" for problem in summary.refused)
+
+
+def report_text(page: Page, file: Path) -> Iterator[str]:
+    """Lines of text: the verdict, one for each suspicion, then the file."""
+    yield page.verdict
+    for case in page.cases:
+        yield from (f"  {shown(case.name)}: {one.kind}: {one.reason}" for one in case.suspicions)
+    yield str(file)
 
 
 def export_text(summary: ExportSummary) -> Iterator[str]:

@@ -74,7 +74,7 @@ def completed(monkeypatch, capsys):
 
 
 def test_a_shell_completes_commands_and_options(completed):
-    assert completed("monai-mriprep re") == ["restore", "recipe", "repair"]
+    assert completed("monai-mriprep re") == ["restore", "recipe", "report", "repair"]
     assert completed("monai-mriprep run --max") == ["--max-memory"]
     assert completed("monai-mriprep nonsense") == []
 

@@ -138,6 +138,13 @@ def test_a_split(out):
     assert facts["file"] == str(out / "splits_final.json")
 
 
+def test_a_report(out):
+    facts = told("report", out)
+    assert (facts["path"], facts["failed"]) == (str(out / "report.html"), ["case_2"])
+    assert set(facts["cases"]) == {"case_0", "case_1", "case_2"}
+    assert {suspect["case"] for suspect in facts["suspects"]} >= {"case_2"}
+
+
 def test_an_export(ran, tmp_path):
     source = ran[0] / "ImagesTr/case_1.mha"
     found = source.stat()

@@ -1,0 +1,177 @@
+"""What a page shows, as plain frozen values: it does not matter whether they come from records or from raw scans."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from typing import Literal
+
+from monai_mriprep.cohort.case import CohortCase, Suspect
+from monai_mriprep.cohort.suspects import find_suspects
+from monai_mriprep.formats.names import natural_key
+from monai_mriprep.types import Spacing
+
+__all__ = [
+    "CaseFacts",
+    "Count",
+    "Fact",
+    "Kind",
+    "Moments",
+    "Page",
+    "Paper",
+    "count_of",
+    "with_suspicions",
+    "worst_first",
+]
+
+Kind = Literal["failed", "suspect", "warning"]
+"""What a case can be, and what a reader can filter by; a case can be several."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and standard deviation of the foreground of one channel, in the units of the scan, and its voxels."""
+
+    mean: float
+    std: float
+    voxels: int
+
+
+@dataclass(frozen=True)
+class CaseFacts:
+    """One case.
+
+    Parameters
+    ----------
+    cohort
+        What is known of its geometry and voxels. A case that failed has its ``error`` there.
+    suspicions
+        Why it deserves a look.
+    warnings
+        What was said of it.
+    moments
+        One a channel; empty where they are not known.
+    is_done
+        Whether it was preprocessed.
+    """
+
+    cohort: CohortCase
+    suspicions: tuple[Suspect, ...] = ()
+    warnings: tuple[str, ...] = ()
+    moments: tuple[Moments, ...] = ()
+    is_done: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name of the case."""
+        return self.cohort.name
+
+    @property
+    def reasons(self) -> tuple[Suspect, ...]:
+        """Why it deserves a look, beside a failure, which is told apart."""
+        return tuple(suspect for suspect in self.suspicions if suspect.kind != "failed")
+
+    @cached_property
+    def kinds(self) -> tuple[Kind, ...]:
+        """What it is, the worst first."""
+        held: dict[Kind, bool] = {
+            "failed": self.cohort.error is not None,
+            "suspect": bool(self.reasons),
+            "warning": bool(self.warnings),
+        }
+        return tuple(kind for kind, is_so in held.items() if is_so)
+
+
+@dataclass(frozen=True)
+class Count:
+    """A number of the verdict, with its name; ``kind`` is what a click on it filters by, None for nothing."""
+
+    number: int
+    name: str
+    kind: Kind | Literal["all"] | None = None
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something about the whole set: a name, and one value a line."""
+
+    name: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Paper:
+    """What a paper can quote: a paragraph of methods, and BibTeX."""
+
+    methods: str
+    bibtex: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything on a page but the pictures, which are read one at a time.
+
+    Parameters
+    ----------
+    title
+        What it is about, such as the name of a dataset.
+    verdict
+        One sentence or two.
+    counts, facts
+        Below it.
+    notes
+        What needs review in the set as a whole.
+    cases
+        In the order of the page.
+    made
+        When, in local time.
+    version
+        Of monai-mriprep, which has made it.
+    target
+        The target spacing, which the charts mark; None where there is none.
+    channels
+        Names of the channels of an image; empty where there is one without a name.
+    about_pictures
+        What is to be said of all pictures, such as that they show what was after alone.
+    paper
+        None where there is nothing to quote.
+    key
+        Equal for reports on the same folder: ratings are kept under it.
+    """
+
+    title: str
+    verdict: str
+    counts: tuple[Count, ...]
+    facts: tuple[Fact, ...]
+    cases: Sequence[CaseFacts]
+    made: datetime
+    version: str
+    notes: tuple[str, ...] = ()
+    target: Spacing | None = None
+    channels: tuple[str, ...] = ()
+    about_pictures: str = ""
+    paper: Paper | None = None
+    key: str = ""
+
+
+def count_of(cases: Iterable[CaseFacts], kind: Kind | Literal["done"]) -> int:
+    """How many of the cases are of a kind, or done."""
+    return sum(case.is_done if kind == "done" else kind in case.kinds for case in cases)
+
+
+def with_suspicions(cases: Iterable[CaseFacts]) -> Iterator[CaseFacts]:
+    """The cases, each compared with the others."""
+    cases = tuple(cases)
+    of_case: dict[str, list[Suspect]] = defaultdict(list)
+    for suspect in find_suspects([case.cohort for case in cases]):
+        of_case[suspect.case].append(suspect)
+    return (replace(case, suspicions=tuple(of_case.get(case.name, ()))) for case in cases)
+
+
+def worst_first(cases: Iterable[CaseFacts]) -> tuple[CaseFacts, ...]:
+    """Failures, then suspects, then warnings, then the rest; each in the natural order of the names."""
+    ranks = {kind: rank for rank, kind in enumerate(("failed", "suspect", "warning", None))}
+    return tuple(sorted(cases, key=lambda case: (ranks[next(iter(case.kinds), None)], natural_key(case.name))))

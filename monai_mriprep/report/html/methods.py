@@ -1,0 +1,195 @@
+"""What a paper can quote: a paragraph of methods from the recipe that was used, and BibTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from monai_mriprep.errors import counted
+from monai_mriprep.recipe import Recipe
+from monai_mriprep.report.html.axes import shown_row
+from monai_mriprep.report.html.facts import Paper
+from monai_mriprep.types import Spacing
+from monai_mriprep.volume.geometry import Grid
+
+__all__ = ["Study", "paper_of"]
+
+
+@dataclass(frozen=True)
+class Study:
+    """What was done, as far as a paper tells it.
+
+    Parameters
+    ----------
+    recipe, target
+        By which.
+    target_from
+        Where the target comes from: a key of `TARGETS`.
+    done, failed
+        How many cases.
+    has_labels
+        False for a test set.
+    grids
+        Of the scans that were preprocessed.
+    versions
+        Of packages, by name.
+    """
+
+    recipe: Recipe
+    target: Spacing
+    target_from: str
+    done: int
+    failed: int
+    has_labels: bool
+    grids: Sequence[Grid]
+    versions: Mapping[str, str]
+
+
+ITSELF = "monai-mriprep"
+TARGETS = {
+    "published": "the median spacing of the dataset, but along z its 10th percentile where the median along z is at "
+    "least three times that along x",
+    "nnunet": "by the rule of nnU-Net",
+    "recipe": "which was set beforehand",
+    "training": "that of the training set",
+}
+SPLINES = {0: "nearest-neighbour", 1: "linear", 2: "quadratic B-spline", 3: "cubic B-spline"}
+BOUNDARIES = {"nearest": "repeated", "mirror": "mirrored"}
+GRIDS = {
+    "monai": "the centres of the first voxels coincide",
+    "nnunet": "the extents of the volumes coincide (half-pixel convention)",
+    "itk": "the centres of the first voxels coincide, with sizes as in SimpleITK",
+}
+FOREGROUNDS = {
+    "carried": "the non-zero voxels of the original scan, carried to the new grid by nearest-neighbour interpolation",
+    "resampled": "the non-zero voxels of the resampled image",
+    "resampled_positive": "the voxels of the resampled image that are greater than zero",
+    "native": "the non-zero voxels of the original scan, before resampling",
+}
+
+
+def paper_of(study: Study) -> Paper:
+    """The paragraph and the BibTeX."""
+    return Paper(" ".join(_sentences(study)), bibtex(study.versions))
+
+
+def _sentences(study: Study) -> Iterator[str]:
+    yield _who(study)
+    if study.grids:
+        yield _scans(study.grids)
+    yield from _geometry(study.recipe)
+    yield from _resampling(study)
+    yield _intensities(study.recipe)
+    yield from _rest(study.recipe)
+
+
+def _who(study: Study) -> str:
+    versions, is_one = study.versions, study.done == 1
+    with_labels = (" and its segmentation" if is_one else " and their segmentations") if study.has_labels else ""
+    channels = study.recipe.channels or ()
+    several = f" of {len(channels)} channels each ({', '.join(channels)})" if len(channels) > 1 else ""
+    of_tools = {"MONAI": ("monai", " (Cardoso et al., 2022)"), "PyTorch": ("torch", "")}
+    tools = [f"{name} {versions[key]}{cited}" for name, (key, cited) in of_tools.items() if key in versions]
+    said = (
+        f"{counted(study.done, 'MRI scan')}{several}{with_labels} {'was' if is_one else 'were'} preprocessed with "
+        f"{f'monai-mriprep {versions.get(ITSELF, str())}'.rstrip()}{', based on ' * bool(tools)}{' and '.join(tools)}, "
+        "following nnU-Net (Isensee et al., 2021)."
+    )
+    return said + (f" {counted(study.failed, 'further case')} could not be preprocessed." if study.failed else "")
+
+
+def _scans(grids: Sequence[Grid]) -> str:
+    spacings, shapes = (np.array([getattr(grid, name) for grid in grids]) for name in ("spacing", "shape"))
+    return (
+        f"The scans had a median voxel size of {shown_row(np.median(spacings, 0))} mm (range "
+        f"{shown_row(spacings.min(0))} to {shown_row(spacings.max(0))} mm) and a median size of "
+        f"{shown_row(np.median(shapes, 0))} voxels (z, y, x)."
+    )
+
+
+def _geometry(recipe: Recipe) -> Iterator[str]:
+    if recipe.geometry != "strict":
+        what = "Labels" if recipe.geometry == "resample_label" else "Labels and channels"
+        yield f"{what} on another grid than the image were first resampled onto it by their headers."
+    if recipe.orientation != "keep":
+        yield f"The axes of all volumes were turned to {recipe.orientation}."
+    if recipe.crop != "none":
+        margin = f", with a margin of {recipe.crop_margin:g} mm" if recipe.crop_margin else ""
+        yield f"Volumes were cropped to the non-zero voxels of the image{margin}."
+
+
+def _resampling(study: Study) -> Iterator[str]:
+    recipe = study.recipe
+    orders = recipe.orders
+    along = [f"{SPLINES[order]} along {axis}" for axis, order in zip("zyx", orders, strict=True)]
+    spline = f"{SPLINES[orders[0]] if len(set(orders)) == 1 else ', '.join(along)} interpolation"
+    clipped = ", clipped to the range of the scan" if recipe.clip else ""
+    labels = ", labels by nearest-neighbour interpolation" if study.has_labels else ""
+    yield f"All volumes were resampled to {shown_row(study.target)} mm (z, y, x), {TARGETS[study.target_from]}."
+    yield (
+        f"Images were resampled by {spline} (values {BOUNDARIES[recipe.boundary]} beyond the border{clipped}){labels}; "
+        f"{GRIDS[recipe.grid]}."
+    )
+
+
+def _intensities(recipe: Recipe) -> str:
+    over = FOREGROUNDS[recipe.normalization.foreground]
+    each = " of each channel" if recipe.channel_count > 1 else ""
+    if recipe.intensity == "none":
+        return "Intensities were not normalised."
+    if recipe.intensity == "percentile":
+        return (
+            f"Intensities{each} were clipped to the 0.5 and 99.5 percentile of the foreground and scaled to between "
+            f"0 and 1; the foreground is {over}."
+        )
+    epsilon = f" (plus {recipe.normalization.epsilon:g})" if recipe.normalization.epsilon else ""
+    return (
+        f"Intensities{each} were z-scored: the mean of the foreground was subtracted from the whole image, which was "
+        f"divided by the standard deviation of the foreground{epsilon}; the foreground is {over}."
+    )
+
+
+def _rest(recipe: Recipe) -> Iterator[str]:
+    if recipe.label_map:
+        yield f"Label values were renumbered ({', '.join(f'{old} to {new}' for old, new in recipe.label_map)})."
+    if recipe.steps:
+        yield f"Further steps: {', '.join(step.name for step in recipe.steps)}."
+
+
+def bibtex(versions: Mapping[str, str]) -> str:
+    """The entries of nnU-Net, MONAI and this software."""
+    version = versions.get(ITSELF, "")
+    return BIBTEX + (SOFTWARE % version if version else SOFTWARE.replace("  version = {%s},\n", ""))
+
+
+BIBTEX = """\
+@article{isensee2021nnunet,
+  author = {Isensee, Fabian and Jaeger, Paul F. and Kohl, Simon A. A. and Petersen, Jens and Maier-Hein, Klaus H.},
+  title = {{nnU-Net}: a self-configuring method for deep learning-based biomedical image segmentation},
+  journal = {Nature Methods},
+  volume = {18},
+  number = {2},
+  pages = {203--211},
+  year = {2021},
+  doi = {10.1038/s41592-020-01008-z},
+}
+
+@article{cardoso2022monai,
+  author = {Cardoso, M. Jorge and Li, Wenqi and Brown, Richard and others},
+  title = {{MONAI}: An open-source framework for deep learning in healthcare},
+  journal = {arXiv preprint arXiv:2211.02701},
+  year = {2022},
+  doi = {10.48550/arXiv.2211.02701},
+}
+
+"""
+SOFTWARE = """\
+@software{monai_mriprep,
+  author = {{monai-mriprep maintainers}},
+  title = {monai-mriprep: {MRI} preprocessing for segmentation},
+  version = {%s},
+  license = {Apache-2.0},
+}
+"""

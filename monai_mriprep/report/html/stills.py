@@ -1,0 +1,103 @@
+"""The picture of a case: the one that its run has drawn, or one of the preprocessed files alone."""
+
+from __future__ import annotations
+
+import io
+from contextlib import suppress
+
+from monai_mriprep.errors import MriprepError, OutputError
+from monai_mriprep.formats.npz import NpzVolume, decode_npz
+from monai_mriprep.report.html.facts import CaseFacts
+from monai_mriprep.report.html.render import Picture
+from monai_mriprep.store.manifest import Index
+from monai_mriprep.store.pictures import read_picture, write_picture
+from monai_mriprep.store.record_parts import OutputRecord
+from monai_mriprep.store.store import Store
+from monai_mriprep.types import IMAGE, LABEL
+
+__all__ = ["Drawn", "Stored"]
+
+BOTH, BEFORE_ALONE = "as scanned and as preprocessed", "as scanned; it could not be preprocessed"
+AFTER_ALONE = "as preprocessed; no picture was drawn of what was before"
+LARGEST_FILE = 1 << 33
+"""Bytes that are read of a preprocessed file."""
+
+
+class Stored:
+    """Pictures that are there.
+
+    Parameters
+    ----------
+    store
+        The output folder.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def __call__(self, case: CaseFacts) -> Picture | None:
+        """The picture of a case; None if there is none that can be shown."""
+        content = read_picture(self.store.root.path, case.name)
+        return None if content is None else _picture(content, _shows(case))
+
+
+class Drawn(Stored):
+    """Pictures that are there, and where one is missing, one of the preprocessed files, which is kept if it can be.
+
+    Parameters
+    ----------
+    store
+        The output folder.
+    index
+        Its records.
+    """
+
+    def __init__(self, store: Store, index: Index) -> None:
+        super().__init__(store)
+        self.index = index
+
+    def __call__(self, case: CaseFacts) -> Picture | None:
+        """The picture of a case; None if there is none, and none can be drawn."""
+        there = super().__call__(case)
+        if there is not None or not case.is_done:
+            return there
+        with suppress(MriprepError, OSError):  # files that are missing or damaged are found by `verify`
+            content = self._draw(case)
+            with suppress(OutputError):
+                write_picture(self.store, case.name, content)
+            return _picture(content, AFTER_ALONE)
+        return None
+
+    def _draw(self, case: CaseFacts) -> bytes:
+        from monai_mriprep.pictures.draw import draw
+        from monai_mriprep.pictures.scan import Scan
+
+        record = self.index.done(case.name)
+        files = {} if record is None else record.outputs
+        image, label = (self._read(files[role.name]) if role.name in files else None for role in (IMAGE, LABEL))
+        if image is None:
+            msg = f"{case.name}: no preprocessed image"
+            raise OutputError(msg)
+        scan = Scan(image.array[0], image.grid, None if label is None else label.array[0], title="preprocessed")
+        return draw([scan])
+
+    def _read(self, file: OutputRecord) -> NpzVolume:
+        folder, _, name = file.path.partition("/")
+        content = self.store.folder(folder).read(name, LARGEST_FILE)
+        return decode_npz(content, self.store.root.path / file.path)
+
+
+def _shows(case: CaseFacts) -> str:
+    """What a picture that is there shows: a run that has drawn it has measured the case, too."""
+    if not case.is_done:
+        return BEFORE_ALONE
+    return AFTER_ALONE if case.cohort.measures is None else BOTH
+
+
+def _picture(content: bytes, shows: str) -> Picture | None:
+    """None where the content is no WebP."""
+    from PIL import Image
+
+    with suppress(OSError, ValueError), Image.open(io.BytesIO(content), formats=["WEBP"]) as image:
+        return Picture(content, *image.size, shows)
+    return None

@@ -1,0 +1,82 @@
+"""Write the report of an output folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from monai_mriprep.report.html.facts import Page
+from monai_mriprep.report.html.folder import page_of_folder
+from monai_mriprep.report.html.render import PictureOf, rendered
+from monai_mriprep.report.html.stills import Drawn, Stored
+from monai_mriprep.store.layout import REPORT_PAGES
+from monai_mriprep.store.manifest import read_index
+from monai_mriprep.store.store import AGAIN, Store, named_errors, open_store
+
+__all__ = ["write_report", "write_stored_report"]
+
+
+def write_report(root: Path) -> Page:
+    """Write ``report.html`` into an output folder, from its records and pictures; missing pictures are drawn.
+
+    Neither torch nor MONAI is loaded.
+
+    Returns
+    -------
+    Page
+        What it shows.
+
+    Raises
+    ------
+    DiskFullError, OutputError
+        If there are no records, or it cannot be written.
+    """
+    with open_store(root) as store:
+        store.prepare(())
+        try:
+            return _write(store, Drawn(store, read_index(store.root)))
+        finally:
+            store.leave()
+
+
+def write_stored_report(store: Store) -> Page:
+    """The same at the end of a run: only with pictures that are there.
+
+    Raises
+    ------
+    DiskFullError, OutputError
+        If there are no records, or it cannot be written.
+    """
+    return _write(store, Stored(store))
+
+
+def _write(store: Store, picture_of: PictureOf) -> Page:
+    page = page_of_folder(store)
+    pages = set[str]()
+    for file, content in rendered(page, picture_of):
+        folder, _, name = file.rpartition("/")
+        if folder:
+            _write_further(store, name, content)
+            pages.add(name)
+        else:
+            store.replace(name, content)
+    _remove_others(store, pages)
+    return page
+
+
+def _write_further(store: Store, name: str, content: Iterable[bytes]) -> None:
+    with named_errors(store.root.path / REPORT_PAGES / name, "cannot be written", AGAIN):
+        if not store.has_folder(REPORT_PAGES):
+            store.make_folders([REPORT_PAGES])
+        store.folder(REPORT_PAGES).replace(name, content, store.staging)
+
+
+def _remove_others(store: Store, pages: set[str]) -> None:
+    """Pages of an earlier report that had more of them."""
+    if not store.has_folder(REPORT_PAGES):
+        return
+    with named_errors(store.root.path / REPORT_PAGES, "an older page cannot be removed", AGAIN):
+        folder = store.folder(REPORT_PAGES)
+        for name in folder.names():
+            if name.endswith(".html") and name not in pages:
+                folder.remove(name)

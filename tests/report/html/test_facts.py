@@ -1,0 +1,35 @@
+"""The facts of a page."""
+
+from __future__ import annotations
+
+from monai_mriprep.report.html.facts import count_of, worst_first
+from tests.report.html.pages import case
+
+
+def test_a_case_can_be_several_things():
+    assert case(error="broken", suspicions=("size",), warnings=("w",)).kinds == ("failed", "suspect", "warning")
+    assert case().kinds == ()
+
+
+def test_a_failure_is_no_suspicion_of_its_own():
+    failed = case(error="broken", suspicions=("failed",))
+    assert (failed.kinds, failed.reasons) == (("failed",), ())
+
+
+def test_the_worst_come_first_and_names_in_natural_order():
+    cases = [
+        case("case_10"),
+        case("case_9"),
+        case("warned", warnings=("w",)),
+        case("suspect", suspicions=("size",), warnings=("w",)),
+        case("failed", error="broken"),
+        case("failed_and_suspect", error="broken", suspicions=("size",)),
+    ]
+    names = [one.name for one in worst_first(cases)]
+    assert names == ["failed", "failed_and_suspect", "suspect", "warned", "case_9", "case_10"]
+
+
+def test_counts_are_of_everything_that_a_case_is():
+    cases = [case("a", error="broken", suspicions=("size",)), case("b", suspicions=("size",)), case("c")]
+    counts = {kind: count_of(cases, kind) for kind in ("done", "failed", "suspect", "warning")}
+    assert counts == {"done": 2, "failed": 1, "suspect": 2, "warning": 0}

@@ -1,0 +1,124 @@
+"""The report of an output folder, as a file."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from monai_mriprep.errors import OutputError
+from monai_mriprep.report.html.write import write_report, write_stored_report
+from monai_mriprep.store.pictures import read_picture
+from monai_mriprep.store.store import open_store
+from tests.report.html.pages import parsed
+from tests.runs import FOLDER_OF_0_1_0, append_record, done_line
+
+NAMES = ["10001_0001_0000", "10002_0001_0000"]
+
+
+@pytest.fixture
+def old(tmp_path) -> Path:
+    """A folder of 0.1.0, which has no pictures and no measures."""
+    return shutil.copytree(FOLDER_OF_0_1_0 / "out", tmp_path / "out")
+
+
+def test_of_an_old_folder_the_result_alone_is_drawn_and_kept(old):
+    write_report(old)
+    html = parsed((old / "report.html").read_text())
+    assert [card["data-case"] for card in html.every("article")] == NAMES
+    said = {figure.one("figcaption").text for figure in html.every("figure", "picture")}
+    assert said == {"as preprocessed; no picture was drawn of what was before"}
+    assert html.one("p", "about").text.startswith("The pictures show the result alone")
+    assert all(read_picture(old, name) for name in NAMES)
+
+
+def test_the_same_folder_gives_the_same_page_again(old):
+    write_report(old)
+    first = parsed((old / "report.html").read_text())
+    write_report(old)
+    again = parsed((old / "report.html").read_text())
+    for page in (first, again):
+        assert all(one.one("figcaption").text.startswith("as preprocessed;") for one in page.every("figure", "picture"))
+    assert [one["src"] for one in first.every("img")] == [one["src"] for one in again.every("img")]
+
+
+def test_a_case_whose_files_are_gone_has_a_card_without_a_picture(old):
+    (old / "imagesTr" / f"{NAMES[0]}.npz").unlink()
+    (old / "labelsTr" / "10002_0001.npz").write_bytes(b"damaged")
+    write_report(old)
+    html = parsed((old / "report.html").read_text())
+    assert [list(card.every("img")) for card in html.every("article")] == [[], []]
+
+
+def test_at_the_end_of_a_run_nothing_is_drawn(old):
+    with open_store(old) as store:
+        store.prepare(())
+        write_stored_report(store)
+        store.leave()
+    assert list(parsed((old / "report.html").read_text()).every("img")) == []
+    assert not (old / ".report").exists() or list((old / ".report").iterdir()) == []
+
+
+def test_what_is_no_picture_is_not_shown(old):
+    (old / ".report").mkdir()
+    for name in NAMES:
+        (old / ".report" / f"{name}.webp").write_bytes(b"<svg onload=alert(1)>")
+    with open_store(old) as store:
+        store.prepare(())
+        write_stored_report(store)
+    assert list(parsed((old / "report.html").read_text()).every("img")) == []
+
+
+def test_pages_of_an_earlier_report_go(old):
+    (old / "report").mkdir()
+    (old / "report" / "page-0001.html").write_text("old")
+    write_report(old)
+    assert list((old / "report").iterdir()) == []
+
+
+def test_nothing_is_left_in_partial(old):
+    write_report(old)
+    assert list((old / ".partial").iterdir()) == []
+
+
+def test_a_folder_without_records_is_refused(tmp_path):
+    with pytest.raises(OutputError, match="no record of a case"):
+        write_report(tmp_path)
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_page_that_cannot_be_written_leaves_the_one_before(old, monkeypatch):
+    write_report(old)
+    before = (old / "report.html").read_bytes()
+    append_record(old, done_line("new", time=1.8e9))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("monai_mriprep.store.calls.rename", full)
+    with pytest.raises(OutputError, match=r"report\.html: cannot be written"):
+        write_report(old)
+    assert (old / "report.html").read_bytes() == before
+
+
+def test_a_link_in_place_of_the_page_is_not_followed(old, tmp_path):
+    (tmp_path / "elsewhere").write_text("mine")
+    (old / "report.html").symlink_to(tmp_path / "elsewhere")
+    write_report(old)
+    assert (tmp_path / "elsewhere").read_text() == "mine"
+    assert not (old / "report.html").is_symlink()
+
+
+def test_a_report_loads_neither_torch_nor_monai(old):
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from monai_mriprep.report.html.write import write_report\n"
+        "write_report(Path(sys.argv[1]))\n"
+        "print({'torch', 'monai', 'itk', 'pandas'} & set(sys.modules) or 'neither')"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(old)], capture_output=True, text=True, check=True)
+    assert done.stdout == "neither\n"
