@@ -127,7 +127,7 @@ def _facts(
     derivation = description.derivation.partition(": ")[2] or description.derivation
     yield Fact("Target spacing", (f"{shown_row(description.target_spacing)} mm (z y x)", derivation))
     if recipe is not None:
-        changed = changed_keys({}, recipe)
+        changed = changed_keys({}, recipe.as_dict())
         yield Fact("Recipe", (("as by default, but for (default -> here)", *changed) if changed else ("the default",)))
     if index.opened is not None:
         yield Fact("Last run", (datetime.fromtimestamp(index.opened.time).strftime("%Y-%m-%d %H:%M"),))
