@@ -48,13 +48,13 @@ def _along(axes: NDArray[np.float64], corners: Sequence[NDArray[np.float64]]) ->
 
 
 def box_of_label(scan: Scan) -> NDArray[np.float64] | None:
-    """The box around a label that lies on another grid than its image, as `planes.corners_of`; None of any other."""
+    """The box a voxel away from a label on another grid than its image, as `planes.corners_of`; else None."""
     if scan.label is None or not scan.is_mismatched:
         return None
     sides = [np.flatnonzero(counts) for counts in _counts(scan.label)]
     if not len(sides[0]):
         return None
-    return corners_of(scan.grid_of_label, [side[0] for side in sides], [side[-1] + 1 for side in sides])
+    return corners_of(scan.grid_of_label, [side[0] - 1 for side in sides], [side[-1] + 2 for side in sides])
 
 
 def _counts(label: NDArray[Any]) -> tuple[NDArray[np.int64], ...]:

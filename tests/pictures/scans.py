@@ -63,8 +63,8 @@ def cut_out(picture: np.ndarray, panel: Panel) -> np.ndarray:
     return picture[panel.top : panel.top + panel.height, panel.left : panel.left + panel.width]
 
 
-def outlined(picture: np.ndarray, panel: Panel, contrast: int = 60) -> np.ndarray:
+def outlined(picture: np.ndarray, panel: Panel) -> np.ndarray:
     """Column and row of each coloured pixel of a panel, in the picture; shape (n, 2)."""
     part = cut_out(picture, panel).astype(int)
-    rows, columns = np.nonzero(part.max(axis=2) - part.min(axis=2) > contrast)
+    rows, columns = np.nonzero(part.max(axis=2) - part.min(axis=2) > 40)
     return np.stack([columns + panel.left, rows + panel.top], axis=1)
