@@ -14,7 +14,7 @@ from monai_mriprep import preprocess
 from monai_mriprep.errors import DatasetError, OutputError, RecordError
 from monai_mriprep.export.nnunet_raw import export_nnunet
 from monai_mriprep.export.splits import write_splits
-from monai_mriprep.report.text import check_text, dry_run_text
+from monai_mriprep.report.outlook import check_text, dry_run_text
 from monai_mriprep.run import departures
 from monai_mriprep.run.check import check_dataset
 from monai_mriprep.run.dry_run import dry_run

@@ -284,7 +284,7 @@ def test_repair_without_records(dataset: Path, tmp_path: Path) -> None:
 def test_check_and_verify_load_neither_torch_nor_monai(dataset: Path) -> None:
     code = (
         "import sys\n"
-        "from monai_mriprep.report import facts, text\n"
+        "from monai_mriprep.report import facts, outlook\n"
         "from monai_mriprep.run.check import check_dataset\n"
         "from monai_mriprep.run.dry_run import dry_run\n"
         "from monai_mriprep.run.plan import plan_run\n"

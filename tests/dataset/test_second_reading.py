@@ -11,7 +11,7 @@ from monai_mriprep.formats import itk_reader, voxels
 from monai_mriprep.formats.header import Body
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.report.facts import check_json
-from monai_mriprep.report.text import check_text
+from monai_mriprep.report.outlook import check_text
 from monai_mriprep.run.check import check_dataset
 from tests.formats.test_variants import GROUPS
 from tests.runs import write_cases

@@ -1,95 +1,11 @@
-"""What `check` found, as text for people and as JSON for scripts."""
+"""Reports as text for people."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-import numpy as np
-import pytest
-
 from monai_mriprep.export.nnunet_raw import ExportSummary, RefusedCase
-from monai_mriprep.formats.write import write_metaimage
-from monai_mriprep.recipe import Recipe
-from monai_mriprep.report.facts import check_json
-from monai_mriprep.report.text import check_text, dry_run_text, export_text
-from monai_mriprep.run.check import check_dataset
-from monai_mriprep.run.dry_run import dry_run
-from monai_mriprep.run.plan import plan_run
-from monai_mriprep.run.preprocess import preprocess
-from tests.runs import write_case
-
-SHAPE = (4, 8, 9)
-TARGET = Recipe(target_spacing=(1.5, 1.0, 1.0))
-
-
-@pytest.fixture
-def dataset(tmp_path: Path) -> Path:
-    """Two pairs, and one whose label has another spacing."""
-    root = tmp_path / "dataset"
-    for seed, case in enumerate("abc"):
-        write_case(root, case, SHAPE, seed=seed)
-    write_metaimage(root / "LabelsTr/c.mha", np.ones(SHAPE, np.int16), (3.0, 1.0, 2.0))
-    return root
-
-
-def test_text_and_json_tell_the_same(dataset):
-    report = check_dataset(dataset, TARGET, voxels=True)
-    lines = list(check_text(report))
-    assert lines[0].split()[:2] == ["case", "verdict"]
-    assert [line.split()[1] for line in lines[1:4]] == ["ok", "ok", "problem"]
-    assert any(line.startswith("problem: c: image and label differ in spacing") for line in lines)
-    assert lines[-1].endswith("2 of 3 cases can be preprocessed; 1 finding to review")
-    facts = json.loads(json.dumps(check_json(report)))
-    assert (facts["status"], facts["ready"], len(facts["cases"])) == ("attention", 2, 3)
-    assert facts["cases"][0]["grid"]["shape"] == list(SHAPE)
-    assert facts["cases"][0]["label_contents"]["histogram"]["0"] > 0
-
-
-def test_a_name_cannot_break_the_table(tmp_path):
-    write_case(tmp_path, "1000\n\x1b[31m_0001", SHAPE)
-    lines = list(check_text(check_dataset(tmp_path, TARGET)))
-    assert lines[1].startswith(r"'1000\n\x1b[31m_0001'")
-    assert all(line.isprintable() for line in lines)
-
-
-def test_sizes_and_spacings_are_those_of_the_turned_axes(dataset):
-    """The files' axes x y z run to L, P, S; PSL has the same ends in another order, so that z y x become x z y."""
-    turned = Recipe(orientation="PSL", target_spacing=(1.5, 1.0, 1.0))
-    row = list(check_text(check_dataset(dataset, turned)))[1]
-    assert row.split()[2:6] == ["9x4x8", "1", "3", "1"]
-
-
-def test_the_axes_are_those_of_the_file_whatever_the_recipe_makes_of_them(dataset):
-    for recipe in (TARGET, Recipe(orientation="RAS", target_spacing=(1.5, 1.0, 1.0))):
-        report = check_dataset(dataset, recipe)
-        heading, *rows = list(check_text(report))[:4]
-        place = heading.index("axes x y z")
-        assert [row[place:].split()[0] for row in rows] == ["LPS"] * 3
-        assert {case["axes"] for case in check_json(report)["cases"]} == {"LPS"}
-
-
-def test_upper_bounds_are_told_as_such(dataset):
-    cropped = Recipe(crop="nonzero", target_spacing=(1.5, 1.0, 1.0))
-    about, at_most = ("\n".join(check_text(check_dataset(dataset, recipe))) for recipe in (TARGET, cropped))
-    assert "at most" not in about
-    assert "output z y x, at most  memory, at most  disk, at most" in at_most
-    assert "estimates, at most: " in at_most
-
-
-@pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
-def test_a_dry_run_tells_what_each_case_takes_and_what_is_not_known(dataset, tmp_path):
-    preprocess(dataset, tmp_path / "out", TARGET, workers=0)
-    (dataset / "ImagesTr/b.mha").write_bytes(b"")
-    (dataset / "LabelsTr/a.mha").rename(dataset / "LabelsTr/a_seg.mha")
-    write_case(dataset, "d", SHAPE)
-    lines = list(dry_run_text(dry_run(plan_run(dataset, tmp_path / "out", TARGET), retire=True)))
-    assert lines[0].split() == ["case", "action", "memory", "disk", "reason"]
-    assert [line.split()[:2] for line in lines[1:5]] == [["a", "run"], ["b", "redo"], ["c", "run"], ["d", "run"]]
-    assert lines[2].split()[2:4] == ["?", "?"]
-    assert lines[4].split()[2:] == ["0.0", "MiB", "0.0", "MiB", "no", "record"]
-    assert lines[5:8] == ["retire: a", "", "target spacing (1.5, 1, 1) mm (z y x): set by the recipe"]
-    assert lines[-1] == f"3 to preprocess, 1 to do again, 1 to retire; nothing was written: {tmp_path / 'out'}"
+from monai_mriprep.report.text import export_text
 
 
 def test_an_export_counts_only_what_there_was():

@@ -48,7 +48,7 @@ def check(
     Exit status: 0 all well, 1 something needs attention, 2 not one case can be preprocessed.
     """
     from monai_mriprep.report.facts import check_json
-    from monai_mriprep.report.text import check_text
+    from monai_mriprep.report.outlook import check_text
     from monai_mriprep.run.check import check_dataset
 
     places = {"dataset": dataset_root, "output": output_root, "like": like, "exclude": exclude}

@@ -97,7 +97,7 @@ def run(
 
 def _say_what_would_be_done(found: DryRun, as_json: bool) -> int:
     from monai_mriprep.report.facts import plain
-    from monai_mriprep.report.text import dry_run_text
+    from monai_mriprep.report.outlook import dry_run_text
 
     warn(found.warnings)
     report(dry_run_text(found), plain(found), as_json)
