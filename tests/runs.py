@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import time
 import zipfile
 from pathlib import Path
@@ -132,6 +133,12 @@ def outputs(output: Path) -> dict[str, str]:
     """Every file of the two output folders, with the hash of its bytes."""
     files = (path for folder in OUTPUT_FOLDERS for path in (output / folder).iterdir())
     return {f"{path.parent.name}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def counts(text: str) -> dict[str, int]:
+    """What the table at the end of a run counts, warnings apart."""
+    rows = re.findall(r"^(done|already done|failed|no partner|excluded|retired) +(\d+)", text, re.MULTILINE)
+    return {heading: int(count) for heading, count in rows}
 
 
 def assert_complete(content: bytes) -> None:

@@ -15,7 +15,7 @@ from monai_mriprep.formats.sealed import seal
 from monai_mriprep.store.journal import entry_name
 from monai_mriprep.store.writers import _start_of, this_writer
 from tests.hostile import Outside, Site
-from tests.runs import ROLE_FOLDERS, events, outputs
+from tests.runs import ROLE_FOLDERS, counts, events, outputs
 
 CASE = "case_1"
 OWN = this_writer()
@@ -92,7 +92,7 @@ def test_what_a_dead_writer_has_finished_is_recorded(interrupted, writer):
     left.enter()
     status, text = left.site.run()
     assert status == 0, text
-    assert "0 preprocessed, 2 already done" in text
+    assert counts(text) == {"done": 0, "already done": 2}
     assert outputs(left.site.output) == left.expected
     assert list((left.site.output / ".partial").iterdir()) == []
     assert left.site.verify()[0] == 0
@@ -105,7 +105,7 @@ def test_what_may_be_of_somebody_alive_is_left(interrupted, writer, said):
     before = {path.name: path.read_bytes() for path in left.folder.iterdir()}
     status, text = left.site.run()
     assert status == 0, text
-    assert "1 preprocessed, 1 already done" in text
+    assert counts(text) == {"done": 1, "already done": 1}
     assert said in text
     assert {path.name: path.read_bytes() for path in left.folder.iterdir()} == before
     assert outputs(left.site.output) == left.expected
@@ -132,7 +132,7 @@ def test_a_thousand_writers_have_died(interrupted):
         (folder / f"7-{'b' * 32}.npz").write_bytes(b"")
     status, text = left.site.run()
     assert status == 0, text
-    assert "0 preprocessed, 2 already done" in text
+    assert counts(text) == {"done": 0, "already done": 2}
     assert list((left.site.output / ".partial").iterdir()) == []
 
 
@@ -188,7 +188,7 @@ def finish_without(left: Interrupted, outside: Outside, kind: str) -> None:
         status, text = left.site.run()
         assert status == 0, (kind, text)
     assert "cannot be used" in text, kind
-    assert "1 preprocessed, 1 already done" in text, kind
+    assert counts(text) == {"done": 1, "already done": 1}, kind
     assert "notes.txt" in text
     assert "mine.npz" in text
     assert len(list((left.site.output / ".partial").rglob("notes.txt"))) == 1, "under the name of the taker, perhaps"

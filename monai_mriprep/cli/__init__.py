@@ -11,6 +11,7 @@ import sys
 from signal import SIGINT
 from typing import Any
 
+from monai_mriprep.cli import clock
 from monai_mriprep.cli.signals import Stopped, end_at_once_on_signals, stop_on_signals
 from monai_mriprep.cli.streams import drop_what_cannot_be_written, lost_result
 
@@ -19,6 +20,7 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command line. Every `MriprepError` becomes one message and an exit status."""
+    clock.begin()
     try:
         try:
             stop_on_signals()

@@ -4,40 +4,60 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
-from monai_mriprep.cli.show import escaped, log
+from monai_mriprep.cli import clock
+from monai_mriprep.cli.pace import Pace, clock_time, shown_rate
+from monai_mriprep.cli.show import log, prepared
+from monai_mriprep.cli.terminal import can_redraw
 from monai_mriprep.errors import RecipeError, package_logger
+from monai_mriprep.report.groups import Finding, kind_of, said_once
 
 if TYPE_CHECKING:
+    from monai_mriprep.cli.bar import Bar
     from monai_mriprep.run.cases import Result
 
-__all__ = ["log_lines", "progress"]
+__all__ = ["Watch", "log_lines", "watched"]
 
 LOGGER = package_logger()
 
-
 PREFIXES = {logging.DEBUG: "debug: ", logging.WARNING: "warning: "}
 
+QUIET_SECONDS = 10.0
+"""Where there is no bar, so long at least nothing is said of the progress; and a tenth of the time that has passed."""
 
-class _LineHandler(logging.Handler):
-    """Writes a line for each record, by its function `show`, which a progress bar replaces while it is visible."""
+
+class LineHandler(logging.Handler):
+    """Writes a line for each record, by its function `show`, which a bar replaces while it is visible.
+
+    A record with an attribute ``case`` has none, but in a log in detail: a `Watch`, or the result, tells what it says.
+    """
 
     def __init__(self, level: int) -> None:
         super().__init__(level)
-        self.show: Callable[[str], None] = log
+        self.show: Callable[[str], object] = log
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record, or drop it: what a run does must not depend on it."""
         with suppress(Exception):
-            self.show(PREFIXES.get(record.levelno, "") + escaped(record.getMessage()))
+            if self.is_detailed or "case" not in record.__dict__:
+                self.show(PREFIXES.get(record.levelno, "") + record.getMessage())
+
+    @property
+    def is_detailed(self) -> bool:
+        """Whether it was asked for by ``--verbose``."""
+        return self.level <= logging.DEBUG
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it was asked for by ``--quiet``."""
+        return self.level > logging.INFO
 
 
 @contextmanager
-def log_lines(verbose: bool = False, quiet: bool = False) -> Iterator[_LineHandler]:
+def log_lines(verbose: bool = False, quiet: bool = False) -> Iterator[LineHandler]:
     """Show what the package logs as lines on stderr; afterwards its logger is as before.
 
     Parameters
@@ -50,7 +70,7 @@ def log_lines(verbose: bool = False, quiet: bool = False) -> Iterator[_LineHandl
     RecipeError
         If both are asked for.
     """
-    handler, level = _LineHandler(_level(verbose, quiet)), LOGGER.level
+    handler, level = LineHandler(_level(verbose, quiet)), LOGGER.level
     LOGGER.addHandler(handler)
     LOGGER.setLevel(handler.level)
     try:
@@ -67,20 +87,101 @@ def _level(verbose: bool, quiet: bool) -> int:
     return logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO
 
 
-@contextmanager
-def progress(lines: _LineHandler) -> Iterator[Callable[[Result, int, int], None]]:
-    """On a terminal show a bar, and lines for warnings and failures, or for all if verbose; elsewhere only lines."""
-    if not sys.stderr.isatty() or lines.level > logging.INFO:
-        yield lambda result, finished, total: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+class Watch:
+    """Shows how a run goes on: each failure at once, warnings of one kind together at the end. An `Observer`."""
 
-    console = Console(stderr=True)
-    columns = (TextColumn("preprocessing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    if lines.level == logging.INFO:
-        lines.setLevel(logging.WARNING)
-    lines.show = partial(console.print, markup=False, highlight=False, emoji=False, soft_wrap=True)  # above the bar
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda result, finished, total: bar.update(task, completed=finished, total=total)
+    def __init__(self, lines: LineHandler, pace: Pace) -> None:
+        self._lines, self._pace = lines, pace
+        self._warnings: list[Finding] = []
+        self._first: dict[tuple[str, ...], str] = {}
+        self._said: float | None = None
+        self._doing: str | None = None
+        self.bar: Bar | None = None
+
+    def __call__(self, result: Result, finished: int, total: int) -> None:
+        """A case has ended."""
+        seconds = sum(result.facts.get("seconds", {}).values())
+        self._pace.end(result.case, seconds, total, failed=result.error is not None)
+        if not self._lines.is_detailed:
+            self._warnings += (Finding(result.case, text) for text in result.warnings)
+            if result.error is not None:
+                self._lines.show(f"[{finished}/{total}] {result.case}: FAILED{self._reason(result.case, result.error)}")
+        if self.bar is not None:
+            self.bar.move(finished, total)
+        elif not self._lines.is_quiet:
+            self._say_now_and_then()
+
+    def _reason(self, case: str, error: str) -> str:
+        """The error, or which case has failed before for a reason of the same kind."""
+        first = self._first.setdefault(kind_of(Finding(case, error)), case)
+        return f": {error}" if first == case else f", as {first} did"
+
+    def _say_now_and_then(self) -> None:
+        now = clock.elapsed()
+        if self._said is None:
+            self._said = now
+        elif now - self._said >= max(QUIET_SECONDS, now / 10):
+            self._lines.show(self.facts())
+            self._said = now
+
+    def facts(self) -> str:
+        """How far the run is: ``[412/1000] 3 failed, 1:43 left, 1:12 elapsed, 5.7 cases/s``."""
+        pace, left, rate = self._pace, self._pace.left(), self._pace.rate()
+        facts = {
+            self._doing: self._doing,
+            f"{pace.failed} failed": pace.failed,
+            f"{clock_time(left or 0)} left": left is not None,
+            f"{clock_time(clock.elapsed())} elapsed": True,
+            shown_rate(rate): rate,
+        }
+        said = ", ".join(fact for fact, is_known in facts.items() if fact and is_known)
+        return f"[{pace.finished}/{pace.total}] {said}" if pace.total else said
+
+    @contextmanager
+    def doing(self, what: str) -> Iterator[None]:
+        """Say what takes its time, as long as the block lasts."""
+        self._doing = what
+        if self.bar is not None:
+            self.bar.redraw()
+        elif not self._lines.is_quiet:
+            self._lines.show(f"{what} ...")
+        yield
+        self._doing = None
+
+    def close(self) -> None:
+        """Say what needs review."""
+        for sentence in said_once(self._warnings):
+            self._lines.show(f"warning: {sentence}")
+
+
+@contextmanager
+def watched(lines: LineHandler, work: Mapping[str, float] | None = None, workers: int = 1) -> Iterator[Watch]:
+    """Watch over a run: on a terminal with a bar, elsewhere with a line now and then.
+
+    Parameters
+    ----------
+    lines
+        Of `log_lines`. The bar's console takes them over, so that they stand above it.
+    work, workers
+        Of `Pace`.
+    """
+    watch = Watch(lines, Pace(work or {}, workers))
+    try:
+        with _bar(watch, lines) if can_redraw(sys.stderr) and not lines.is_quiet else nullcontext():
+            yield watch
+    finally:
+        watch.close()
+
+
+@contextmanager
+def _bar(watch: Watch, lines: LineHandler) -> Iterator[None]:
+    from monai_mriprep.cli.bar import shown_bar  # loads rich, 50 ms
+
+    before = lines.show
+    with shown_bar(watch.facts) as bar:
+        watch.bar = bar
+        lines.show = lambda text: bar.show(prepared(text, sys.stderr))
+        try:
+            yield
+        finally:
+            lines.show, watch.bar = before, None

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+import sys
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
+
+from monai_mriprep.cli.terminal import fitted, has_colour, painted
 
 if TYPE_CHECKING:
     from monai_mriprep.run.session import RunSummary
@@ -19,6 +22,7 @@ __all__ = [
     "escaped",
     "fail",
     "log",
+    "prepared",
     "report",
     "say",
     "summarize",
@@ -47,12 +51,25 @@ def say(result: object, end: str = "\n") -> None:
 
 def report(lines: Iterable[str], facts: Mapping[str, Any], as_json: bool) -> None:
     """Write a result to stdout: as lines for people, or as JSON for scripts."""
-    say(json.dumps(facts, indent=2) if as_json else "\n".join(lines))
+    if as_json:
+        say(json.dumps(facts, indent=2))
+    else:
+        _show("\n".join(lines), sys.stdout)
 
 
 def log(message: str) -> None:
     """Write a line to stderr."""
-    typer.echo(escaped(message), err=True)
+    _show(message, sys.stderr)
+
+
+def _show(text: str, stream: TextIO) -> None:
+    typer.echo(prepared(text, stream), stream, color=True)
+
+
+def prepared(text: str, stream: TextIO) -> str:
+    """A text as a stream shows it: control characters written out, long lines broken on a terminal, with colours."""
+    shown = fitted(escaped(text), stream)
+    return painted(shown) if has_colour(stream) else shown
 
 
 def warn(messages: Iterable[str]) -> None:
@@ -69,18 +86,9 @@ def fail(message: str, status: int = COULD_NOT_START) -> int:
 
 def summarize(summary: RunSummary, facts: Mapping[str, Any] | None = None) -> int:
     """Say what the run did, by these facts as JSON if they are given, and return the exit status."""
-    report(_summary_lines(summary), facts or {}, as_json=facts is not None)
+    from monai_mriprep.report.run_text import run_text
+
+    report(run_text(summary), facts or {}, as_json=facts is not None)
     if summary.stopped:
         return fail(f"stopped: {summary.stopped}", ATTENTION)
     return ATTENTION if summary.failed else OK
-
-
-def _summary_lines(summary: RunSummary) -> Iterator[str]:
-    counts = [f"{len(summary.done)} preprocessed"]
-    counts += [f"{len(summary.skipped)} already done"] if summary.skipped else []
-    counts += [f"{summary.orphans} skipped (no partner)"] if summary.orphans else []
-    counts += [f"{len(summary.excluded)} excluded"] if summary.excluded else []
-    counts += [f"{len(summary.failed)} FAILED"] if summary.failed else []
-    counts += [f"{len(summary.retired)} retired"] if summary.retired else []
-    yield f"{', '.join(counts)} in {summary.seconds:.1f} s: {summary.output_root}"
-    yield from (f"  failed: {result.case}: {result.error}" for result in summary.failed)

@@ -240,7 +240,7 @@ class _Export:
         except (VolumeError, GeometryError) as error:
             problem = str(error)
         self.raw.remove(wanted)
-        LOGGER.error("refused: %s: %s", case.record.case, problem)
+        LOGGER.error("refused: %s: %s", case.record.case, problem, extra={"case": case.record.case})
         return RefusedCase(case.record.case, problem)
 
     def other_channels(self, case: RawCase) -> str | None:

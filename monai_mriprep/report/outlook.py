@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
 
+from monai_mriprep.dataset.pairing import Orphan
 from monai_mriprep.dataset.second_reading import SecondReading
-from monai_mriprep.errors import counted
+from monai_mriprep.errors import counted, first_names
+from monai_mriprep.report.groups import Finding, said_once
 from monai_mriprep.report.lines import shown, table
 from monai_mriprep.run.dataset_report import CaseReport, DatasetReport, Needs
-from monai_mriprep.run.dry_run import DryRun
+from monai_mriprep.run.dry_run import CaseOutlook, DryRun
 from monai_mriprep.run.estimates import shown_bytes
 
 __all__ = ["check_text", "dry_run_text"]
@@ -17,11 +20,33 @@ __all__ = ["check_text", "dry_run_text"]
 MANY_CLASSES = 8
 """A label with more classes is shown as a count and a range."""
 
+MANY_CASES = 20
+"""Of more cases, so many are shown: those first that need review, or of which something rare is to be said."""
 
-def check_text(report: DatasetReport, command: str | None = None) -> Iterator[str]:
-    """Lines of text: the layout, the cases as a table, what is wrong, the outcome; and the command that runs it."""
+
+VERDICTS = ("problem", "warning", "ok")
+
+COSTS = [[f"{name}{bound}" for name in ("output z y x", "memory", "disk")] for bound in ("", ", at most")]
+"""Headings: of estimates, and of upper bounds."""
+
+SPARE = ("disk", "disk, at most", "type", "non-zero", "memory", "memory, at most", "axes", "intensities")
+"""Columns that are left out where there is no room for all, in this order."""
+
+
+def check_text(report: DatasetReport, width: int | None = None, everything: bool = False) -> Iterator[str]:
+    """Lines of text: the cases as a table, the layout, what is wrong, the outcome.
+
+    Parameters
+    ----------
+    report
+        Of `monai_mriprep.run.check.check_dataset`.
+    width
+        Of the tables at most, in characters: columns that do not fit are left out. None is no limit.
+    everything
+        Show all cases, however many there are, and what is found in each; not what many have in common, once.
+    """
     if report.cases:
-        yield from table(_check_rows(report.cases))
+        yield from _case_table(report.cases, width, everything)
         yield ""
     if report.classes:
         yield from table(_class_rows(report))
@@ -35,13 +60,40 @@ def check_text(report: DatasetReport, command: str | None = None) -> Iterator[st
     if report.second_reading:
         yield from _second_reading_lines(report.second_reading)
     yield from (f"fatal: {message}" for message in report.fatal)
-    yield from (f"problem: {shown(case.case)}: {problem}" for case in report.cases for problem in case.problems)
+    yield from (f"problem: {sentence}" for sentence in _of_cases(report.cases, "problems", everything))
     yield from (f"warning: {message}" for message in report.warnings)
-    yield from (f"warning: {orphan.reason}" for orphan in report.orphans)
-    yield from (f"warning: {shown(case.case)}: {warning}" for case in report.cases for warning in case.warnings)
+    yield from (f"warning: {sentence}" for sentence in _of_orphans(report.orphans, everything))
+    yield from (f"warning: {sentence}" for sentence in _of_cases(report.cases, "warnings", everything))
     yield _outcome(report)
-    if command is not None and report.status != "impossible":
-        yield f"run it with:  {command}"
+
+
+def _of_cases(cases: Iterable[CaseReport], kind: Literal["problems", "warnings"], everything: bool) -> Iterator[str]:
+    texts = ((case.case, text) for case in cases for text in (case.problems if kind == "problems" else case.warnings))
+    return _said((Finding(case, f"{shown(case)}: {text}") for case, text in texts), everything)
+
+
+def _of_orphans(orphans: Iterable[Orphan], everything: bool) -> Iterator[str]:
+    return _said((Finding(orphan.path.name, orphan.reason) for orphan in orphans), everything, "file")
+
+
+def _said(findings: Iterable[Finding], everything: bool, noun: str = "case") -> Iterator[str]:
+    return (finding.text for finding in findings) if everything else said_once(findings, noun)
+
+
+def _case_table(cases: Sequence[CaseReport], width: int | None, everything: bool) -> Iterator[str]:
+    is_short = everything or len(cases) <= MANY_CASES
+    ranked = cases if is_short else sorted(cases, key=lambda case: VERDICTS.index(_verdict(case)))
+    listed, rest = (ranked, ()) if is_short else (ranked[:MANY_CASES], ranked[MANY_CASES:])
+    yield from table(_check_rows(listed), width, SPARE)
+    yield from _and_more(map(_verdict, rest))
+
+
+def _and_more(kinds: Iterable[str]) -> Iterator[str]:
+    """How many cases are not in a table, by a word for each."""
+    counts = Counter(kinds)
+    if counts:
+        facts = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+        yield f"... and {counts.total()} more: {facts} (-v shows all)"
 
 
 def _second_reading_lines(again: SecondReading) -> Iterator[str]:
@@ -66,14 +118,13 @@ def _outcome(report: DatasetReport) -> str:
 def _check_rows(cases: Sequence[CaseReport]) -> Iterator[list[str]]:
     with_voxels = any(case.image_contents or case.label_contents for case in cases)
     extra = ["intensities", "non-zero", "labels"] if with_voxels else []
-    at_most = ", at most" if any(case.is_upper_bound for case in cases) else ""
-    costs = [f"{name}{at_most}" for name in ("output z y x", "memory", "disk")]
-    yield ["case", "verdict", "size z y x", "spacing mm", "type", "axes x y z", *extra, *costs]
+    costs = COSTS[any(case.is_upper_bound for case in cases)]
+    yield ["case", "verdict", "size z y x", "spacing mm", "type", "axes", *extra, *costs]
     for case in cases:
         grid = case.native_grid
         yield [
             shown(case.case),
-            "problem" if case.problems else "warning" if case.warnings else "ok",
+            _verdict(case),
             _times(grid.shape) if grid else "?",
             " ".join(f"{value:.4g}" for value in grid.spacing) if grid else "?",
             case.dtype or "?",
@@ -83,6 +134,10 @@ def _check_rows(cases: Sequence[CaseReport]) -> Iterator[list[str]]:
             shown_bytes(case.memory_bytes) if case.target_shape else "?",
             shown_bytes(case.output_bytes) if case.target_shape else "?",
         ]
+
+
+def _verdict(case: CaseReport) -> str:
+    return "problem" if case.problems else "warning" if case.warnings else "ok"
 
 
 def _class_rows(report: DatasetReport) -> Iterator[list[str]]:
@@ -123,11 +178,24 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
 
 
-def dry_run_text(found: DryRun) -> Iterator[str]:
-    """Lines of text: what would be done with each case, who would be retired, the target, and what it would take."""
-    yield from table(_dry_run_rows(found))
-    yield from (f"retire: {shown(case)}" for case in found.retired)
-    yield from (f"exclude: {shown(case)}" for case in found.excluded)
+def dry_run_text(found: DryRun, width: int | None = None, everything: bool = False) -> Iterator[str]:
+    """Lines of text: what would be done with each case, who would be retired, the target, and what it would take.
+
+    Parameters
+    ----------
+    found
+        Of `monai_mriprep.run.dry_run.dry_run`.
+    width, everything
+        As in `check_text`.
+    """
+    is_short = everything or len(found.cases) <= MANY_CASES
+    common = Counter((case.action, case.reason) for case in found.cases)
+    ranked = found.cases if is_short else sorted(found.cases, key=lambda case: common[case.action, case.reason])
+    listed, rest = (ranked, ()) if is_short else (ranked[:MANY_CASES], ranked[MANY_CASES:])
+    yield from table(_dry_run_rows(listed), width, ("disk", "memory"))
+    yield from _and_more(case.action for case in rest)
+    yield from _names("retire", found.retired, everything)
+    yield from _names("exclude", found.excluded, everything)
     yield ""
     yield found.derivation
     if found.needs:
@@ -142,9 +210,18 @@ def dry_run_text(found: DryRun) -> Iterator[str]:
     yield f"{', '.join(counts)}; nothing was written: {found.output_root}"
 
 
-def _dry_run_rows(found: DryRun) -> Iterator[list[str]]:
+def _names(what: str, cases: Sequence[str], everything: bool) -> Iterator[str]:
+    """Who is to leave: a line for each, or of many the first ones."""
+    names = [shown(case) for case in cases]
+    if everything or len(names) <= MANY_CASES:
+        yield from (f"{what}: {name}" for name in names)
+    else:
+        yield f"{what}: {first_names(names, 3)}"
+
+
+def _dry_run_rows(cases: Iterable[CaseOutlook]) -> Iterator[list[str]]:
     yield ["case", "action", "memory", "disk", "reason"]
-    for case in found.cases:
+    for case in cases:
         known = (case.memory_bytes, case.output_bytes) if case.memory_bytes else ()  # not where a header is unreadable
         costs = ["", ""] if case.action == "skip" else [*map(shown_bytes, known)] or ["?", "?"]
         yield [shown(case.case), case.action, *costs, case.reason]

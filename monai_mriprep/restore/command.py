@@ -151,7 +151,7 @@ def _restore_each(store: Store, predictions: Path, folder: Path, probabilities: 
 
 def _log(prediction: Path, outcome: Path | MriprepError) -> None:
     if isinstance(outcome, MriprepError):
-        LOGGER.error("refused: %s", outcome)
+        LOGGER.error("refused: %s", outcome, extra={"case": prediction.name})
     else:
         LOGGER.info("%s: %s", prediction.name, outcome)
 

@@ -163,18 +163,22 @@ def execute(
 
 
 def _log(result: Result, finished: int, total: int) -> None:
-    """Log the outcome of a case. Only the main process logs; a worker's warnings come with its result."""
+    """Log the outcome of a case. Only the main process logs; a worker's warnings come with its result.
+
+    The records have an attribute ``case``, its name.
+    """
+    of_case = {"case": result.case}
     for message in result.warnings:
-        LOGGER.warning("%s", message)
+        LOGGER.warning("%s", message, extra=of_case)
     place = f"[{finished}/{total}] {result.case}"
     if result.error:
-        LOGGER.error("%s: FAILED: %s", place, result.error)
+        LOGGER.error("%s: FAILED: %s", place, result.error, extra=of_case)
     else:
         shape = " x ".join(map(str, result.facts["target_grid"]["shape"]))
         seconds = result.facts["seconds"]
-        LOGGER.info("%s: %s in %.2f s", place, shape, sum(seconds.values()))
+        LOGGER.info("%s: %s in %.2f s", place, shape, sum(seconds.values()), extra=of_case)
         stages = ", ".join(f"{stage} {taken:.2f} s" for stage, taken in seconds.items())
-        LOGGER.debug("%s: %s; memory at most %.0f MiB", place, stages, result.facts["peak_mib"])
+        LOGGER.debug("%s: %s; memory at most %.0f MiB", place, stages, result.facts["peak_mib"], extra=of_case)
 
 
 def _results(

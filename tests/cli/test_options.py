@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.shell import cli
-from tests.runs import write_cases
+from tests.runs import counts, write_cases
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def folder(tmp_path) -> Path:
 def test_a_file_is_a_whole_run(folder):
     done = cli("run", "--config", "job.yaml", cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert "1 preprocessed" in done.stdout
+    assert counts(done.stdout)["done"] == 1
     assert (folder / "out/imagesTr/case_0.npz").exists()
 
 

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
+import fcntl
+import json
 import logging
 import os
 import pty
 import re
-import subprocess
+import struct
 import sys
+import termios
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from monai_mriprep.cli import main
-from monai_mriprep.cli.progress import log_lines, progress
+from monai_mriprep.cli import clock, main
+from monai_mriprep.cli.pace import Pace
+from monai_mriprep.cli.progress import log_lines, watched
 from monai_mriprep.cli.show import log
-from tests.runs import write_case, write_troubled_cases
+from monai_mriprep.formats.write import write_metaimage
+from monai_mriprep.run.cases import Result
+from tests.runs import counts, write_case, write_troubled_cases
 
 NAME = "monai_mriprep"
+ESCAPES = re.compile(r"\x1b\[[?0-9;]*[a-zA-Z]")
 
 
 @pytest.fixture
@@ -43,7 +52,7 @@ def test_the_command_shows_the_log_and_leaves_nothing_behind(dataset, tmp_path, 
         assert sum(line.startswith("warning: 'lonely.mha' is skipped") for line in lines) == 1
         assert sum(line.startswith("warning: ") and "negative label" in line for line in lines) == 1
         assert sum("case_2: FAILED: " in line and line.startswith("[") for line in lines) == 1
-        assert sum(line.startswith("[") and "case_0: 4 x 8 x 9 in" in line for line in lines) == 1
+        assert sum(line == "loading MONAI ..." for line in lines) == 1
         assert sum(line.startswith("target spacing (3, 1, 1)") for line in lines) == 1
         assert (list(logger.handlers), logger.level) == before
 
@@ -51,8 +60,8 @@ def test_the_command_shows_the_log_and_leaves_nothing_behind(dataset, tmp_path, 
 def test_quiet_leaves_warnings_errors_and_the_result(dataset, tmp_path, monkeypatch, capsys):
     assert command(monkeypatch, "run", "-q", dataset, tmp_path / "out", "--workers", 0) == 1
     printed = capsys.readouterr()
-    assert printed.out.startswith("2 preprocessed, 1 skipped (no partner), 1 FAILED")
-    lonely, no_table, negative, failed = printed.err.splitlines()
+    assert counts(printed.out) == {"done": 2, "failed": 1, "no partner": 1}
+    lonely, no_table, failed, negative = printed.err.splitlines()
     assert lonely.startswith("warning: 'lonely.mha' is skipped")
     assert no_table.startswith("warning: ")
     assert negative.endswith("negative label voxels became 0")
@@ -82,30 +91,6 @@ def test_both_contradict_each_other(dataset, tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_on_a_terminal_quiet_has_no_bar_and_verbose_has_all_lines_above_it(monkeypatch):
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    levels = {}
-    for words in ("", "verbose", "quiet"):
-        with log_lines(**dict.fromkeys(words.split(), True)) as lines, progress(lines):
-            levels[words] = (logging.getLevelName(lines.level), lines.show is log)
-    assert levels == {"": ("WARNING", False), "verbose": ("DEBUG", False), "quiet": ("WARNING", True)}
-
-
-def on_a_terminal(*arguments: object) -> str:
-    """What a command shows there."""
-    ours, its = pty.openpty()
-    command = [sys.executable, "-m", "monai_mriprep", *map(str, arguments)]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=its, stderr=its) as process:
-        os.close(its)
-        shown = b""
-        with contextlib.suppress(OSError):  # EIO: the other side is closed
-            while part := os.read(ours, 1 << 16):
-                shown += part
-    os.close(ours)
-    assert process.returncode in (0, 1)
-    return shown.decode()
-
-
 def test_names_that_would_steer_a_terminal_are_written_out(tmp_path, monkeypatch, capsys):
     name = "a\x1b[2J\rb"
     write_case(tmp_path / "data", name)
@@ -123,14 +108,203 @@ def test_names_that_would_steer_a_terminal_are_written_out(tmp_path, monkeypatch
     assert r"--no-such\x1b[2J" in printed.err
 
 
-def test_on_a_terminal_a_bar_replaces_the_lines_of_finished_cases_and_is_not_torn(dataset, tmp_path):
-    shown = on_a_terminal("run", dataset, tmp_path / "out", "--workers", 0)
-    seen = [re.sub(r"\x1b\[[?0-9;]*[a-zA-Z]", "", line.rstrip("\r").rpartition("\r")[2]) for line in shown.split("\n")]
-    assert "preprocessing" in shown
+# --- Grouped ----------------------------------------------------------------------------------------------------------
+
+
+def failed(case: str, error: str) -> Result:
+    return Result(case, "failed", error)
+
+
+def test_a_reason_of_many_failures_and_a_warning_of_many_cases_are_said_once(capsys):
+    with log_lines() as lines, watched(lines) as watch:
+        for number in range(4):
+            path = f"/data/c{number}.mha"
+            watch(Result(f"c{number}", "done", warnings=(f"{path}: {number + 1} negative voxels became 0",)), number, 9)
+        watch(failed("d", "/data/d.mha: 20 bytes are missing\n  a second line"), 5, 9)
+        watch(failed("e", "/data/e.mha: 7 bytes are missing\n  a second line"), 6, 9)
+        watch(failed("f", "out of memory"), 7, 9)
+    assert capsys.readouterr().err.splitlines() == [
+        "[5/9] d: FAILED: /data/d.mha: 20 bytes are missing",
+        "  a second line",
+        "[6/9] e: FAILED, as d did",
+        "[7/9] f: FAILED: out of memory",
+        "warning: 4 cases: ... negative voxels became 0 (c0, c1, c2 and 1 more)",
+    ]
+
+
+def test_warnings_are_said_though_the_run_is_interrupted(capsys):
+    def interrupted() -> None:
+        with log_lines() as lines, watched(lines) as watch:
+            watch(Result("a", "done", warnings=("/data/a.mha: odd",)), 1, 2)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert capsys.readouterr().err == "warning: /data/a.mha: odd\n"
+
+
+def test_an_error_of_many_lines_is_shown_once(tmp_path, monkeypatch, capsys):
+    write_case(tmp_path / "data", "a")
+    write_metaimage(tmp_path / "data/LabelsTr/a.mha", np.ones((4, 8, 9), np.int16), (3.0, 1.0, 2.0))
+    assert command(monkeypatch, "run", tmp_path / "data", tmp_path / "out", "--workers", 0) == 1
+    printed = capsys.readouterr()
+    assert (printed.out + printed.err).count("differ in spacing") == 1
+    assert "failed        1: a\n" in printed.out
+
+
+# --- Without a terminal -----------------------------------------------------------------------------------------------
+
+
+def test_lines_come_at_growing_intervals(monkeypatch, capsys):
+    now = 5.0
+    monkeypatch.setattr(clock, "elapsed", lambda: now)
+    with log_lines() as lines, watched(lines) as watch:
+        watch._pace = Pace({str(number): 1.0 for number in range(1000)}, 1, lambda: now)
+        for number in range(1000):
+            watch(Result(str(number), "done", facts={"seconds": {"load": 1.0}}), number + 1, 1000)
+            now += 1.0
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "[11/1000] 16:29 left, 0:15 elapsed, 1.0 cases/s"
+    assert said[1].startswith("[21/1000] ")
+    assert 25 < len(said) < 45
+    assert said[-1].startswith("[9")
+
+
+def test_quiet_says_nothing_of_the_progress(monkeypatch, capsys):
+    now = 5.0
+    monkeypatch.setattr(clock, "elapsed", lambda: now)
+    with log_lines(quiet=True) as lines, watched(lines) as watch, watch.doing("loading"):
+        for number in range(100):
+            watch(Result(str(number), "done"), number + 1, 100)
+            now += 10
+    assert capsys.readouterr().err == ""
+
+
+# --- On a terminal ----------------------------------------------------------------------------------------------------
+
+
+class Terminal:
+    """A terminal of so many columns; what is written to its stream, it keeps."""
+
+    def __init__(self, columns: int) -> None:
+        self.ours, self.its = pty.openpty()
+        fcntl.ioctl(self.its, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        self.stream = open(self.its, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - a descriptor, closed below
+        self.shown = b""
+        self.reader = threading.Thread(target=self._read)
+        self.reader.start()
+
+    def _read(self) -> None:
+        with suppress(OSError):  # EIO: the other side is closed
+            while part := os.read(self.ours, 1 << 16):
+                self.shown += part
+
+    def close(self) -> None:
+        self.stream.close()
+        self.reader.join()
+        os.close(self.ours)
+
+    @property
+    def lines(self) -> list[str]:
+        """What stays of each line, without colours."""
+        text = self.shown.decode().replace("\r\n", "\n")
+        text = re.sub(
+            r"[^\n]*\n\r?(?:\x1b\[\?25h)?\r?\x1b\[1A\x1b\[2K", "", text
+        )  # up again, and a line erased: a bar's end
+        return [ESCAPES.sub("", line).rpartition("\r")[2] for line in text.split("\n")]
+
+
+@contextmanager
+def on_a_terminal(monkeypatch, *names: str, columns: int = 80, term: str = "xterm") -> Iterator[Terminal]:
+    """Let streams of `sys` be a terminal."""
+    for variable in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("TERM", term)
+    terminal = Terminal(columns)
+    with monkeypatch.context() as changed:
+        for name in names:
+            changed.setattr(sys, name, terminal.stream)
+        try:
+            yield terminal
+        finally:
+            terminal.close()
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_bar_shows_how_far_the_run_is_and_no_line_breaks_it(dataset, tmp_path, monkeypatch, columns):
+    with on_a_terminal(monkeypatch, "stdout", "stderr", columns=columns) as terminal:
+        assert command(monkeypatch, "run", dataset, tmp_path / "out", "--workers", 0) == 1
+    shown, lines = terminal.shown.decode(), terminal.lines
+    assert "loading MONAI, 0:0" in shown
+    assert re.search(r"\[\d/3\] .*0:0\d left, 0:0\d elapsed", ESCAPES.sub("", shown))
     assert "case_0: 4 x 8 x 9" not in shown
-    assert sum(line.startswith("warning: 'lonely.mha' is skipped") for line in seen) == 1
-    assert sum(line.startswith("target spacing (3, 1, 1)") for line in seen) == 1
-    (negative,) = (line for line in seen if line.endswith("negative label voxels became 0"))
-    assert negative.startswith("warning: ")  # in one piece, however long, and on a line of its own
-    (failed,) = (line for line in seen if "case_2: FAILED: " in line)
-    assert re.match(r"\[\d/3\] case_2: ", failed)
+    assert [line for line in lines if "━" in line] == []  # what stays; the bar does not
+    assert [line for line in lines if len(line) > columns and "/" not in line] == []
+    text = " ".join(" ".join(lines).split())
+    assert text.count("warning: 'lonely.mha' is skipped") == 1
+    assert text.count("288 negative label voxels became 0") == 1
+    assert text.count("case_2: FAILED: ") == 1
+    assert "\x1b[33mwarning\x1b[0m: " in shown
+    assert "\x1b[31mFAILED\x1b[0m:" in shown
+    assert counts("\n".join(lines)) == {"done": 2, "failed": 1, "no partner": 1}
+
+
+@pytest.mark.parametrize("words", ["--quiet", "--verbose"])
+def test_quiet_has_no_bar_and_verbose_has_all_lines_above_it(dataset, tmp_path, monkeypatch, words):
+    with on_a_terminal(monkeypatch, "stderr") as terminal:
+        assert command(monkeypatch, "run", dataset, tmp_path / "out", "--workers", 0, words) == 1
+    text = " ".join(" ".join(terminal.lines).split())
+    is_verbose = words == "--verbose"
+    assert ("━" in terminal.shown.decode(), "case_0: 4 x 8 x 9 in" in text) == (is_verbose, is_verbose)
+    assert text.count("288 negative label voxels became 0") == 1
+    assert text.count("case_2: FAILED: ") == 1
+
+
+def test_a_dumb_terminal_has_plain_lines(dataset, tmp_path, monkeypatch):
+    with on_a_terminal(monkeypatch, "stdout", "stderr", term="dumb") as terminal:
+        assert command(monkeypatch, "run", dataset, tmp_path / "out", "--workers", 0) == 1
+    assert "\x1b" not in terminal.shown.decode()
+    assert "loading MONAI ..." in terminal.lines
+
+
+def test_without_colours_there_is_a_bar(dataset, tmp_path, monkeypatch):
+    with on_a_terminal(monkeypatch, "stdout", "stderr") as terminal:
+        monkeypatch.setenv("NO_COLOR", "1")
+        assert command(monkeypatch, "run", dataset, tmp_path / "out", "--workers", 0) == 1
+    shown = terminal.shown.decode()
+    assert "━" in shown
+    assert not re.search(r"\x1b\[[0-9;]*m", shown)
+
+
+def test_the_bar_goes_to_one_console_and_the_result_to_another(dataset, tmp_path, monkeypatch, capsys):
+    with on_a_terminal(monkeypatch, "stderr") as terminal:
+        assert command(monkeypatch, "run", dataset, tmp_path / "out", "--workers", 0, "--json") == 1
+    assert len(json.loads(capsys.readouterr().out)["done"]) == 2
+    assert "━" in terminal.shown.decode()
+    with on_a_terminal(monkeypatch, "stdout") as terminal:
+        assert command(monkeypatch, "run", dataset, tmp_path / "out", "--workers", 0) == 1
+    said = capsys.readouterr()
+    assert (said.out, "\x1b" in said.err, "━" in said.err) == ("", False, False)
+    assert "\x1b[31mfailed\x1b[0m        1: case_2\r\n" in terminal.shown.decode()
+
+
+def test_nothing_in_a_name_is_markup(tmp_path, monkeypatch):
+    names = ("[red]", "[", "a [bold]b[", ":smile:", "[/]")
+    with on_a_terminal(monkeypatch, "stderr", columns=200) as terminal, log_lines() as lines, watched(lines) as watch:
+        for number, name in enumerate(names):
+            watch(failed(name, f"reason{'s' * number}x: {name}"), number + 1, len(names))
+    said = [line for line in terminal.lines if "FAILED" in line]
+    assert said == [
+        f"[{number + 1}/5] {name}: FAILED: reason{'s' * number}x: {name}" for number, name in enumerate(names)
+    ]
+
+
+def test_a_child_of_a_run_with_a_bar_writes_past_it(monkeypatch):
+    with on_a_terminal(monkeypatch, "stderr") as terminal, log_lines() as lines, watched(lines) as watch:
+        assert watch.bar is not None
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if sys.stderr is terminal.stream else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert lines.show is not log
+    assert lines.show is log

@@ -15,25 +15,38 @@ FAILED = (Result("c", "failed", "its label is gone"),)
 
 
 @pytest.mark.parametrize(
-    ("parts", "first", "status"),
+    ("parts", "rows", "status"),
     [
-        ({"done": DONE}, "2 preprocessed in 1.2 s: out", OK),
-        ({"skipped": ("x",)}, "0 preprocessed, 1 already done in 1.2 s: out", OK),
-        ({"done": DONE, "skipped": ("x",), "failed": FAILED}, "2 preprocessed, 1 already done, 1 FAILED in", ATTENTION),
-        ({"done": DONE, "orphans": 3}, "2 preprocessed, 3 skipped (no partner) in 1.2 s: out", OK),
+        ({"done": DONE}, ["done          2"], OK),
+        ({"skipped": ("x",)}, ["done          0", "already done  1"], OK),
         (
-            {"skipped": ("x",), "orphans": 2, "failed": FAILED, "retired": ("y",)},
-            "0 preprocessed, 1 already done, 2 skipped (no partner), 1 FAILED, 1 retired in 1.2 s: out",
+            {"done": DONE, "skipped": ("x",), "failed": FAILED},
+            ["done          2", "already done  1", "failed        1: c"],
+            ATTENTION,
+        ),
+        ({"done": DONE, "orphans": 3}, ["done          2", "no partner    3 files, skipped"], OK),
+        (
+            {"skipped": ("x",), "orphans": 1, "failed": FAILED, "retired": ("y",), "warnings": ("one", "two")},
+            [
+                *("done          0", "already done  1", "failed        1: c", "no partner    1 file, skipped"),
+                *("retired       1", "warnings      2"),
+            ],
             ATTENTION,
         ),
     ],
 )
-def test_a_summary_counts_what_there_is(capsys, parts, first, status):
+def test_a_summary_counts_what_there_is(capsys, parts, rows, status):
     assert summarize(RunSummary(Path("out"), seconds=1.23, **parts)) == status
     printed = capsys.readouterr()
-    assert printed.out.startswith(first)
     assert printed.err == ""
-    assert printed.out.splitlines()[1:] == (["  failed: c: its label is gone"] if "failed" in parts else [])
+    places = ["results       out", *(["details       out/manifest.csv"] if "failed" in parts else [])]
+    assert printed.out.splitlines() == [*rows, "time          1.2 s", *places]
+
+
+def test_of_many_failures_the_first_are_named(capsys):
+    failed = tuple(Result(f"c{number}", "failed", "no luck") for number in range(9))
+    summarize(RunSummary(Path("out"), failed=failed))
+    assert "failed        9: c0, c1, c2 and 6 more\n" in capsys.readouterr().out
 
 
 def test_a_run_that_was_stopped_says_why_and_needs_attention(capsys):
@@ -77,12 +90,12 @@ def test_control_characters_are_written_out_and_lines_stay(text, shown):
 
 
 def test_nothing_that_is_shown_steers_the_terminal(capsys):
-    failed = Result(f"c{STEERING}", "failed", f"/data/{STEERING}.mha: two\nlines")
+    failed = Result(f"c{STEERING}", "failed", "its label is gone")
     summarize(RunSummary(Path(f"out{STEERING}"), failed=(failed,), stopped=f"why{STEERING}"))
     log(STEERING)
     warn([STEERING])
     say(Path(STEERING))
     printed = capsys.readouterr()
     assert not any(character in printed.out + printed.err for character in "\x1b\x07")
-    assert f"  failed: c{SHOWN}: /data/{SHOWN}.mha: two\nlines\n" in printed.out
+    assert f"failed        1: 'c{SHOWN}'\n" in printed.out
     assert printed.err.splitlines()[-1] == f"warning: {SHOWN}"

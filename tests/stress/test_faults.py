@@ -14,7 +14,7 @@ import pytest
 
 from monai_mriprep.verify.audit import verify_output
 from tests.nursery import PROJECT
-from tests.runs import errors_of, events_of, left_over, outputs, write_case, write_cases
+from tests.runs import counts, errors_of, events_of, left_over, outputs, write_case, write_cases
 from tests.stress.conftest import until
 
 pytestmark = [pytest.mark.stress, pytest.mark.timeout(300)]
@@ -48,7 +48,7 @@ def test_a_worker_that_dies_names_its_case(nursery, tmp_path, number):
     status, text = nursery.start("run", dataset, output, "-w", 2, fault=["die", "case_5", number]).finish()
 
     assert status == 1, text
-    assert "7 preprocessed, 1 FAILED" in text
+    assert counts(text) == {"done": 7, "failed": 1}
     assert "failed: case_5: its worker" in text
     assert "Traceback" not in text
     assert "alone" in errors_of(output)["case_5"]
@@ -59,7 +59,7 @@ def test_a_worker_that_dies_names_its_case(nursery, tmp_path, number):
     before = set(events_of(output, "done"))
     again, text = nursery.start("run", dataset, output, "-w", 2).finish()
     assert again == 0, text
-    assert "1 preprocessed, 7 already done" in text
+    assert counts(text) == {"done": 1, "already done": 7}
     assert sorted(events_of(output, "done")) == sorted([*before, "case_5"]), "nothing was done twice"
 
 
@@ -68,7 +68,7 @@ def test_a_worker_that_dies_while_a_result_is_recorded(nursery, tmp_path):
     dataset, output = write_cases(tmp_path / "dataset", 12), tmp_path / "out"
     status, text = nursery.start("run", dataset, output, "-w", 2, fault=["die_late"]).finish()
     assert status == 0, text
-    assert "12 preprocessed" in text
+    assert counts(text)["done"] == 12
     assert sorted(events_of(output, "done")) == sorted(f"case_{i}" for i in range(12))
 
 
@@ -80,7 +80,7 @@ def test_an_allocation_that_fails_names_its_case(nursery, tmp_path):
     status, text = nursery.start("run", dataset, output, *options, memory=1 << 30).finish()
 
     assert status == 1, text
-    assert "5 preprocessed, 1 FAILED" in text
+    assert counts(text) == {"done": 5, "failed": 1}
     assert set(errors_of(output)) == {"large"}
     assert "out of memory" in errors_of(output)["large"]
     assert "the case needs about" in errors_of(output)["large"]
@@ -88,7 +88,7 @@ def test_an_allocation_that_fails_names_its_case(nursery, tmp_path):
     write_case(dataset, "large", (4, 8, 9), (1.0, 1.0, 1.0))
     again, text = nursery.start("run", dataset, output, *options, memory=1 << 30).finish()
     assert again == 0, text
-    assert "1 preprocessed, 5 already done" in text
+    assert counts(text) == {"done": 1, "already done": 5}
 
 
 def test_a_case_that_cannot_fit_is_refused_with_figures(nursery, tmp_path):
@@ -98,7 +98,7 @@ def test_a_case_that_cannot_fit_is_refused_with_figures(nursery, tmp_path):
     status, text = nursery.start("run", dataset, output, *options).finish()
 
     assert status == 1, text
-    assert "3 preprocessed, 1 FAILED" in text
+    assert counts(text) == {"done": 3, "failed": 1}
     assert "large: not attempted: the case needs about" in text
     assert "2048 MiB may be used" in text
     assert "large" not in events_of(output, "started")
@@ -275,5 +275,5 @@ def timed(*arguments: object) -> float:
     before = children_seconds()
     done = command(*arguments)
     assert done.returncode == 0, done.stderr
-    assert "0 preprocessed" in done.stdout
+    assert counts(done.stdout)["done"] == 0
     return children_seconds() - before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +23,8 @@ from monai_mriprep.cli.options import (
     configured,
     required,
 )
-from monai_mriprep.cli.show import ATTENTION, COULD_NOT_START, OK, report
+from monai_mriprep.cli.show import ATTENTION, COULD_NOT_START, OK, report, say
+from monai_mriprep.cli.terminal import width_of
 
 __all__ = ["check"]
 
@@ -42,6 +44,9 @@ def check(
         typer.Option("--output-root", help="Where the run would write.", show_default="run.output, or here"),
     ] = None,
     workers: Workers = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show all cases, and what is found in each.")
+    ] = False,
 ) -> int:
     """Say what a run would find, need and make, without running: pairs, headers, geometry, sizes, disk, memory, time.
 
@@ -65,7 +70,9 @@ def check(
     }
     output = job.output or suggested_output(dataset, is_test=job.like is not None)
     command = run_command(dataset, output, given, found.options)
-    report(check_text(found, command), {**check_json(found), "command": command}, as_json)
+    report(check_text(found, width_of(sys.stdout), verbose), {**check_json(found), "command": command}, as_json)
+    if not as_json and found.status != "impossible":
+        say(f"run it with:  {command}")  # in one piece, to be pasted
     return {"ready": OK, "attention": ATTENTION, "impossible": COULD_NOT_START}[found.status]
 
 

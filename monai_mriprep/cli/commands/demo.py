@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from monai_mriprep.cli.clock import elapsed
 from monai_mriprep.cli.options import Quiet, Verbose, Workers
 from monai_mriprep.cli.show import say, summarize
 
@@ -22,11 +24,12 @@ def demo(
     quiet: Quiet = False,
 ) -> int:
     """Make a small synthetic dataset, preprocess it, and show what happened to it."""
-    from monai_mriprep.cli.progress import log_lines, progress
-    from monai_mriprep.demo.make import make_demo
+    from monai_mriprep.cli.progress import log_lines, watched
 
-    with log_lines(verbose, quiet) as lines, progress(lines) as observe:
-        report = make_demo(folder, workers, observe)
-    status = summarize(report.summary)
+    with log_lines(verbose, quiet) as lines, watched(lines) as watch:
+        with watch.doing("loading MONAI"):
+            from monai_mriprep.demo.make import make_demo
+        report = make_demo(folder, workers, watch)
+    status = summarize(replace(report.summary, seconds=elapsed()))
     say(report.text)
     return status

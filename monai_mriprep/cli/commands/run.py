@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from monai_mriprep.cli.clock import elapsed
 from monai_mriprep.cli.options import (
     CaseTimeout,
     Channels,
@@ -27,6 +30,7 @@ from monai_mriprep.cli.options import (
     required,
 )
 from monai_mriprep.cli.show import OK, report, summarize, warn
+from monai_mriprep.cli.terminal import width_of
 
 if TYPE_CHECKING:
     from monai_mriprep.run.dry_run import DryRun
@@ -71,9 +75,11 @@ def run(
     Exit status: 0 all went well, 1 some cases failed or it was stopped, 2 nothing was started,
     130 interrupted, 143 terminated.
     """
-    from monai_mriprep.cli.progress import log_lines, progress
+    from monai_mriprep.cli.progress import log_lines, watched
     from monai_mriprep.report.facts import run_json
     from monai_mriprep.run.dry_run import dry_run
+    from monai_mriprep.run.estimates import case_seconds
+    from monai_mriprep.run.memory import default_workers
     from monai_mriprep.run.plan import plan_run
     from monai_mriprep.run.session import open_session
 
@@ -83,22 +89,24 @@ def run(
     dataset, output = required(job.dataset, "DATASET_ROOT", "dataset"), required(job.output, "OUTPUT_ROOT", "output")
     plan = plan_run(dataset, output, recipe, redo, job.like, job.report is not False, job.exclude)
     if dry:
-        return _say_what_would_be_done(dry_run(plan, retire, job.workers, job.max_memory), as_json)
+        return _say_what_would_be_done(dry_run(plan, retire, job.workers, job.max_memory), verbose, as_json)
     with log_lines(verbose, quiet) as lines, open_session(plan, retire, take_over) as session:
         summary = session.summary()
         if session.todo:
-            from monai_mriprep.run.preprocess import execute  # loads MONAI, which takes seconds
-
-            with progress(lines) as observe:
-                summary = execute(session, job.workers, fail_fast, job.max_memory, observe, job.case_timeout)
+            work = {case.name: case_seconds(case) for case in session.todo}
+            with watched(lines, work, default_workers() if job.workers is None else job.workers) as watch:
+                with watch.doing("loading MONAI"):
+                    from monai_mriprep.run.preprocess import execute
+                summary = execute(session, job.workers, fail_fast, job.max_memory, watch, job.case_timeout)
         # After the bar, which would take what goes to stdout to stderr.
+        summary = replace(summary, seconds=elapsed())
         return summarize(summary, run_json(summary, session.plan) if as_json else None)
 
 
-def _say_what_would_be_done(found: DryRun, as_json: bool) -> int:
+def _say_what_would_be_done(found: DryRun, verbose: bool, as_json: bool) -> int:
     from monai_mriprep.report.facts import plain
     from monai_mriprep.report.outlook import dry_run_text
 
     warn(found.warnings)
-    report(dry_run_text(found), plain(found), as_json)
+    report(dry_run_text(found, width_of(sys.stdout), verbose), plain(found), as_json)
     return OK
