@@ -238,7 +238,7 @@ def test_folds_and_export_leave_them_out_before_a_run_has(place, caplog):
     again = export_nnunet(place / "out", place / "Dataset001_A", place / "exclude.txt")
     assert (again.removed, again.kept) == (("case_0",), ("case_1", "case_2", "case_3"))
     assert not list((place / "Dataset001_A").rglob("case_0*"))
-    assert [record.getMessage().partition(", so")[0] for record in caplog.records if record.levelname == "WARNING"] == [
+    assert [record.getMessage().partition("; ")[0] for record in caplog.records if record.levelname == "WARNING"] == [
         f"{place / 'exclude.txt'}, line 2: {place / 'out'} has no case 'case_7'"
     ] * 2
 

@@ -77,7 +77,7 @@ class Exclusions:
         near = difflib.get_close_matches(composed(stranger.case), known, n=1)
         hint = f"; did you mean {known[near[0]]!r}?" if near else ""
         hint += "; a comment begins with ' # ', with blanks" if "#" in stranger.case else ""
-        return f"{self.path}, line {stranger.line}: {place} has no case {stranger.case!r}, so nothing is excluded{hint}"
+        return f"{self.path}, line {stranger.line}: {place} has no case {stranger.case!r}{hint}"
 
 
 NOBODY = Exclusions()

@@ -32,6 +32,8 @@ CASES = {
 }
 LEFT = "left"
 """Done before, and not in the dataset any more: its files are retired."""
+UNWANTED = "unwanted"
+"""Done before, and excluded by a list since: its files are retired, too."""
 
 FOREIGN = ("notes.txt", ".partial/notes.txt", "mine/notes.txt")
 """Files in the output folder that are none of ours."""
@@ -65,12 +67,15 @@ class Scenario:
         Where they are; neither is changed.
     before, expected
         Hash of each volume, before and after.
+    exclude
+        The list of excluded cases, once there is one.
     """
 
     dataset: Path
     start: Path
     before: dict[str, str]
     expected: dict[str, str]
+    exclude: Path | None = None
 
     def begin(self, output: Path) -> Path:
         """Lay out a copy of the start in place of what is there."""
@@ -78,7 +83,7 @@ class Scenario:
 
     def run(self, output: Path) -> RunSummary:
         """One run, in this process."""
-        with open_session(plan_run(self.dataset, output, RECIPE)) as session:
+        with open_session(plan_run(self.dataset, output, RECIPE, exclude=self.exclude)) as session:
             return execute(session, workers=0)
 
     def half_pairs(self, output: Path) -> set[str]:
@@ -94,7 +99,9 @@ class Scenario:
     def judge_end(self, output: Path) -> None:
         """After a run that nothing disturbed."""
         assert outputs(output) == self.expected
-        assert retired(output) == {place: self.before[place] for place in self.before if LEFT in place}
+        assert retired(output) == {
+            place: digest for place, digest in self.before.items() if LEFT in place or UNWANTED in place
+        }
         assert [finding.subject for finding in verify_output(output, workers=1).findings] == [".partial"]
         assert left_over(output) == ["notes.txt"]
 
@@ -123,7 +130,7 @@ def foreign(output: Path) -> dict[str, tuple[bytes, int, int]]:
 def make_scenario(folder: Path) -> Scenario:
     """Lay out a dataset and an output folder."""
     dataset, start = folder / "dataset", folder / "start"
-    for seed, case in enumerate(("again", "done", LEFT)):
+    for seed, case in enumerate(("again", "done", LEFT, UNWANTED)):
         write_case(dataset, case, seed=seed)
     scenario = Scenario(dataset, start, {}, {})
     scenario.run(start)
@@ -138,7 +145,9 @@ def make_scenario(folder: Path) -> Scenario:
     for name in FOREIGN:
         (start / name).parent.mkdir(exist_ok=True)
         (start / name).write_text(name, encoding="utf-8")
-    scenario = replace(scenario, before=outputs(start))
+    exclude = folder / "exclude.txt"
+    exclude.write_text(f"{UNWANTED}  # the label lies in the air\n", encoding="utf-8")
+    scenario = replace(scenario, before=outputs(start), exclude=exclude)
     undisturbed = scenario.begin(folder / "undisturbed")
     scenario.run(undisturbed)
     return replace(scenario, expected=outputs(undisturbed))
