@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from PIL.Image import Image
 
-    from monai_mriprep.pictures.planes import Panel
+    from monai_mriprep.pictures.planes import Panel, View
     from monai_mriprep.pictures.scan import Scan
 
-__all__ = ["draw", "render"]
+__all__ = ["Drawing", "draw", "render"]
 
 BACKGROUND = 34
 """The grey outside of a volume; air is black."""
@@ -65,19 +65,49 @@ def draw(scans: Sequence[Scan], centre: ArrayLike | None = None) -> bytes:
     return encode_webp(render(scans, centre))
 
 
+class Drawing:
+    """A picture that is drawn scan by scan, so that no two scans need to be in memory at once.
+
+    Parameters
+    ----------
+    view
+        What it shows of the world.
+    count
+        How many scans it has room for.
+    """
+
+    def __init__(self, view: View, count: int) -> None:
+        from PIL import Image
+
+        self._layout = lay_out(view, count)
+        self._canvas = Image.new("RGB", (self._layout.width, self._layout.height), (BACKGROUND,) * 3)
+        self._drawn = 0
+
+    def add(self, scan: Scan) -> None:
+        """Draw the next scan; of its voxels nothing is kept."""
+        panels = [panel for panel in self._layout.panels if panel.scan == self._drawn]
+        self._canvas.paste(_words(scan.title, 12, BACKGROUND), self._layout.titles[self._drawn])
+        for panel, picture in zip(panels, _planes(scan, panels), strict=True):
+            self._canvas.paste(picture, (panel.left, panel.top))
+            self._canvas.paste(_words(SIDES[panel.plane], 11, 0), (panel.left, panel.top))
+        self._drawn += 1
+
+    @property
+    def picture(self) -> Image:
+        """As it stands, in RGB."""
+        return self._canvas
+
+    def encoded(self) -> bytes:
+        """As it stands, as a WebP file of at most 40 KiB."""
+        return encode_webp(self._canvas)
+
+
 def render(scans: Sequence[Scan], centre: ArrayLike | None = None) -> Image:
     """The picture that `draw` encodes, in RGB."""
-    from PIL import Image
-
-    layout = lay_out(view_of(scans, centre), len(scans))
-    canvas = Image.new("RGB", (layout.width, layout.height), (BACKGROUND,) * 3)
-    for number, (scan, (left, top)) in enumerate(zip(scans, layout.titles, strict=True)):
-        canvas.paste(_words(scan.title, 12, BACKGROUND), (left, top))
-        panels = [panel for panel in layout.panels if panel.scan == number]
-        for panel, picture in zip(panels, _planes(scan, panels), strict=True):
-            canvas.paste(picture, (panel.left, panel.top))
-            canvas.paste(_words(SIDES[panel.plane], 11, 0), (panel.left, panel.top))
-    return canvas
+    drawing = Drawing(view_of(scans, centre), len(scans))
+    for scan in scans:
+        drawing.add(scan)
+    return drawing.picture
 
 
 def _planes(scan: Scan, panels: Sequence[Panel]) -> Iterator[Image]:

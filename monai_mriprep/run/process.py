@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from monai.data.meta_tensor import MetaTensor
 
@@ -25,8 +25,10 @@ from monai_mriprep.formats.npz import NpzVolume
 from monai_mriprep.formats.read import read_channel_headers
 from monai_mriprep.pipeline import preprocessing
 from monai_mriprep.run.cases import Case, Job, Result
+from monai_mriprep.run.look import Look, Volume, look_at, look_at_failed
 from monai_mriprep.steps.intensities import Intensities
 from monai_mriprep.store.journal import commit_files
+from monai_mriprep.store.pictures import write_picture
 from monai_mriprep.store.record_parts import OutputRecord, RecordedFile, json_histogram, one_or_several
 from monai_mriprep.store.staging import StagedFile, removed_on_error, stage_files
 from monai_mriprep.store.store import Store, open_store
@@ -55,8 +57,21 @@ def process_case(job: Job, case: Case) -> Result:
                 commit_files(store, result.record(), files)
         except Exception as problem:  # noqa: BLE001 - the border: one bad case must not stop the others
             error = _explain(problem, job, case, watch.running)
-            return Result(case.name, "failed", error, _messages(caught), _failure_facts(problem))
+            seen = _look_at_failed(job, case, problem)
+            return Result(case.name, "failed", error, _messages(caught), {**_failure_facts(problem), **seen})
     return result
+
+
+def _look_at_failed(job: Job, case: Case, problem: Exception) -> dict[str, Any]:
+    """What can be seen of a case in spite of the problem, unless it is one of disk or memory, or of ours."""
+    if not job.report or not isinstance(problem, MriprepError) or isinstance(problem, DiskFullError):
+        return {}
+    facts: dict[str, Any] = {}
+    with _shown_if_possible(case.name), open_store(job.output_root, job.writer) as store:
+        facts, picture = look_at_failed(job, case)
+        if picture is not None:
+            write_picture(store, case.name, picture)
+    return facts
 
 
 def _messages(caught: Sequence[warnings.WarningMessage]) -> tuple[str, ...]:
@@ -104,9 +119,12 @@ def _carry_out(job: Job, case: Case, store: Store, watch: _Stopwatch) -> tuple[d
     grids = {role: [(header.path, header.grid) for header in of_role] for role, of_role in headers.items()}
     check_case(grids, job.recipe.geometry)  # before a voxel is read
     stamps = {role: [_stamps(header) for header in of_role] for role, of_role in headers.items()}
-    volumes, labels = _transform(job, case, watch)
+    volumes, labels, seen = _transform(job, case, watch)
     written = {role: npz_volume(volumes[role]) for role in case.outputs}
     made = {**_grids_and_trace(headers[IMAGE.name][0], volumes[IMAGE.name], written[IMAGE.name]), "labels": labels}
+    with watch.stage("look"), _shown_if_possible(case.name):
+        if seen is not None:
+            write_picture(store, case.name, seen.picture(_arrays(volumes)))
     written = _with_provenance(job, case, written, made)
     with watch.stage("write"):
         files = stage_files(store, {_split(case.outputs[role]): volume for role, volume in written.items()})
@@ -120,6 +138,7 @@ def _carry_out(job: Job, case: Case, store: Store, watch: _Stopwatch) -> tuple[d
         "sources": sources,
         "outputs": outputs,
         **made,
+        **({"measures": seen.measures.model_dump(mode="json")} if seen is not None else {}),
         "seconds": watch.seconds,
         "peak_mib": _peak_mib(),
     }
@@ -165,8 +184,15 @@ def _with_provenance(
     return told
 
 
-def _transform(job: Job, case: Case, watch: _Stopwatch) -> tuple[dict[str, Any], dict[str, dict[str, int]]]:
-    """The preprocessed volumes, and the voxels of each label before and after."""
+class _Transformed(NamedTuple):
+    """The preprocessed volumes, the voxels of each label before and after, and what was seen of the case before."""
+
+    volumes: dict[str, Any]
+    labels: dict[str, dict[str, int]]
+    seen: Look | None
+
+
+def _transform(job: Job, case: Case, watch: _Stopwatch) -> _Transformed:
     roles = [role for role in ROLES if role.name in case.sources]
     (load, *checks), steps = preprocessing(job.recipe, job.target, roles, around=watch.stage)
     data: dict[str, Any] = {role: one_or_several(list(map(str, paths))) for role, paths in case.sources.items()}
@@ -174,6 +200,9 @@ def _transform(job: Job, case: Case, watch: _Stopwatch) -> tuple[dict[str, Any],
         data = load(data)
     with watch.stage("count"):
         before = _histogram(data)
+    seen = None
+    with watch.stage("look"), _shown_if_possible(case.name):
+        seen = look_at(_arrays(data)) if job.report else None
     for check in checks:
         with watch.stage(type(check).__name__):
             data = check(data)
@@ -186,7 +215,21 @@ def _transform(job: Job, case: Case, watch: _Stopwatch) -> tuple[dict[str, Any],
     if strange:
         sentence = undeclared_labels(strange, job.declared_labels or ())
         warnings.warn(f"{case.name}: {sentence}", MriprepWarning, 2)
-    return data, {"before": json_histogram(before), "after": json_histogram(after)}
+    return _Transformed(data, {"before": json_histogram(before), "after": json_histogram(after)}, seen)
+
+
+def _arrays(data: Mapping[str, MetaTensor]) -> dict[str, Volume]:
+    """The volumes of a case as numpy sees them, which is no copy."""
+    return {role.name: (data[role.name].numpy(), grid_of(data[role.name])) for role in ROLES if role.name in data}
+
+
+@contextmanager
+def _shown_if_possible(case: str) -> Iterator[None]:
+    """What the report cannot show is a warning: it must not decide what becomes of a case."""
+    try:
+        yield
+    except Exception as problem:  # noqa: BLE001 - whatever it is
+        warnings.warn(f"{case}: the report cannot show it: {type(problem).__name__}: {problem}", MriprepWarning, 2)
 
 
 def _histogram(data: Mapping[str, MetaTensor]) -> dict[int, int]:
