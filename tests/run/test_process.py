@@ -132,13 +132,13 @@ def test_the_record_holds_the_trace_where_monai_is_told_to_keep_no_history(tmp_p
     assert record_of({**result.record(), "time": 0.0}).recorded_trace is not None
 
 
-def test_the_line_has_the_keys_of_version_0_1_0_and_the_trace(tmp_path):
+def test_the_line_has_the_keys_of_version_0_1_0_and_the_trace_and_the_measures(tmp_path):
     write_case(tmp_path / "dataset", "a")
     job, case = job_of(tmp_path / "out"), case_of(tmp_path / "dataset", "a")
     append_record(job.output_root, process_case(job, case).record())
     old = next(line for line in events(FOLDER_OF_0_1_0 / "out") if line["event"] == "done")
     (new,) = [line for line in events(job.output_root) if line["event"] == "done"]
-    assert [key for key in new if key != "trace"] == list(old)
+    assert [key for key in new if key not in ("trace", "measures")] == list(old)
     assert {role: list(file) for role, file in new["outputs"].items()} == {
         role: list(file) for role, file in old["outputs"].items()
     }
@@ -149,7 +149,7 @@ def test_the_record_says_how_long_each_step_took(tmp_path):
     job = replace(job_of(tmp_path / "out"), recipe=Recipe(crop="nonzero"))
     seconds = process_case(job, case_of(tmp_path / "dataset", "a")).record()["seconds"]
     steps = ["crop", "foreground", "resampling", "normalization", "label_cast"]
-    assert list(seconds) == ["load", "count", "MatchGeometryd", *steps, "write", "hash"]
+    assert list(seconds) == ["load", "count", "look", "MatchGeometryd", *steps, "write", "hash"]
 
 
 @pytest.mark.parametrize("method", ["grid", "plan", "apply"])

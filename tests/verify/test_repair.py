@@ -82,12 +82,12 @@ def test_without_any_record_all_are_rebuilt_and_restore_to_the_same_bytes(out, t
     assert left_over(out) == []
 
 
-def test_a_rebuilt_record_says_what_the_run_said_but_for_sources_and_costs(out):
+def test_a_rebuilt_record_says_what_the_run_said_but_for_sources_measures_and_costs(out):
     before = done_records(out)
     (out / "manifest.jsonl").unlink()
     repair_output(out)
     for case, record in done_records(out).items():
-        other = {"repaired", "sources", "warnings", "seconds", "peak_mib", "time"}
+        other = {"repaired", "sources", "warnings", "measures", "seconds", "peak_mib", "time"}
         for name in Done.model_fields.keys() - other:
             assert getattr(record, name) == getattr(before[case], name), name
         assert (record.repaired, before[case].repaired) == (True, False)
