@@ -144,6 +144,8 @@ def _opened(plan: RunPlan, now: DatasetIdentity) -> dict[str, Any]:
         "cases": len(plan.cases),
         "warnings": plan.warnings,
         "versions": _versions(),
+        "orphans": plan.orphans,
+        "declared_labels": plan.job.declared_labels,
     }
 
 

@@ -270,6 +270,10 @@ class Opened(Model):
         What needed review in the dataset as a whole.
     versions
         Of the packages that compute.
+    orphans
+        Files that were skipped, for they have no partner; None up to 0.5.0.
+    declared_labels
+        The values that labels may have, where the dataset says so.
     """
 
     event: Literal["opened"] = "opened"
@@ -279,6 +283,8 @@ class Opened(Model):
     cases: Count
     warnings: Annotated[tuple[str, ...], Field(strict=False)] = ()
     versions: dict[str, str] = Field(default_factory=dict)
+    orphans: Count | None = None
+    declared_labels: Annotated[tuple[Whole, ...] | None, Field(strict=False)] = None
 
 
 Record = Started | Failed | Done | Retired

@@ -42,8 +42,13 @@ def _of_voxels(page: Page, kinds: Sequence[str]) -> Iterator[Chart]:
     channels = max((_channels(case) for case in page.cases), default=0)
     for channel in range(channels):
         yield ranked(_intensity_title(page, channel, channels), SPREAD, kinds, _intensities(page.cases, channel))
-    yield strips("Label volume", "ml of each class, as scanned", kinds, _class_rows(page.cases))
-    yield strips("Label volume kept", "% of it that is there after resampling", kinds, _kept_rows(page.cases))
+    volumes, kept = _class_rows(page.cases), _kept_rows(page.cases)
+    yield strips("Label volume", f"ml, as scanned{_of_classes(volumes)}", kinds, volumes[:MOST_ROWS])
+    yield strips("Label volume kept", f"% of it, after resampling{_of_classes(kept)}", kinds, kept[:MOST_ROWS])
+
+
+def _of_classes(rows: Sequence[Row]) -> str:
+    return f"; the first {MOST_ROWS} of {len(rows)} classes" if len(rows) > MOST_ROWS else ", of each class"
 
 
 def _spacings(grids: Mapping[int, Grid], target: Sequence[float | None]) -> list[Row]:
@@ -109,7 +114,7 @@ def _class_rows(cases: Sequence[CaseFacts]) -> list[Row]:
         for volume in class_volumes(case.cohort):
             if volume.before is not None:
                 rows[volume.value].append(_value(number, volume.before, "ml", f"class {volume.value}"))
-    return [Row(str(value), rows[value], None, value) for value in sorted(rows)[:MOST_ROWS]]
+    return [Row(str(value), rows[value], None, value) for value in sorted(rows)]
 
 
 def _kept_rows(cases: Sequence[CaseFacts]) -> list[Row]:
@@ -118,4 +123,4 @@ def _kept_rows(cases: Sequence[CaseFacts]) -> list[Row]:
         for volume in class_volumes(case.cohort):
             if volume.kept is not None:
                 rows[volume.value].append(Value(number, 100 * volume.kept, f"class {volume.value} {volume.kept:.1%}"))
-    return [Row(str(value), rows[value], 100.0, value) for value in sorted(rows)[:MOST_ROWS]]
+    return [Row(str(value), rows[value], 100.0, value) for value in sorted(rows)]

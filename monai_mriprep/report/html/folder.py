@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 from monai_mriprep import __version__
@@ -13,14 +15,17 @@ from monai_mriprep.recipe.differences import changed_keys
 from monai_mriprep.report.html.axes import shown_row
 from monai_mriprep.report.html.facts import CaseFacts, Count, Fact, Page, Paper, count_of, with_suspicions, worst_first
 from monai_mriprep.report.html.methods import Study, paper_of
-from monai_mriprep.report.html.record_facts import case_facts
+from monai_mriprep.report.html.record_facts import Labels, case_facts
 from monai_mriprep.store.description import RunDescription, read_description
 from monai_mriprep.store.layout import MANIFEST, PICTURES
 from monai_mriprep.store.manifest import Index, read_index
+from monai_mriprep.store.records import Retired
 from monai_mriprep.store.store import Store
 
 __all__ = ["page_of_folder"]
 
+MOST_EXCLUDED = 10
+"""Cases that are named."""
 AFTER_ALONE = (
     "The pictures show the result alone, not what was before: a run before version 0.6.0, or one with --no-report, "
     "draws none."
@@ -43,14 +48,14 @@ def page_of_folder(store: Store) -> Page:
         raise RecordError(msg)
     description, problems = _described(store)
     recipe, more_problems = _recipe(description)
-    new_numbers = dict(recipe.label_map) if recipe else {}
-    cases = worst_first(with_suspicions(case_facts(index, name, new_numbers) for name in index.cases()))
-    dataset = _dataset(index, description)
+    labels = Labels(dict(recipe.label_map) if recipe else {}, index.opened.declared_labels if index.opened else None)
+    cases = worst_first(with_suspicions(case_facts(index, name, labels) for name in index.cases()))
+    folder = _Folder(store.root.path.resolve(), index, description, recipe, cases)
     return Page(
-        title=dataset.name if dataset is not None else store.root.path.resolve().name,
-        verdict=_verdict(cases, index),
-        counts=tuple(_counts(cases, index)),
-        facts=tuple(_facts(store.root.path.resolve(), dataset, index, description, recipe)),
+        title=(folder.dataset or folder.path).name,
+        verdict=folder.verdict,
+        counts=tuple(folder.counts()),
+        facts=tuple(folder.facts()),
         cases=cases,
         made=datetime.now(),
         version=__version__,
@@ -58,8 +63,8 @@ def page_of_folder(store: Store) -> Page:
         target=description.target_spacing if description else None,
         channels=(recipe and recipe.channels) or (),
         about_pictures="" if store.has_folder(PICTURES) else AFTER_ALONE,
-        paper=_paper(cases, description, recipe, index),
-        key=f"{dataset} {description.fingerprint if description else ''}",
+        paper=folder.paper(),
+        key=f"{folder.dataset} {description.fingerprint if description else ''}",
     )
 
 
@@ -79,81 +84,113 @@ def _recipe(description: RunDescription | None) -> tuple[Recipe | None, tuple[st
         return None, (str(error),)
 
 
-def _dataset(index: Index, description: RunDescription | None) -> Path | None:
-    source = index.opened or description
-    return None if source is None else Path(source.dataset_root)
+@dataclass(frozen=True)
+class _Folder:
+    """An output folder as a whole; `description` and `recipe` are None where they are not known."""
+
+    path: Path
+    index: Index
+    description: RunDescription | None
+    recipe: Recipe | None
+    cases: tuple[CaseFacts, ...]
+
+    @property
+    def dataset(self) -> Path | None:
+        """What was preprocessed."""
+        source = self.index.opened or self.description
+        return None if source is None else Path(source.dataset_root)
+
+    @property
+    def total(self) -> int:
+        """Cases of the dataset; a run that was stopped has not come to all of them."""
+        return max(len(self.cases), self.index.opened.cases if self.index.opened else 0)
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Of packages, in the last run."""
+        described = self.description.versions if self.description else {}
+        return (self.index.opened.versions if self.index.opened else {}) or described
+
+    @cached_property
+    def retired(self) -> tuple[Retired, ...]:
+        """The cases that have left the dataset."""
+        places = self.index.places.items()
+        latest = (self.index.latest(case) for case, place in places if place.event == "retired")
+        return tuple(record for record in latest if isinstance(record, Retired))
+
+    @property
+    def excluded(self) -> tuple[str, ...]:
+        """Those that somebody has excluded, and why."""
+        reasons = {record.case: record.excluded for record in self.retired if record.excluded is not None}
+        return tuple(f"{case}: {reason}" if reason else case for case, reason in reasons.items())
+
+    @property
+    def verdict(self) -> str:
+        """One sentence on what was done, and one on what deserves a look."""
+        done, failed, suspects = (count_of(self.cases, kind) for kind in ("done", "failed", "suspect"))
+        said = {1: "The one case was", 2: "Both cases were"}.get(self.total, f"All {self.total} cases were")
+        if done < self.total:
+            said = f"{done} of {self.total} cases {'was' if done == 1 else 'were'}"
+        fails = f", {failed} failed" if failed else ""
+        look = {0: "None stands out.", 1: "One deserves a look."}.get(suspects, f"{suspects} deserve a look.")
+        return f"{said} preprocessed{fails}. {look}"
+
+    def counts(self) -> Iterator[Count]:
+        """The numbers of the verdict."""
+        done, failed = count_of(self.cases, "done"), count_of(self.cases, "failed")
+        opened = self.index.opened
+        yield Count(self.total, "cases", "all")
+        yield Count(done, "done")
+        yield Count(failed, "failed", "failed")
+        yield Count(count_of(self.cases, "suspect"), "suspects", "suspect")
+        yield Count(count_of(self.cases, "warning"), "with warnings", "warning")
+        others = {
+            "not finished": self.total - done - failed,
+            "skipped (no partner)": (opened and opened.orphans) or 0,
+            "excluded": len(self.excluded),
+            "retired": len(self.retired) - len(self.excluded),
+        }
+        yield from (Count(number, name) for name, number in others.items() if number)
+
+    def facts(self) -> Iterator[Fact]:
+        """What there is to know of the folder."""
+        if self.dataset is not None:
+            yield Fact("Dataset", (str(self.dataset),))
+        yield Fact("Output", (str(self.path),))
+        if self.description is not None:
+            yield from _facts_of_run(self.description)
+        if self.excluded:
+            more = len(self.excluded) - MOST_EXCLUDED
+            yield Fact("Excluded", (*self.excluded[:MOST_EXCLUDED], *([f"and {more} more"] if more > 0 else ())))
+        if self.index.opened is not None:
+            yield Fact("Last run", (datetime.fromtimestamp(self.index.opened.time).strftime("%Y-%m-%d %H:%M"),))
+        if self.versions:
+            yield Fact("Versions", (", ".join(f"{name} {version}" for name, version in self.versions.items()),))
+
+    def paper(self) -> Paper | None:
+        """What a paper can quote; None where nothing is done, or it is not known by which recipe."""
+        done = [case for case in self.cases if case.is_done]
+        if self.description is None or self.recipe is None or not done:
+            return None
+        source = self.description.statistics
+        return paper_of(
+            Study(
+                recipe=self.recipe,
+                target=self.description.target_spacing,
+                target_from=self.recipe.target_rule if source in ("table", "computed") else source,
+                done=len(done),
+                failed=count_of(self.cases, "failed"),
+                has_labels=any(case.cohort.after is not None for case in done),
+                grids=[case.cohort.grid for case in done if case.cohort.grid is not None],
+                versions=self.versions,
+            )
+        )
 
 
-def _verdict(cases: Sequence[CaseFacts], index: Index) -> str:
-    """One sentence on what was done, and one on what deserves a look."""
-    done, failed, suspects = (count_of(cases, kind) for kind in ("done", "failed", "suspect"))
-    total = _total(cases, index)
-    all_done = {1: "The one case was", 2: "Both cases were"}.get(total, f"All {total} cases were") + " preprocessed"
-    some = f"{done} of {total} cases {'was' if done == 1 else 'were'} preprocessed" + f", {failed} failed" * (
-        failed > 0
-    )
-    look = {0: "None stands out.", 1: "One deserves a look."}.get(suspects, f"{suspects} deserve a look.")
-    return f"{all_done if done == total else some}. {look}"
-
-
-def _total(cases: Sequence[CaseFacts], index: Index) -> int:
-    """Cases of the dataset; a run that was stopped has not come to all of them."""
-    return max(len(cases), index.opened.cases if index.opened else 0)
-
-
-def _counts(cases: Sequence[CaseFacts], index: Index) -> Iterator[Count]:
-    done, failed, total = count_of(cases, "done"), count_of(cases, "failed"), _total(cases, index)
-    yield Count(total, "cases", "all")
-    yield Count(done, "done")
-    yield Count(failed, "failed", "failed")
-    if rest := total - done - failed:
-        yield Count(rest, "not finished")
-    yield Count(count_of(cases, "suspect"), "suspects", "suspect")
-    yield Count(count_of(cases, "warning"), "with warnings", "warning")
-    if retired := sum(place.event == "retired" for place in index.places.values()):
-        yield Count(retired, "retired")
-
-
-def _facts(
-    output: Path, dataset: Path | None, index: Index, description: RunDescription | None, recipe: Recipe | None
-) -> Iterator[Fact]:
-    if dataset is not None:
-        yield Fact("Dataset", (str(dataset),))
-    yield Fact("Output", (str(output),))
-    if description is None:
-        return
+def _facts_of_run(description: RunDescription) -> Iterator[Fact]:
     if description.like is not None:
         yield Fact("Test set", (f"with recipe and target of {description.like}",))
     derivation = description.derivation.partition(": ")[2] or description.derivation
     yield Fact("Target spacing", (f"{shown_row(description.target_spacing)} mm (z y x)", derivation))
-    if recipe is not None:
-        changed = changed_keys({}, recipe.as_dict())
-        yield Fact("Recipe", (("as by default, but for (default -> here)", *changed) if changed else ("the default",)))
-    if index.opened is not None:
-        yield Fact("Last run", (datetime.fromtimestamp(index.opened.time).strftime("%Y-%m-%d %H:%M"),))
-    yield Fact("Versions", (", ".join(f"{name} {version}" for name, version in _versions(index, description).items()),))
-
-
-def _versions(index: Index, description: RunDescription) -> Mapping[str, str]:
-    return (index.opened.versions if index.opened else {}) or description.versions
-
-
-def _paper(
-    cases: Iterable[CaseFacts], description: RunDescription | None, recipe: Recipe | None, index: Index
-) -> Paper | None:
-    done = [case for case in cases if case.is_done]
-    if description is None or recipe is None or not done:
-        return None
-    has_statistics = description.statistics in ("table", "computed")
-    return paper_of(
-        Study(
-            recipe=recipe,
-            target=description.target_spacing,
-            target_from=recipe.target_rule if has_statistics else description.statistics,
-            done=len(done),
-            failed=count_of(cases, "failed"),
-            has_labels=any(case.cohort.before is not None for case in done),
-            grids=[case.cohort.grid for case in done if case.cohort.grid is not None],
-            versions=_versions(index, description),
-        )
-    )
+    changed = changed_keys({}, description.recipe)
+    yield Fact("Recipe", ("as by default, but for (default -> here)", *changed) if changed else ("the default",))

@@ -36,12 +36,13 @@ UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of a case: a WebP file, its size in pixels, and what it shows."""
+    """A picture of a case: a WebP file, its size in pixels, what it shows, and whether that is all that there is."""
 
     content: bytes
     width: int
     height: int
     shows: str
+    is_whole: bool = True
 
     @property
     def url(self) -> Markup:

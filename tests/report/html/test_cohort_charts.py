@@ -61,6 +61,13 @@ def test_label_volumes_have_a_row_for_each_class_and_what_is_kept_of_them():
     assert [label.of_class for label in found["Label volume"].rows] == [1, 2]
 
 
+def test_of_many_classes_the_first_are_shown():
+    many = dict.fromkeys(range(24), 100)
+    chart = charts(case("a", before=many, after=many))["Label volume"]
+    assert chart.note == "ml, as scanned; the first 12 of 23 classes"
+    assert [label.text for label in chart.rows] == [str(value) for value in range(1, 13)]
+
+
 def test_a_test_set_has_no_charts_of_labels():
     found = charts(case("a", before=None, after=None))
     assert list(found) == ["Spacing", "Size", "Orientation", "Intensity"]

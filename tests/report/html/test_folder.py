@@ -19,6 +19,8 @@ OPENED = {
     "dataset_root": "/data/scans",
     "cases": 4,
     "versions": {"monai-mriprep": "0.6.0"},
+    "orphans": 3,
+    "declared_labels": [0, 1],
     "time": 1.0,
 }
 
@@ -46,6 +48,7 @@ def folder(tmp_path):
     append_record(tmp_path, {"event": "started", "case": "c", "time": 4.0})
     append_record(tmp_path, done_line("z", time=5.0))
     append_record(tmp_path, {"event": "retired", "case": "z", "time": 6.0})
+    append_record(tmp_path, {"event": "retired", "case": "y", "time": 7.0, "excluded": "moved"})
     return tmp_path
 
 
@@ -74,20 +77,37 @@ def test_a_case_that_was_begun_says_so(folder):
     assert "the same command resumes" in case.warnings[0]
 
 
+def test_labels_are_compared_with_those_that_the_dataset_declares(folder):
+    case = next(case for case in page_of(folder).cases if case.name == "a")
+    assert case.cohort.declared == (0, 1)
+    assert "label_undeclared" in {suspect.kind for suspect in case.suspicions}  # it holds 2
+
+
 def test_the_verdict_counts_every_case_of_the_dataset(folder):
     page = page_of(folder)
     assert [case.name for case in page.cases] == ["b", "a", "c"]
     assert page.verdict.startswith("1 of 4 cases was preprocessed, 1 failed. ")
     counts = counts_of(page)
     assert counts.pop("suspects") == sum(bool(case.reasons) for case in page.cases)
-    assert counts == {"cases": 4, "done": 1, "failed": 1, "not finished": 2, "with warnings": 2, "retired": 1}
+    assert counts == {
+        "cases": 4,
+        "done": 1,
+        "failed": 1,
+        "with warnings": 2,
+        "not finished": 2,
+        "skipped (no partner)": 3,
+        "excluded": 1,
+        "retired": 1,
+    }
     assert page.notes == ("image c has no label",)
 
 
 def test_a_folder_without_run_json_has_a_page(folder):
     page = page_of(folder)
     assert (page.title, page.target, page.paper) == ("scans", None, None)
-    assert facts_of(page) == {"Dataset": ("/data/scans",), "Output": (str(folder.resolve()),)}
+    facts = facts_of(page)
+    assert (facts["Dataset"], facts["Output"]) == (("/data/scans",), (str(folder.resolve()),))
+    assert facts["Excluded"] == ("y: moved",)
 
 
 def test_a_damaged_run_json_is_told(folder):

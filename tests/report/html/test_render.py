@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -70,6 +71,13 @@ def test_a_picture_is_in_the_page_with_its_size_and_words():
     assert base64.b64decode(image["src"].removeprefix("data:image/webp;base64,")) == WEBP.content
     assert (image["width"], image["height"], image["decoding"]) == ("40", "30", "async")
     assert image["alt"] == "Three planes of a: as scanned and as preprocessed"
+
+
+def test_a_picture_that_shows_less_says_so():
+    (figure,) = front(page(case("a")), lambda case: replace(WEBP, shows="the result", is_whole=False)).every(
+        "figure", "picture"
+    )
+    assert figure.one("figcaption").text == "the result"
 
 
 def test_a_case_of_which_nothing_is_known_has_a_card():
