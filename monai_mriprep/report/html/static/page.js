@@ -191,9 +191,13 @@
     rate(card.dataset.case, { choice });
     say(`${card.dataset.case}: ${choice || "no rating"}`);
   }
+  function leave(field) { // and stay at its case, so that the next key goes on from there
+    const card = field.closest(".card");
+    if (card) card.focus({ preventScroll: true }); else field.blur();
+  }
   document.addEventListener("keydown", (event) => {
     const isTyping = event.target.matches?.("input, textarea, select");
-    if (event.key === "Escape" && isTyping) event.target.blur();
+    if (event.key === "Escape" && isTyping) leave(event.target);
     if (isTyping || event.ctrlKey || event.metaKey || event.altKey || one("dialog[open]") || !Object.hasOwn(keys, event.key)) return;
     event.preventDefault();
     keys[event.key]();
