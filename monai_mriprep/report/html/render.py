@@ -20,6 +20,14 @@ from monai_mriprep.report.html.cohort_charts import charts_of
 from monai_mriprep.report.html.facts import CaseFacts, Page
 from monai_mriprep.report.html.histogram import histogram_of
 from monai_mriprep.report.html.parts import Part, address, addresses, parts_of
+from monai_mriprep.report.html.viewer.assets import (
+    NIIVUE_SOURCE,
+    niivue_base64,
+    niivue_licences,
+    viewer_script,
+    viewer_style,
+)
+from monai_mriprep.report.html.viewer.views import Views
 from monai_mriprep.report.html.volumes import class_volumes
 from monai_mriprep.volume.axes import axis_codes
 
@@ -53,7 +61,7 @@ class Picture:
 PictureOf = Callable[[CaseFacts], Picture | None]
 
 
-def rendered(page: Page, picture_of: PictureOf) -> Iterator[tuple[str, Iterator[bytes]]]:
+def rendered(page: Page, picture_of: PictureOf, views: Views | None = None) -> Iterator[tuple[str, Iterator[bytes]]]:
     """The files of a report: the path of each, and its content in pieces, made as they are taken.
 
     Parameters
@@ -62,6 +70,8 @@ def rendered(page: Page, picture_of: PictureOf) -> Iterator[tuple[str, Iterator[
         What they show.
     picture_of
         Called once for each case, when its card is written.
+    views
+        What can be looked at in 3-D.
     """
     parts = parts_of(page.cases)
     for position, part in enumerate(parts):
@@ -71,6 +81,7 @@ def rendered(page: Page, picture_of: PictureOf) -> Iterator[tuple[str, Iterator[
             .generate(
                 page=page,
                 part=part,
+                views=views or Views(),
                 cards=_cards(part, picture_of),
                 charts=charts_of(page) if part.is_front else (),
                 index=addresses(parts) if part.is_front and len(parts) > 1 else None,
@@ -103,15 +114,20 @@ def _pieces(texts: Iterator[str]) -> Iterator[bytes]:
 @cache
 def _environment() -> Environment:
     """Every value is escaped, and a name that is not known is an error."""
-    loader = FileSystemLoader(HERE / "templates")
+    loader = FileSystemLoader([HERE / "templates", HERE / "viewer"])
     environment = Environment(
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
     style, script = ((HERE / "static" / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    style += viewer_style()
+    scripts = " ".join((_source(script), _source(viewer_script()), NIIVUE_SOURCE))
     environment.globals |= {
         "style": Markup(style),
         "script": Markup(script),
-        "policy": f"default-src 'none'; img-src data:; style-src {_source(style)}; script-src {_source(script)}; "
+        "viewer_script": Markup(viewer_script()),
+        "niivue": niivue_base64(),
+        "niivue_licences": Markup(niivue_licences()),
+        "policy": f"default-src 'none'; img-src data:; style-src {_source(style)}; script-src {scripts}; "
         "base-uri 'none'; form-action 'none'",
         "class_volumes": class_volumes,
         "axis_codes": axis_codes,

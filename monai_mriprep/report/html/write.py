@@ -9,6 +9,7 @@ from monai_mriprep.report.html.facts import Page
 from monai_mriprep.report.html.folder import page_of_folder
 from monai_mriprep.report.html.render import PictureOf, rendered
 from monai_mriprep.report.html.stills import Drawn, Stored
+from monai_mriprep.report.html.viewer.views import Views, views_of
 from monai_mriprep.store.layout import REPORT_PAGES
 from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.store import AGAIN, Store, named_errors, open_store
@@ -53,7 +54,7 @@ def write_stored_report(store: Store) -> Page:
 def _write(store: Store, picture_of: PictureOf) -> Page:
     page = page_of_folder(store)
     pages = set[str]()
-    for file, content in rendered(page, picture_of):
+    for file, content in rendered(page, picture_of, _views(store, page)):
         folder, _, name = file.rpartition("/")
         if folder:
             _write_further(store, name, content)
@@ -62,6 +63,16 @@ def _write(store: Store, picture_of: PictureOf) -> Page:
             store.replace(name, content)
     _remove_others(store, pages)
     return page
+
+
+def _views(store: Store, page: Page) -> Views:
+    """Of the suspects that were preprocessed, in the order of the page."""
+    index = read_index(store.root)
+    records = (index.done(case.name) for case in page.cases if case.reasons)
+    outputs = {
+        record.case: {role: output.path for role, output in record.outputs.items()} for record in records if record
+    }
+    return views_of(store.root, outputs)
 
 
 def _write_further(store: Store, name: str, content: Iterable[bytes]) -> None:

@@ -13,6 +13,7 @@ from monai_mriprep.cohort.case import CohortCase, Suspect
 from monai_mriprep.measures.model import BINS, CaseMeasures, ImageMeasures
 from monai_mriprep.report.html.facts import CaseFacts, Count, Fact, Moments, Page, Paper
 from monai_mriprep.report.html.render import Picture, rendered
+from monai_mriprep.report.html.viewer.views import Views
 from monai_mriprep.volume.geometry import Grid
 
 VOID = {"meta", "img", "input", "path", "circle", "br", "link"}
@@ -69,14 +70,14 @@ def page(*cases: CaseFacts, **changes) -> Page:
     return Page(cases=cases, **facts)
 
 
-def files(of: Page, picture_of=lambda case: None) -> dict[str, str]:
+def files(of: Page, picture_of=lambda case: None, views: Views | None = None) -> dict[str, str]:
     """The files of a report as text."""
-    return {name: b"".join(content).decode() for name, content in rendered(of, picture_of)}
+    return {name: b"".join(content).decode() for name, content in rendered(of, picture_of, views)}
 
 
-def front(of: Page, picture_of=lambda case: None) -> Element:
+def front(of: Page, picture_of=lambda case: None, views: Views | None = None) -> Element:
     """The front page, parsed."""
-    return parsed(files(of, picture_of)["report.html"])
+    return parsed(files(of, picture_of, views)["report.html"])
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -12,10 +13,13 @@ from itertools import pairwise
 import pytest
 
 from monai_mriprep.report.html.facts import Count
+from monai_mriprep.report.html.viewer.views import Views
+from monai_mriprep.report.html.viewer.volumes import ViewerVolume
 from tests.report.html.pages import WEBP, case, files, front, grid, measures, page
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'></script><script>alert(2)</script>\u2028\u202e\x1b[31m&amp;{{7*7}}"
 """A name that would break out of text, attributes, scripts and lines, if it could."""
+VOLUME = ViewerVolume("H4sI", "H4sI", ((1, "#e69f00"),), (1.0, 2.0, 3.0), 2.0)
 
 
 def test_a_page_is_well_formed_and_says_what_it_is():
@@ -38,7 +42,6 @@ def test_every_case_has_a_card_with_what_it_is():
     assert cards[0].one("pre", "error").text == "broken badly"
     assert cards[1].one("ul", "suspect").text == "size its size is unlike the others'"
     assert cards[1].one("ul", "warning").text == "w"
-    assert cards[1].one("div", "viewer")["data-case"] == "b"
     assert list(cards[2].every("ul")) == []
 
 
@@ -157,6 +160,33 @@ def test_the_policy_takes_no_script_and_no_style_but_ours():
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
         assert f"{tag}-src 'sha256-{digest}'" in policy
     assert [element for element in html.every() if "style" in element.attributes] == []
+
+
+def test_a_page_holds_the_volumes_of_its_views_and_says_why_others_have_none():
+    views = Views({HOSTILE: VOLUME}, {"b": "its file is gone"})
+    html = front(page(case(HOSTILE), case("b"), case("c")), views=views)
+    cards = list(html.every("article"))
+    assert cards[0].one("div", "viewer")["data-case"] == HOSTILE
+    assert cards[1].one("p", "about").text == "No 3-D view: its file is gone."
+    assert [len(list(card.every("div", "viewer"))) for card in cards] == [1, 0, 0]
+    block = html.one("script", "viewer-volume")
+    assert block["data-case"] == HOSTILE
+    assert json.loads(block.text) == json.loads(json.dumps(VOLUME.to_json()))
+    assert "Copyright (c) 2021, Niivue" in html.one("script", id="niivue-licences").text
+
+
+def test_the_policy_takes_the_scripts_of_a_view():
+    html = front(page(case("a")), views=Views({"a": VOLUME}))
+    policy = html.one("meta", **{"http-equiv": "Content-Security-Policy"})["content"]
+    codes = ["".join(script.children) for script in html.every("script") if "type" not in script.attributes]
+    assert len(codes) == 2
+    for code in (*codes, gzip.decompress(base64.b64decode(html.one("script", id="niivue").text)).decode()):
+        assert f"'sha256-{base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()}'" in policy
+
+
+def test_a_page_without_a_view_holds_no_viewer():
+    html = front(page(case("a")), views=Views(without={"a": "its file is gone"}))
+    assert len(list(html.every("script"))) == 1
 
 
 def test_a_name_that_is_no_text_is_written_out():

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from monai_mriprep.cohort.case import Suspect
 from monai_mriprep.errors import OutputError
+from monai_mriprep.report.html import facts
 from monai_mriprep.report.html.write import write_report, write_stored_report
 from monai_mriprep.store.pictures import read_picture
 from monai_mriprep.store.store import open_store
@@ -122,3 +124,13 @@ def test_a_report_loads_neither_torch_nor_monai(old):
     )
     done = subprocess.run([sys.executable, "-c", code, str(old)], capture_output=True, text=True, check=True)
     assert done.stdout == "neither\n"
+
+
+def test_suspects_that_were_preprocessed_have_a_view(old, monkeypatch):
+    suspects = (Suspect(NAMES[0], "size", "unlike the others"), Suspect("10003", "failed", "broken"))
+    monkeypatch.setattr(facts, "find_suspects", lambda cases: suspects)
+    append_record(old, {"event": "failed", "case": "10003", "time": 1, "error": "broken"})
+    write_report(old)
+    html = parsed((old / "report.html").read_text())
+    assert [hook["data-case"] for hook in html.every("div", "viewer")] == [NAMES[0]]
+    assert [block["data-case"] for block in html.every("script", "viewer-volume")] == [NAMES[0]]
