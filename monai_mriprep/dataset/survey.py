@@ -18,6 +18,7 @@ from monai_mriprep.dataset.case_files import CaseFiles, Grouping
 from monai_mriprep.dataset.checks import doubtful_spacings, mixed_axes, other_axes
 from monai_mriprep.dataset.exclusions import NOBODY, Exclusions
 from monai_mriprep.dataset.layout import Layout
+from monai_mriprep.dataset.outlines import CaseOutlines, read_outlines
 from monai_mriprep.dataset.pairing import Orphan
 from monai_mriprep.dataset.recognise import recognise, recognise_images
 from monai_mriprep.dataset.statistics import SpacingStatistics
@@ -27,47 +28,18 @@ from monai_mriprep.dataset.unread_files import unread_files
 from monai_mriprep.errors import DatasetError, MriprepError, StatisticsError, VolumeError, counted
 from monai_mriprep.formats.header import Outline
 from monai_mriprep.formats.names import SUFFIXES
-from monai_mriprep.formats.read import outline_or_problem
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.steps import Step, final_grid, native_steps
 from monai_mriprep.types import IMAGE, LABEL, Shape, Spacing
 from monai_mriprep.volume.axes import axis_codes
-from monai_mriprep.volume.geometry import Grid, same_grid_problem
+from monai_mriprep.volume.geometry import Grid
 
 __all__ = [
-    "CaseOutlines",
     "Measures",
     "Survey",
     "layout_of",
     "survey_dataset",
 ]
-
-
-class CaseOutlines(NamedTuple):
-    """The outlines of an image, one a channel, and, where it was asked for, of its label; or what is wrong with one."""
-
-    image: tuple[Outline | VolumeError, ...]
-    label: Outline | VolumeError | None = None
-
-    @property
-    def first(self) -> Outline | VolumeError:
-        """That of the first channel, which fixes the grid; or what is wrong with the first that cannot be read."""
-        return next((channel for channel in self.image if isinstance(channel, VolumeError)), self.image[0])
-
-    @property
-    def are_apart(self) -> bool:
-        """Whether channels that can be read lie on different grids."""
-        grids = [channel.grid for channel in self.image if isinstance(channel, Outline)]
-        return any(same_grid_problem(grids[0], grid) for grid in grids[1:])
-
-    @property
-    def channel_of_label(self) -> int | None:
-        """The number of the first channel on whose grid the label lies, if both can be read."""
-        label, numbered = self.label, enumerate(self.image)
-        if not isinstance(label, Outline):
-            return None
-        outlines = ((number, channel) for number, channel in numbered if isinstance(channel, Outline))
-        return next((n for n, channel in outlines if same_grid_problem(label.grid, channel.grid) is None), None)
 
 
 class Measures(NamedTuple):
@@ -273,7 +245,7 @@ def survey_dataset(
         grouping = layout.cases(recipe.channels, with_labels=False)
     excluded = tuple(case.name for case in grouping.cases if case.name in exclusions)
     grouping = replace(grouping, cases=tuple(case for case in grouping.cases if case.name not in exclusions))
-    outlines = tuple(_outlines(layout, case, recipe.channel_count, with_labels) for case in grouping.cases)
+    outlines = tuple(read_outlines(layout, case, recipe.channel_count, with_labels) for case in grouping.cases)
     unread = unread_files(layout.own_folders)
     return Survey(root, recipe, layout, grouping, outlines, unread, training, exclusions, excluded)
 
@@ -287,20 +259,6 @@ def layout_of(root: Path, training: Training | None = None) -> Layout:
         If it fits none.
     """
     return recognise(root) if training is None else recognise_images(root)
-
-
-def _outlines(layout: Layout, case: CaseFiles, channels: int, with_label: bool) -> CaseOutlines:
-    """The outlines of a case; most volumes lie on the very grid of the first channel, which then is kept once."""
-    in_each = channels if len(case.image) == 1 else 1
-    first, *others = (outline_or_problem(layout.images / name, in_each) for name in case.image)
-    label = None
-    if with_label and case.label is not None and layout.labels is not None:
-        label = _sharing(outline_or_problem(layout.labels / case.label), first)
-    return CaseOutlines((first, *(_sharing(channel, first) for channel in others)), label)
-
-
-def _sharing(outline: Outline | VolumeError, first: Outline | VolumeError) -> Outline | VolumeError:
-    return outline.sharing(first) if isinstance(outline, Outline) and isinstance(first, Outline) else outline
 
 
 def _grid_or_problem(steps: Sequence[Step], outline: Outline | VolumeError) -> Grid | MriprepError:

@@ -17,7 +17,8 @@ from monai_mriprep.dataset.case_files import CaseFiles
 from monai_mriprep.dataset.checks import check_case
 from monai_mriprep.dataset.exclusions import Exclusions, read_exclusions
 from monai_mriprep.dataset.layout import Layout, command_options
-from monai_mriprep.dataset.survey import CaseOutlines, Survey, layout_of, survey_dataset
+from monai_mriprep.dataset.outlines import CaseOutlines
+from monai_mriprep.dataset.survey import Survey, layout_of, survey_dataset
 from monai_mriprep.dataset.training import Training, training_of
 from monai_mriprep.errors import MriprepError, VolumeError, counted, first_names
 from monai_mriprep.formats.header import Outline

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from monai_mriprep.dataset.survey import CaseOutlines, survey_dataset
+from monai_mriprep.dataset.survey import survey_dataset
 from monai_mriprep.errors import DatasetError, HeaderError, ResamplingError, StatisticsError
-from monai_mriprep.formats.header import Outline
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.check import check_dataset
 from monai_mriprep.run.plan import plan_run
@@ -31,21 +30,6 @@ def test_a_table_of_other_scans_is_a_warning_of_a_run_under_an_orientation_only(
     assert [len(survey.choice.misfit) for survey in (as_stored, as_turned)] == [1, 1]
     assert not set(as_stored.choice.misfit) & set(as_stored.warnings)
     assert set(as_turned.choice.misfit) <= set(as_turned.warnings)
-
-
-def test_each_channel_counts_for_what_is_said_of_an_image():
-    one, other = (Outline.of(Grid((2, 3, 4), np.diag([z, 1, 1, 1])), np.dtype("i2")) for z in (3.0, 2.0))
-    broken = HeaderError("b.mha", "the file is empty")
-
-    assert [CaseOutlines(channels).are_apart for channels in ((one,), (one, one), (one, other), (one, one, other))] == [
-        False,
-        False,
-        True,
-        True,
-    ]
-    assert CaseOutlines((one, other)).first is one
-    assert CaseOutlines((one, broken)).first is broken
-    assert not CaseOutlines((one, broken)).are_apart
 
 
 def test_images_and_labels_alone_are_told(dataset):
