@@ -9,7 +9,7 @@ from typing import get_args
 
 from monai_mriprep.cohort.case import CohortCase
 from monai_mriprep.cohort.outliers import by_factor, few
-from monai_mriprep.cohort.thresholds import EDGE, FACTORS, FEWEST, OUTSIDE, RESOLVED, SHRUNK, USUAL
+from monai_mriprep.cohort.thresholds import EDGE, FEWEST, OUTSIDE, PARTS_FACTOR, RESOLVED, SHRUNK, USUAL, VOLUME_FACTOR
 from monai_mriprep.errors import first_names
 from monai_mriprep.measures.model import Side
 
@@ -19,6 +19,7 @@ __all__ = [
     "lost",
     "outside",
     "undeclared",
+    "undeclared_labels",
     "unlike_in_parts",
     "unlike_in_volume",
     "without_a_class",
@@ -37,8 +38,13 @@ def undeclared(cases: Sequence[CohortCase]) -> Found:
     for i, case in enumerate(cases):
         strange = [] if case.declared is None else sorted(set(case.before or ()).difference(case.declared))
         if strange:
-            found, known = (first_names([*map(str, values)], SHOWN) for values in (strange, case.declared or ()))
-            yield i, f"the label holds {found}, which dataset.json does not declare: it has {known}"
+            yield i, undeclared_labels(strange, case.declared or ())
+
+
+def undeclared_labels(found: Sequence[int], declared: Sequence[int]) -> str:
+    """A sentence for a label with values that its dataset does not declare."""
+    shown, known = (first_names([*map(str, values)], SHOWN) for values in (found, declared))
+    return f"the label holds {shown}, which dataset.json does not declare: it has {known}"
 
 
 def empty(cases: Sequence[CohortCase]) -> Found:
@@ -70,7 +76,7 @@ def _classes(histogram: Mapping[int, int]) -> set[int]:
 def unlike_in_volume(cases: Sequence[CohortCase]) -> Found:
     """Classes that are larger or smaller than in the others."""
     for value, of_class in _by_class([case.classes for case in cases]):
-        places, usual = by_factor(of_class, FACTORS["label_volume"])
+        places, usual = by_factor(of_class, VOLUME_FACTOR)
         for i in places:
             yield i, f"class {value} has {_ml(of_class[i] or 0)}; the median of all cases is {_ml(usual)}"
 
@@ -78,7 +84,7 @@ def unlike_in_volume(cases: Sequence[CohortCase]) -> Found:
 def unlike_in_parts(cases: Sequence[CohortCase]) -> Found:
     """Classes that are in more or fewer parts than in the others."""
     for value, of_class in _by_class([case.label.components if case.label else None for case in cases]):
-        places, usual = by_factor(of_class, FACTORS["label_parts"])
+        places, usual = by_factor(of_class, PARTS_FACTOR)
         for i in places:
             yield i, f"class {value} is in {of_class[i]:g} separate parts; the median of all cases is {usual:.3g}"
 
@@ -95,7 +101,7 @@ def outside(cases: Sequence[CohortCase]) -> Found:
     usual = median(shares.values()) if len(shares) >= FEWEST else 0.0
     for i, share in shares.items():
         if share > usual + OUTSIDE:
-            yield i, f"{share:.0%} of the label lies outside of the body"
+            yield i, f"{share:.0%} of the label lies outside of the body, in air or beyond the scan"
 
 
 def at_an_edge(cases: Sequence[CohortCase]) -> Found:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from monai_mriprep.cohort.case import CohortCase
 from monai_mriprep.cohort.outliers import by_difference, by_factor, few
-from monai_mriprep.cohort.thresholds import FACTORS, OFFSET, USUAL
+from monai_mriprep.cohort.thresholds import INTENSITY_FACTOR, OFFSET, SIZE_FACTOR, SPACING_FACTOR, USUAL
 from monai_mriprep.measures.model import ImageMeasures
 from monai_mriprep.volume.axes import axis_codes
 
@@ -22,7 +22,7 @@ def unlike_in_spacing(cases: Sequence[CohortCase]) -> Found:
     """Voxels longer or shorter than the others' along an axis of the array."""
     for axis, name in enumerate("zyx"):
         values = [case.grid.spacing[axis] if case.grid else None for case in cases]
-        places, median = by_factor(values, FACTORS["spacing"])
+        places, median = by_factor(values, SPACING_FACTOR)
         yield from ((i, f"the spacing along {name} is {values[i]:.3g} mm; {_usual(median, 'mm')}") for i in places)
 
 
@@ -30,7 +30,7 @@ def unlike_in_size(cases: Sequence[CohortCase]) -> Found:
     """Scans that cover more or less of the patient along an axis of the array."""
     for axis, name in enumerate("zyx"):
         values = [case.grid.spacing[axis] * case.grid.shape[axis] if case.grid else None for case in cases]
-        places, median = by_factor(values, FACTORS["size"])
+        places, median = by_factor(values, SIZE_FACTOR)
         yield from ((i, f"the scan is {values[i]:.3g} mm long in {name}; {_usual(median, 'mm')}") for i in places)
 
 
@@ -57,7 +57,7 @@ def unlike_in_intensity(cases: Sequence[CohortCase]) -> Found:
     for number in range(channels):
         where = f" of channel {number}" if channels > 1 else ""
         spans = _each(cases, number, _span)
-        places, median = by_factor(spans, FACTORS["intensity"])
+        places, median = by_factor(spans, INTENSITY_FACTOR)
         what = f"the intensities{where} span {{:.3g}} (5th to 95th percentile); {_usual(median)}"
         yield from ((i, what.format(spans[i])) for i in places)
         offsets = _each(cases, number, _offset)

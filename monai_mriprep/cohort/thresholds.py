@@ -4,18 +4,22 @@ __all__ = [
     "ALIKE",
     "DEVIATIONS",
     "EDGE",
-    "FACTORS",
     "FEWEST",
     "FLOOR",
     "GROUP",
+    "INTENSITY_FACTOR",
     "OFFSET",
     "OUTSIDE",
     "PAIR",
+    "PARTS_FACTOR",
     "RESOLVED",
     "SAME",
     "SAME_SHAPE",
     "SHRUNK",
+    "SIZE_FACTOR",
+    "SPACING_FACTOR",
     "USUAL",
+    "VOLUME_FACTOR",
 ]
 
 FEWEST = 5
@@ -27,11 +31,24 @@ DEVIATIONS = 5.0
 FLOOR = 0.05
 """Share of the median that a robust standard deviation is at least."""
 
-FACTORS = {"spacing": 1.5, "size": 1.5, "intensity": 3.0, "label_volume": 3.0, "label_parts": 5.0}
-"""By how much a value must be over the median, or under it, besides."""
+SPACING_FACTOR = 1.5
+"""How many times the median, or what part of it, a spacing must be besides."""
+
+SIZE_FACTOR = 1.5
+"""The same for the length of a scan in mm."""
+
+INTENSITY_FACTOR = 10.0
+"""The same for the span of intensities, which scanners choose as they like."""
+
+VOLUME_FACTOR = 3.0
+"""The same for the volume of a class."""
+
+PARTS_FACTOR = 5.0
+"""The same for the number of its parts."""
 
 OFFSET = 3.0
-"""The same for the median intensity of a scan: in units of the span from its 5th to its 95th percentile."""
+"""How far the median intensity of a scan must be from that of the others, both in units of the span from the 5th to the
+95th percentile."""
 
 GROUP = 0.1
 """Where more than this share of the cases, and more than `PAIR`, are unlike the others, they are a group of their own,

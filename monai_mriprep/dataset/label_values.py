@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from monai_mriprep.errors import first_names
-
-__all__ = ["LabelValues", "undeclared_labels"]
-
-SHOWN = 10
-"""The largest number of values in a message."""
+__all__ = ["LabelValues"]
 
 
 @dataclass(frozen=True)
@@ -34,13 +29,3 @@ class LabelValues:
         """All that may be found in a label, background and ignored voxels included; ascending."""
         declared = {value for values in self.names.values() for value in values} | {0}
         return tuple(sorted(declared if self.ignore is None else declared | {self.ignore}))
-
-    def undeclared(self, found: Iterable[float]) -> tuple[float, ...]:
-        """Those of the values found in a label that are not among them, ascending."""
-        return tuple(sorted(set(found).difference(self.values)))
-
-
-def undeclared_labels(found: Sequence[float], declared: Sequence[int]) -> str:
-    """A sentence for a label with values that its dataset does not declare."""
-    shown, known = (first_names([f"{value:g}" for value in values], SHOWN) for values in (found, declared))
-    return f"the label holds {shown}, which dataset.json does not declare: it has {known}"

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monai_mriprep.errors import counted
-from monai_mriprep.formats.header import Header
-from monai_mriprep.formats.voxels import read_voxels
+from monai_mriprep.measures.label import box_of
 from monai_mriprep.types import IMAGE_MAX, LABEL_INTEGRALITY_TOLERANCE, LABEL_MAX, Shape, beyond_float32
 from monai_mriprep.volume.label_map import renumbered_histogram, unclear_labels
 
@@ -112,23 +111,10 @@ class LabelSummary:
             yield f"{counted(self.negative, 'negative label voxel')} (down to {self.minimum:g}) will become 0"
         if len(self.histogram) > MANY_VALUES:
             yield f"the label has {len(self.histogram)} different values; that looks like intensities, not like classes"
-        if self.maximum <= 0:
-            yield "the label holds no class, only background"
 
 
-def summarize_image(header: Header) -> tuple[ImageSummary, ...]:
-    """Read an image, and sum up each channel.
-
-    Raises
-    ------
-    VoxelError
-        If it cannot be decoded, or holds values that are not finite.
-    """
-    voxels = read_voxels(header)
-    return tuple(_summary(channel) for channel in voxels.reshape(-1, *header.grid.shape))
-
-
-def _summary(voxels: NDArray[Any]) -> ImageSummary:
+def summarize_image(voxels: NDArray[Any]) -> ImageSummary:
+    """Sum up a channel, ``(D, H, W)``, of finite values."""
     foreground = voxels[voxels != 0]
     is_constant = foreground.size > 0 and foreground.min() == foreground.max()
     digest = hashlib.sha256(voxels.data)
@@ -151,30 +137,21 @@ def combined(channels: Sequence[ImageSummary]) -> ImageSummary:
     )
 
 
-def summarize_label(header: Header) -> LabelSummary:
-    """Read a label.
-
-    Raises
-    ------
-    VoxelError
-        If it cannot be decoded, or holds values that are not finite.
-    """
-    voxels = read_voxels(header)
+def summarize_label(voxels: NDArray[Any]) -> LabelSummary:
+    """Sum up a label, ``(D, H, W)``, of finite values."""
     low, high = float(voxels.min()), float(voxels.max())
     fractional = sum(map(_fractional, voxels)) if voxels.dtype.kind == "f" else 0
     negative = int(np.count_nonzero(voxels < -0.5))  # noise around 0 is 0
     has_classes = max(high, -low) <= 2 * LABEL_MAX
-    return LabelSummary(
-        low, high, fractional, negative, count_values(voxels) if has_classes else {}, _box(voxels > 0.5)
-    )
+    histogram = count_values(voxels) if has_classes else {}
+    return LabelSummary(low, high, fractional, negative, histogram, _corners(voxels))
 
 
-def _box(mask: NDArray[np.bool_]) -> tuple[Shape, Shape] | None:
-    hits = [np.flatnonzero(mask.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
-    if not hits[0].size:
+def _corners(label: NDArray[Any]) -> tuple[Shape, Shape] | None:
+    if (box := box_of(label)) is None:
         return None
-    first, last = ([int(hit[end]) for hit in hits] for end in (0, -1))
-    return (first[0], first[1], first[2]), (last[0], last[1], last[2])
+    z, y, x = box
+    return (z.start, y.start, x.start), (z.stop - 1, y.stop - 1, x.stop - 1)
 
 
 def _fractional(plane: NDArray[Any]) -> int:

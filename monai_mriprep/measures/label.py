@@ -35,6 +35,7 @@ ENDS = (("I", "S"), ("P", "A"), ("L", "R"))
 """Of axes that run to S, A and R: the side of the first voxel, and that of the last."""
 
 Box = tuple[slice, slice, slice]
+"""A part of an array, z y x."""
 
 
 def measure_label(label: NDArray[Any], grid: Grid, bodies: Sequence[Body] = ()) -> LabelMeasures:

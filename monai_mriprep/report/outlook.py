@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
+from monai_mriprep.cohort.case import Suspect
 from monai_mriprep.dataset.pairing import Orphan
 from monai_mriprep.dataset.second_reading import SecondReading
 from monai_mriprep.errors import counted, first_names
@@ -24,7 +25,8 @@ MANY_CASES = 20
 """Of more cases, so many are shown: those first that need review, or of which something rare is to be said."""
 
 
-VERDICTS = ("problem", "warning", "ok")
+VERDICTS = ("problem", "suspect", "warning", "ok")
+"""The gravest first."""
 
 COSTS = [[f"{name}{bound}" for name in ("output z y x", "memory", "disk")] for bound in ("", ", at most")]
 """Headings: of estimates, and of upper bounds."""
@@ -46,7 +48,7 @@ def check_text(report: DatasetReport, width: int | None = None, everything: bool
         Show all cases, however many there are, and what is found in each; not what many have in common, once.
     """
     if report.cases:
-        yield from _case_table(report.cases, width, everything)
+        yield from _case_table(report, width, everything)
         yield ""
     if report.classes:
         yield from table(_class_rows(report))
@@ -64,6 +66,7 @@ def check_text(report: DatasetReport, width: int | None = None, everything: bool
     yield from (f"warning: {message}" for message in report.warnings)
     yield from (f"warning: {sentence}" for sentence in _of_orphans(report.orphans, everything))
     yield from (f"warning: {sentence}" for sentence in _of_cases(report.cases, "warnings", everything))
+    yield from (f"suspect: {sentence}" for sentence in _of_suspects(_suspects(report), everything))
     yield _outcome(report)
 
 
@@ -76,16 +79,28 @@ def _of_orphans(orphans: Iterable[Orphan], everything: bool) -> Iterator[str]:
     return _said((Finding(orphan.path.name, orphan.reason) for orphan in orphans), everything, "file")
 
 
+def _of_suspects(suspects: Sequence[Suspect], everything: bool) -> Iterator[str]:
+    """Each, unless they are too many to be looked at."""
+    is_short = everything or len(suspects) <= MANY_CASES
+    return _said((Finding(one.case, f"{shown(one.case)}: {one.reason}") for one in suspects), is_short)
+
+
+def _suspects(report: DatasetReport) -> list[Suspect]:
+    """Those with another reason than a problem, which is said anyhow."""
+    return [suspect for suspect in report.suspects if suspect.kind != "failed"]
+
+
 def _said(findings: Iterable[Finding], everything: bool, noun: str = "case") -> Iterator[str]:
     return (finding.text for finding in findings) if everything else said_once(findings, noun)
 
 
-def _case_table(cases: Sequence[CaseReport], width: int | None, everything: bool) -> Iterator[str]:
+def _case_table(report: DatasetReport, width: int | None, everything: bool) -> Iterator[str]:
+    cases, verdicts = report.cases, _verdicts(report)
     is_short = everything or len(cases) <= MANY_CASES
-    ranked = cases if is_short else sorted(cases, key=lambda case: VERDICTS.index(_verdict(case)))
+    ranked = cases if is_short else sorted(cases, key=lambda case: VERDICTS.index(verdicts[case.case]))
     listed, rest = (ranked, ()) if is_short else (ranked[:MANY_CASES], ranked[MANY_CASES:])
-    yield from table(_check_rows(listed), width, SPARE)
-    yield from _and_more(map(_verdict, rest))
+    yield from table(_check_rows(listed, verdicts), width, SPARE)
+    yield from _and_more(verdicts[case.case] for case in rest)
 
 
 def _and_more(kinds: Iterable[str]) -> Iterator[str]:
@@ -111,11 +126,11 @@ def _outcome(report: DatasetReport) -> str:
     if report.status == "ready":
         return f"{report.root}: all is well, {ready}"
     of_cases = sum(len(case.problems) + len(case.warnings) for case in report.cases)
-    findings = len(report.warnings) + len(report.orphans) + of_cases
+    findings = len(report.warnings) + len(report.orphans) + len(_suspects(report)) + of_cases
     return f"{report.root}: {ready}; {counted(findings, 'finding')} to review"
 
 
-def _check_rows(cases: Sequence[CaseReport]) -> Iterator[list[str]]:
+def _check_rows(cases: Sequence[CaseReport], verdicts: Mapping[str, str]) -> Iterator[list[str]]:
     with_voxels = any(case.image_contents or case.label_contents for case in cases)
     extra = ["intensities", "non-zero", "labels"] if with_voxels else []
     costs = COSTS[any(case.is_upper_bound for case in cases)]
@@ -124,7 +139,7 @@ def _check_rows(cases: Sequence[CaseReport]) -> Iterator[list[str]]:
         grid = case.native_grid
         yield [
             shown(case.case),
-            _verdict(case),
+            verdicts[case.case],
             _times(grid.shape) if grid else "?",
             " ".join(f"{value:.4g}" for value in grid.spacing) if grid else "?",
             case.dtype or "?",
@@ -136,8 +151,14 @@ def _check_rows(cases: Sequence[CaseReport]) -> Iterator[list[str]]:
         ]
 
 
-def _verdict(case: CaseReport) -> str:
-    return "problem" if case.problems else "warning" if case.warnings else "ok"
+def _verdicts(report: DatasetReport) -> dict[str, str]:
+    """Of each case, by its name."""
+    suspects = {suspect.case for suspect in report.suspects}
+    return {case.case: _verdict(case, case.case in suspects) for case in report.cases}
+
+
+def _verdict(case: CaseReport, is_suspect: bool) -> str:
+    return "problem" if case.problems else "suspect" if is_suspect else "warning" if case.warnings else "ok"
 
 
 def _class_rows(report: DatasetReport) -> Iterator[list[str]]:

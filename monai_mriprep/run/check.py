@@ -30,7 +30,7 @@ from monai_mriprep.run.kept import Kept, TargetDecision, decide_target, decide_t
 from monai_mriprep.run.memory import available_memory, default_workers, fits, too_large
 from monai_mriprep.run.outlook import check_writable, foresee_departures
 from monai_mriprep.run.plan import cases_of, check_output_folder, wanted_by
-from monai_mriprep.run.voxel_check import check_voxels, count_classes, duplicates
+from monai_mriprep.run.voxel_check import check_voxels, count_classes
 from monai_mriprep.steps import Step, steps_of
 from monai_mriprep.types import IMAGE, LABEL
 from monai_mriprep.volume.axes import axis_codes
@@ -166,23 +166,24 @@ class _Check:
         """Judge everything."""
         survey, (decision, fatal) = self.survey, self.decide()
         job = None if decision is None else Job(survey.recipe, decision.target, self.output or Path())
-        cases, again = self.check_headers(job), None
-        if voxels:
-            cases, again = check_voxels(survey, cases, self.outlines, self.memory, workers)
+        cases = self.check_headers(job)
+        seen = check_voxels(survey, cases, self.outlines, self.memory, workers) if voxels else None
+        cases = cases if seen is None else seen.cases
         needs = None if job is None else self.needs(job, cases, workers)
         of_target = () if decision is None else (*decision.warnings, *self.doubts(decision))
         return DatasetReport(
             survey.root,
             survey.layout.seen,
             fatal=fatal,
-            warnings=(*survey.findings, *of_target, *duplicates(cases), *_lack_of_space(needs)),
+            warnings=(*survey.findings, *of_target, *(seen.warnings if seen else ()), *_lack_of_space(needs)),
             orphans=survey.orphans,
             target_spacing=None if decision is None else decision.target,
             derivation=None if decision is None else decision.derivation,
             cases=cases,
             classes=count_classes(cases),
             needs=needs,
-            second_reading=again,
+            suspects=seen.suspects if seen else (),
+            second_reading=seen.second_reading if seen else None,
             excluded=survey.excluded,
         )
 

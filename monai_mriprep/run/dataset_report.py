@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from monai_mriprep.cohort.case import Suspect
 from monai_mriprep.dataset.pairing import Orphan
 from monai_mriprep.dataset.second_reading import SecondReading
 from monai_mriprep.dataset.voxel_summary import ImageSummary, LabelSummary
+from monai_mriprep.measures.model import CaseMeasures
 from monai_mriprep.types import Shape, Spacing
 from monai_mriprep.volume.geometry import Grid
 
@@ -44,7 +46,7 @@ class CaseReport:
         Why the case would fail; none if it would not.
     warnings
         What needs review, though the case would be processed.
-    image_contents, label_contents
+    image_contents, label_contents, measures
         Where the voxels were read.
     """
 
@@ -64,6 +66,7 @@ class CaseReport:
     warnings: tuple[str, ...] = ()
     image_contents: ImageSummary | None = None
     label_contents: LabelSummary | None = None
+    measures: CaseMeasures | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -132,6 +135,8 @@ class DatasetReport:
         Values of the labels, where they were read.
     needs
         None where there is no target spacing.
+    suspects
+        Cases that deserve a look, those with a problem, too; where the voxels were read.
     second_reading
         What ITK made of one file of each kind; None where the voxels were not read.
     excluded
@@ -149,6 +154,7 @@ class DatasetReport:
     cases: tuple[CaseReport, ...] = ()
     classes: tuple[ClassCount, ...] = ()
     needs: Needs | None = None
+    suspects: tuple[Suspect, ...] = ()
     second_reading: SecondReading | None = None
     excluded: tuple[str, ...] = ()
 
@@ -163,4 +169,4 @@ class DatasetReport:
         if self.fatal or not self.ready:
             return "impossible"
         flawed = any(case.problems or case.warnings for case in self.cases)
-        return "attention" if flawed or self.warnings or self.orphans else "ready"
+        return "attention" if flawed or self.suspects or self.warnings or self.orphans else "ready"

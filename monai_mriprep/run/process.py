@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 from monai.data.meta_tensor import MetaTensor
 
+from monai_mriprep.cohort.labels import undeclared_labels
 from monai_mriprep.dataset.checks import check_case
-from monai_mriprep.dataset.label_values import undeclared_labels
 from monai_mriprep.dataset.voxel_summary import MANY_VALUES
 from monai_mriprep.errors import DiskFullError, MriprepError, MriprepWarning, counted, is_disk_full
 from monai_mriprep.formats.header import Header

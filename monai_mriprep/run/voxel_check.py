@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from monai_mriprep.dataset.label_values import LabelValues, undeclared_labels
+from monai_mriprep.cohort.case import CohortCase, Suspect
+from monai_mriprep.cohort.suspects import find_suspects
 from monai_mriprep.dataset.second_reading import SecondReading, read_again
 from monai_mriprep.dataset.survey import Survey
 from monai_mriprep.dataset.voxel_summary import (
@@ -24,15 +25,21 @@ from monai_mriprep.dataset.voxel_summary import (
     summarize_image,
     summarize_label,
 )
-from monai_mriprep.errors import VolumeError
+from monai_mriprep.errors import VolumeError, first_names
 from monai_mriprep.formats.header import Header, Outline
 from monai_mriprep.formats.read import read_header
+from monai_mriprep.formats.voxels import read_voxels
+from monai_mriprep.measures.body import Body, find_body
+from monai_mriprep.measures.image import measure_image
+from monai_mriprep.measures.label import measure_label
+from monai_mriprep.measures.model import CaseMeasures, ImageMeasures, LabelMeasures
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.dataset_report import CaseReport, ClassCount
 from monai_mriprep.run.estimates import shown_bytes
+from monai_mriprep.types import Shape
 from monai_mriprep.volume.geometry import Grid
 
-__all__ = ["check_voxels", "count_classes", "duplicates"]
+__all__ = ["VoxelCheck", "check_voxels", "count_classes"]
 
 COPIES = 4
 """Memory that reading a volume and looking at it takes, in volumes as stored (measured: 1.3 to 3.0)."""
@@ -42,9 +49,31 @@ Outcome = TypeVar("Outcome")
 Outlines = Mapping[Path, Outline | VolumeError]
 
 
+@dataclass(frozen=True)
+class VoxelCheck:
+    """What the voxels of a dataset say.
+
+    Parameters
+    ----------
+    cases
+        Judged by their voxels, too.
+    suspects
+        Cases that deserve a look, the impossible ones, too.
+    warnings
+        What needs review in the dataset as a whole.
+    second_reading
+        What ITK made of one file of each kind.
+    """
+
+    cases: tuple[CaseReport, ...]
+    suspects: tuple[Suspect, ...]
+    warnings: tuple[str, ...]
+    second_reading: SecondReading
+
+
 def check_voxels(
     survey: Survey, cases: Sequence[CaseReport], outlines: Outlines, memory: int, workers: int
-) -> tuple[tuple[CaseReport, ...], SecondReading]:
+) -> VoxelCheck:
     """Judge cases by their voxels, too; as many at once as the memory allows.
 
     Parameters
@@ -59,19 +88,18 @@ def check_voxels(
         Bytes that there are.
     workers
         Threads.
-
-    Returns
-    -------
-    tuple
-        The cases, and what ITK made of one file of each kind.
     """
     room = memory // COPIES
     sizes = [outline.nbytes for outline in outlines.values() if isinstance(outline, Outline)]
     fitting = room // max((size for size in sizes if size <= room), default=1)
     judged = _mapped(partial(_check_case, survey.recipe, outlines, room), cases, min(workers, fitting))
     again = read_again(_headers(outlines), room)
-    declared = survey.layout.label_values
-    return tuple(_with_second_reading(_with_undeclared(case, declared), again) for case in judged), again
+    judged = tuple(_with_second_reading(case, again) for case in judged)
+    declared = None if survey.layout.label_values is None else survey.layout.label_values.values
+    suspects = find_suspects([_in_cohort(case, outlines, declared) for case in judged])
+    in_air = {suspect.case for suspect in suspects if suspect.kind == "label_outside"}
+    placed = tuple(case if case.case in in_air else _with_place(case, outlines) for case in judged)
+    return VoxelCheck(placed, suspects, tuple(_empty_labels(judged, suspects)), again)
 
 
 def _headers(outlines: Outlines) -> Iterator[Header]:
@@ -82,35 +110,97 @@ def _headers(outlines: Outlines) -> Iterator[Header]:
                 yield read_header(path, outline.channels)
 
 
-def _with_undeclared(report: CaseReport, declared: LabelValues | None) -> CaseReport:
-    """Name the values of a label that the dataset does not declare."""
-    label = report.label_contents
-    if declared is None or label is None or not (strange := declared.undeclared(label.histogram)):
-        return report
-    return replace(report, warnings=(*report.warnings, undeclared_labels(strange, declared.values)))
+def _in_cohort(report: CaseReport, outlines: Outlines, declared: tuple[int, ...] | None) -> CohortCase:
+    """What is known of a case where it is compared with others."""
+    outline = None if report.label is None else outlines[report.label]
+    return CohortCase(
+        report.case,
+        report.grid,
+        report.measures,
+        before=(report.label_contents.histogram or None) if report.label_contents else None,
+        label_grid=outline.grid if isinstance(outline, Outline) else None,
+        error=report.problems[0] if report.problems else None,
+        declared=declared,
+        exact=report.image_contents.sha256 if report.image_contents else None,
+    )
+
+
+def _empty_labels(cases: Iterable[CaseReport], suspects: Iterable[Suspect]) -> Iterator[str]:
+    """Say how many labels hold no class, where they are too many to be suspects."""
+    empty = [case.case for case in cases if case.label_contents is not None and case.label_contents.maximum <= 0]
+    if empty and not any(suspect.kind == "label_empty" for suspect in suspects):
+        yield f"{len(empty)} labels hold no class, only background: {first_names(empty, 3)}"
+
+
+@dataclass(frozen=True)
+class _Channel:
+    """What one channel of an image says."""
+
+    summary: ImageSummary
+    measures: ImageMeasures | None
+    body: Body
+
+
+@dataclass(frozen=True)
+class _Label:
+    """What a label says."""
+
+    summary: LabelSummary
+    measures: LabelMeasures
 
 
 def _check_case(recipe: Recipe, outlines: Outlines, room: int, report: CaseReport) -> CaseReport:
     """Read image and label, each as far as it can be read."""
-    problems, warnings = [*report.problems], [*report.warnings]
-    channels: list[ImageSummary | None] = []
-    label = None
+    channels, unread = _read_channels(outlines, room, report)
+    known = [channel for channel in channels if channel is not None]
+    label, label_unread = _read_label(outlines, room, report, [channel.body for channel in known])
+    summaries = [None if channel is None else channel.summary for channel in channels]
+    of_image = (*unread, *_of_channels(summaries, ImageSummary.problems))
+    of_label = (*label_unread, *(label.summary.problems(dict(recipe.label_map)) if label else ()))
+    measured = tuple(channel.measures for channel in known if channel.measures is not None)
+    return replace(
+        report,
+        problems=(*report.problems, *of_image, *of_label),
+        warnings=(
+            *report.warnings,
+            *_of_channels(summaries, ImageSummary.warnings),
+            *(label.summary.warnings() if label else ()),
+        ),
+        image_contents=combined([channel.summary for channel in known]) if len(known) == len(channels) else None,
+        label_contents=label.summary if label else None,
+        measures=CaseMeasures(
+            image=measured if len(measured) == len(channels) else (), label=label.measures if label else None
+        ),
+    )
+
+
+def _read_channels(outlines: Outlines, room: int, report: CaseReport) -> tuple[list[_Channel | None], list[str]]:
+    """The channels of a case, None for a file that cannot be read; and why not."""
+    channels: list[_Channel | None] = []
+    problems = []
     for path in (report.image, *report.channels):
-        found, unread = _attempt(summarize_image, path, outlines[path], room)
+        found, unread = _attempt(_channels_of, path, outlines[path], room)
         problems += unread
         channels += found or (None,)
-    problems += _of_channels(channels, ImageSummary.problems)
-    warnings += _of_channels(channels, ImageSummary.warnings)
-    if report.label is not None:
-        label, label_problems = _attempt(summarize_label, report.label, outlines[report.label], room)
-        problems += [*label_problems, *(label.problems(dict(recipe.label_map)) if label else ())]
-        warnings += label.warnings() if label else ()
-        warnings += [] if report.problems else _outside(report.grid, outlines[report.label], label)
-    known = [channel for channel in channels if channel is not None]
-    contents = combined(known) if len(known) == len(channels) else None
-    return replace(
-        report, problems=tuple(problems), warnings=tuple(warnings), image_contents=contents, label_contents=label
-    )
+    return channels, problems
+
+
+def _channels_of(header: Header) -> tuple[_Channel, ...]:
+    grid, voxels = header.grid, read_voxels(header)
+    channels = voxels.reshape(-1, *grid.shape)
+    return tuple(_Channel(summarize_image(one), measure_image(one, grid), find_body(one, grid)) for one in channels)
+
+
+def _read_label(
+    outlines: Outlines, room: int, report: CaseReport, bodies: Sequence[Body]
+) -> tuple[_Label | None, list[str]]:
+    """The label of a case, if it has one that can be read; and why not."""
+
+    def label_of(header: Header) -> _Label:
+        voxels = read_voxels(header)
+        return _Label(summarize_label(voxels), measure_label(voxels, header.grid, bodies))
+
+    return (None, []) if report.label is None else _attempt(label_of, report.label, outlines[report.label], room)
 
 
 def _of_channels(
@@ -146,12 +236,18 @@ def _with_second_reading(report: CaseReport, again: SecondReading) -> CaseReport
     return replace(report, problems=(*report.problems, *problems), warnings=(*report.warnings, *warnings))
 
 
-def _outside(image: Grid | None, outline: Outline | VolumeError, label: LabelSummary | None) -> Iterator[str]:
+def _with_place(report: CaseReport, outlines: Outlines) -> CaseReport:
     """Say so where classes lie outside the image: `resample_label` would cut them off."""
-    if image is None or isinstance(outline, VolumeError) or label is None or label.box is None:
-        return
-    to_image = np.linalg.solve(image.affine, outline.grid.affine)
-    corners = np.array(np.meshgrid(*zip(*label.box, strict=True))).reshape(3, -1)
+    outline = None if report.label is None else outlines[report.label]
+    box = report.label_contents.box if report.label_contents else None
+    if report.problems or report.grid is None or not isinstance(outline, Outline) or box is None:
+        return report
+    return replace(report, warnings=(*report.warnings, *_outside(report.grid, outline.grid, box)))
+
+
+def _outside(image: Grid, label: Grid, box: tuple[Shape, Shape]) -> Iterator[str]:
+    to_image = np.linalg.solve(image.affine, label.affine)
+    corners = np.array(np.meshgrid(*zip(*box, strict=True))).reshape(3, -1)
     inside = to_image[:3, :3] @ corners + to_image[:3, 3:]
     low, high = inside.min(axis=1), inside.max(axis=1)
     last = np.array(image.shape) - 1
@@ -167,17 +263,6 @@ def _mapped(function: Callable[[Item], Outcome], items: Sequence[Item], threads:
         return tuple(map(function, items))
     with ThreadPoolExecutor(threads) as executor:
         return tuple(executor.map(function, items))
-
-
-def duplicates(cases: Iterable[CaseReport]) -> Iterator[str]:
-    """Name the scans that occur twice: one in training and its copy in validation is a leak."""
-    names = defaultdict(list)
-    for case in cases:
-        if case.image_contents is not None and case.image_contents.foreground:
-            names[case.image_contents.sha256, case.grid and case.grid.shape].append(case.case)
-    for group in names.values():
-        if len(group) > 1:
-            yield f"the images of {', '.join(group)} have the same voxels; keep such cases out of different splits"
 
 
 def count_classes(cases: Iterable[CaseReport]) -> tuple[ClassCount, ...]:

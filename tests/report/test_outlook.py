@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from monai_mriprep.cohort.case import Suspect
 from monai_mriprep.formats.write import write_metaimage
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.report.facts import check_json
 from monai_mriprep.report.outlook import check_text, dry_run_text
 from monai_mriprep.run.check import check_dataset
+from monai_mriprep.run.dataset_report import CaseReport, DatasetReport
 from monai_mriprep.run.dry_run import dry_run
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.preprocess import preprocess
@@ -38,11 +40,29 @@ def test_text_and_json_tell_the_same(dataset):
     assert lines[0].split()[:2] == ["case", "verdict"]
     assert [line.split()[1] for line in lines[1:4]] == ["ok", "ok", "problem"]
     assert any(line.startswith("problem: c: image and label differ in spacing") for line in lines)
-    assert lines[-1].endswith("2 of 3 cases can be preprocessed; 1 finding to review")
+    assert [line for line in lines if line.startswith("suspect: ")] == [
+        "suspect: c: 51% of the label lies outside of the body, in air or beyond the scan"
+    ]
+    assert lines[-1].endswith("2 of 3 cases can be preprocessed; 2 findings to review")
     facts = json.loads(json.dumps(check_json(report)))
     assert (facts["status"], facts["ready"], len(facts["cases"])) == ("attention", 2, 3)
     assert facts["cases"][0]["grid"]["shape"] == list(SHAPE)
     assert facts["cases"][0]["label_contents"]["histogram"]["0"] > 0
+    assert [(one["case"], one["kind"]) for one in facts["suspects"]] == [("c", "failed"), ("c", "label_outside")]
+
+
+def test_many_suspects_are_said_in_groups():
+    cases = tuple(CaseReport(f"case {n}", Path(f"case {n}.mha")) for n in range(30))
+    suspects = tuple(
+        Suspect(case.case, "duplicate", f"the image has the voxels of {n}") for n, case in enumerate(cases)
+    )
+    few, many = (DatasetReport(Path(), cases=cases, suspects=of_cases) for of_cases in (suspects[:20], suspects))
+    said = [line for line in check_text(few) if line.startswith("suspect: ")]
+    assert said == [f"suspect: {one.case}: {one.reason}" for one in suspects[:20]]
+    assert [line.split()[2] for line in check_text(few) if line.startswith("case ")][1:3] == ["suspect", "suspect"]
+    (said,) = (line for line in check_text(many) if line.startswith("suspect: "))
+    assert said.startswith("suspect: 30 cases: the image has the voxels of ...")
+    assert sum(line.startswith("suspect: ") for line in check_text(many, everything=True)) == 30
 
 
 def test_a_name_cannot_break_the_table(tmp_path):

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from monai_mriprep import preprocess
+from monai_mriprep.cohort.case import Suspect
 from monai_mriprep.dataset.voxel_summary import count_values, summarize_label
 from monai_mriprep.errors import MriprepError
-from monai_mriprep.formats.read import read_header
 from monai_mriprep.formats.write import write_metaimage
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.check import check_dataset
@@ -118,7 +118,6 @@ def test_labels_that_would_fail(dataset, label, problem):
 ODD = {
     "negative": ({"label": np.full(SHAPE, -3, np.int16)}, "288 negative label voxels (down to -3) will become 0"),
     "intensities": ({"label": np.arange(288, dtype=np.int16).reshape(SHAPE)}, "288 different values"),
-    "empty": ({"label": np.zeros(SHAPE, np.int16)}, "no class, only background"),
     "constant": ({"image": np.full(SHAPE, 7, np.int16)}, "288 non-zero voxels of the image have one value"),
     "black": ({"image": np.zeros(SHAPE, np.int16)}, "0 everywhere"),
 }
@@ -140,13 +139,42 @@ def test_geometry_is_checked_without_voxels(dataset):
     assert check_dataset(dataset, Recipe(geometry="resample_label")).status == "ready"
 
 
-@pytest.mark.parametrize(
-    ("origin", "warning"), [((0, 0, 50.0), "lies outside the image"), ((0, 0, 8.0), "reaches beyond the image")]
-)
-def test_a_label_elsewhere(dataset, origin, warning):
+@pytest.mark.parametrize(("origin", "share"), [((0, 0, 50.0), "100%"), ((0, 0, 8.0), "72%")])
+def test_a_label_elsewhere_is_a_suspect_and_nothing_is_said_twice(dataset, origin, share):
     write_pair(dataset, "10002_0001", origin=origin)
     report = check_dataset(dataset, Recipe(geometry="resample_label"), voxels=True)
-    assert warning in " | ".join(report.cases[-1].warnings)
+    reason = f"{share} of the label lies outside of the body, in air or beyond the scan"
+    assert report.suspects == (Suspect("10002_0001_0000", "label_outside", reason),)
+    assert report.cases[-1].warnings == ()
+    assert report.status == "attention"
+
+
+def test_a_label_that_is_cut_off_a_little(dataset):
+    write_pair(dataset, "10002_0001", origin=(0, 2.1, 0))
+    report = check_dataset(dataset, Recipe(geometry="resample_label"), voxels=True)
+    assert report.suspects == ()
+    assert report.cases[-1].warnings == ("what the label marks reaches beyond the image, which cuts it off",)
+
+
+def test_an_empty_label_is_a_suspect_unless_many_are_empty(dataset):
+    write_pair(dataset, "10002_0001", label=np.zeros(SHAPE, np.int16))
+    report = check_dataset(dataset, voxels=True)
+    assert report.suspects == (Suspect("10002_0001_0000", "label_empty", "the label holds no class, only background"),)
+    for number in range(3, 7):
+        write_pair(dataset, f"1000{number}_0001", label=np.zeros(SHAPE, np.int16))
+    report = check_dataset(dataset, voxels=True)
+    assert "label_empty" not in {suspect.kind for suspect in report.suspects}
+    (warning,) = report.warnings
+    assert warning.startswith("5 labels hold no class, only background: 10002_0001_0000, ")
+
+
+def test_a_case_that_cannot_be_read_is_a_suspect(dataset):
+    (dataset / "LabelsTr/10001_0001.mha").write_bytes(b"")
+    report = check_dataset(dataset, voxels=True)
+    (suspect,) = report.suspects
+    assert (suspect.case, suspect.kind) == ("10001_0001_0000", "failed")
+    assert suspect.reason == report.cases[1].problems[0]
+    assert check_dataset(dataset).suspects == ()
 
 
 def test_unreadable_files_are_named_and_the_rest_is_judged(dataset):
@@ -170,8 +198,12 @@ def test_orphans_and_copies(dataset):
     (dataset / "LabelsTr/10001_0001.mha").unlink()
     report = check_dataset(dataset, voxels=True)
     assert [orphan.path.name for orphan in report.orphans] == ["10001_0001_0000.mha"]
-    (copies,) = report.warnings
-    assert "10000_0001_0000, 10002_0001_0000 have the same voxels" in copies
+    assert report.warnings == ()
+    assert [(suspect.case, suspect.kind) for suspect in report.suspects] == [
+        ("10000_0001_0000", "duplicate"),
+        ("10002_0001_0000", "duplicate"),
+    ]
+    assert "has the same voxels as that of 10002_0001_0000; keep them out" in report.suspects[0].reason
 
 
 def test_pairs_that_sort_apart(dataset, tmp_path):
@@ -308,11 +340,10 @@ def test_counting_equals_numpy():
     assert count_values(voxels) == dict(zip(values.astype(int).tolist(), counts.tolist(), strict=True))
 
 
-def test_the_box_of_a_label(tmp_path):
+def test_the_box_of_a_label():
     label = np.zeros(SHAPE, np.uint8)
     label[1:3, 4, 2:7] = 3
-    write_metaimage(tmp_path / "label.mha", label)
-    assert summarize_label(read_header(tmp_path / "label.mha")).box == ((1, 4, 2), (2, 4, 6))
+    assert summarize_label(label).box == ((1, 4, 2), (2, 4, 6))
 
 
 # --- New numbers of labels --------------------------------------------------------------------------------------------

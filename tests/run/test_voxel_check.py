@@ -29,7 +29,9 @@ def test_labels_that_the_dataset_does_not_declare_are_named_before_a_run_and_by_
     (dataset / "dataset.json").write_text(json.dumps({**facts, "labels": {"background": 0, "tumour": 1}}))
     sentence = "the label holds 2, which dataset.json does not declare: it has 0, 1"
     report = check_dataset(dataset, recipe, voxels=True)
-    assert [sentence in case.warnings for case in report.cases] == [True, True]
+    kinds = [(suspect.case, suspect.kind, suspect.reason) for suspect in report.suspects]
+    assert kinds == [(case.case, "label_undeclared", sentence) for case in report.cases]
+    assert [case.warnings for case in report.cases] == [(), ()]
     preprocess(dataset, tmp_path / "out", recipe, workers=0)
     for case, record in done_records(tmp_path / "out").items():
         assert f"{case}: {sentence}" in record.warnings
@@ -39,7 +41,8 @@ def test_labels_that_the_dataset_does_not_declare_are_named_before_a_run_and_by_
 def test_declared_labels_are_not_named(dataset, extra):
     facts = json.loads((dataset / "dataset.json").read_text())
     (dataset / "dataset.json").write_text(json.dumps({**facts, "labels": {**facts["labels"], **extra}}))
-    assert [case.warnings for case in check_dataset(dataset, voxels=True).cases] == [(), ()]
+    report = check_dataset(dataset, voxels=True)
+    assert (report.suspects, *[case.warnings for case in report.cases]) == ((), (), ())
 
 
 def test_intensities_are_those_of_all_channels(dataset):
