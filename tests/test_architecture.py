@@ -104,7 +104,7 @@ def test_a_module_takes_from_another_only_what_that_offers():
 def test_the_rooms_up_to_dataset_load_neither_torch_nor_monai():
     code = (
         "import sys, monai_mriprep.recipe, monai_mriprep.volume, monai_mriprep.formats.read\n"
-        "import monai_mriprep.formats.npz, monai_mriprep.pictures.outputs\n"
+        "import monai_mriprep.formats.npz, monai_mriprep.pictures\n"
         "import monai_mriprep.steps, monai_mriprep.dataset.survey\n"
         "print({'torch', 'monai', 'itk', 'PIL'} & set(sys.modules) or 'neither')"
     )

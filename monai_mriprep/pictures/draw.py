@@ -30,6 +30,8 @@ BACKGROUND = 34
 """The grey outside of a volume; air is black."""
 WORDS, BOX = (225, 225, 225), (200, 200, 200)
 """The colours of words, and of the box around a label on another grid."""
+FAR = 1e4
+"""Pixels beyond which a corner of that box is taken to lie there."""
 WINDOW = (1.0, 99.0)
 """Percentiles of the pixels of a scan that become black and white."""
 WINDOW_PIXELS = 20_000
@@ -151,8 +153,7 @@ def _window(values: Sequence[NDArray[Any]]) -> tuple[float, float]:
 
 
 def _shades(values: NDArray[Any], inside: NDArray[np.bool_], low: float, high: float) -> NDArray[np.uint8]:
-    values = values.astype(np.result_type(values, np.float32))
-    shades = (values.clip(low, high) - low) * (255 / max(high - low, 1e-30)) + 0.5
+    shades = (values.astype(np.float64).clip(low, high) - low) * (255 / max(high - low, 1e-30)) + 0.5
     return np.where(inside, shades.astype(np.uint8), np.uint8(BACKGROUND))
 
 
@@ -182,6 +183,7 @@ def _with_box(pixels: NDArray[np.uint8], panel: Panel, corners: NDArray[np.float
     picture = Image.fromarray(pixels)
     pen = ImageDraw.Draw(picture)
     places = np.array([panel.pixel(corner) for corner in corners.reshape(-1, 3)]) - (panel.left, panel.top)
+    places = places.clip(-FAR, FAR)  # pillow walks along a line outside of the picture, too
     for one, other in product(range(8), repeat=2):
         if one < other and (one ^ other).bit_count() == 1:  # they differ in one of three coordinates
             pen.line([*places[one], *places[other]], fill=BOX)

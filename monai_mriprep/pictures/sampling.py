@@ -67,12 +67,14 @@ def _places(start: float, down: float, right: float, height: int, width: int) ->
 
 
 def _picked(voxels: NDArray[Any], at: list[NDArray[np.intp]]) -> NDArray[Any]:
-    """``voxels[at]`` with broadcasting; of a panel parallel to the axes, by rows and columns, which is much faster."""
-    fixed = [axis for axis in range(3) if at[axis].size == 1]
-    if not fixed or any(min(index.shape) > 1 for index in at):
-        picked: NDArray[Any] = voxels[tuple(at)]
-        return picked
-    plane = voxels[(slice(None),) * fixed[0] + (at[fixed[0]].item(),)]
-    first, second = (at[axis] for axis in range(3) if axis != fixed[0])
-    picked = plane[first.ravel()].take(second.ravel(), 1)  # `take` alone would copy a plane that is not contiguous
-    return picked if second.shape[0] == 1 and first.shape[1] == 1 else picked.T
+    """``voxels[at]`` with broadcasting; of a panel parallel to the axes by rows and columns, which is much faster."""
+    for axis, fixed in enumerate(at):
+        first, second = at[:axis] + at[axis + 1 :]
+        turned = first.shape[0] == second.shape[1] == 1
+        if fixed.size == 1 and (turned or first.shape[1] == second.shape[0] == 1):
+            plane = voxels[(slice(None),) * axis + (fixed.item(),)]
+            picked = plane[first.ravel()].take(
+                second.ravel(), 1
+            )  # `take` twice would copy a plane that is not contiguous
+            return picked.T if turned else picked
+    return np.asarray(voxels[tuple(at)])

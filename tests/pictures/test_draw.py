@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 
 import numpy as np
 import pytest
@@ -146,6 +147,15 @@ def test_a_label_beside_the_image_is_shown_by_its_box():
     assert (cut_out(pixels_of(scan), sagittal) == BOX).all(axis=2).sum() > 100
 
 
+def test_a_label_of_kilometres_costs_nothing_more():
+    """Pillow takes seconds for a line of that many pixels."""
+    image, other = grid_of(), grid_of((2, 2, 2), (1e8, 1e8, 1e8), degrees=30)
+    label = np.ones(other.shape, np.uint8)
+    start = time.process_time()
+    assert len(draw([Scan(body(image), image, label, other)])) < 40 * 1024
+    assert time.process_time() - start < 1
+
+
 # --- Intensities ------------------------------------------------------------------------------------------------------
 
 
@@ -167,9 +177,14 @@ def test_any_type_of_number_uses_the_range_of_greys(dtype):
 
 def test_outliers_do_not_darken_the_rest():
     voxels = NOISE.astype(np.float32)
-    voxels[::5, ::9, ::9] = 4e37
-    voxels[1::5, ::9, ::9] = -4e37
+    voxels[::5, ::9, ::9] = 3e38
+    voxels[1::5, ::9, ::9] = -3e38
     assert 100 < np.median(values_of(voxels)) < 155
+
+
+def test_a_range_beyond_float32_is_drawn():
+    voxels = np.where(NOISE > 100, 3e38, -3e38).astype(np.float32)
+    assert set(values_of(voxels).ravel()) == {0, 255}
 
 
 @pytest.mark.parametrize("value", [0, 7.5, -4e37])

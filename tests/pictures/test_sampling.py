@@ -46,3 +46,12 @@ def test_voxels_in_a_pixel_are_counted_down_and_across():
         assert voxels_per_pixel(FRAME, panel) == pytest.approx(np.divide(mm, spacings))
         turned = grid_of(axes="RIP", spacing=(1.4, 3.0, 1.5))
         assert voxels_per_pixel(turned, panel) == pytest.approx(np.divide(mm, spacings))
+
+
+def test_a_panel_of_one_column_may_be_oblique_to_the_volume():
+    grid = grid_of((1, 5, 40), (1e6, 1.0, 1.0), degrees=31)
+    voxels = np.arange(200).reshape(grid.shape)
+    needle = grid_of((40, 1, 1), (3.0, 0.01, 0.01))
+    for panel in lay_out(view_of([Scan(np.zeros(needle.shape), needle)]), 1).panels:
+        values, inside = nearest_voxels(voxels, grid, panel)
+        assert values.shape == inside.shape == (panel.height, panel.width)
