@@ -180,6 +180,7 @@ class _Folder:
                 target_from=self.recipe.target_rule if source in ("table", "computed") else source,
                 done=len(done),
                 failed=count_of(self.cases, "failed"),
+                excluded=len(self.excluded),
                 has_labels=any(case.cohort.after is not None for case in done),
                 grids=[case.cohort.grid for case in done if case.cohort.grid is not None],
                 versions=self.versions,

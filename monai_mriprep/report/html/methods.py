@@ -27,7 +27,7 @@ class Study:
         By which.
     target_from
         Where the target comes from: a key of `TARGETS`.
-    done, failed
+    done, failed, excluded
         How many cases.
     has_labels
         False for a test set.
@@ -42,6 +42,7 @@ class Study:
     target_from: str
     done: int
     failed: int
+    excluded: int
     has_labels: bool
     grids: Sequence[Grid]
     versions: Mapping[str, str]
@@ -76,7 +77,7 @@ def paper_of(study: Study) -> Paper:
 
 
 def _sentences(study: Study) -> Iterator[str]:
-    yield _who(study)
+    yield from _who(study)
     if study.grids:
         yield _scans(study.grids)
     yield from _geometry(study.recipe)
@@ -85,19 +86,22 @@ def _sentences(study: Study) -> Iterator[str]:
     yield from _rest(study.recipe)
 
 
-def _who(study: Study) -> str:
+def _who(study: Study) -> Iterator[str]:
     versions, is_one = study.versions, study.done == 1
     with_labels = (" and its segmentation" if is_one else " and their segmentations") if study.has_labels else ""
     channels = study.recipe.channels or ()
     several = f" of {len(channels)} channels each ({', '.join(channels)})" if len(channels) > 1 else ""
     of_tools = {"MONAI": ("monai", " (Cardoso et al., 2022)"), "PyTorch": ("torch", "")}
     tools = [f"{name} {versions[key]}{cited}" for name, (key, cited) in of_tools.items() if key in versions]
-    said = (
+    yield (
         f"{counted(study.done, 'MRI scan')}{several}{with_labels} {'was' if is_one else 'were'} preprocessed with "
         f"{f'monai-mriprep {versions.get(ITSELF, str())}'.rstrip()}{', based on ' * bool(tools)}{' and '.join(tools)}, "
         "following nnU-Net (Isensee et al., 2021)."
     )
-    return said + (f" {counted(study.failed, 'further case')} could not be preprocessed." if study.failed else "")
+    if study.excluded:
+        yield f"{counted(study.excluded, 'further case')} {'was' if study.excluded == 1 else 'were'} excluded."
+    if study.failed:
+        yield f"{counted(study.failed, 'further case')} could not be preprocessed."
 
 
 def _scans(grids: Sequence[Grid]) -> str:

@@ -18,7 +18,7 @@ def paragraph(recipe: Recipe, **changes) -> str:
         grid((20, 200, 100), (4.0, 1.0, 0.7)),
         grid((24, 250, 100), (6, 1, 1)),
     ]
-    facts = {"target_from": "published", "done": 3, "failed": 0, "has_labels": True, **changes}
+    facts = {"target_from": "published", "done": 3, "failed": 0, "excluded": 0, "has_labels": True, **changes}
     return paper_of(Study(recipe, (3.0, 0.8, 0.8), grids=grids, versions=VERSIONS, **facts)).methods
 
 
@@ -65,9 +65,9 @@ def test_a_recipe_that_differs_from_the_default_is_told(keys, said):
 
 
 def test_the_target_of_a_training_set_and_cases_that_failed_are_told():
-    text = paragraph(Recipe(), target_from="training", has_labels=False, failed=2)
+    text = paragraph(Recipe(), target_from="training", has_labels=False, failed=2, excluded=1)
     assert "(z, y, x), that of the training set." in text
-    assert "2 further cases could not be preprocessed." in text
+    assert "1 further case was excluded. 2 further cases could not be preprocessed." in text
     assert "label" not in text
     assert "segmentations" not in text
 
@@ -79,13 +79,13 @@ def test_every_preset_has_a_paragraph(preset):
 
 def test_an_unknown_version_is_left_out():
     recipe = Recipe()
-    paper = paper_of(Study(recipe, (3.0, 0.8, 0.8), "recipe", 1, 0, True, (), {}))
+    paper = paper_of(Study(recipe, (3.0, 0.8, 0.8), "recipe", 1, 0, 0, True, (), {}))
     assert paper.methods.startswith("1 MRI scan and its segmentation was preprocessed with monai-mriprep, following")
     assert "version =" not in paper.bibtex
 
 
 def test_bibtex_names_the_version_and_closes_its_braces():
-    bibtex = paper_of(Study(Recipe(), (3.0, 0.8, 0.8), "recipe", 1, 0, True, (), VERSIONS)).bibtex
+    bibtex = paper_of(Study(Recipe(), (3.0, 0.8, 0.8), "recipe", 1, 0, 0, True, (), VERSIONS)).bibtex
     assert "version = {0.6.0}" in bibtex
     assert bibtex.count("{") == bibtex.count("}")
     assert [line.partition("{")[0] for line in bibtex.split("\n") if line.startswith("@")] == [

@@ -43,6 +43,12 @@
     } catch { /* not ours */ }
     return found;
   }
+  addEventListener("storage", (event) => {  // another page of the same report
+    if (event.key !== KEY) return;
+    ratings = read();
+    items.forEach(showRating);
+    countRatings();
+  });
   const ratingOf = (name) => ratings.get(name) ?? { choice: "", comment: "" };
   function rate(name, change) {
     const rating = { ...ratingOf(name), ...change };
@@ -54,7 +60,9 @@
   const cardsOf = (name) => items.filter((item) => item.dataset.case === name);
   function showRating(item) {
     const { choice, comment } = ratingOf(item.dataset.case);
-    if (choice) item.dataset.rating = choice; else delete item.dataset.rating;
+    for (const [key, text] of [["rating", choice], ["comment", comment]]) {
+      if (text) item.dataset[key] = text; else delete item.dataset[key];
+    }
     for (const radio of all(".rating [type=radio]", item)) radio.checked = radio.value === choice;
     const field = one(".rating [type=text]", item);
     if (field && field !== document.activeElement) field.value = comment;
@@ -128,7 +136,9 @@
   }
 
   // From case to case
-  const current = () => document.activeElement?.closest?.(".card") ?? one(".card:target");
+  let last = null;
+  const current = () => last ?? one(".card:target");
+  document.addEventListener("focusin", (event) => { last = event.target.closest(".card") ?? last; });
   function move(step) {
     const visible = cards.filter((card) => !card.hidden);
     const from = visible.indexOf(current());
