@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from monai.transforms.compose import Compose
 
 from monai_mriprep.dataset.case_files import CaseFiles
+from monai_mriprep.dataset.exclusions import read_exclusions
 from monai_mriprep.dataset.survey import survey_dataset
 from monai_mriprep.dataset.target_rules import TargetDerivation
 from monai_mriprep.dataset.training import training_of
@@ -66,6 +67,7 @@ def open_dataset(
     stage: Stage = "training",
     then: Sequence[Callable[[Any], Any]] = (),
     like: str | Path | None = None,
+    exclude: str | Path | None = None,
 ) -> OpenedDataset:
     """From a folder and a recipe to what a training loop takes: all that a run does before its first case.
 
@@ -86,6 +88,8 @@ def open_dataset(
         Your own transforms, to follow in the same `Compose`; see `build_transforms`.
     like
         The output folder of a training set: `root` holds the images of its test set, which get its recipe and target.
+    exclude
+        A list of cases that are left out; see `monai_mriprep.dataset.exclusions.read_exclusions`.
 
     Returns
     -------
@@ -97,7 +101,7 @@ def open_dataset(
     ------
     DatasetError, PairingError, StatisticsError
         Where a run would not start: no pairs, two files that claim one partner, a table that is malformed or
-        contradicts the scans.
+        contradicts the scans, a list of excluded cases that cannot be read.
     RecipeError
         If the recipe is not a `Recipe`, or the stage is not known.
 
@@ -111,8 +115,8 @@ def open_dataset(
     >>> items, transforms, derivation = open_dataset("DATASET_ROOT")  # doctest: +SKIP
     >>> data = monai.data.CacheDataset(items, transforms)  # doctest: +SKIP
     """
-    training = training_of(like, recipe)
-    survey = survey_dataset(Path(root), given_or_default(recipe), training=training)
+    training, exclusions = training_of(like, recipe), read_exclusions(exclude)
+    survey = survey_dataset(Path(root), given_or_default(recipe), training=training, exclusions=exclusions)
     choice = survey.choice
     stage = stage if training is None else "inference"
     transforms = build_transforms(survey.recipe, choice.spacing, stage, then=then)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from monai_mriprep import preprocess
+from monai_mriprep import open_dataset, preprocess
 from monai_mriprep.errors import DatasetError, OutputError, RecordError
 from monai_mriprep.export.nnunet_raw import export_nnunet
 from monai_mriprep.export.splits import write_splits
@@ -201,6 +201,13 @@ def test_a_dry_run_says_what_the_run_does(place):
     assert any(
         message.startswith(f"2 cases of {place / 'out'} excluded: case_0, case_3; ") for message in found.warnings
     )
+
+
+def test_training_on_scans_leaves_them_out_and_works_to_the_same_target(place):
+    exclude(place, out="new")
+    items, _, derivation = open_dataset(place / "data", exclude=place / "exclude.txt")
+    assert [Path(item["image"]).stem for item in items] == ["case_1", "case_2"]
+    assert list(derivation.spacing) == target_of(place / "new")
 
 
 def test_check_leaves_them_out(place):
