@@ -156,6 +156,20 @@ def keep_recipe(block: Block, folder: Path) -> None:
     load_recipe(path)
 
 
+# --- The site (make docs builds it) -----------------------------------------------------------------------------------
+
+
+def test_every_page_has_its_place_on_the_site():
+    placed = {"index"}
+    for page in (ROOT / "docs").glob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        placed |= {name for block in re.findall(r"```{toctree}\n(.*?)```", text, re.DOTALL) for name in block.split()}
+        placed |= {page.stem} if "orphan: true" in text else set()
+    pages = {page.stem for page in (ROOT / "docs").glob("*.md")}
+    pages |= {f"notebooks/{page.stem}" for page in (ROOT / "docs/notebooks").glob("*.ipynb")}
+    assert pages - placed == set(), "add them to a toctree, in docs/guide.md or beside it"
+
+
 # --- Links ------------------------------------------------------------------------------------------------------------
 
 
