@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
+from math import ceil
 from typing import TYPE_CHECKING
 
 from monai_mriprep.cli import clock
@@ -130,7 +131,7 @@ class Watch:
         facts = {
             self._doing: self._doing,
             f"{pace.failed} failed": pace.failed,
-            f"{clock_time(left or 0)} left": left is not None,
+            f"{clock_time(ceil(left or 0))} left": left is not None,
             f"{clock_time(clock.elapsed())} elapsed": True,
             shown_rate(rate): rate,
         }

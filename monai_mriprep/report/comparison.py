@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from monai_mriprep.errors import counted
-from monai_mriprep.report.text import shown
+from monai_mriprep.report.lines import shown
 from monai_mriprep.types import Spacing
 from monai_mriprep.verify.comparison import CaseDifference, ClassVolume, Comparison
 

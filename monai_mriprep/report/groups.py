@@ -41,7 +41,7 @@ def said_once(findings: Iterable[Finding], noun: str = "case") -> Iterator[str]:
     ------
     str
         In the order in which the kinds came first; of many cases such as
-        ``12 cases: label and image differ in origin (a, b, c and 9 more)``.
+        ``12 cases: label and image differ in origin (a, b, c and 9 more)``, and the further lines of the first one.
     """
     groups: dict[tuple[str, ...], list[Finding]] = {}
     for finding in findings:
@@ -51,7 +51,9 @@ def said_once(findings: Iterable[Finding], noun: str = "case") -> Iterator[str]:
         if len(cases) == 1:
             yield from (finding.text for finding in group)
         else:
-            yield f"{counted(len(cases), noun)}: {_in_common([*map(_sentence, group)])} ({first_names(cases, NAMES)})"
+            names, further = first_names(cases, NAMES), group[0].text.partition("\n")[2]
+            sentence = f"{counted(len(cases), noun)}: {_in_common([*map(_sentence, group)])} ({names})"
+            yield f"{sentence}; the first:\n{further}" if further else sentence
 
 
 def kind_of(finding: Finding) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from monai_mriprep.errors import counted
 from monai_mriprep.export.splits import patient_of
+from monai_mriprep.report.groups import Finding, said_once
 from monai_mriprep.report.lines import shown
 from monai_mriprep.run.estimates import shown_bytes
 from monai_mriprep.run.prune import PruneSummary
@@ -26,7 +27,6 @@ __all__ = [
     "repair_text",
     "report_text",
     "restore_text",
-    "shown",
     "split_text",
     "verify_text",
 ]
@@ -78,8 +78,9 @@ def restore_text(summary: RestoreSummary) -> Iterator[str]:
 def report_text(page: Page, file: Path) -> Iterator[str]:
     """Lines of text: the verdict, one for each suspicion, then the file."""
     yield page.verdict
-    for case in page.cases:
-        yield from (f"  {shown(case.name)}: {one.kind}: {one.reason}" for one in case.suspicions)
+    suspicions = ((case.name, one) for case in page.cases for one in case.suspicions)
+    findings = (Finding(case, f"{shown(case)}: {one.kind}: {one.reason}") for case, one in suspicions)
+    yield from (f"  {sentence}" for sentence in said_once(findings))
     yield str(file)
 
 

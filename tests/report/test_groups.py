@@ -28,7 +28,7 @@ def said(*texts: str) -> list[str]:
         (["in (0.5, 1, 1) mm", "in (0.7, 2, 3) mm"], ["2 cases: in (...) mm (a, b)"]),
         (
             ["differ in spacing: 1\n  a /d/a", "differ in spacing: 2\n  b /d/b"],
-            ["2 cases: differ in spacing: ... (a, b)"],
+            ["2 cases: differ in spacing: ... (a, b); the first:\n  a /d/a"],
         ),
         (["differ in spacing", "differ in origin"], ["differ in spacing", "differ in origin"]),
         (["'x.mha' is skipped", "'y.mha' is skipped"], ["2 cases: ... is skipped (a, b)"]),

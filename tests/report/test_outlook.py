@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -12,12 +14,14 @@ from monai_mriprep.cohort.case import Suspect
 from monai_mriprep.formats.write import write_metaimage
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.report.facts import check_json
+from monai_mriprep.report.lines import wrapped
 from monai_mriprep.report.outlook import check_text, dry_run_text
 from monai_mriprep.run.check import check_dataset
 from monai_mriprep.run.dataset_report import CaseReport, DatasetReport
-from monai_mriprep.run.dry_run import dry_run
+from monai_mriprep.run.dry_run import CaseOutlook, DryRun, dry_run
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.preprocess import preprocess
+from monai_mriprep.volume.geometry import Grid
 from tests.runs import write_case
 
 SHAPE = (4, 8, 9)
@@ -109,3 +113,63 @@ def test_a_dry_run_tells_what_each_case_takes_and_what_is_not_known(dataset, tmp
     assert lines[4].split()[2:] == ["0.0", "MiB", "0.0", "MiB", "no", "record"]
     assert lines[5:8] == ["retire: a", "", "target spacing (1.5, 1, 1) mm (z y x): set by the recipe"]
     assert lines[-1] == f"3 to preprocess, 1 to do again, 1 to retire; nothing was written: {tmp_path / 'out'}"
+
+
+# --- Many cases -------------------------------------------------------------------------------------------------------
+
+
+def many(flawed: Mapping[int, str] = MappingProxyType({})) -> DatasetReport:
+    """A thousand cases; those of these numbers have a problem."""
+    grid = Grid((22, 320, 320), np.diag([3.3, 1.125, 1.125, 1.0]))
+    known = {"grid": grid, "dtype": "uint16", "axes": "RAS", "native_grid": grid, "target_shape": (70, 360, 360)}
+    costs = {"memory_bytes": 178 * 2**20, "output_bytes": 32 * 2**20}
+    names = [f"2{number:04}_0001_t2star" for number in range(1000)]
+    cases = (
+        CaseReport(name, Path(f"{name}.mha"), problems=(flawed[number],) if number in flawed else (), **known, **costs)
+        for number, name in enumerate(names)
+    )
+    return DatasetReport(Path("data"), cases=tuple(cases))
+
+
+def widest(lines: Sequence[str]) -> int:
+    """Of a terminal with 80 columns, on which sentences are broken."""
+    return max(map(len, wrapped("\n".join(lines), 80).split("\n")))
+
+
+def test_of_a_thousand_cases_those_with_problems_come_first_and_all_lines_fit():
+    flaws = {number: f"/data/{number}.mha: is {number} bytes short" for number in range(500, 530)}
+    lines = list(check_text(many(flaws), 80))
+    assert [line.split()[:2] for line in lines[1:21]] == [[f"2{n:04}_0001_t2star", "problem"] for n in range(500, 520)]
+    assert lines[22] == "... and 980 more: 10 problem, 970 ok (-v shows all)"
+    assert widest(lines) <= 80
+    (problem,) = (line for line in lines if line.startswith("problem: "))
+    assert problem.startswith("problem: 30 cases: is ... bytes short (20500_0001_t2star, 20501_0001_t2star, ")
+    assert len(lines) < 40
+
+
+def test_all_cases_are_shown_where_that_is_asked_for():
+    lines = list(check_text(many({7: "it is odd", 8: "it is odd"}), 80, everything=True))
+    rows = [line.split()[0] for line in lines[1:1001]]
+    assert rows == [f"2{number:04}_0001_t2star" for number in range(1000)]
+    problems = [line for line in lines if line.startswith("problem: ")]
+    assert problems == [f"problem: 2000{number}_0001_t2star: it is odd" for number in (7, 8)]
+
+
+def test_where_there_is_room_all_columns_are_shown():
+    (wide, *_), (narrow, *_) = check_text(many(), 130), check_text(many(), 70)
+    assert wide.split()[-8:] == ["type", "axes", "output", "z", "y", "x", "memory", "disk"]
+    assert narrow.split()[-6:] == ["spacing", "mm", "output", "z", "y", "x"]
+
+
+def test_a_dry_run_of_a_thousand_cases_shows_first_what_is_rare():
+    cases = [CaseOutlook(f"c{number:03}", "skip", "done before", 2**20, 2**20, False) for number in range(1000)]
+    cases[400] = CaseOutlook("c400", "redo", "its label has changed", 2**20, 2**20, False)
+    cases[600:700] = [CaseOutlook(f"c{number}", "run", "no record", 2**20, 2**20, False) for number in range(600, 700)]
+    gone = tuple(f"g{number}" for number in range(50))
+    found = DryRun(Path("out"), (3, 1, 1), "target spacing", tuple(cases), gone, None, (), 0)
+    lines = list(dry_run_text(found, 80))
+    assert lines[1].split() == ["c400", "redo", "1.0", "MiB", "1.0", "MiB", "its", "label", "has", "changed"]
+    assert [line.split()[:2] for line in lines[2:21]] == [[f"c{number}", "run"] for number in range(600, 619)]
+    assert lines[21:23] == ["... and 980 more: 81 run, 899 skip (-v shows all)", "retire: g0, g1, g2 and 47 more"]
+    assert widest(lines) <= 80
+    assert len(list(dry_run_text(found, 80, everything=True))) > 1050
