@@ -16,7 +16,7 @@ WIDTH = 80
 RED, YELLOW, PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[0m"
 
 BAD = re.compile(r"^ *(?:error|fatal|problem|refused|failed)(?=:|  )|\b(?:FAILED|REFUSED)\b|(?<=  )problem(?=  )", re.M)
-DOUBTFUL = re.compile(r"^ *(?:warnings?|unfinished)(?=:|  )|(?<=  )warning(?=  )", re.M)
+DOUBTFUL = re.compile(r"^ *(?:warnings?|suspect|unfinished)(?=:|  )|(?<=  )(?:warning|suspect)(?=  )", re.M)
 
 
 def can_redraw(stream: TextIO) -> bool:

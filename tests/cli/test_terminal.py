@@ -66,6 +66,7 @@ def test_lines_are_broken_for_terminals_alone(monkeypatch):
         ("failed        1: c", "<31>failed<0>        1: c"),
         ("warnings      2", "<33>warnings<0>      2"),
         ("case_1  problem  4x8x9", "case_1  <31>problem<0>  4x8x9"),
+        ("suspect: c: it is odd", "<33>suspect<0>: c: it is odd"),
         ("case_1  warning  4x8x9", "case_1  <33>warning<0>  4x8x9"),
         ("one\n  refused: two", "one\n<31>  refused<0>: two"),
         ("failed before, and errors", "failed before, and errors"),
