@@ -8,6 +8,7 @@ arbitrary memory.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -146,8 +147,10 @@ def _compare_text(path: Path, array: NDArray[Any], file: Path, start: int) -> No
     """
     text = file.read_bytes()[start:].replace(b",", b" ")
     try:
-        written = np.fromstring(text, np.float64, sep=" ")
-    except ValueError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DeprecationWarning)  # all that numpy has to say of it before 2.3
+            written = np.fromstring(text, np.float64, sep=" ")
+    except (ValueError, DeprecationWarning) as error:
         raise VoxelError(path, f"its text holds something that is no number: {error}; save it as binary") from error
     if written.size != array.size:
         raise VoxelError(path, f"the header claims {array.size} numbers, the text holds {written.size} numbers")
