@@ -18,7 +18,7 @@ __all__ = ["charts_of"]
 MOST_ROWS = 12
 """Of a chart: classes, or orientations."""
 AXES = ("z", "y", "x")
-SPREAD = "median and 5th to 95th percentile of the foreground, as scanned"
+SPREAD = "median and 5th to 95th percentile, as scanned"
 LOW, MIDDLE, HIGH = (PERCENTILES.index(percent) for percent in (5, 50, 95))
 
 

@@ -139,10 +139,11 @@ class _Folder:
         """The numbers of the verdict."""
         done, failed = count_of(self.cases, "done"), count_of(self.cases, "failed")
         opened = self.index.opened
-        yield Count(self.total, "cases", "all")
+        suspects = count_of(self.cases, "suspect")
+        yield Count(self.total, "case" if self.total == 1 else "cases", "all")
         yield Count(done, "done")
         yield Count(failed, "failed", "failed")
-        yield Count(count_of(self.cases, "suspect"), "suspects", "suspect")
+        yield Count(suspects, "suspect" if suspects == 1 else "suspects", "suspect")
         yield Count(count_of(self.cases, "warning"), "with warnings", "warning")
         others = {
             "not finished": self.total - done - failed,

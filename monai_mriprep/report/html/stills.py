@@ -99,5 +99,5 @@ def _picture(content: bytes, shows: str) -> Picture | None:
     from PIL import Image
 
     with suppress(OSError, ValueError), Image.open(io.BytesIO(content), formats=["WEBP"]) as image:
-        return Picture(content, *image.size, shows, is_whole=shows == BOTH)
+        return Picture(content, *image.size, shows, is_whole=shows != AFTER_ALONE)
     return None

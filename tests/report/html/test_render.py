@@ -32,7 +32,8 @@ def test_a_page_is_well_formed_and_says_what_it_is():
 
 
 def test_every_case_has_a_card_with_what_it_is():
-    html = front(page(case("a", error="broken\nbadly"), case("b", suspicions=("size",), warnings=("w",)), case("c")))
+    odd = case("b", suspicions=("label_empty",), warnings=("w",))
+    html = front(page(case("a", error="broken\nbadly"), odd, case("c")))
     cards = list(html.every("article"))
     assert [(card["id"], card["data-case"], card["data-is"]) for card in cards] == [
         ("case-1", "a", "failed"),
@@ -40,7 +41,7 @@ def test_every_case_has_a_card_with_what_it_is():
         ("case-3", "c", ""),
     ]
     assert cards[0].one("pre", "error").text == "broken badly"
-    assert cards[1].one("ul", "suspect").text == "size its size is unlike the others'"
+    assert cards[1].one("ul", "suspect").text == "label empty its label_empty is unlike the others'"
     assert cards[1].one("ul", "warning").text == "w"
     assert list(cards[2].every("ul")) == []
 
