@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -38,6 +38,9 @@ from monai_mriprep.run.dataset_report import CaseReport, ClassCount
 from monai_mriprep.run.estimates import shown_bytes
 from monai_mriprep.types import Shape
 from monai_mriprep.volume.geometry import Grid
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["VoxelCheck", "check_voxels", "count_classes"]
 
@@ -137,8 +140,16 @@ class _Channel:
     """What one channel of an image says."""
 
     summary: ImageSummary
-    measures: ImageMeasures | None
-    body: Body
+    measures: ImageMeasures | None = None
+    body: Body | None = None
+
+    @classmethod
+    def of(cls, voxels: NDArray[Any], grid: Grid) -> _Channel:
+        """Values that float32 does not hold are not measured."""
+        summary = summarize_image(voxels)
+        if any(summary.problems()):
+            return cls(summary)
+        return cls(summary, measure_image(voxels, grid), find_body(voxels, grid))
 
 
 @dataclass(frozen=True)
@@ -153,7 +164,7 @@ def _check_case(recipe: Recipe, outlines: Outlines, room: int, report: CaseRepor
     """Read image and label, each as far as it can be read."""
     channels, unread = _read_channels(outlines, room, report)
     known = [channel for channel in channels if channel is not None]
-    label, label_unread = _read_label(outlines, room, report, [channel.body for channel in known])
+    label, label_unread = _read_label(outlines, room, report, [channel.body for channel in known if channel.body])
     summaries = [None if channel is None else channel.summary for channel in channels]
     of_image = (*unread, *_of_channels(summaries, ImageSummary.problems))
     of_label = (*label_unread, *(label.summary.problems(dict(recipe.label_map)) if label else ()))
@@ -186,9 +197,8 @@ def _read_channels(outlines: Outlines, room: int, report: CaseReport) -> tuple[l
 
 
 def _channels_of(header: Header) -> tuple[_Channel, ...]:
-    grid, voxels = header.grid, read_voxels(header)
-    channels = voxels.reshape(-1, *grid.shape)
-    return tuple(_Channel(summarize_image(one), measure_image(one, grid), find_body(one, grid)) for one in channels)
+    channels = read_voxels(header).reshape(-1, *header.grid.shape)
+    return tuple(_Channel.of(channel, header.grid) for channel in channels)
 
 
 def _read_label(
