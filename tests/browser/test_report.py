@@ -116,9 +116,12 @@ def test_print_holds_every_case(opened):
     page = opened("planted")
     page.get_by_placeholder("name, warning, reason").fill("plain_3")
     page.get_by_placeholder("name, warning, reason").fill("")
+    page.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth)")
     page.emulate_media(media="print")
     assert len(shown(page)) == 11
-    assert page.pdf(format="A4").startswith(b"%PDF")
+    pdf = page.pdf(format="A4")
+    assert pdf.startswith(b"%PDF")
+    assert pdf.count(b"/Subtype /Image") == 10
     assert not page.locator(".controls").is_visible()
 
 

@@ -230,4 +230,13 @@
     countRatings();
     filter();
   });
+
+  // Pictures load as they come near, and the others when the page rests: printed, it has all.
+  const later = window.requestIdleCallback ?? setTimeout;
+  function loadSome() {
+    const waiting = all("img[loading=lazy]").slice(0, 20);
+    for (const picture of waiting) picture.loading = "eager";
+    if (waiting.length) later(loadSome);
+  }
+  addEventListener("load", () => later(loadSome));
 })();
