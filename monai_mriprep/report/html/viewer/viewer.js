@@ -47,8 +47,7 @@
     const viewer = new Niivue({
       crosshairColor: [1, 1, 1, 0.6],
       crosshairGap: 4,
-      crosshairWidth: 0.2,
-      crosshairWidthUnit: "percent",
+      crosshairWidth: 0.3, // of a voxel
       dragAndDropEnabled: false,
       fontColor: [0.9, 0.9, 0.9, 1],
       fontMinPx: 14,
