@@ -1,4 +1,4 @@
-"""A small synthetic dataset, preprocessed, with pictures of before and after."""
+"""A small synthetic dataset, preprocessed, with a report that shows before and after."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monai_mriprep.demo.phantoms import make_demo_dataset
-from monai_mriprep.demo.pictures import Scan, save_comparison
 from monai_mriprep.errors import OutputError, package_logger, write_error
-from monai_mriprep.formats.npz import read_npz
-from monai_mriprep.formats.read import read_header
-from monai_mriprep.formats.voxels import read_voxels
-from monai_mriprep.run.cases import output_paths
+from monai_mriprep.report.html.after_run import with_report
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.preprocess import Observer, execute
 from monai_mriprep.run.session import RunSummary, open_session
+from monai_mriprep.store.layout import PICTURES
 from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.records import Done
 
@@ -34,12 +31,12 @@ class DemoReport:
 
 
 def make_demo(folder: Path, workers: int | None, observe: Observer) -> DemoReport:
-    """Make the dataset, preprocess it, and draw each case before and after.
+    """Make the dataset and preprocess it, with a report that shows each case before and after.
 
     Parameters
     ----------
     folder
-        Receives ``dataset``, ``preprocessed`` and ``pictures``. It must not exist, or an earlier demonstration must
+        Receives ``dataset`` and ``preprocessed``. It must not exist, or an earlier demonstration must
         have made it.
     workers, observe
         As in `monai_mriprep.run.preprocess.execute`.
@@ -51,7 +48,7 @@ def make_demo(folder: Path, workers: int | None, observe: Observer) -> DemoRepor
     """
     _take(folder)
     package_logger().info("making a synthetic dataset in %s ...", folder / "dataset")
-    dataset, output, pictures = folder / "dataset", folder / "preprocessed", folder / "pictures"
+    dataset, output = folder / "dataset", folder / "preprocessed"
     make_demo_dataset(dataset)
     plan = plan_run(dataset, output, redo=True)
     with open_session(plan) as session:
@@ -59,11 +56,7 @@ def make_demo(folder: Path, workers: int | None, observe: Observer) -> DemoRepor
         index = read_index(session.store.root)
         done = sorted(result.case for result in summary.done)
         records = [index.done(case) for case in done]
-    cases = {case.name: case for case in plan.cases}
-    for case in map(cases.__getitem__, done):
-        before = _native(*(path for (path,) in case.sources.values()))
-        after = _preprocessed(*output_paths(output, case).values())
-        save_comparison(pictures / f"{case.name}.png", [before, after])
+    summary = with_report(summary)
     lines = [
         "",
         plan.derivation,
@@ -72,7 +65,8 @@ def make_demo(folder: Path, workers: int | None, observe: Observer) -> DemoRepor
         *(_line(record) for record in records if record is not None),
         "",
     ]
-    lines += [f"dataset       {dataset}", f"results       {output}", f"pictures      {pictures}", "", _NEXT]
+    lines += [_NEXT, "", f"dataset       {dataset}", f"results       {output}", f"pictures      {output / PICTURES}"]
+    lines += [] if summary.report is None else [f"report        {summary.report}: open it in a browser"]
     return DemoReport(summary, "\n".join(lines))
 
 
@@ -104,14 +98,3 @@ def _line(record: Done) -> str:
     foreground = ", ".join(f"{mean:.1f} +- {std:.1f}" for mean, std in moments)
     labels = ", ".join(f"{value}: {count}" for value, count in record.labels.after.items() if value)
     return f"{record.case:<18} {size:<16} {spacing:<18} -> {becomes:<16} {foreground:<18} {labels}"
-
-
-def _native(image: Path, label: Path) -> Scan:
-    header = read_header(image)
-    return Scan(f"{image.name}: as scanned", read_voxels(header), read_voxels(read_header(label)), header.grid.spacing)
-
-
-def _preprocessed(image: Path, label: Path) -> Scan:
-    volume = read_npz(image)
-    z, y, x = volume.spacing.tolist()
-    return Scan(f"{image.name}: preprocessed", volume.array[0], read_npz(label).array[0], (z, y, x))

@@ -107,16 +107,17 @@ def _prune(store: Store, cases: Collection[str], warnings: tuple[str, ...], dry_
     deleted = delete_records(store, chosen, dry_run)
     index = read_index(store.root)
     gone = chosen.keys() - index.cases()
+    shown = (REPORT,) if chosen and store.root.is_file(REPORT) else ()
     if not dry_run:
         remove_pictures(store, gone)
+        if shown:
+            remove_report(store)
         write_derived(store, index, index.cases(), *_made_by(store, index))
-    if chosen and not dry_run and remove_report(store):
-        warnings += (f"{store.root.path / REPORT} may have shown them, and is deleted; `report` writes it anew",)
     known = {path for one in retired.values() for path in one.files}
     return PruneSummary(
         store.root.path,
         tuple(chosen),
-        tuple(path for path in there if path in files),
+        (*(path for path in there if path in files), *shown),
         deleted.records,
         deleted.warnings,
         (*warnings, *_what_else(store, gone, [path for path in there if path not in known])),

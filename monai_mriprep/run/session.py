@@ -150,6 +150,8 @@ class RunSummary:
         How many files of the dataset were skipped, for they have no partner.
     excluded
         Names of the cases of the dataset that a list has left out.
+    report
+        The page that shows the cases; None where none was written.
     """
 
     output_root: Path
@@ -162,6 +164,7 @@ class RunSummary:
     retired: tuple[str, ...] = ()
     orphans: int = 0
     excluded: tuple[str, ...] = ()
+    report: Path | None = None
 
 
 @contextmanager

@@ -80,8 +80,8 @@ def remove_pictures(store: Store, cases: Iterable[str]) -> None:
                 store.folder(PICTURES).remove(picture_name(case))
 
 
-def remove_report(store: Store) -> bool:
-    """Remove the report and its further pages, which show every case; whether there was one.
+def remove_report(store: Store) -> None:
+    """Remove the report and its further pages, which show every case.
 
     Raises
     ------
@@ -89,11 +89,9 @@ def remove_report(store: Store) -> bool:
         If it cannot be removed.
     """
     with named_errors(store.root.path / REPORT, "cannot be removed", "mend it"):
-        was_there = store.root.is_file(REPORT)
         store.root.remove(REPORT)
         if store.has_folder(REPORT_PAGES):
             _remove_pages(store.folder(REPORT_PAGES))
-    return was_there
 
 
 def _remove_pages(pages: Folder) -> None:

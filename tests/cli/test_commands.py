@@ -102,7 +102,8 @@ def test_a_folder_keeps_its_recipe_and_what_left_is_retired_and_pruned(dataset: 
     pruned = cli("prune", out)
     assert pruned.returncode == 0
     assert "deleted: retired/labelsTr/10000_0001.npz" in pruned.stdout
-    assert "2 files, 3 records of 1 retired case deleted" in pruned.stdout
+    assert "deleted: report.html" in pruned.stdout
+    assert "3 files, 3 records of 1 retired case deleted" in pruned.stdout
     assert cli("verify", out).returncode == 0
 
 

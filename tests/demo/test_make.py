@@ -25,7 +25,7 @@ def test_every_pair_is_preprocessed_and_drawn(made):
     names = [f"{case.name}_0000" for case in DEMO_CASES]
     assert sorted(result.case for result in report.summary.done) == names
     assert report.summary.failed == ()
-    assert sorted(path.stem for path in (folder / "pictures").glob("*.png")) == names
+    assert sorted(path.stem for path in (folder / "preprocessed" / ".report").glob("*.webp")) == names
     assert [finished for _, finished, _ in seen] == list(range(1, len(names) + 1))
     assert {total for *_, total in seen} == {len(names)}
 
@@ -42,8 +42,11 @@ def test_the_text_says_of_each_case_what_its_files_hold(made):
 
 def test_the_text_names_the_folders_and_the_target(made):
     folder, report, _ = made
-    for name in ("dataset", "preprocessed", "pictures"):
+    for name in ("dataset", "preprocessed", "preprocessed/.report"):
         assert str(folder / name) in report.text
+    page = folder / "preprocessed" / "report.html"
+    assert report.text.splitlines()[-1] == f"report        {page}: open it in a browser"
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert "target spacing (6.75, 2.4, 2.4) mm" in report.text
 
 

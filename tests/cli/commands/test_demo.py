@@ -18,5 +18,5 @@ def test_it_is_done_twice_in_a_row_in_its_own_folder_and_in_no_other(tmp_path):
     (tmp_path / "mine").mkdir()
     refused = cli("demo", "mine", cwd=tmp_path)
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert refused.stderr.startswith("error: mine is there already, and `demo` did not make it")
+    assert refused.stderr.splitlines()[-1].startswith("error: mine is there already, and `demo` did not make it")
     assert list((tmp_path / "mine").iterdir()) == []

@@ -1,0 +1,43 @@
+"""The report at the end of a run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from monai_mriprep.errors import package_logger
+from monai_mriprep.store.layout import REPORT
+
+if TYPE_CHECKING:
+    from monai_mriprep.run.session import RunSummary
+
+__all__ = ["with_report"]
+
+
+def with_report(summary: RunSummary) -> RunSummary:
+    """The summary, with the place of the report, which is written anew where the run has changed anything.
+
+    The run is over, and nothing that happens here may spoil it: what prevents a report is logged.
+    """
+    page = summary.output_root / REPORT
+    has_changed = bool(summary.done or summary.failed or summary.retired)
+    if not has_changed and page.is_file():
+        return replace(summary, report=page)
+    try:
+        _write(summary)
+    except Exception as error:  # noqa: BLE001 - whatever it is
+        why, again = f"{type(error).__name__}: {error}", f"monai-mriprep report {summary.output_root}"
+        package_logger().warning("%s cannot be written: %s; `%s` tries again", page, why, again)
+        return summary
+    return replace(summary, report=page)
+
+
+def _write(summary: RunSummary) -> None:
+    from monai_mriprep.report.html.write import write_stored_report
+    from monai_mriprep.store.store import open_store
+
+    with open_store(summary.output_root) as store:
+        try:
+            write_stored_report(store)
+        finally:
+            store.leave()

@@ -1,0 +1,50 @@
+"""The report at the end of a run: written where something has changed, and never at the run's cost."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from monai_mriprep import preprocess
+from monai_mriprep.report.html import write
+from monai_mriprep.report.html.after_run import with_report
+from tests.runs import write_cases
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
+
+
+@pytest.fixture
+def summary(tmp_path):
+    return preprocess(write_cases(tmp_path / "dataset", 2), tmp_path / "out", workers=0)
+
+
+def test_a_run_that_has_done_something_writes_it(summary):
+    page = summary.output_root / "report.html"
+    assert with_report(summary).report == page
+    assert "case_1" in page.read_text(encoding="utf-8")
+    assert list((summary.output_root / ".partial").iterdir()) == []
+
+
+def test_a_run_with_nothing_to_do_leaves_it_and_makes_a_missing_one(summary, tmp_path):
+    page = summary.output_root / "report.html"
+    idle = preprocess(tmp_path / "dataset", tmp_path / "out", workers=0)
+    assert with_report(idle).report == page
+    page.write_text("as it was", encoding="utf-8")
+    assert with_report(idle).report == page
+    assert page.read_text(encoding="utf-8") == "as it was"
+
+
+def test_what_prevents_it_is_logged_and_the_run_stands(summary, monkeypatch, caplog):
+    def fail(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(write, "write_stored_report", fail)
+    with caplog.at_level(logging.WARNING):
+        assert with_report(summary) == summary
+    (record,) = caplog.records
+    root = summary.output_root
+    assert record.getMessage() == (
+        f"{root / 'report.html'} cannot be written: ZeroDivisionError: ; `monai-mriprep report {root}` tries again"
+    )
