@@ -11,7 +11,6 @@ from monai_mriprep.report.html import write
 from monai_mriprep.report.html.after_run import with_report
 from tests.runs import write_cases
 
-
 pytestmark = pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
 
 
