@@ -109,7 +109,7 @@ def test_what_is_pruned(ran, out, tmp_path):
     assert (out / "retired/imagesTr/case_0.npz").exists()
     assert told("prune", out) == would
     assert would["cases"] == ["case_0"]
-    assert would["files"] == ["retired/imagesTr/case_0.npz", "retired/labelsTr/case_0.npz"]
+    assert would["files"] == ["retired/imagesTr/case_0.npz", "retired/labelsTr/case_0.npz", "report.html"]
     assert not (out / "retired/imagesTr/case_0.npz").exists()
 
 
