@@ -73,7 +73,7 @@ def commands(mixed: Path) -> dict[str, str]:
         "no_colour": f"NO_COLOR=1 {ours} run troubled no-colour-out",
         "many": f"{ours} run many many-out",
         "hostile": f"{ours} run hostile hostile-out -w 0",
-        "interrupted": f"timeout -s INT 12 {ours} run many again-out",
+        "interrupted": f"timeout -s INT 20 {ours} run many again-out",
         "demo": f"{ours} demo demo",
         "report": f"{ours} report troubled-out",
         "diff": f"{ours} diff troubled-out plain-out",

@@ -35,11 +35,12 @@ class Pace:
         self.finished, self.failed, self.total = 0, 0, len(work)
         self._open, self._done, self._workers, self._now = dict(work), 0.0, max(1, workers), now
         self._begun: float | None = None
+        self._last = 0.0
         self._end: float | None = None
 
     def end(self, case: str, seconds: float, total: int, failed: bool = False) -> None:
         """A case has ended, one of so many, after so many seconds of work on it. One that has failed took no time."""
-        now = self._now()
+        now = self._last = self._now()
         if self.finished == 0 and not self._open:
             self._open = {str(number): 1.0 for number in range(total)}
         self.finished, self.failed, self.total = self.finished + 1, self.failed + failed, total
@@ -60,7 +61,7 @@ class Pace:
 
     def rate(self) -> float:
         """Cases a second; 0 where that cannot be told yet."""
-        passed = 0.0 if self._begun is None else self._now() - self._begun
+        passed = 0.0 if self._begun is None else self._last - self._begun
         return self.finished / passed if passed >= LEAST_SECONDS else 0.0
 
 

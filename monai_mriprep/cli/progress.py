@@ -14,7 +14,7 @@ from monai_mriprep.cli.pace import Pace, clock_time, shown_rate
 from monai_mriprep.cli.show import log, prepared
 from monai_mriprep.cli.terminal import can_redraw
 from monai_mriprep.errors import RecipeError, package_logger
-from monai_mriprep.report.groups import Finding, kind_of, said_once
+from monai_mriprep.report.groups import Finding, Repeats, kind_of, said_once
 
 if TYPE_CHECKING:
     from monai_mriprep.cli.bar import Bar
@@ -33,18 +33,35 @@ QUIET_SECONDS = 10.0
 class LineHandler(logging.Handler):
     """Writes a line for each record, by its function `show`, which a bar replaces while it is visible.
 
-    A record with an attribute ``case`` has none, but in a log in detail: a `Watch`, or the result, tells what it says.
+    A record with an attribute ``case`` has none, for a `Watch`, or the result, tells what it says; and of many
+    warnings of one kind in a row, only the first ones have. A log in detail has them all.
     """
 
     def __init__(self, level: int) -> None:
         super().__init__(level)
         self.show: Callable[[str], object] = log
+        self._repeats = Repeats()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record, or drop it: what a run does must not depend on it."""
         with suppress(Exception):
             if self.is_detailed or "case" not in record.__dict__:
-                self.show(PREFIXES.get(record.levelno, "") + record.getMessage())
+                for line in self._lines(record):
+                    self.show(line)
+
+    def _lines(self, record: logging.LogRecord) -> Iterator[str]:
+        line = PREFIXES.get(record.levelno, "") + record.getMessage()
+        if record.levelno == logging.WARNING and not self.is_detailed:
+            yield from self._repeats.passed(line)
+        else:
+            yield from self._repeats.left_out()
+            yield line
+
+    def close(self) -> None:
+        """Say how many records were left out last."""
+        for line in self._repeats.left_out():
+            self.show(line)
+        super().close()
 
     @property
     def is_detailed(self) -> bool:
@@ -79,6 +96,7 @@ def log_lines(verbose: bool = False, quiet: bool = False) -> Iterator[LineHandle
     finally:
         LOGGER.setLevel(level)
         LOGGER.removeHandler(handler)
+        handler.close()
 
 
 def _level(verbose: bool, quiet: bool) -> int:
@@ -128,10 +146,12 @@ class Watch:
     def facts(self) -> str:
         """How far the run is: ``[412/1000] 3 failed, 1:43 left, 1:12 elapsed, 5.7 cases/s``."""
         pace, left, rate = self._pace, self._pace.left(), self._pace.rate()
+        is_over = 0 < pace.total == pace.finished
         facts = {
             self._doing: self._doing,
             f"{pace.failed} failed": pace.failed,
-            f"{clock_time(ceil(left or 0))} left": left is not None,
+            "finishing": is_over,
+            f"{clock_time(ceil(left or 0))} left": left is not None and not is_over,
             f"{clock_time(clock.elapsed())} elapsed": True,
             shown_rate(rate): rate,
         }

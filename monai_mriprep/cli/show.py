@@ -73,9 +73,15 @@ def prepared(text: str, stream: TextIO) -> str:
 
 
 def warn(messages: Iterable[str]) -> None:
-    """Write a line for each warning."""
-    for message in messages:
-        log(f"warning: {message}")
+    """Write a line for each warning; of many of one kind in a row, for the first ones."""
+    from monai_mriprep.report.groups import Repeats
+
+    repeats = Repeats()
+    for line in (
+        *(line for message in messages for line in repeats.passed(f"warning: {message}")),
+        *repeats.left_out(),
+    ):
+        log(line)
 
 
 def fail(message: str, status: int = COULD_NOT_START) -> int:

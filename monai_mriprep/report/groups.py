@@ -10,7 +10,7 @@ from itertools import zip_longest
 from monai_mriprep.errors import counted, first_names
 from monai_mriprep.report.lines import shown
 
-__all__ = ["Finding", "kind_of", "said_once"]
+__all__ = ["Finding", "Repeats", "kind_of", "said_once"]
 
 NAMES = 3
 """How many cases of a group are named."""
@@ -92,3 +92,27 @@ def _one_of(words: Sequence[str]) -> str:
         return words[0]
     longest = max(words, key=len)  # the plural
     return VALUE.sub(VARIES, longest)
+
+
+class Repeats:
+    """Takes texts one by one, and lets pass only the first ones of many that are of one kind and in a row."""
+
+    def __init__(self) -> None:
+        self._kind: tuple[str, ...] = ()
+        self._count = 0
+
+    def passed(self, text: str) -> Iterator[str]:
+        """The text, or nothing; before it, how many were left out."""
+        kind = kind_of(Finding("", text))
+        if kind != self._kind:
+            yield from self.left_out()
+            self._kind = kind
+        self._count += 1
+        if self._count <= NAMES:
+            yield text
+
+    def left_out(self) -> Iterator[str]:
+        """How many were left out since the last text that passed; then all begins anew."""
+        if self._count > NAMES:
+            yield f"... and {self._count - NAMES} more like it (-v shows all)"
+        self._kind, self._count = (), 0

@@ -33,9 +33,10 @@ __all__ = [
 
 
 def verify_text(report: VerifyReport) -> Iterator[str]:
-    """Lines of text: one for each finding, then the outcome."""
-    for kind, findings in {"problem": report.problems, "unfinished": report.unfinished}.items():
-        yield from (f"{kind}: {shown(finding.subject)}: {finding.problem}" for finding in findings)
+    """Lines of text: one for each problem, and for each kind of what is unfinished; then the outcome."""
+    yield from (f"problem: {shown(finding.subject)}: {finding.problem}" for finding in report.problems)
+    unfinished = (Finding(one.subject, f"{shown(one.subject)}: {one.problem}") for one in report.unfinished)
+    yield from (f"unfinished: {sentence}" for sentence in said_once(unfinished))
     if report.unfinished:
         yield "what is unfinished, the next `run` does"
     if report.retired:

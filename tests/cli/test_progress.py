@@ -132,6 +132,17 @@ def test_a_reason_of_many_failures_and_a_warning_of_many_cases_are_said_once(cap
     ]
 
 
+@pytest.mark.parametrize("verbose", [False, True])
+def test_of_many_records_of_one_kind_the_first_ones_are_shown(verbose, capsys):
+    with log_lines(verbose):
+        for number in range(50):
+            logging.getLogger(NAME).warning("'%d.mha' is skipped", number)
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == (50 if verbose else 4)
+    assert said[0] == "warning: '0.mha' is skipped"
+    assert said[-1] == ("warning: '49.mha' is skipped" if verbose else "... and 47 more like it (-v shows all)")
+
+
 def test_warnings_are_said_though_the_run_is_interrupted(capsys):
     def interrupted() -> None:
         with log_lines() as lines, watched(lines) as watch:
@@ -236,7 +247,7 @@ def test_a_bar_shows_how_far_the_run_is_and_no_line_breaks_it(dataset, tmp_path,
         assert command(monkeypatch, "run", dataset, tmp_path / "out", "--workers", 0) == 1
     shown, lines = terminal.shown.decode(), terminal.lines
     assert "loading MONAI, 0:0" in shown
-    assert re.search(r"\[\d/3\] .*0:0\d left, 0:0\d elapsed", ESCAPES.sub("", shown))
+    assert re.search(r"\[3/3\] 1 failed, finishing, 0:0\d elapsed", ESCAPES.sub("", shown))
     assert "case_0: 4 x 8 x 9" not in shown
     assert [line for line in lines if "━" in line] == []  # what stays; the bar does not
     assert [line for line in lines if len(line) > columns and "/" not in line] == []
