@@ -16,7 +16,7 @@ from monai_mriprep.pictures.sampling import nearest_voxels, voxels_per_pixel
 from monai_mriprep.pictures.webp import encode_webp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
     from PIL.Image import Image
@@ -34,8 +34,8 @@ FAR = 1e4
 """Pixels beyond which a corner of that box is taken to lie there."""
 WINDOW = (1.0, 99.0)
 """Percentiles of the pixels of a scan that become black and white."""
-WINDOW_PIXELS = 20_000
-"""How many of them these are taken from, at most."""
+EVERY = 3
+"""They are taken from every so many rows and columns."""
 MAX_DIVISION = 3
 """Rows and columns that a pixel is divided into, at most."""
 COLOURS = np.array([list(bytes.fromhex(colour[1:])) for colour in PALETTE], np.uint8)
@@ -79,29 +79,43 @@ class Drawing:
     """
 
     def __init__(self, view: View, count: int) -> None:
-        from PIL import Image
-
         self._layout = lay_out(view, count)
-        self._canvas = Image.new("RGB", (self._layout.width, self._layout.height), (BACKGROUND,) * 3)
+        self._canvas = np.full((self._layout.height, self._layout.width, 3), BACKGROUND, np.uint8)
         self._drawn = 0
 
     def add(self, scan: Scan) -> None:
         """Draw the next scan; of its voxels nothing is kept."""
         panels = [panel for panel in self._layout.panels if panel.scan == self._drawn]
-        self._canvas.paste(_words(scan.title, 12, BACKGROUND), self._layout.titles[self._drawn])
-        for panel, picture in zip(panels, _planes(scan, panels), strict=True):
-            self._canvas.paste(picture, (panel.left, panel.top))
-            self._canvas.paste(_words(SIDES[panel.plane], 11, 0), (panel.left, panel.top))
+        self._write(scan.title, 12, BACKGROUND, *self._layout.titles[self._drawn])
+        box = box_of_label(scan)
+        for panel, grey in zip(panels, _greys(scan, panels), strict=True):
+            part = self._part(panel.left, panel.top, panel.width, panel.height)
+            part[:] = np.repeat(grey[..., None], 3, axis=2)  # much faster than broadcasting along so short an axis
+            if box is not None:
+                part[:] = _with_box(part, panel, box)
+            if scan.label is not None:
+                _draw_outlines(part, *nearest_voxels(scan.label, scan.grid_of_label, panel))
+            self._write(SIDES[panel.plane], 11, 0, panel.left, panel.top)
         self._drawn += 1
+
+    def _write(self, text: str, size: int, background: int, left: int, top: int) -> None:
+        words = _words(text, size, background)
+        part = self._part(left, top, words.shape[1], words.shape[0])
+        part[:] = words[: part.shape[0], : part.shape[1]]
+
+    def _part(self, left: int, top: int, width: int, height: int) -> NDArray[np.uint8]:
+        return self._canvas[top : top + height, left : left + width]
 
     @property
     def picture(self) -> Image:
         """As it stands, in RGB."""
-        return self._canvas
+        from PIL import Image
+
+        return Image.fromarray(self._canvas)
 
     def encoded(self) -> bytes:
         """As it stands, as a WebP file of at most 40 KiB."""
-        return encode_webp(self._canvas)
+        return encode_webp(self.picture)
 
 
 def render(scans: Sequence[Scan], centre: ArrayLike | None = None) -> Image:
@@ -112,55 +126,36 @@ def render(scans: Sequence[Scan], centre: ArrayLike | None = None) -> Image:
     return drawing.picture
 
 
-def _planes(scan: Scan, panels: Sequence[Panel]) -> Iterator[Image]:
-    """What each panel shows."""
-    from PIL import Image
-
-    box = box_of_label(scan)
-    for panel, grey in zip(panels, _greys(scan, panels), strict=True):
-        pixels = np.repeat(grey[..., None], 3, axis=2)
-        if box is not None:
-            pixels = _with_box(pixels, panel, box)
-        if scan.label is not None:
-            _draw_outlines(pixels, *nearest_voxels(scan.label, scan.grid_of_label, panel))
-        yield Image.fromarray(pixels)
-
-
 # --- Images -----------------------------------------------------------------------------------------------------------
 
 
 def _greys(scan: Scan, panels: Sequence[Panel]) -> list[NDArray[np.uint8]]:
     """The image in each panel, from black to white; of all in one window."""
-    parts = [_division(scan, panel) for panel in panels]
-    finer = [panel.finer(*of_panel) for panel, of_panel in zip(panels, parts, strict=True)]
-    seen = [nearest_voxels(scan.voxels, scan.grid, panel) for panel in finer]
-    low, high = _window([values[inside] for values, inside in seen])
-    return [_averaged(_shades(*one, low, high), of_one) for one, of_one in zip(seen, parts, strict=True)]
+    seen = [_averaged(scan, panel) for panel in panels]
+    low, high = _window(seen)
+    return [_shades(*one, low, high) for one in seen]
 
 
-def _division(scan: Scan, panel: Panel) -> tuple[int, int]:
-    """Into how many rows and columns a pixel is divided, to see the voxels that share it."""
-    down, right = (min(MAX_DIVISION, math.ceil(n - 0.1)) for n in voxels_per_pixel(scan.grid, panel))
-    return max(1, down), max(1, right)
+def _averaged(scan: Scan, panel: Panel) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The mean of the voxels that share a pixel; and which pixels lie in the volume."""
+    down, right = (max(1, min(MAX_DIVISION, math.ceil(n - 0.1))) for n in voxels_per_pixel(scan.grid, panel))
+    values, inside = nearest_voxels(scan.voxels, scan.grid, panel.finer(down, right))
+    mean = np.zeros((panel.height, panel.width))
+    for row, column in product(range(down), range(right)):
+        mean += values[row::down, column::right]
+    return mean / (down * right), inside[down // 2 :: down, right // 2 :: right]
 
 
-def _window(values: Sequence[NDArray[Any]]) -> tuple[float, float]:
+def _window(seen: Sequence[tuple[NDArray[np.float64], NDArray[np.bool_]]]) -> tuple[float, float]:
     """The values that become black and white."""
-    every = 1 + sum(map(len, values)) // WINDOW_PIXELS
-    sample = np.concatenate([of_panel[::every] for of_panel in values]).astype(np.float64)
+    sample = np.concatenate([values[::EVERY, ::EVERY][inside[::EVERY, ::EVERY]] for values, inside in seen])
     low, high = np.percentile(sample, WINDOW).tolist() if len(sample) else (0.0, 0.0)
     return low, high
 
 
-def _shades(values: NDArray[Any], inside: NDArray[np.bool_], low: float, high: float) -> NDArray[np.uint8]:
-    shades = (values.astype(np.float64).clip(low, high) - low) * (255 / max(high - low, 1e-30)) + 0.5
+def _shades(values: NDArray[np.float64], inside: NDArray[np.bool_], low: float, high: float) -> NDArray[np.uint8]:
+    shades = (values.clip(low, high) - low) * (255 / max(high - low, 1e-30)) + 0.5
     return np.where(inside, shades.astype(np.uint8), np.uint8(BACKGROUND))
-
-
-def _averaged(shades: NDArray[np.uint8], parts: tuple[int, int]) -> NDArray[np.uint8]:
-    from PIL import Image
-
-    return np.asarray(Image.fromarray(shades).reduce(parts[::-1]))
 
 
 # --- Labels -----------------------------------------------------------------------------------------------------------
@@ -168,12 +163,14 @@ def _averaged(shades: NDArray[np.uint8], parts: tuple[int, int]) -> NDArray[np.u
 
 def _draw_outlines(pixels: NDArray[np.uint8], values: NDArray[Any], inside: NDArray[np.bool_]) -> None:
     """Colour both sides of each border: thinner lines fade, for a file holds a colour for every four pixels only."""
-    classes = np.pad(np.where(inside & (values > 0), values, 0), 1)
+    classes = np.zeros((values.shape[0] + 2, values.shape[1] + 2), values.dtype)
     here = classes[1:-1, 1:-1]
-    beside = classes[:-2, 1:-1], classes[2:, 1:-1], classes[1:-1, :-2], classes[1:-1, 2:]
-    border = np.logical_or.reduce([here != there for there in beside])
-    shown = np.maximum.reduce([here, *beside])[border]
-    pixels[border] = COLOURS[(np.rint(shown).astype(np.int64) - 1) % len(COLOURS)]
+    np.copyto(here, values, where=inside & (values > 0))
+    border, shown = np.zeros(here.shape, np.bool_), here
+    for beside in (classes[:-2, 1:-1], classes[2:, 1:-1], classes[1:-1, :-2], classes[1:-1, 2:]):
+        border |= here != beside
+        shown = np.maximum(shown, beside)
+    pixels[border] = COLOURS[(np.rint(shown[border]).astype(np.int64) - 1) % len(COLOURS)]
 
 
 def _with_box(pixels: NDArray[np.uint8], panel: Panel, corners: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -187,18 +184,18 @@ def _with_box(pixels: NDArray[np.uint8], panel: Panel, corners: NDArray[np.float
     for one, other in product(range(8), repeat=2):
         if one < other and (one ^ other).bit_count() == 1:  # they differ in one of three coordinates
             pen.line([*places[one], *places[other]], fill=BOX)
-    return np.array(picture)
+    return np.asarray(picture)
 
 
 # --- Words ------------------------------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=32)
-def _words(text: str, size: int, background: int) -> Image:
+def _words(text: str, size: int, background: int) -> NDArray[np.uint8]:
     """One line of text, `TITLE` pixels high."""
     from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.load_default(size)
     line = Image.new("RGB", (math.ceil(font.getlength(text)) + 2, TITLE), (background,) * 3)
     ImageDraw.Draw(line).text((1, TITLE / 2), text, fill=WORDS, anchor="lm", font=font)
-    return line
+    return np.asarray(line)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TITLE", "Layout", "lay_out"]
 
-MAX_SIZE = 480, 640
+MAX_SIZE = 432, 576
 """Pixels of a picture, at most; down and across."""
 GAP = 6
 """Pixels around panels, and between them."""

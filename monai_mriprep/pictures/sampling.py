@@ -22,8 +22,7 @@ NEGLIGIBLE = 0.02
 
 def voxels_per_pixel(grid: Grid, panel: Panel) -> tuple[float, float]:
     """Voxels that one step down and one step right pass, along the axis that they run nearest to."""
-    to_voxel = np.linalg.inv(grid.affine[:3, :3])
-    down, right = (float(np.abs(to_voxel @ step).max()) for step in (panel.down, panel.right))
+    down, right = (float(np.abs(step @ grid.direction / grid.spacing).max()) for step in (panel.down, panel.right))
     return down, right
 
 
@@ -44,10 +43,9 @@ def nearest_voxels(voxels: NDArray[Any], grid: Grid, panel: Panel) -> tuple[NDAr
     values, inside
         Both ``(height, width)``. Where a pixel lies outside, its value is that of a voxel at the edge.
     """
-    to_voxel = np.linalg.inv(grid.affine)
-    start = to_voxel[:3, :3] @ panel.corner + to_voxel[:3, 3]
-    steps = zip(start, to_voxel[:3, :3] @ panel.down, to_voxel[:3, :3] @ panel.right, strict=True)
-    places = [_places(*step, panel.height, panel.width) for step in steps]
+    steps = np.stack([panel.corner - grid.origin, panel.down, panel.right], axis=1)
+    in_voxels = np.linalg.solve(grid.affine[:3, :3], steps).tolist()
+    places = [_places(start, down, right, panel.height, panel.width) for start, down, right in in_voxels]
     nearest = [np.floor(place + 0.5 + TIE_TOLERANCE).astype(np.intp) for place in places]
     inside = np.ones((panel.height, panel.width), np.bool_)
     for index, n in zip(nearest, voxels.shape, strict=True):
