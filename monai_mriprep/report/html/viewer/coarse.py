@@ -48,9 +48,9 @@ def coarse_image(image: NDArray[Any], shape: Sequence[int]) -> NDArray[np.uint8]
 def coarse_label(label: NDArray[Any], shape: Sequence[int]) -> tuple[NDArray[np.uint8], tuple[int, ...]]:
     """A label on a grid of the same extent: each class keeps its volume there, and has at least one voxel.
 
-    A class takes the voxels of which it fills most, as many as its volume needs. Small classes take theirs last, so
-    that none is lost to a large one beside it. A nearest neighbour would lose small lesions, a maximum would inflate
-    all.
+    A class takes the voxels of which it fills most, as many as its volume needs; of equally full ones all or none, so
+    that no holes are made. Small classes take theirs last, so that none is lost to a large one beside it. A nearest
+    neighbour would lose small lesions, a maximum would inflate all.
 
     Parameters
     ----------
@@ -70,14 +70,18 @@ def coarse_label(label: NDArray[Any], shape: Sequence[int]) -> tuple[NDArray[np.
     classes = sorted(boxes, key=lambda value: -counts[value])[:MOST_CLASSES]
     shares = _shares(label.shape, shape)
     coarse = np.zeros(shape, np.uint8)
-    rng = np.random.default_rng(0)
     for number, value in enumerate(classes, start=1):
         parts = [share[:, part] for share, part in zip(shares, boxes[value], strict=True)]
-        filled = _means((label[boxes[value]] == value).astype(np.float32), parts).ravel()
-        touched = rng.permutation(np.flatnonzero(filled))  # of equally full voxels, any: the first ones lie to one side
-        count = max(1, round(float(filled.sum())))
-        coarse.flat[touched[np.argsort(filled[touched], kind="stable")[-count:]]] = number
+        filled = _means((label[boxes[value]] == value).astype(np.float32), parts).round(6)
+        coarse[filled >= _least_share(filled)] = number
     return coarse, tuple(classes)
+
+
+def _least_share(filled: NDArray[np.float32]) -> float:
+    """How full a voxel must be to belong to a class, so that as many do as its volume needs, as nearly as can be."""
+    shares, counts = np.unique(filled[filled > 0], return_counts=True)
+    off = np.abs(np.cumsum(counts[::-1])[::-1] - filled.sum())
+    return float(shares[np.argmin(off)])
 
 
 def _shares(shape: Sequence[int], coarse: Sequence[int]) -> list[sparse.csr_array]:

@@ -67,7 +67,7 @@ def test_classes_keep_their_volumes_and_their_places(organs):
     assert classes == (300, 7, 2)
     for number, value in enumerate(classes, start=1):
         before, after = organs == value, coarse == number
-        assert after.sum() * 8 == pytest.approx(before.sum(), rel=0.02, abs=8)
+        assert after.sum() * 8 == pytest.approx(before.sum(), rel=0.03, abs=64)
         centres = [np.add(ndimage.center_of_mass(mask), 0.5) / mask.shape for mask in (before, after)]
         np.testing.assert_allclose(*centres, atol=0.03)
 
@@ -75,6 +75,20 @@ def test_classes_keep_their_volumes_and_their_places(organs):
 def test_a_lesion_of_one_voxel_stays(organs):
     coarse, classes = coarse_label(organs, (10, 11, 12))
     assert np.argwhere(coarse == 1 + classes.index(2)).tolist() == [[5, 5, 5]]
+
+
+def test_a_thin_structure_has_no_holes():
+    cord = np.zeros((30, 21, 21), np.int8)
+    cord[:, 9:12, 9:11] = 1  # shares of a half, and of a whole
+    coarse, _ = coarse_label(cord, (15, 10, 10))
+    assert len(np.unique(coarse.sum(axis=(1, 2)))) == 1
+    assert ndimage.label(coarse)[1] == 1
+
+
+def test_one_voxel_of_a_fine_grid_stays_on_a_very_coarse_one():
+    label = np.zeros((60, 60, 60), np.int8)
+    label[30, 31, 32] = 5
+    assert coarse_label(label, (1, 1, 1))[0].tolist() == [[[1]]]
 
 
 def test_a_label_that_is_already_coarse_stays_as_it_is(organs):
