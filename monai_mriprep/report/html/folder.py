@@ -18,7 +18,7 @@ from monai_mriprep.report.html.methods import Study, paper_of
 from monai_mriprep.report.html.record_facts import Labels, case_facts
 from monai_mriprep.store.description import RunDescription, read_description
 from monai_mriprep.store.layout import MANIFEST, PICTURES
-from monai_mriprep.store.manifest import Index, read_index
+from monai_mriprep.store.manifest import Index
 from monai_mriprep.store.records import Retired
 from monai_mriprep.store.store import Store
 
@@ -32,17 +32,19 @@ AFTER_ALONE = (
 )
 
 
-def page_of_folder(store: Store) -> Page:
+def page_of_folder(store: Store, index: Index) -> Page:
     """What the records of an output folder say.
+
+    Parameters
+    ----------
+    store, index
+        The output folder, and its records.
 
     Raises
     ------
-    NewerVersionError
-        If a newer version has written them.
     RecordError
-        If there are none, or they cannot be read.
+        If there are none.
     """
-    index = read_index(store.root)
     if not index.cases():
         msg = f"{store.root.path}: {MANIFEST} has no record of a case; give the output folder of a run"
         raise RecordError(msg)

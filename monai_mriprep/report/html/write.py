@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
 from monai_mriprep.report.html.facts import Page
 from monai_mriprep.report.html.folder import page_of_folder
 from monai_mriprep.report.html.render import PictureOf, rendered
 from monai_mriprep.report.html.stills import Drawn, Stored
 from monai_mriprep.report.html.viewer.views import Views, views_of
 from monai_mriprep.store.layout import REPORT_PAGES
-from monai_mriprep.store.manifest import read_index
+from monai_mriprep.store.manifest import Index, read_index
 from monai_mriprep.store.store import AGAIN, Store, named_errors, open_store
 
 __all__ = ["write_report", "write_stored_report"]
 
 
+ANY_NUMBERS = np.errstate(all="ignore")
+"""Grids in records may hold any."""
+
+
+@ANY_NUMBERS
 def write_report(root: Path) -> Page:
     """Write ``report.html`` into an output folder, from its records and pictures; missing pictures are drawn.
 
@@ -35,11 +42,13 @@ def write_report(root: Path) -> Page:
     with open_store(root) as store:
         store.prepare(())
         try:
-            return _write(store, Drawn(store, read_index(store.root)))
+            index = read_index(store.root)
+            return _write(store, index, Drawn(store, index))
         finally:
             store.leave()
 
 
+@ANY_NUMBERS
 def write_stored_report(store: Store) -> Page:
     """The same at the end of a run: only with pictures that are there.
 
@@ -48,13 +57,13 @@ def write_stored_report(store: Store) -> Page:
     DiskFullError, OutputError
         If there are no records, or it cannot be written.
     """
-    return _write(store, Stored(store))
+    return _write(store, read_index(store.root), Stored(store))
 
 
-def _write(store: Store, picture_of: PictureOf) -> Page:
-    page = page_of_folder(store)
+def _write(store: Store, index: Index, picture_of: PictureOf) -> Page:
+    page = page_of_folder(store, index)
     pages = set[str]()
-    for file, content in rendered(page, picture_of, _views(store, page)):
+    for file, content in rendered(page, picture_of, _views(store, index, page)):
         folder, _, name = file.rpartition("/")
         if folder:
             _write_further(store, name, content)
@@ -65,9 +74,8 @@ def _write(store: Store, picture_of: PictureOf) -> Page:
     return page
 
 
-def _views(store: Store, page: Page) -> Views:
+def _views(store: Store, index: Index, page: Page) -> Views:
     """Of the suspects that were preprocessed, in the order of the page."""
-    index = read_index(store.root)
     records = (index.done(case.name) for case in page.cases if case.reasons)
     outputs = {
         record.case: {role: output.path for role, output in record.outputs.items()} for record in records if record

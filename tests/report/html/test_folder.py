@@ -9,6 +9,7 @@ import pytest
 
 from monai_mriprep.errors import RecordError
 from monai_mriprep.report.html.folder import page_of_folder
+from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.store import open_store
 from tests.report.html.pages import grid, measures
 from tests.runs import FOLDER_OF_0_1_0, append_record, done_line
@@ -27,7 +28,7 @@ OPENED = {
 
 def page_of(root):
     with open_store(root) as store:
-        return page_of_folder(store)
+        return page_of_folder(store, read_index(store.root))
 
 
 def counts_of(page) -> dict[str, int]:

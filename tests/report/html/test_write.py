@@ -106,6 +106,15 @@ def test_a_page_that_cannot_be_written_leaves_the_one_before(old, monkeypatch):
     assert (old / "report.html").read_bytes() == before
 
 
+def test_absurd_numbers_in_records_spoil_nothing(old):
+    for number, edge in enumerate((1e-160, 1e160)):
+        place = {"shape": [2**20] * 3, "affine": [[0, 0, edge, 0], [0, edge, 0, 0], [edge, 0, 0, 0], [0, 0, 0, 1]]}
+        labels = {"before": {"1": 2**62}, "after": {"1": 2**62}}
+        append_record(old, done_line(f"odd_{number}", source_grid=place, target_grid=place, labels=labels, time=1.8e9))
+    write_report(old)
+    assert (old / "report.html").read_text().count('class="card"') == 4
+
+
 def test_a_link_in_place_of_the_page_is_not_followed(old, tmp_path):
     (tmp_path / "elsewhere").write_text("mine")
     (old / "report.html").symlink_to(tmp_path / "elsewhere")
