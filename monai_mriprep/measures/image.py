@@ -31,7 +31,7 @@ def measure_image(voxels: NDArray[Any], grid: Grid) -> ImageMeasures | None:
     Parameters
     ----------
     voxels
-        ``(D, H, W)``, integers or finite numbers.
+        ``(D, H, W)``, integers, or finite numbers up to `monai_mriprep.types.IMAGE_MAX`.
     grid
         Where they lie.
     """

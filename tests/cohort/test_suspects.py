@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import time
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from monai_mriprep.cohort.case import CohortCase, Suspect
 from monai_mriprep.cohort.suspects import KINDS, find_suspects
+from monai_mriprep.formats.read import read_header
+from monai_mriprep.formats.voxels import read_voxels
+from monai_mriprep.measures.case import measure_case
+from monai_mriprep.measures.thumbnail import read_thumbnail
 from tests.cohort.cohorts import case_of, kinds_of, phantom
 from tests.measures.bodies import SHAPE, grid_of, patient, turned
 
@@ -91,3 +99,38 @@ def test_nothing_is_known():
     assert find_suspects([]) == ()
     assert find_suspects([CohortCase(f"case {n}") for n in range(20)]) == ()
     assert next(iter(KINDS)) == "failed"
+
+
+def test_real_scans_of_eight_body_parts_are_no_suspects(shared_data):
+    """The bar allows one; there is none."""
+    cases = []
+    for path in sorted((shared_data / "mixed/LabelsTr").iterdir()):
+        (scan,) = (shared_data / "mixed/ImagesTr").glob(path.name.replace("_seg.mha", "_*"))
+        image, label = (read_voxels(read_header(file)) for file in (scan, path))
+        cases.append(case_of(path.stem, image, label, read_header(scan).grid))
+    assert len(cases) == 8
+    assert find_suspects(cases) == ()
+
+
+def test_one_head_in_five_files_is_found(shared_data):
+    files = sorted((shared_data / "traps/axis_codes").glob("*.nii.gz"))
+    headers = [read_header(file) for file in files]
+    cases = [CohortCase(h.path.name, h.grid, measure_case([read_voxels(h)], h.grid)) for h in headers]
+    assert [one.case for one in find_suspects(cases) if one.kind == "near_duplicate"] == [file.name for file in files]
+
+
+@pytest.mark.stress
+def test_ten_thousand_cases_take_seconds(untouched):
+    rng = np.random.default_rng(0)
+    cases = [
+        replace(untouched[n % 12], name=f"{n}", measures=with_noise(untouched[n % 12], rng)) for n in range(10_000)
+    ]
+    start = time.perf_counter()
+    find_suspects(cases)
+    assert time.perf_counter() - start < 30
+
+
+def with_noise(case, rng):
+    blocks = read_thumbnail(case.image[0].thumbnail).astype(int) + rng.integers(-20, 21, (8, 8, 8))
+    thumbnail = base64.b64encode(blocks.clip(0, 255).astype(np.uint8).tobytes()).decode()
+    return case.measures.model_copy(update={"image": (case.image[0].model_copy(update={"thumbnail": thumbnail}),)})

@@ -1,0 +1,113 @@
+"""Suspects by their label."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from monai_mriprep.cohort import labels
+from monai_mriprep.cohort.case import CohortCase
+from monai_mriprep.measures.model import CaseMeasures, LabelMeasures
+from tests.measures.bodies import grid_of
+
+GRID = grid_of((10, 20, 30), (3, 1, 1))  # voxels of 3 mm^3
+COUNTS = {0: 5000, 1: 1000, 2: 200}
+
+
+def measures(components=None, touches=(), outside=0.0):
+    label = LabelMeasures(components=components or {1: 1, 2: 1}, touches=touches, outside=outside, centre=(0, 0, 0.0))
+    return CaseMeasures(image=(), label=label)
+
+
+def cohort(*last, count=11):
+    """Cases that nothing is wrong with, and others."""
+    case = CohortCase("", GRID, measures(), COUNTS, COUNTS, None, GRID)
+    return [replace(case, name=str(i), **changes) for i, changes in enumerate([{}] * count + [*last])]
+
+
+def test_empty_labels_are_suspects_where_they_are_few():
+    assert [i for i, _ in labels.empty(cohort({"before": {0: 99}}, {"before": {0: 9, -1: 3}}))] == [11, 12]
+    assert list(labels.empty(cohort(*[{"before": {0: 99}}] * 3))) == []
+    assert [i for i, _ in labels.empty(cohort({"before": {0: 99}}, count=1))] == [1], "too few to be compared"
+    assert list(labels.empty(cohort({"before": None}))) == []
+
+
+def test_undeclared_values():
+    declared = {"before": COUNTS | {7: 1}, "declared": (0, 1, 2)}
+    assert list(labels.undeclared(cohort(declared, {"declared": (0, 1, 2)}))) == [
+        (11, "the label holds 7, which dataset.json does not declare: it has 0, 1, 2")
+    ]
+
+
+def test_a_class_that_nearly_all_others_have():
+    found = list(labels.without_a_class(cohort({"before": {0: 9, 1: 9}}, {"before": {0: 9}})))
+    assert found == [(11, "class 2 is missing, which 11 of the 11 other labels have")]
+
+
+@pytest.mark.parametrize(("without", "is_usual"), [(1, True), (2, True), (3, False)])
+def test_a_class_that_many_lack_is_not_missed(without, is_usual):
+    found = labels.without_a_class(cohort(*[{"before": {0: 9, 1: 9}}] * without, count=20 - without))
+    assert len(list(found)) == (without if is_usual else 0)
+
+
+def test_volumes_are_compared_in_ml():
+    large, finer = {"before": {0: 9, 1: 1000, 2: 2000}}, {"before": {0: 9, 1: 8000, 2: 1600}}
+    finer |= {"label_grid": grid_of((20, 40, 60), (1.5, 0.5, 0.5))}
+    assert list(labels.unlike_in_volume(cohort(large, finer))) == [
+        (11, "class 2 has 6 ml; the median of all cases is 0.6 ml")
+    ]
+
+
+def test_parts():
+    found = labels.unlike_in_parts(cohort({"measures": measures({1: 1, 2: 40})}, {"measures": measures({1: 3})}))
+    assert list(found) == [(11, "class 2 is in 40 separate parts; the median of all cases is 1")]
+
+
+def test_outside_of_the_body():
+    found = labels.outside(cohort({"measures": measures(outside=0.6)}, {"measures": measures(outside=0.2)}))
+    assert list(found) == [(11, "60% of the label lies outside of the body, in air or beyond the scan")]
+    assert len(list(labels.outside(cohort({"measures": measures(outside=0.6)}, count=0)))) == 1
+    assert list(labels.outside(cohort(*[{"measures": measures(outside=0.6)}] * 9, count=0))) == []
+
+
+def test_edges_that_hardly_any_other_touches():
+    usual, rare = {"measures": measures(touches=("S",))}, {"measures": measures(touches=("L", "P", "S"))}
+    assert list(labels.at_an_edge(cohort(rare, *[usual] * 5))) == [
+        (11, "the label touches the left and the back end of the scan, as hardly any other does")
+    ]
+    assert list(labels.at_an_edge(cohort(rare, count=3))) == []
+
+
+LOSSES = {
+    "vanished": (COUNTS | {2: 0}, ["class 2 vanished by resampling: it had 0.6 ml"]),
+    "shrank": ({0: 9, 1: 1000, 2: 90}, ["class 2 shrank by resampling, from 0.6 ml to 0.27 ml"]),
+    "kept": ({0: 9, 1: 1000, 2: 101}, []),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_what_resampling_loses(name):
+    after, expected = LOSSES[name]
+    assert list(labels.lost(cohort({"after": after}))) == [(11, reason) for reason in expected]
+
+
+def test_volumes_are_compared_and_not_voxels():
+    coarse = grid_of((5, 10, 15), (6, 2, 2))
+    assert list(labels.lost(cohort({"after": {1: 125, 2: 25}, "target_grid": coarse}))) == []
+    coarser = grid_of((2, 4, 6), (15, 10, 10))
+    few = {"before": {0: 9, 1: 1000, 2: 200}, "after": {1: 2, 2: 0}, "target_grid": coarser}
+    assert [reason.split()[:3] for _, reason in labels.lost(cohort(few))] == [["class", "2", "vanished"]]
+
+
+def test_classes_have_their_new_numbers_after_preprocessing():
+    renumbered = {"new_numbers": {2: 1, 1: 0}, "after": {0: 6000, 1: 200}}
+    assert list(labels.lost(cohort(renumbered))) == []
+    assert len(list(labels.lost(cohort(renumbered | {"after": {0: 6200}})))) == 1
+
+
+def test_nothing_is_known():
+    unknown = [CohortCase(str(n), grid=GRID if n % 2 else None) for n in range(9)]
+    finders = (labels.lost, labels.outside, labels.at_an_edge, labels.unlike_in_parts, labels.unlike_in_volume)
+    for find in (*finders, labels.empty, labels.undeclared, labels.without_a_class):
+        assert list(find(unknown)) == []
