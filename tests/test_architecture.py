@@ -89,8 +89,6 @@ def is_module(room: str, name: str) -> bool:
 def test_a_module_takes_from_another_only_what_that_offers():
     modules = sorted(PACKAGE.rglob("*.py"))
     taken = {(path.relative_to(PACKAGE), *names) for path in modules for names in taken_names(path)}
-    for path in PACKAGE.glob("*/*.py"):  # a package has the names of its modules once they are loaded
-        importlib.import_module(f"{PACKAGE.name}.{path.parent.name}.{path.stem}")
     offered = {module: importlib.import_module(module) for _, module, _ in taken}
     hidden = [
         f"{path}: {module}.{name}"

@@ -65,7 +65,7 @@ def make_demo(folder: Path, workers: int | None, observe: Observer) -> DemoRepor
         *(_line(record) for record in records if record is not None),
         "",
     ]
-    lines += [_NEXT, "", f"dataset       {dataset}", f"results       {output}", f"pictures      {output / PICTURES}"]
+    lines += [_NEXT, "", f"dataset       {dataset}", f"pictures      {output / PICTURES}"]
     lines += [] if summary.report is None else [f"report        {summary.report}: open it in a browser"]
     return DemoReport(summary, "\n".join(lines))
 
