@@ -154,7 +154,7 @@ def _window(seen: Sequence[tuple[NDArray[np.float64], NDArray[np.bool_]]]) -> tu
 
 
 def _shades(values: NDArray[np.float64], inside: NDArray[np.bool_], low: float, high: float) -> NDArray[np.uint8]:
-    shades = (values.clip(low, high) - low) * (255 / max(high - low, 1e-30)) + 0.5
+    shades = (np.minimum(np.maximum(values, low), high) - low) * (255 / max(high - low, 1e-30)) + 0.5
     return np.where(inside, shades.astype(np.uint8), np.uint8(BACKGROUND))
 
 

@@ -47,11 +47,10 @@ def nearest_voxels(voxels: NDArray[Any], grid: Grid, panel: Panel) -> tuple[NDAr
     in_voxels = np.linalg.solve(grid.affine[:3, :3], steps).tolist()
     places = [_places(start, down, right, panel.height, panel.width) for start, down, right in in_voxels]
     nearest = [np.floor(place + 0.5 + TIE_TOLERANCE).astype(np.intp) for place in places]
-    inside = np.ones((panel.height, panel.width), np.bool_)
-    for index, n in zip(nearest, voxels.shape, strict=True):
-        inside &= (index >= 0) & (index < n)
-    at = [index.clip(0, n - 1) for index, n in zip(nearest, voxels.shape, strict=True)]
-    return np.broadcast_to(_picked(voxels, at), inside.shape), inside
+    at = [np.minimum(np.maximum(index, 0), n - 1) for index, n in zip(nearest, voxels.shape, strict=True)]
+    z, y, x = (index == within for index, within in zip(nearest, at, strict=True))
+    shape = panel.height, panel.width
+    return np.broadcast_to(_picked(voxels, at), shape), np.broadcast_to(z & y & x, shape)
 
 
 def _places(start: float, down: float, right: float, height: int, width: int) -> NDArray[np.float64]:
