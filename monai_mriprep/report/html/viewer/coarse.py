@@ -18,6 +18,8 @@ __all__ = ["MOST_CLASSES", "coarse_grid", "coarse_image", "coarse_label"]
 
 MOST_CLASSES = 255
 """What 8 bits tell apart, beside the background."""
+SHADES = 64
+"""From black to white: 256 take half as many bytes again, and look the same."""
 WINDOW = (1.0, 99.0)
 """Percentiles of the voxels that become black and white."""
 
@@ -29,7 +31,7 @@ def coarse_grid(grid: Grid, mm: float) -> Grid:
 
 
 def coarse_image(image: NDArray[Any], shape: Sequence[int]) -> NDArray[np.uint8]:
-    """The mean of the image within each voxel of a grid of the same extent, in 8 bits.
+    """The mean of the image within each voxel of a grid of the same extent, in `SHADES`.
 
     Parameters
     ----------
@@ -41,8 +43,9 @@ def coarse_image(image: NDArray[Any], shape: Sequence[int]) -> NDArray[np.uint8]
     finite = np.nan_to_num(np.asarray(image, np.float32), nan=0, posinf=0, neginf=0)
     means = _means(finite, _shares(image.shape, shape))
     low, high = np.percentile(means, WINDOW)
-    scaled: NDArray[np.uint8] = np.round(255 * np.clip((means - low) / max(high - low, 1e-30), 0, 1)).astype(np.uint8)
-    return scaled
+    bright = np.clip((means - low) / max(high - low, 1e-30), 0, 1)
+    shades: NDArray[np.uint8] = np.round(bright * (SHADES - 1)).astype(np.uint8)
+    return shades
 
 
 def coarse_label(label: NDArray[Any], shape: Sequence[int]) -> tuple[NDArray[np.uint8], tuple[int, ...]]:

@@ -65,7 +65,7 @@
       say(`Crosshair at ${x}, ${y}, ${z} mm (R, A, S): ${at ? `class ${at[0]}` : "no label"}.`);
     };
     await viewer.attachToCanvas(canvas);
-    const image = { base64: volume.image, name: "image.nii.gz", colormap: "gray", cal_min: 0, cal_max: 255 };
+    const image = { base64: volume.image, name: "image.nii.gz", colormap: "gray", cal_min: 0, cal_max: 63 };
     viewer.addVolume(await NVImage.loadFromBase64(image));
     if (volume.label) {
       const label = await NVImage.loadFromBase64({ base64: volume.label, name: "label.nii.gz", opacity });

@@ -19,7 +19,7 @@ __all__ = ["BUDGET", "MOST_VIEWS", "Views", "views_of"]
 
 MOST_VIEWS = 15
 """Cases of a page that have a 3-D view."""
-BUDGET = 3_000_000
+BUDGET = 2_000_000
 """Characters of a page for the volumes of all its cases."""
 LARGEST = 1 << 30
 """Bytes of an array that is read for a view: no more memory is taken."""

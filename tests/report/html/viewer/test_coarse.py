@@ -30,13 +30,13 @@ def test_the_image_is_the_mean_of_blocks():
     image = np.random.default_rng(0).normal(100, 20, (6, 8, 10)).astype(np.float32)
     blocks = image.reshape(3, 2, 4, 2, 5, 2).mean(axis=(1, 3, 5))
     low, high = np.percentile(blocks, (1, 99))
-    expected = 255 * np.clip((blocks - low) / (high - low), 0, 1)
+    expected = 63 * np.clip((blocks - low) / (high - low), 0, 1)
     np.testing.assert_allclose(coarse_image(image, (3, 4, 5)), expected, atol=0.51)
 
 
 def test_voxels_that_are_shared_count_with_their_parts():
     image = np.array([0, 90, 240], np.float32)[:, None, None]
-    assert coarse_image(image, (2, 1, 1))[:, 0, 0].tolist() == [0, 255]  # means 30 and 190, then from black to white
+    assert coarse_image(image, (2, 1, 1))[:, 0, 0].tolist() == [0, 63]  # means 30 and 190, then from black to white
     flat = coarse_image(np.full((3, 3, 3), 7.0), (2, 2, 2))
     assert not flat.any()
 
