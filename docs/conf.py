@@ -71,7 +71,6 @@ def make_sample_report(app: Any, error: Exception | None) -> None:
     command = [sys.executable, "-m", "monai_mriprep"]
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([*command, "demo", "demo", "--quiet"], cwd=folder, check=True, capture_output=True)
-        subprocess.run([*command, "report", "demo/preprocessed"], cwd=folder, check=True, capture_output=True)
         shutil.copy(Path(folder, "demo/preprocessed/report.html"), Path(app.outdir, "sample-report.html"))
 
 
