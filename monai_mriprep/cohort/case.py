@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,7 +29,7 @@ class CohortCase:
     before, after
         Voxels of each label value as stored, and of each class on the target grid.
     label_grid
-        Of the label, where it is not `grid`.
+        Of the label, where it is not `grid`, and was not measured.
     target_grid
         That of `after`.
     error
@@ -67,23 +68,32 @@ class CohortCase:
     @cached_property
     def classes(self) -> Mapping[int, float] | None:
         """Volume of each class above 0, in mm^3, as stored; None where there is no label, or its grid is not known."""
-        return _volumes(self.before, self.label_grid or self.grid)
+        return self._volumes_before(self.before)
 
     @cached_property
     def classes_kept(self) -> Mapping[int, tuple[float, float]] | None:
         """The same before and after, under the numbers that the classes have then."""
         renumbered = None if self.before is None else renumbered_histogram(self.before, self.new_numbers)
-        before, after = _volumes(renumbered, self.label_grid or self.grid), _volumes(self.after, self.target_grid)
+        before, after = self._volumes_before(renumbered), _volumes(self.after, _voxel_of(self.target_grid))
         if before is None or after is None:
             return None
         return {value: (volume, after.get(value, 0.0)) for value, volume in before.items()}
 
+    def _volumes_before(self, histogram: Mapping[int, int] | None) -> dict[int, float] | None:
+        measured = None if self.label is None else self.label.voxel
+        return _volumes(histogram, measured or _voxel_of(self.label_grid or self.grid))
 
-def _volumes(histogram: Mapping[int, int] | None, grid: Grid | None) -> dict[int, float] | None:
-    if histogram is None or grid is None:
+
+def _voxel_of(grid: Grid | None) -> float | None:
+    """The volume of a voxel, in mm^3."""
+    return None if grid is None else math.prod(grid.spacing)
+
+
+def _volumes(histogram: Mapping[int, int] | None, voxel: float | None) -> dict[int, float] | None:
+    """Of each class above 0, in mm^3."""
+    if histogram is None or voxel is None:
         return None
-    z, y, x = grid.spacing
-    return {value: count * z * y * x for value, count in histogram.items() if value > 0 and count > 0}
+    return {value: count * voxel for value, count in histogram.items() if value > 0 and count > 0}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
@@ -118,10 +119,7 @@ def at_an_edge(cases: Sequence[CohortCase]) -> Found:
 def lost(cases: Sequence[CohortCase]) -> Found:
     """Classes that vanished or shrank by resampling."""
     for i, case in enumerate(cases):
-        voxel = 1.0
-        if case.target_grid is not None:
-            z, y, x = case.target_grid.spacing
-            voxel = z * y * x
+        voxel = math.prod(case.target_grid.spacing) if case.target_grid else 0.0
         for value, (before, after) in (case.classes_kept or {}).items():
             if not after:
                 yield i, f"class {value} vanished by resampling: it had {_ml(before)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -54,14 +55,18 @@ def measure_label(label: NDArray[Any], grid: Grid, bodies: Sequence[Body] = ()) 
     bodies
         One a channel; a voxel that lies in none of them is outside. Without any, none is.
     """
-    box = box_of(label)
+    box, voxel = box_of(label), math.prod(grid.spacing)
     if box is None:
-        return LabelMeasures(components={}, touches=(), outside=0.0, centre=None)
+        return LabelMeasures(components={}, touches=(), outside=0.0, centre=None, voxel=voxel)
     points = _points(label[box] > 0.5, box, grid)
     outside = ~np.any([body.holds(points) for body in bodies], axis=0) if bodies else np.zeros(1)
-    z, y, x = points.mean(axis=0).tolist()
+    right, anterior, superior = points.mean(axis=0).tolist()
     return LabelMeasures(
-        components=_components(label[box]), touches=_touches(box, grid), outside=float(outside.mean()), centre=(z, y, x)
+        components=_components(label[box]),
+        touches=_touches(box, grid),
+        outside=float(outside.mean()),
+        centre=(right, anterior, superior),
+        voxel=voxel,
     )
 
 

@@ -58,12 +58,15 @@ class LabelMeasures(Model):
         Share of its voxels that lie outside the body, in air.
     centre
         Of all classes above 0, in RAS+ mm; None where there are none.
+    voxel
+        Volume of a voxel of its grid, in mm^3.
     """
 
     components: dict[Annotated[Whole, Field(strict=False)], Count]
     touches: Annotated[tuple[Side, ...], Field(strict=False)]
     outside: Share
     centre: Point | None
+    voxel: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
 
 
 class CaseMeasures(Model):

@@ -39,6 +39,7 @@ def test_the_type_does_not_matter(dtype):
 def test_an_empty_label():
     found = measure_label(np.zeros(GRID.shape, np.int16), GRID, [find_body(IMAGE, GRID)])
     assert (found.components, found.touches, found.outside, found.centre) == ({}, (), 0.0, None)
+    assert found.voxel == pytest.approx(3.3 * 1.2 * 1.2)
 
 
 @pytest.mark.parametrize("codes", ["RAS", "LPS", "PIR", "SLA"])
