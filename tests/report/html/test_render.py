@@ -119,6 +119,13 @@ def test_a_count_filters_by_its_kind():
     assert counts == [("1 cases", ["all"]), ("0 failed", ["failed"]), ("2 skipped", [])]
 
 
+def test_many_notes_and_many_classes_do_not_fill_the_page():
+    many = dict.fromkeys(range(14), 100)
+    html = front(page(case("a", before=many, after=many), notes=tuple(map(str, range(10)))))
+    assert html.one("details").text == "2 more 8 9"
+    assert len(list(html.one("div", "scroll").every("tr"))) == 14  # with its head
+
+
 # --- Safe -------------------------------------------------------------------------------------------------------------
 
 
