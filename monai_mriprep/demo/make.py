@@ -9,6 +9,7 @@ from pathlib import Path
 from monai_mriprep.demo.phantoms import make_demo_dataset
 from monai_mriprep.errors import OutputError, package_logger, write_error
 from monai_mriprep.report.html.after_run import with_report
+from monai_mriprep.report.lines import table
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.preprocess import Observer, execute
 from monai_mriprep.run.session import RunSummary, open_session
@@ -57,16 +58,8 @@ def make_demo(folder: Path, workers: int | None, observe: Observer) -> DemoRepor
         done = sorted(result.case for result in summary.done)
         records = [index.done(case) for case in done]
     summary = with_report(summary)
-    lines = [
-        "",
-        plan.derivation,
-        "",
-        _HEADING,
-        *(_line(record) for record in records if record is not None),
-        "",
-    ]
-    lines += [_NEXT, "", f"dataset       {dataset}", f"pictures      {output / PICTURES}"]
-    lines += [] if summary.report is None else [f"report        {summary.report}: open it in a browser"]
+    rows = [_HEADINGS, *(_row(record) for record in records if record is not None)]
+    lines = ["", *table(rows), "", *_NEXT, "", f"dataset       {dataset}", f"pictures      {output / PICTURES}"]
     return DemoReport(summary, "\n".join(lines))
 
 
@@ -86,15 +79,18 @@ def _take(folder: Path) -> None:
         raise write_error(error, f"{folder}: cannot be made ({error.strerror}); give another folder") from error
 
 
-_HEADING = f"{'case':<18} {'size z y x':<16} {'spacing in mm':<18}    {'becomes':<16} {'foreground':<18} labels"
-_NEXT = """In Python:    np.load("imagesTr/....npz")["arr_0"]   is (1, D, H, W), float32, z-scored
-Your own:     monai-mriprep run DATASET_ROOT OUTPUT_ROOT"""
+_HEADINGS = ("case", "size z y x", "spacing mm", "becomes", "foreground", "label voxels")
+_NEXT = (
+    'In Python:  np.load("imagesTr/....npz")["arr_0"]  # (1, D, H, W), float32',
+    "Your own:   monai-mriprep run DATASET_ROOT OUTPUT_ROOT",
+)
 
 
-def _line(record: Done) -> str:
-    size, becomes = (" x ".join(map(str, grid.shape)) for grid in (record.source_grid, record.target_grid))
-    spacing = " x ".join(f"{value:.3g}" for value in record.source_grid.spacing)
+def _row(record: Done) -> tuple[str, ...]:
+    """A row of the table, for the headings: 80 characters with all others."""
+    size, becomes = ("x".join(map(str, grid.shape)) for grid in (record.source_grid, record.target_grid))
+    spacing = " ".join(f"{value:.3g}" for value in record.source_grid.spacing)
     moments = zip(record.foreground.mean, record.foreground.std, strict=True)
-    foreground = ", ".join(f"{mean:.1f} +- {std:.1f}" for mean, std in moments)
-    labels = ", ".join(f"{value}: {count}" for value, count in record.labels.after.items() if value)
-    return f"{record.case:<18} {size:<16} {spacing:<18} -> {becomes:<16} {foreground:<18} {labels}"
+    foreground = ", ".join(f"{mean:.0f} +- {std:.0f}" for mean, std in moments)
+    labels = " ".join(str(count) for value, count in record.labels.after.items() if value)
+    return record.case, size, spacing, becomes, foreground, labels

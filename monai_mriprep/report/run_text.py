@@ -36,8 +36,8 @@ def _rows(summary: RunSummary) -> Iterator[tuple[str, object]]:
     yield "warnings", len(summary.warnings) + of_cases
     yield "time", duration(summary.seconds)
     yield "results", summary.output_root
-    yield "report", summary.report
     yield "details", summary.output_root / TABLE if summary.failed or of_cases else ""
+    yield "report", summary.report
 
 
 def _failed(results: Sequence[Result]) -> str:

@@ -30,6 +30,5 @@ def demo(
         with watch.doing("loading MONAI"):
             from monai_mriprep.demo.make import make_demo
         report = make_demo(folder, workers, watch)
-    status = summarize(replace(report.summary, seconds=elapsed()))
     say(report.text)
-    return status
+    return summarize(replace(report.summary, seconds=elapsed()))

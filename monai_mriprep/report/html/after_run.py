@@ -23,6 +23,7 @@ def with_report(summary: RunSummary) -> RunSummary:
     has_changed = bool(summary.done or summary.failed or summary.retired)
     if not has_changed and page.is_file():
         return replace(summary, report=page)
+    package_logger().info("writing the report ...")
     try:
         _write(summary)
     except Exception as error:  # noqa: BLE001 - whatever it is
