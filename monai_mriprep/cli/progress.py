@@ -34,13 +34,13 @@ class LineHandler(logging.Handler):
     """Writes a line for each record, by its function `show`, which a bar replaces while it is visible.
 
     A record with an attribute ``case`` has none, for a `Watch`, or the result, tells what it says; and of many
-    warnings of one kind in a row, only the first ones have. A log in detail has them all.
+    warnings of one kind in a row, before the first case, only the first ones have. A log in detail has them all.
     """
 
     def __init__(self, level: int) -> None:
         super().__init__(level)
         self.show: Callable[[str], object] = log
-        self._repeats = Repeats()
+        self._repeats: Repeats | None = None if self.is_detailed else Repeats()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record, or drop it: what a run does must not depend on it."""
@@ -51,16 +51,22 @@ class LineHandler(logging.Handler):
 
     def _lines(self, record: logging.LogRecord) -> Iterator[str]:
         line = PREFIXES.get(record.levelno, "") + record.getMessage()
-        if record.levelno == logging.WARNING and not self.is_detailed:
+        if self._repeats is None:
+            yield line
+        elif record.levelno == logging.WARNING:
             yield from self._repeats.passed(line)
         else:
-            yield from self._repeats.left_out()
-            yield line
+            yield from (*self._repeats.left_out(), line)
+
+    def leave_out_nothing(self) -> None:
+        """From here on, as when cases are under way, each record counts."""
+        for line in () if self._repeats is None else self._repeats.left_out():
+            self.show(line)
+        self._repeats = None
 
     def close(self) -> None:
         """Say how many records were left out last."""
-        for line in self._repeats.left_out():
-            self.show(line)
+        self.leave_out_nothing()
         super().close()
 
     @property
@@ -187,6 +193,7 @@ def watched(lines: LineHandler, work: Mapping[str, float] | None = None, workers
         Of `Pace`.
     """
     watch = Watch(lines, Pace(work or {}, workers))
+    lines.leave_out_nothing()
     try:
         with _bar(watch, lines) if can_redraw(sys.stderr) and not lines.is_quiet else nullcontext():
             yield watch

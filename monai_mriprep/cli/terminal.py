@@ -21,7 +21,7 @@ DOUBTFUL = re.compile(r"^ *(?:warnings?|suspect|unfinished)(?=:|  )|(?<=  )(?:wa
 
 def can_redraw(stream: TextIO) -> bool:
     """Whether a line that is on it can be drawn again, as a progress bar is."""
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
+    return stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
 def has_colour(stream: TextIO) -> bool:

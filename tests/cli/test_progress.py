@@ -143,6 +143,20 @@ def test_of_many_records_of_one_kind_the_first_ones_are_shown(verbose, capsys):
     assert said[-1] == ("warning: '49.mha' is skipped" if verbose else "... and 47 more like it (-v shows all)")
 
 
+def test_what_is_logged_while_cases_are_under_way_is_shown_each_time(capsys):
+    with log_lines() as lines:
+        for number in range(5):
+            logging.getLogger(NAME).warning("'%d.mha' is skipped", number)
+        with watched(lines):
+            for minutes in (2, 4, 8, 16, 32):
+                logging.getLogger(NAME).warning("a: under way for %d min", minutes)
+    said = capsys.readouterr().err.splitlines()
+    assert said[3] == "... and 2 more like it (-v shows all)"
+    assert [line for line in said if "under way" in line] == [
+        f"warning: a: under way for {m} min" for m in (2, 4, 8, 16, 32)
+    ]
+
+
 def test_warnings_are_said_though_the_run_is_interrupted(capsys):
     def interrupted() -> None:
         with log_lines() as lines, watched(lines) as watch:

@@ -26,6 +26,7 @@ class Stream(io.StringIO):
         (True, {"TERM": "xterm"}, True, True),
         (True, {}, True, True),
         (True, {"TERM": "dumb"}, False, False),
+        (True, {"TERM": "unknown"}, False, False),
         (True, {"NO_COLOR": "1"}, True, False),
         (True, {"NO_COLOR": ""}, True, True),
         (True, {"NO_COLOR": "1", "FORCE_COLOR": "1"}, True, False),
