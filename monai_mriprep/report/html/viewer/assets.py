@@ -30,7 +30,7 @@ def niivue_base64() -> str:
 
 def niivue_licences() -> str:
     """The notices that a copy of NiiVue must carry, as plain text."""
-    return _here("NIIVUE-LICENSES.txt").decode()
+    return _here("LICENSE-NIIVUE.txt").decode()
 
 
 def viewer_script() -> str:
