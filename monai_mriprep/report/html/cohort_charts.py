@@ -112,8 +112,7 @@ def _class_rows(cases: Sequence[CaseFacts]) -> list[Row]:
     rows: dict[int, list[Value]] = defaultdict(list)
     for number, case in enumerate(cases, 1):
         for volume in class_volumes(case.cohort):
-            if volume.before is not None:
-                rows[volume.value].append(_value(number, volume.before, "ml", f"class {volume.value}"))
+            rows[volume.value].append(_value(number, volume.before, "ml", f"class {volume.value}"))
     return [Row(str(value), rows[value], None, value) for value in sorted(rows)]
 
 

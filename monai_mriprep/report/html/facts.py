@@ -140,6 +140,8 @@ class Page:
         None where there is nothing to quote.
     key
         Equal for reports on the same folder: ratings are kept under it.
+    what
+        What kind of page it is, in two words.
     """
 
     title: str
@@ -155,6 +157,12 @@ class Page:
     about_pictures: str = ""
     paper: Paper | None = None
     key: str = ""
+    what: str = "preprocessing report"
+
+    @cached_property
+    def has_results(self) -> bool:
+        """Whether any case was preprocessed, so that there is something after."""
+        return any(case.is_done for case in self.cases)
 
 
 def count_of(cases: Iterable[CaseFacts], kind: Kind | Literal["done"]) -> int:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
+from urllib.parse import quote
 
 from monai_mriprep.report.html.charts import LINKED_CASES
 from monai_mriprep.report.html.facts import CaseFacts
-from monai_mriprep.store.layout import REPORT, REPORT_PAGES
+from monai_mriprep.store.layout import REPORT
 
 __all__ = ["Part", "address", "addresses", "parts_of"]
 
@@ -29,29 +31,35 @@ class Part:
         Whose cards are in it.
     first
         The number of the first of them on the page as a whole, from 1 on.
+    is_front
+        Whether the verdict is in it.
     """
 
     file: str
     cases: Sequence[CaseFacts]
     first: int = 1
-
-    @property
-    def is_front(self) -> bool:
-        """Whether the verdict is in it."""
-        return self.file == REPORT
+    is_front: bool = False
 
 
-def parts_of(cases: Sequence[CaseFacts]) -> tuple[Part, ...]:
-    """The files of a report on these cases, the worst of which come first; the front page first."""
+def parts_of(cases: Sequence[CaseFacts], front: str = REPORT) -> tuple[Part, ...]:
+    """The files of a report.
+
+    Parameters
+    ----------
+    cases
+        All, the worst first.
+    front
+        Name of the front page, which is the first part. The others lie in a folder of its name without the ending.
+    """
     if len(cases) <= LINKED_CASES:
-        return (Part(REPORT, cases),)
+        return (Part(front, cases, is_front=True),)
     worst = sum(not {"failed", "suspect"}.isdisjoint(case.kinds) for case in cases)
     starts = range(min(worst, MOST_ON_FRONT), len(cases), CASES_A_PAGE)
     pages = (
-        Part(f"{REPORT_PAGES}/page-{number:04}.html", cases[start : start + CASES_A_PAGE], start + 1)
+        Part(f"{PurePath(front).stem}/page-{number:04}.html", cases[start : start + CASES_A_PAGE], start + 1)
         for number, start in enumerate(starts, 1)
     )
-    return (Part(REPORT, cases[: starts.start]), *pages)
+    return (Part(front, cases[: starts.start], is_front=True), *pages)
 
 
 def address(part: Part, seen_from: Part, case: int | None = None) -> str:
@@ -59,7 +67,7 @@ def address(part: Part, seen_from: Part, case: int | None = None) -> str:
     anchor = "" if case is None else f"#case-{case}"
     if part == seen_from:
         return anchor
-    return ("" if seen_from.is_front else "../") + part.file + anchor
+    return ("" if seen_from.is_front else "../") + quote(part.file) + anchor
 
 
 def addresses(parts: Sequence[Part]) -> Iterator[tuple[int, CaseFacts, str]]:

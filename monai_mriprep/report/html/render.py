@@ -29,6 +29,7 @@ from monai_mriprep.report.html.viewer.assets import (
 )
 from monai_mriprep.report.html.viewer.views import Views
 from monai_mriprep.report.html.volumes import class_volumes
+from monai_mriprep.store.layout import REPORT
 from monai_mriprep.volume.axes import axis_codes
 
 __all__ = ["Picture", "PictureOf", "rendered"]
@@ -61,7 +62,9 @@ class Picture:
 PictureOf = Callable[[CaseFacts], Picture | None]
 
 
-def rendered(page: Page, picture_of: PictureOf, views: Views | None = None) -> Iterator[tuple[str, Iterator[bytes]]]:
+def rendered(
+    page: Page, picture_of: PictureOf, views: Views | None = None, front: str = REPORT
+) -> Iterator[tuple[str, Iterator[bytes]]]:
     """The files of a report: the path of each, and its content in pieces, made as they are taken.
 
     Parameters
@@ -72,8 +75,10 @@ def rendered(page: Page, picture_of: PictureOf, views: Views | None = None) -> I
         Called once for each case, when its card is written.
     views
         What can be looked at in 3-D.
+    front
+        Name of the first file; see `parts_of`.
     """
-    parts = parts_of(page.cases)
+    parts = parts_of(page.cases, front)
     for position, part in enumerate(parts):
         texts = (
             _environment()

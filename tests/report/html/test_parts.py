@@ -30,6 +30,12 @@ def test_the_front_is_no_longer_than_a_page():
     assert len(front.cases) < 500 == len(first.cases)
 
 
+def test_a_report_of_another_name_has_a_folder_of_that_name():
+    front, first, *_ = parts_of(cases(1010, failed=3), "check of scans.html")
+    assert (front.file, first.file) == ("check of scans.html", "check of scans/page-0001.html")
+    assert address(front, seen_from=first) == "../check%20of%20scans.html"
+
+
 def test_every_case_has_one_address():
     found = list(addresses(parts_of(cases(1010, failed=3))))
     assert [number for number, _, _ in found] == list(range(1, 1011))

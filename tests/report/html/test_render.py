@@ -97,6 +97,18 @@ def test_a_test_set_has_no_classes():
     assert list(html.every("table", "classes")) == []
 
 
+def test_a_page_on_raw_scans_has_nothing_after():
+    raw = replace(case("a", after=None, target_grid=None), is_done=False, moments=())
+    html = front(page(raw, what="dataset check"))
+    assert html.one("head").one("title").text == "scans · dataset check"
+    rows = [
+        [cell.text for cell in row.children if not isinstance(cell, str)] for row in html.one("article").every("tr")
+    ]
+    assert [len(row) for row in rows] == [2] * 7
+    assert rows[1] == ["size z y x", "10 x 20 x 30"]
+    assert rows[4:] == [["class", "ml"], ["1", "1.2"], ["2", "0.3"]]
+
+
 def test_every_channel_has_its_intensities():
     html = front(page(case("a", measures=measures(10.0, 20.0)), channels=("t1", "flair")))
     said = [part.text for part in html.every("div", "intensity")]
