@@ -11,6 +11,7 @@ from typing import get_args
 from monai_mriprep.cohort.case import CohortCase
 from monai_mriprep.cohort.outliers import by_factor, few
 from monai_mriprep.cohort.thresholds import EDGE, FEWEST, OUTSIDE, PARTS_FACTOR, RESOLVED, SHRUNK, USUAL, VOLUME_FACTOR
+from monai_mriprep.cohort.words import figure
 from monai_mriprep.errors import first_names
 from monai_mriprep.measures.model import Side
 
@@ -87,7 +88,7 @@ def unlike_in_parts(cases: Sequence[CohortCase]) -> Found:
     for value, of_class in _by_class([case.label.components if case.label else None for case in cases]):
         places, usual = by_factor(of_class, PARTS_FACTOR)
         for i in places:
-            yield i, f"class {value} is in {of_class[i]:g} separate parts; the median of all cases is {usual:.3g}"
+            yield i, f"class {value} is in {of_class[i]:g} separate parts; the median of all cases is {figure(usual)}"
 
 
 def _by_class(cases: Sequence[Mapping[int, float] | None]) -> Iterator[tuple[int, list[float | None]]]:
@@ -129,4 +130,4 @@ def lost(cases: Sequence[CohortCase]) -> Found:
 
 def _ml(volume: float) -> str:
     """A volume in mm^3, as millilitres."""
-    return f"{volume / 1000:.3g} ml"
+    return f"{figure(volume / 1000)} ml"

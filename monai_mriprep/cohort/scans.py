@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from monai_mriprep.cohort.case import CohortCase
 from monai_mriprep.cohort.outliers import by_difference, by_factor, few
 from monai_mriprep.cohort.thresholds import INTENSITY_FACTOR, OFFSET, SIZE_FACTOR, SPACING_FACTOR, USUAL
+from monai_mriprep.cohort.words import figure
 from monai_mriprep.measures.model import ImageMeasures
 from monai_mriprep.volume.axes import axis_codes
 
@@ -23,7 +24,7 @@ def unlike_in_spacing(cases: Sequence[CohortCase]) -> Found:
     for axis, name in enumerate("zyx"):
         values = [case.grid.spacing[axis] if case.grid else None for case in cases]
         places, median = by_factor(values, SPACING_FACTOR)
-        yield from ((i, f"the spacing along {name} is {values[i]:.3g} mm; {_usual(median, 'mm')}") for i in places)
+        yield from _told(f"the spacing along {name} is {{}} mm; {_usual(median, 'mm')}", values, places)
 
 
 def unlike_in_size(cases: Sequence[CohortCase]) -> Found:
@@ -31,11 +32,16 @@ def unlike_in_size(cases: Sequence[CohortCase]) -> Found:
     for axis, name in enumerate("zyx"):
         values = [case.grid.spacing[axis] * case.grid.shape[axis] if case.grid else None for case in cases]
         places, median = by_factor(values, SIZE_FACTOR)
-        yield from ((i, f"the scan is {values[i]:.3g} mm long in {name}; {_usual(median, 'mm')}") for i in places)
+        yield from _told(f"the scan is {{}} mm long in {name}; {_usual(median, 'mm')}", values, places)
+
+
+def _told(sentence: str, values: Sequence[float | None], places: Sequence[int]) -> Found:
+    """A sentence with the value of each case that is unlike the others."""
+    return ((i, sentence.format(figure(values[i] or 0))) for i in places)
 
 
 def _usual(median: float, unit: str = "") -> str:
-    return f"the median of all cases is {median:.3g} {unit}".rstrip()
+    return f"the median of all cases is {figure(median)} {unit}".rstrip()
 
 
 def unlike_in_orientation(cases: Sequence[CohortCase]) -> Found:
@@ -58,12 +64,11 @@ def unlike_in_intensity(cases: Sequence[CohortCase]) -> Found:
         where = f" of channel {number}" if channels > 1 else ""
         spans = _each(cases, number, _span)
         places, median = by_factor(spans, INTENSITY_FACTOR)
-        what = f"the intensities{where} span {{:.3g}} (5th to 95th percentile); {_usual(median)}"
-        yield from ((i, what.format(spans[i])) for i in places)
+        yield from _told(f"the intensities{where} span {{}} (5th to 95th percentile); {_usual(median)}", spans, places)
         offsets = _each(cases, number, _offset)
         places, median = by_difference(offsets, OFFSET)
-        what = f"the median intensity{where} is {{:.3g}} times their span (5th to 95th percentile); {_usual(median)}"
-        yield from ((i, what.format(offsets[i])) for i in places)
+        what = f"the median intensity{where} is {{}} times the span from the 5th to the 95th percentile"
+        yield from _told(f"{what}; {_usual(median)}", offsets, places)
 
 
 def _each(
@@ -75,7 +80,7 @@ def _each(
 
 def _span(image: ImageMeasures) -> float:
     """From the 5th to the 95th percentile; where they are equal, hardly anything."""
-    return max(image.percentiles[5] - image.percentiles[1], math.ulp(0.0))
+    return max(image.percentiles[5] - image.percentiles[1], sys.float_info.min)
 
 
 def _offset(image: ImageMeasures) -> float | None:

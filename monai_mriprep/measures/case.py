@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from monai_mriprep.measures.body import find_body
-from monai_mriprep.measures.image import measure_image
+from monai_mriprep.measures.image import SAMPLE, measure_image
 from monai_mriprep.measures.label import measure_label
 from monai_mriprep.measures.model import CaseMeasures
+from monai_mriprep.measures.sample import lattice
 from monai_mriprep.volume.geometry import Grid
 
 if TYPE_CHECKING:
@@ -33,8 +34,9 @@ def measure_case(
     label_grid
         Where the label has one of its own.
     """
-    found = [measure_image(channel, grid) for channel in channels]
-    bodies = [find_body(channel, grid) for channel in channels] if label is not None else []
+    samples = [lattice(channel, SAMPLE) for channel in channels]  # gathering one takes as long as what is done with it
+    found = [measure_image(few, grid) or measure_image(all_, grid) for few, all_ in zip(samples, channels, strict=True)]
+    bodies = [find_body(sample, grid) for sample in samples] if label is not None else []
     return CaseMeasures(
         image=tuple(one for one in found if one is not None) if all(found) else (),
         label=None if label is None else measure_label(label, label_grid or grid, bodies),

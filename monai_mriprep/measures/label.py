@@ -23,8 +23,8 @@ __all__ = ["box_of", "measure_label"]
 POINTS = 5_000
 """Voxels of a label that are looked up in the body."""
 
-DENSE = 2**17
-"""Voxels of the box around a label in which every one counts for its components, such as 50 x 50 x 50."""
+DENSE = 2**16
+"""Voxels of the box around a label in which every one counts for its components, such as 40 x 40 x 40."""
 
 MANY_CLASSES = 255
 """A label with more different values seems to hold intensities."""

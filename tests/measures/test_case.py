@@ -25,6 +25,17 @@ def test_it_is_what_its_volumes_are():
     assert found.label == measure_label(LABEL, GRID, [find_body(IMAGE, GRID)])
 
 
+def test_a_large_case_is_what_its_volumes_are():
+    image, label = patient(1, (60, 100, 90))
+    grid = grid_of(image.shape)
+    found = measure_case([image], grid, label)
+    assert found.image == (measure_image(image, grid),)
+    assert found.label == measure_label(label, grid, [find_body(image, grid)])
+    sparse = np.zeros_like(image)
+    sparse[1, 1, 1] = 9
+    assert measure_case([sparse], grid).image == (measure_image(sparse, grid),)
+
+
 def test_a_test_case_has_no_label():
     assert measure_case([IMAGE], GRID).label is None
 
