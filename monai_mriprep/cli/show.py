@@ -72,15 +72,12 @@ def prepared(text: str, stream: TextIO) -> str:
     return painted(shown) if has_colour(stream) else shown
 
 
-def warn(messages: Iterable[str]) -> None:
-    """Write a line for each warning; of many of one kind in a row, for the first ones."""
-    from monai_mriprep.report.groups import Repeats
+def warn(messages: Iterable[str], everything: bool = True) -> None:
+    """Write a line for each warning; of many of one kind in a row only for the first ones, if not for everything."""
+    from monai_mriprep.report.groups import first_ones
 
-    repeats = Repeats()
-    for line in (
-        *(line for message in messages for line in repeats.passed(f"warning: {message}")),
-        *repeats.left_out(),
-    ):
+    lines = (f"warning: {message}" for message in messages)
+    for line in lines if everything else first_ones(lines):
         log(line)
 
 

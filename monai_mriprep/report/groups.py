@@ -10,7 +10,7 @@ from itertools import zip_longest
 from monai_mriprep.errors import counted, first_names
 from monai_mriprep.report.lines import shown
 
-__all__ = ["Finding", "Repeats", "kind_of", "said_once"]
+__all__ = ["Finding", "Repeats", "first_ones", "kind_of", "said_once"]
 
 NAMES = 3
 """How many cases of a group are named."""
@@ -94,6 +94,14 @@ def _one_of(words: Sequence[str]) -> str:
     return VALUE.sub(VARIES, longest)
 
 
+def first_ones(texts: Iterable[str]) -> Iterator[str]:
+    """The texts; of many that are of one kind and in a row, only the first ones, and how many were left out."""
+    repeats = Repeats()
+    for text in texts:
+        yield from repeats.passed(text)
+    yield from repeats.left_out()
+
+
 class Repeats:
     """Takes texts one by one, and lets pass only the first ones of many that are of one kind and in a row."""
 
@@ -114,5 +122,5 @@ class Repeats:
     def left_out(self) -> Iterator[str]:
         """How many were left out since the last text that passed; then all begins anew."""
         if self._count > NAMES:
-            yield f"... and {self._count - NAMES} more like it (-v shows all)"
+            yield f"... and {self._count - NAMES} more like it"
         self._kind, self._count = (), 0

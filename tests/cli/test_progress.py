@@ -140,7 +140,7 @@ def test_of_many_records_of_one_kind_the_first_ones_are_shown(verbose, capsys):
     said = capsys.readouterr().err.splitlines()
     assert len(said) == (50 if verbose else 4)
     assert said[0] == "warning: '0.mha' is skipped"
-    assert said[-1] == ("warning: '49.mha' is skipped" if verbose else "... and 47 more like it (-v shows all)")
+    assert said[-1] == ("warning: '49.mha' is skipped" if verbose else "... and 47 more like it")
 
 
 def test_what_is_logged_while_cases_are_under_way_is_shown_each_time(capsys):
@@ -151,7 +151,7 @@ def test_what_is_logged_while_cases_are_under_way_is_shown_each_time(capsys):
             for minutes in (2, 4, 8, 16, 32):
                 logging.getLogger(NAME).warning("a: under way for %d min", minutes)
     said = capsys.readouterr().err.splitlines()
-    assert said[3] == "... and 2 more like it (-v shows all)"
+    assert said[3] == "... and 2 more like it"
     assert [line for line in said if "under way" in line] == [
         f"warning: a: under way for {m} min" for m in (2, 4, 8, 16, 32)
     ]

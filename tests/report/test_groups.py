@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from monai_mriprep.report.groups import Finding, Repeats, said_once
+from monai_mriprep.report.groups import Finding, first_ones, said_once
 
 
 def said(*texts: str) -> list[str]:
@@ -53,11 +53,9 @@ def test_a_name_cannot_break_the_sentence():
 
 
 def test_of_many_texts_of_one_kind_in_a_row_the_first_ones_pass():
-    repeats = Repeats()
-    texts = [f"'{name}.mha' is skipped" for name in "abcdef"] + ["odd", "'g.mha' is skipped"]
-    said = [line for text in texts for line in repeats.passed(text)]
-    skipped = [f"'{name}.mha' is skipped" for name in "abcg"]
-    assert said == [*skipped[:3], "... and 3 more like it (-v shows all)", "odd", skipped[3]]
-    assert list(repeats.left_out()) == []
-    assert [len(list(repeats.passed("odd"))) for _ in range(5)] == [1, 1, 1, 0, 0]
-    assert list(repeats.left_out()) == ["... and 2 more like it (-v shows all)"]
+    skipped = [f"'{name}.mha' is skipped" for name in "abcdefg"]
+    assert list(first_ones([*skipped[:6], "odd", skipped[6]])) == [
+        *(*skipped[:3], "... and 3 more like it", "odd", skipped[6])
+    ]
+    assert list(first_ones(["odd"] * 5)) == ["odd"] * 3 + ["... and 2 more like it"]
+    assert list(first_ones(["odd"] * 3)) == ["odd"] * 3

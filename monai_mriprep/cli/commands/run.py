@@ -109,6 +109,6 @@ def _say_what_would_be_done(found: DryRun, verbose: bool, as_json: bool) -> int:
     from monai_mriprep.report.facts import plain
     from monai_mriprep.report.outlook import dry_run_text
 
-    warn(found.warnings)
+    warn(found.warnings, everything=verbose)
     report(dry_run_text(found, width_of(sys.stdout), verbose), plain(found), as_json)
     return OK
