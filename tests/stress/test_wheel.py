@@ -61,7 +61,7 @@ def test_both_archives_hold_every_file_of_the_package(built):
     assert needed_files() - in_wheel == set()
     assert needed_files() - in_source == set()
     licences = {Path(name).name for name in in_wheel if ".dist-info/licenses/" in name}
-    assert {"LICENSE", "NIIVUE-LICENSES.txt"} <= licences
+    assert {"LICENSE", "LICENSE-NIIVUE.txt"} <= licences
 
 
 def test_the_page_on_an_index_has_no_link_that_leads_nowhere_there(built):
