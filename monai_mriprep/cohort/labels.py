@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
-from typing import get_args
+from typing import TypeVar, get_args
 
 from monai_mriprep.cohort.case import CohortCase
 from monai_mriprep.cohort.outliers import by_factor, few
@@ -29,6 +29,8 @@ __all__ = [
 
 Found = Iterator[tuple[int, str]]
 """Place of a case in the cohort, and what is to be said of it."""
+
+Item = TypeVar("Item")
 
 SIDES = {"L": "left", "R": "right", "A": "front", "P": "back", "I": "lower", "S": "upper"}
 SHOWN = 10
@@ -63,12 +65,17 @@ def without_a_class(cases: Sequence[CohortCase]) -> Found:
     classes = {i: _classes(case.before) for i, case in enumerate(cases) if case.before and _classes(case.before)}
     having = Counter(value for found in classes.values() for value in found)
     others = len(classes) - 1
-    usual = {value for value, count in having.items() if count >= USUAL * others} if others + 1 >= FEWEST else set()
-    for i, found in classes.items():
-        if missing := sorted(usual - found):
-            names = first_names([*map(str, missing)], SHOWN)
-            has = min(having[value] for value in missing)
-            yield i, f"class {names} is missing, which {has} of the {others} other labels have"
+    usual = sorted(value for value, count in having.items() if count >= USUAL * others)
+    lacking = _few_of(
+        [[(i, value) for i, found in classes.items() if value not in found] for value in usual], len(classes)
+    )
+    missing: dict[int, list[int]] = defaultdict(list)
+    for i, value in lacking:
+        missing[i].append(value)
+    for i, values in missing.items():
+        names = first_names([*map(str, sorted(values))], SHOWN)
+        has = min(having[value] for value in values)
+        yield i, f"class {names} is missing, which {has} of the {others} other labels have"
 
 
 def _classes(histogram: Mapping[int, int]) -> set[int]:
@@ -77,18 +84,39 @@ def _classes(histogram: Mapping[int, int]) -> set[int]:
 
 def unlike_in_volume(cases: Sequence[CohortCase]) -> Found:
     """Classes that are larger or smaller than in the others."""
+    batches = []
     for value, of_class in _by_class([case.classes for case in cases]):
         places, usual = by_factor(of_class, VOLUME_FACTOR)
-        for i in places:
-            yield i, f"class {value} has {_ml(of_class[i] or 0)}; the median of all cases is {_ml(usual)}"
+        said = f"class {value} has {{}}; the median of all cases is {_ml(usual)}"
+        batches.append([(i, said.format(_ml(of_class[i] or 0))) for i in places])
+    return _few_of(batches, _labelled(cases))
 
 
 def unlike_in_parts(cases: Sequence[CohortCase]) -> Found:
     """Classes that are in more or fewer parts than in the others."""
+    batches = []
     for value, of_class in _by_class([case.label.components if case.label else None for case in cases]):
         places, usual = by_factor(of_class, PARTS_FACTOR)
-        for i in places:
-            yield i, f"class {value} is in {of_class[i]:g} separate parts; the median of all cases is {figure(usual)}"
+        said = f"class {value} is in {{:g}} separate parts; the median of all cases is {figure(usual)}"
+        batches.append([(i, said.format(of_class[i])) for i in places])
+    return _few_of(batches, _labelled(cases))
+
+
+def _labelled(cases: Sequence[CohortCase]) -> int:
+    return sum(case.before is not None or case.label is not None for case in cases)
+
+
+def _few_of(batches: Sequence[Sequence[tuple[int, Item]]], known: int) -> Iterator[tuple[int, Item]]:
+    """What is found of each class, as long as the cases are few that it is found in: of the rarest first.
+
+    Something is rare in nearly every case, where there are fifty classes.
+    """
+    named: set[int] = set()
+    for batch in sorted(batches, key=len):
+        together = named | {i for i, _ in batch}
+        if few(sorted(together), known):
+            named = together
+            yield from batch
 
 
 def _by_class(cases: Sequence[Mapping[int, float] | None]) -> Iterator[tuple[int, list[float | None]]]:

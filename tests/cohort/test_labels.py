@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from monai_mriprep.cohort import labels
@@ -49,6 +50,25 @@ def test_a_class_that_nearly_all_others_have():
 def test_a_class_that_many_lack_is_not_missed(without, is_usual):
     found = labels.without_a_class(cohort(*[{"before": {0: 9, 1: 9}}] * without, count=20 - without))
     assert len(list(found)) == (without if is_usual else 0)
+
+
+def test_of_fifty_classes_a_few_are_missing_in_every_case():
+    """The classes that fewest lack are looked at, as long as a tenth of the cases at most is named."""
+    rng = np.random.default_rng(0)
+    lacks = rng.random((200, 50)) < np.linspace(0.001, 0.08, 50)
+    before = [{0: 9} | {c + 1: 5 for c in np.flatnonzero(~row).tolist()} for row in lacks]
+    found = list(labels.without_a_class(cohort(*({"before": one} for one in before), count=0)))
+    assert 5 < len(found) <= 20
+    rarest = int(np.argmin(np.where(lacks.any(axis=0), lacks.sum(axis=0), 200)))
+    assert {i for i, reason in found} >= set(np.flatnonzero(lacks[:, rarest]).tolist())
+
+
+def test_of_fifty_classes_a_few_are_large_in_every_case():
+    rng = np.random.default_rng(0)
+    volumes = np.exp(0.25 * rng.standard_t(2, (200, 50))) * 1000
+    before = [{c + 1: int(v) for c, v in enumerate(row)} for row in volumes]
+    found = {i for i, _ in labels.unlike_in_volume(cohort(*({"before": one} for one in before), count=0))}
+    assert 5 < len(found) <= 20
 
 
 def test_volumes_are_compared_in_ml():
