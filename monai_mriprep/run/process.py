@@ -28,7 +28,7 @@ from monai_mriprep.run.cases import Case, Job, Result
 from monai_mriprep.run.look import Look, Volume, look_at, look_at_failed
 from monai_mriprep.steps.intensities import Intensities
 from monai_mriprep.store.journal import commit_files
-from monai_mriprep.store.pictures import write_picture
+from monai_mriprep.store.pictures import remove_pictures, write_picture
 from monai_mriprep.store.record_parts import OutputRecord, RecordedFile, json_histogram, one_or_several
 from monai_mriprep.store.staging import StagedFile, removed_on_error, stage_files
 from monai_mriprep.store.store import Store, open_store
@@ -52,6 +52,8 @@ def process_case(job: Job, case: Case) -> Result:
         warnings.simplefilter("always", MriprepWarning)
         try:
             with open_store(job.output_root, job.writer) as store:
+                with _shown_if_possible(case.name):
+                    remove_pictures(store, [case.name])  # of an earlier run: it may show other voxels
                 facts, files = _carry_out(job, case, store, watch)
                 result = Result(case.name, "done", None, _messages(caught), facts)
                 commit_files(store, result.record(), files)

@@ -50,6 +50,16 @@ def test_a_run_may_do_without(job, case):
     assert not (job.output_root / ".report").exists()
 
 
+@pytest.mark.parametrize("outcome", ["done without a report", "unreadable"])
+def test_the_picture_of_an_earlier_run_goes(job, case, outcome):
+    process_case(job, case)
+    assert read_picture(job.output_root, "a") is not None
+    if outcome == "unreadable":
+        case.sources["image"][0].write_bytes(b"")
+    process_case(replace(job, report=outcome == "unreadable"), case)
+    assert read_picture(job.output_root, "a") is None
+
+
 def test_what_is_written_is_the_same_with_and_without(job, case):
     process_case(job, case)
     with_report = [path.read_bytes() for path in sorted(job.output_root.glob("*Tr/*"))]

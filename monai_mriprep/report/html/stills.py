@@ -63,10 +63,14 @@ class Drawn(Stored):
             return there
         with suppress(MriprepError, OSError):  # files that are missing or damaged are found by `verify`
             content = self._draw(case)
-            with suppress(OutputError):
-                write_picture(self.store, case.name, content)
+            if case.cohort.measures is None:  # else the run has drawn before and after, and that picture was lost
+                self._keep(case, content)
             return _picture(content, AFTER_ALONE)
         return None
+
+    def _keep(self, case: CaseFacts, content: bytes) -> None:
+        with suppress(OutputError):
+            write_picture(self.store, case.name, content)
 
     def _draw(self, case: CaseFacts) -> bytes:
         from monai_mriprep.pictures.draw import draw

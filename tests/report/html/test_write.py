@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from monai_mriprep.report.html import facts
 from monai_mriprep.report.html.write import write_report, write_stored_report
 from monai_mriprep.store.pictures import read_picture
 from monai_mriprep.store.store import open_store
-from tests.report.html.pages import parsed
+from tests.report.html.pages import measures, parsed
 from tests.runs import FOLDER_OF_0_1_0, append_record, done_line
 
 NAMES = ["10001_0001_0000", "10002_0001_0000"]
@@ -45,6 +46,17 @@ def test_the_same_folder_gives_the_same_page_again(old):
     for page in (first, again):
         assert all(one.one("figcaption").text.startswith("as preprocessed;") for one in page.every("figure", "picture"))
     assert [one["src"] for one in first.every("img")] == [one["src"] for one in again.every("img")]
+
+
+def test_a_picture_that_was_lost_is_drawn_of_the_result_and_not_kept(old):
+    """A later report would take it for one of before and after."""
+    lines = (old / "manifest.jsonl").read_text().splitlines()
+    measured = json.loads(lines[-1]) | {"measures": measures(5.0).model_dump(mode="json"), "time": 1.8e9}
+    append_record(old, measured)
+    write_report(old)
+    cards = parsed((old / "report.html").read_text()).every("article")
+    assert [len(list(card.every("img"))) for card in cards] == [1, 1]
+    assert [read_picture(old, name) is None for name in NAMES] == [False, True]
 
 
 def test_a_case_whose_files_are_gone_has_a_card_without_a_picture(old):
