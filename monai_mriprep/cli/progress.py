@@ -29,6 +29,9 @@ PREFIXES = {logging.DEBUG: "debug: ", logging.WARNING: "warning: "}
 QUIET_SECONDS = 10.0
 """Where there is no bar, so long at least nothing is said of the progress; and a tenth of the time that has passed."""
 
+MANY_ALIKE = 10
+"""Failures of one kind that are told one by one."""
+
 
 class LineHandler(logging.Handler):
     """Writes a line for each record, by its function `show`, which a bar replaces while it is visible.
@@ -118,7 +121,7 @@ class Watch:
     def __init__(self, lines: LineHandler, pace: Pace) -> None:
         self._lines, self._pace = lines, pace
         self._warnings: list[Finding] = []
-        self._first: dict[tuple[str, ...], str] = {}
+        self._alike: dict[tuple[str, ...], list[str]] = {}
         self._said: float | None = None
         self._doing: str | None = None
         self.bar: Bar | None = None
@@ -129,17 +132,24 @@ class Watch:
         self._pace.end(result.case, seconds, total, failed=result.error is not None)
         if not self._lines.is_detailed:
             self._warnings += (Finding(result.case, text) for text in result.warnings)
-            if result.error is not None:
-                self._lines.show(f"[{finished}/{total}] {result.case}: FAILED{self._reason(result.case, result.error)}")
+            self._say_failure(result, f"[{finished}/{total}] {result.case}: FAILED")
         if self.bar is not None:
             self.bar.move(finished, total)
         elif not self._lines.is_quiet:
             self._say_now_and_then()
 
-    def _reason(self, case: str, error: str) -> str:
-        """The error, or which case has failed before for a reason of the same kind."""
-        first = self._first.setdefault(kind_of(Finding(case, error)), case)
-        return f": {error}" if first == case else f", as {first} did"
+    def _say_failure(self, result: Result, place: str) -> None:
+        """Say it with its reason; of those that have failed for a reason of one kind before, with the first one."""
+        if result.error is None:
+            return
+        alike = self._alike.setdefault(kind_of(Finding(result.case, result.error)), [])
+        alike.append(result.case)
+        if len(alike) == 1:
+            self._lines.show(f"{place}: {result.error}")
+        elif len(alike) <= MANY_ALIKE:
+            self._lines.show(f"{place}, as {alike[0]} did")
+        elif len(alike) == MANY_ALIKE + 1:
+            self._lines.show(f"{place}, as {alike[0]} did; more of that kind are counted, and told by -v")
 
     def _say_now_and_then(self) -> None:
         now = clock.elapsed()
@@ -176,7 +186,9 @@ class Watch:
         self._doing = None
 
     def close(self) -> None:
-        """Say what needs review."""
+        """Say how far it came, where that is not the end, and what needs review."""
+        if 0 < self._pace.finished < self._pace.total and not self._lines.is_quiet:
+            self._lines.show(self.facts())
         for sentence in said_once(self._warnings):
             self._lines.show(f"warning: {sentence}")
 

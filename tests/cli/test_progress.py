@@ -119,17 +119,30 @@ def test_a_reason_of_many_failures_and_a_warning_of_many_cases_are_said_once(cap
     with log_lines() as lines, watched(lines) as watch:
         for number in range(4):
             path = f"/data/c{number}.mha"
-            watch(Result(f"c{number}", "done", warnings=(f"{path}: {number + 1} negative voxels became 0",)), number, 9)
-        watch(failed("d", "/data/d.mha: 20 bytes are missing\n  a second line"), 5, 9)
-        watch(failed("e", "/data/e.mha: 7 bytes are missing\n  a second line"), 6, 9)
-        watch(failed("f", "out of memory"), 7, 9)
+            watch(
+                Result(f"c{number}", "done", warnings=(f"{path}: {number + 1} negative voxels became 0",)),
+                number + 1,
+                7,
+            )
+        watch(failed("d", "/data/d.mha: 20 bytes are missing\n  a second line"), 5, 7)
+        watch(failed("e", "/data/e.mha: 7 bytes are missing\n  a second line"), 6, 7)
+        watch(failed("f", "out of memory"), 7, 7)
     assert capsys.readouterr().err.splitlines() == [
-        "[5/9] d: FAILED: /data/d.mha: 20 bytes are missing",
+        "[5/7] d: FAILED: /data/d.mha: 20 bytes are missing",
         "  a second line",
-        "[6/9] e: FAILED, as d did",
-        "[7/9] f: FAILED: out of memory",
+        "[6/7] e: FAILED, as d did",
+        "[7/7] f: FAILED: out of memory",
         "warning: 4 cases: ... negative voxels became 0 (c0, c1, c2 and 1 more)",
     ]
+
+
+def test_many_failures_of_one_kind_are_counted(capsys):
+    with log_lines() as lines, watched(lines) as watch:
+        for number in range(500):
+            watch(failed(f"c{number}", f"/data/c{number}.mha: {number} bytes are missing"), number + 1, 500)
+    said = capsys.readouterr().err.splitlines()
+    assert said[9] == "[10/500] c9: FAILED, as c0 did"
+    assert said[10:] == ["[11/500] c10: FAILED, as c0 did; more of that kind are counted, and told by -v"]
 
 
 @pytest.mark.parametrize("verbose", [False, True])
@@ -165,7 +178,9 @@ def test_warnings_are_said_though_the_run_is_interrupted(capsys):
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert capsys.readouterr().err == "warning: /data/a.mha: odd\n"
+    place, warning = capsys.readouterr().err.splitlines()
+    assert place.startswith("[1/2] ")
+    assert warning == "warning: /data/a.mha: odd"
 
 
 def test_an_error_of_many_lines_is_shown_once(tmp_path, monkeypatch, capsys):
