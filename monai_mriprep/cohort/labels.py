@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median
 from typing import TypeVar, get_args
 
@@ -66,13 +66,8 @@ def without_a_class(cases: Sequence[CohortCase]) -> Found:
     having = Counter(value for found in classes.values() for value in found)
     others = len(classes) - 1
     usual = sorted(value for value, count in having.items() if count >= USUAL * others)
-    lacking = _few_of(
-        [[(i, value) for i, found in classes.items() if value not in found] for value in usual], len(classes)
-    )
-    missing: dict[int, list[int]] = defaultdict(list)
-    for i, value in lacking:
-        missing[i].append(value)
-    for i, values in missing.items():
+    lacking = [[(i, value) for i, found in classes.items() if value not in found] for value in usual]
+    for i, values in _by_case(_few_of(lacking, len(classes))).items():
         names = first_names([*map(str, sorted(values))], SHOWN)
         has = min(having[value] for value in values)
         yield i, f"class {names} is missing, which {has} of the {others} other labels have"
@@ -107,7 +102,7 @@ def _labelled(cases: Sequence[CohortCase]) -> int:
 
 
 def _few_of(batches: Sequence[Sequence[tuple[int, Item]]], known: int) -> Iterator[tuple[int, Item]]:
-    """What is found of each class, as long as the cases are few that it is found in: of the rarest first.
+    """What is found of each class, or side, as long as the cases are few that it is found in: of the rarest first.
 
     Something is rare in nearly every case, where there are fifty classes.
     """
@@ -117,6 +112,14 @@ def _few_of(batches: Sequence[Sequence[tuple[int, Item]]], known: int) -> Iterat
         if few(sorted(together), known):
             named = together
             yield from batch
+
+
+def _by_case(found: Iterable[tuple[int, Item]]) -> dict[int, list[Item]]:
+    """All that is found in each case."""
+    by_case: dict[int, list[Item]] = defaultdict(list)
+    for i, item in found:
+        by_case[i].append(item)
+    return by_case
 
 
 def _by_class(cases: Sequence[Mapping[int, float] | None]) -> Iterator[tuple[int, list[float | None]]]:
@@ -139,10 +142,9 @@ def at_an_edge(cases: Sequence[CohortCase]) -> Found:
     touches = {i: case.label.touches for i, case in enumerate(cases) if case.label}
     counts = Counter(side for touched in touches.values() for side in touched)
     rare = [side for side in get_args(Side) if counts[side] < EDGE * len(touches)]
-    for i, touched in touches.items():
-        sides = [SIDES[side] for side in rare if side in touched]
-        if sides and len(touches) >= FEWEST:
-            yield i, f"the label touches the {' and the '.join(sides)} end of the scan, as hardly any other does"
+    touching = [[(i, SIDES[side]) for i, touched in touches.items() if side in touched] for side in rare]
+    for i, sides in _by_case(_few_of(touching, len(touches))).items():
+        yield i, f"the label touches the {' and the '.join(sides)} end of the scan, as hardly any other does"
 
 
 def lost(cases: Sequence[CohortCase]) -> Found:

@@ -99,6 +99,11 @@ def test_edges_that_hardly_any_other_touches():
     assert list(labels.at_an_edge(cohort(rare, count=3))) == []
 
 
+def test_six_sides_that_few_touch_make_no_crowd_of_suspects():
+    each = [{"measures": measures(touches=(side,))} for side in "LRAPIS" for _ in range(4)]
+    assert [i for i, _ in labels.at_an_edge(cohort(*each, count=36))] == [36, 37, 38, 39]
+
+
 LOSSES = {
     "vanished": (COUNTS | {2: 0}, ["class 2 vanished by resampling: it had 0.6 ml"]),
     "shrank": ({0: 9, 1: 1000, 2: 90}, ["class 2 shrank by resampling, from 0.6 ml to 0.27 ml"]),
