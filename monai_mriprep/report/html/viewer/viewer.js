@@ -93,7 +93,7 @@
     const controls = element("div", { className: "viewer-controls" }, volume.label ? opacity : "", centre, close);
     const stage = element("div", { className: "viewer-stage" },
       element("div", { className: "viewer-canvas" }, canvas), controls, status,
-      element("ul", { className: "viewer-legend" }, ...legend),
+      volume.label ? element("ul", { className: "viewer-legend" }, ...legend) : "",
       element("p", { className: "viewer-help", textContent: `${HELP} Voxels of ${volume.mm} mm, after preprocessing.` }));
     return { stage, canvas, slider, status, centre, close };
   }

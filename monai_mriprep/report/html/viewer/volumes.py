@@ -32,7 +32,7 @@ class ViewerVolume:
     Parameters
     ----------
     image, label
-        NIfTI, 8 bits, gzip, base64; the label is empty where there is none.
+        NIfTI, 8 bits, gzip, base64; the label is empty where there is none, or it holds no class.
     classes
         What the numbers 1, 2, ... of the label stand for: class and colour, ``#rrggbb``.
     centre
@@ -91,7 +91,7 @@ def _volume_of(image: NDArray[Any], grid: Grid, label: NDArray[Any] | None, mm: 
     numbers, classes = (None, ()) if label is None else coarse_label(label, coarse.shape)
     return ViewerVolume(
         image=_nifti(coarse_image(image, coarse.shape), coarse),
-        label="" if numbers is None else _nifti(numbers, coarse),
+        label="" if numbers is None or not classes else _nifti(numbers, coarse),
         classes=tuple((value, colour_of(value)) for value in classes),
         centre=_centre(numbers, coarse),
         mm=round(mm, 1),

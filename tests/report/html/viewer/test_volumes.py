@@ -62,6 +62,7 @@ def test_without_a_label_the_crosshair_is_at_the_centre_of_the_image(case):
     np.testing.assert_allclose(volume.centre, middle)
     empty = viewer_volume(image, grid, np.zeros(grid.shape, np.int8), PLENTY)
     np.testing.assert_allclose(empty.centre, middle)
+    assert (empty.label, empty.classes) == ("", ())
 
 
 def test_a_small_budget_makes_voxels_larger(case):
