@@ -77,11 +77,13 @@ def restore_text(summary: RestoreSummary) -> Iterator[str]:
 
 
 def report_text(page: Page, file: Path) -> Iterator[str]:
-    """Lines of text: the verdict, one for each suspicion, then the file."""
+    """Lines of text: the verdict, one for each kind of failure and of suspicion, then the file."""
     yield page.verdict
-    suspicions = ((case.name, one) for case in page.cases for one in case.suspicions)
-    findings = (Finding(case, f"{shown(case)}: {one.kind}: {one.reason}") for case, one in suspicions)
-    yield from (f"  {sentence}" for sentence in said_once(findings))
+    suspicions = [(case.name, one) for case in page.cases for one in case.suspicions]
+    for kind, failed in (("failed", True), ("suspect", False)):
+        of_kind = ((case, one.reason) for case, one in suspicions if (one.kind == "failed") == failed)
+        findings = (Finding(case, f"{shown(case)}: {reason}") for case, reason in of_kind)
+        yield from (f"{kind}: {sentence}" for sentence in said_once(findings))
     yield str(file)
 
 
