@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import numpy as np
+
 from monai_mriprep.cohort import copies, labels, scans
 from monai_mriprep.cohort.case import CohortCase, Suspect
 
@@ -38,6 +40,7 @@ KINDS: Mapping[str, Callable[[Sequence[CohortCase]], Iterator[tuple[int, str]]]]
 """What finds the suspects of each kind. Each yields places of cases in the cohort, and a sentence for each."""
 
 
+@np.errstate(all="ignore")  # a record that somebody has edited may hold any number; what overflows is like nothing
 def find_suspects(cases: Sequence[CohortCase]) -> tuple[Suspect, ...]:
     """The cases that are unlike the others, too much like another, or wrong in themselves.
 

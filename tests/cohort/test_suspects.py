@@ -101,6 +101,24 @@ def test_nothing_is_known():
     assert next(iter(KINDS)) == "failed"
 
 
+@pytest.mark.parametrize("extreme", [1.7e308, 5e-324, 0.0, -1e200], ids=str)
+def test_any_numbers_that_a_record_can_hold(untouched, extreme):
+    """Records can be edited by anybody."""
+    image = untouched[0].image[0]
+    odd = image.model_copy(update={"percentiles": (-extreme, extreme, extreme, -extreme, 0.0, -extreme, extreme)})
+    same = image.model_copy(update={"percentiles": (-extreme,) * 3 + (extreme,) * 4, "thumbnail": "\u00e4no base64"})
+    huge = grid_of(SHAPE, (1e100, 1e100, 1e100))
+    for grid in (huge, untouched[0].grid):
+        changes = {"grid": grid, "before": {0: 1, 1: 2**62}, "measures": with_image(untouched[0], odd)}
+        cases = [*(replace(case, **changes) for case in untouched[:8]), untouched[9], untouched[10]]
+        cases[8] = replace(cases[8], measures=with_image(cases[8], same))
+        assert all(isinstance(suspect, Suspect) for suspect in find_suspects(cases))
+
+
+def with_image(case, image):
+    return case.measures.model_copy(update={"image": (image,)})
+
+
 def test_real_scans_of_eight_body_parts_are_no_suspects(shared_data):
     """The bar allows one; there is none."""
     cases = []
@@ -133,4 +151,4 @@ def test_ten_thousand_cases_take_seconds(untouched):
 def with_noise(case, rng):
     blocks = read_thumbnail(case.image[0].thumbnail).astype(int) + rng.integers(-20, 21, (8, 8, 8))
     thumbnail = base64.b64encode(blocks.clip(0, 255).astype(np.uint8).tobytes()).decode()
-    return case.measures.model_copy(update={"image": (case.image[0].model_copy(update={"thumbnail": thumbnail}),)})
+    return with_image(case, case.image[0].model_copy(update={"thumbnail": thumbnail}))
