@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,8 @@ FROM_ABOVE = {
     "security": "SECURITY.md",
 }
 """Pages of the site that lie beside the README, where visitors of the repository look for them."""
+LINK = re.compile(r"\]\((?!\w+:|#)([^)\s]+)\)")
+"""To a file; those to headings and to other sites stay."""
 
 os.environ["PATH"] = os.pathsep.join(
     (str(Path(sys.executable).parent), os.environ["PATH"])
@@ -56,12 +59,20 @@ html_show_sourcelink = False
 
 def read_from_above(app: Any, page: str, source: list[str]) -> None:
     """Put the text of a page from above where its place is, and let links find it."""
-    text = source[0]
     if page in FROM_ABOVE:
-        text = (ROOT / FROM_ABOVE[page]).read_text(encoding="utf-8").replace("](docs/", "](") + "\n" + text
-    for name, file in FROM_ABOVE.items():
-        text = text.replace(f"](../{file}", f"]({name}.md").replace(f"]({file}", f"]({name}.md")
-    source[0] = text
+        text = (ROOT / FROM_ABOVE[page]).read_text(encoding="utf-8") + "\n" + source[0]
+        source[0] = LINK.sub(lambda found: f"]({_on_site(found[1])})", text)
+    elif "/" not in page:
+        source[0] = re.sub(r"\]\(\.\./([^)\s]+)\)", lambda found: f"]({_on_site(found[1])})", source[0])
+
+
+def _on_site(link: str) -> str:
+    """Where a file leads to that is linked to from beside the README."""
+    file, mark, anchor = link.partition("#")
+    for page, name in FROM_ABOVE.items():
+        if file == name:
+            return f"{page}.md{mark}{anchor}"
+    return link.removeprefix("docs/") if link.startswith("docs/") else f"../{link}"
 
 
 def make_sample_report(app: Any, error: Exception | None) -> None:
