@@ -9,7 +9,9 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 
-from monai_mriprep.errors import NpzError, RecordError
+import numpy as np
+
+from monai_mriprep.errors import MriprepError
 from monai_mriprep.formats.npz import NpzVolume, decode_npz
 from monai_mriprep.report.html.viewer.volumes import ViewerVolume, viewer_volume
 from monai_mriprep.store.folder import Folder
@@ -23,6 +25,8 @@ BUDGET = 2_000_000
 """Characters of a page for the volumes of all its cases."""
 LARGEST = 1 << 30
 """Bytes of an array that is read for a view: no more memory is taken."""
+FARTHEST = 1e6
+"""Mm. No scanner is a kilometre wide, and the viewer computes in float32."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,8 @@ def views_of(root: Folder, outputs: Mapping[str, Mapping[str, str]], budget: int
     for left, (case, files) in zip(range(len(shown), 0, -1), shown, strict=True):
         try:
             volume = _view(root, files, budget // left)
-        except (NpzError, OSError, MemoryError, RecordError, ValueError) as error:
-            views.without[case] = str(error)
+        except (MriprepError, OSError, MemoryError, ValueError) as error:
+            views.without[case] = str(error) or "it does not fit into the memory"
             continue
         budget -= volume.size
         views.volumes[case] = volume
@@ -70,10 +74,22 @@ def views_of(root: Folder, outputs: Mapping[str, Mapping[str, str]], budget: int
 def _view(root: Folder, files: Mapping[str, str], budget: int) -> ViewerVolume:
     image = _read(root, files[IMAGE.name])
     label = _read(root, files[LABEL.name]) if LABEL.name in files else None
-    if label is not None and label.array.shape[1:] != image.array.shape[1:]:
-        msg = "image and label have not the same size"
+    if label is not None and not _fits(label, image):
+        msg = f"image ({_told(image)}) and label ({_told(label)}) are not of one run"
+        raise ValueError(msg)
+    if not (image.array.size and np.abs(image.grid.affine).max() < FARTHEST):
+        msg = f"{_told(image)} on the grid {image.grid}, which is that of no scan"
         raise ValueError(msg)
     return viewer_volume(image.array[0], image.grid, None if label is None else label.array[0], budget)
+
+
+def _fits(label: NpzVolume, image: NpzVolume) -> bool:
+    same_size = label.array.shape[1:] == image.array.shape[1:]
+    return same_size and label.array.size > 0 and label.array.dtype in (np.int8, np.int16)
+
+
+def _told(volume: NpzVolume) -> str:
+    return f"{volume.array.dtype} {volume.array.shape}"
 
 
 def _read(root: Folder, path: str) -> NpzVolume:
@@ -88,6 +104,6 @@ def _read(root: Folder, path: str) -> NpzVolume:
 
 def _declared_size(raw: bytes) -> int:
     """Bytes of the array before a voxel is inflated; 0 of what is no archive of ours, which the reader then says."""
-    with suppress(zipfile.BadZipFile, KeyError), zipfile.ZipFile(io.BytesIO(raw)) as archive:
+    with suppress(Exception), zipfile.ZipFile(io.BytesIO(raw)) as archive:
         return archive.getinfo("arr_0.npy").file_size
     return 0

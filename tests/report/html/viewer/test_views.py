@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from monai_mriprep.formats.npz import NpzVolume, encode_npz
+from monai_mriprep.formats.npz import NpzVolume, encode_npz, read_npz
 from monai_mriprep.report.html.viewer import views
 from monai_mriprep.report.html.viewer.views import Views
 from monai_mriprep.store.folder import opened
@@ -79,6 +79,29 @@ def test_what_cannot_be_read_is_told_and_the_next_case_has_its_view(tmp_path, na
     assert list(found.volumes) == ["good"]
     assert list(found.without) == ["bad"]
     assert found.without["bad"]
+
+
+STRANGE = {
+    "far away": {"affine": np.array([[2.0, 0, 0, 1e300], [0, 2.0, 0, 0], [0, 0, 2.0, 0], [0, 0, 0, 1.0]])},
+    "flat": {"affine": np.diag([2.0, 0.0, 2.0, 1.0])},
+    "no channel": {"image": np.zeros((0, *SHAPE), np.float32)},
+    "no voxel": {"image": np.zeros((1, 0, 20, 20), np.float32), "label": np.zeros((1, 0, 20, 20), np.int8)},
+    "no label": {"label": np.zeros((0, *SHAPE), np.int8)},
+    "a label of floats": {"label": np.ones((1, *SHAPE), np.float32)},
+    "a label of large numbers": {"label": np.full((1, *SHAPE), 1 << 40)},
+}
+
+
+@pytest.mark.parametrize("changes", STRANGE.values(), ids=STRANGE)
+def test_files_that_no_run_has_written_have_no_view(changes, tmp_path):
+    files = write(tmp_path, "case")
+    for role, path in files.items():
+        volume = read_npz(tmp_path / path)
+        array, affine = changes.get(role, volume.array), changes.get("affine", volume.affine)
+        (tmp_path / path).write_bytes(b"".join(encode_npz(NpzVolume(array, volume.spacing, affine))))
+    found = views_of(tmp_path, {"case": files})
+    assert list(found.without) == ["case"]
+    assert found.without["case"]
 
 
 def test_no_more_memory_is_taken_than_a_page_is_worth(tmp_path, monkeypatch):
