@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,30 +16,14 @@ from monai_mriprep.cohort.case import CohortCase, Suspect
 from monai_mriprep.cohort.suspects import find_suspects
 from monai_mriprep.dataset.second_reading import SecondReading, read_again
 from monai_mriprep.dataset.survey import Survey
-from monai_mriprep.dataset.voxel_summary import (
-    MANY_VALUES,
-    ImageSummary,
-    LabelSummary,
-    combined,
-    summarize_image,
-    summarize_label,
-)
+from monai_mriprep.dataset.voxel_summary import MANY_VALUES
 from monai_mriprep.errors import VolumeError, first_names
 from monai_mriprep.formats.header import Header, Outline
 from monai_mriprep.formats.read import read_header
-from monai_mriprep.formats.voxels import read_voxels
-from monai_mriprep.measures.body import Body, find_body
-from monai_mriprep.measures.image import measure_image
-from monai_mriprep.measures.label import measure_label
-from monai_mriprep.measures.model import CaseMeasures, ImageMeasures, LabelMeasures
-from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.dataset_report import CaseReport, ClassCount
-from monai_mriprep.run.estimates import shown_bytes
+from monai_mriprep.run.voxel_reading import Outlines, read_case
 from monai_mriprep.types import Shape
 from monai_mriprep.volume.geometry import Grid
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 __all__ = ["VoxelCheck", "check_voxels", "count_classes"]
 
@@ -49,7 +32,6 @@ COPIES = 4
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
-Outlines = Mapping[Path, Outline | VolumeError]
 
 
 @dataclass(frozen=True)
@@ -95,7 +77,7 @@ def check_voxels(
     room = memory // COPIES
     sizes = [outline.nbytes for outline in outlines.values() if isinstance(outline, Outline)]
     fitting = room // max((size for size in sizes if size <= room), default=1)
-    judged = _mapped(partial(_check_case, survey.recipe, outlines, room), cases, min(workers, fitting))
+    judged = _mapped(partial(read_case, survey.recipe, outlines, room), cases, min(workers, fitting))
     again = read_again(_headers(outlines), room)
     judged = tuple(_with_second_reading(case, again) for case in judged)
     declared = None if survey.layout.label_values is None else survey.layout.label_values.values
@@ -133,109 +115,6 @@ def _empty_labels(cases: Iterable[CaseReport], suspects: Iterable[Suspect]) -> I
     empty = [case.case for case in cases if case.label_contents is not None and case.label_contents.maximum <= 0]
     if empty and not any(suspect.kind == "label_empty" for suspect in suspects):
         yield f"{len(empty)} labels hold no class, only background: {first_names(empty, 3)}"
-
-
-@dataclass(frozen=True)
-class _Channel:
-    """What one channel of an image says."""
-
-    summary: ImageSummary
-    measures: ImageMeasures | None = None
-    body: Body | None = None
-
-    @classmethod
-    def of(cls, voxels: NDArray[Any], grid: Grid) -> _Channel:
-        """Values that float32 does not hold are not measured."""
-        summary = summarize_image(voxels)
-        if any(summary.problems()):
-            return cls(summary)
-        return cls(summary, measure_image(voxels, grid), find_body(voxels, grid))
-
-
-@dataclass(frozen=True)
-class _Label:
-    """What a label says."""
-
-    summary: LabelSummary
-    measures: LabelMeasures
-
-
-def _check_case(recipe: Recipe, outlines: Outlines, room: int, report: CaseReport) -> CaseReport:
-    """Read image and label, each as far as it can be read."""
-    channels, unread = _read_channels(outlines, room, report)
-    known = [channel for channel in channels if channel is not None]
-    label, label_unread = _read_label(outlines, room, report, [channel.body for channel in known if channel.body])
-    summaries = [None if channel is None else channel.summary for channel in channels]
-    of_image = (*unread, *_of_channels(summaries, ImageSummary.problems))
-    of_label = (*label_unread, *(label.summary.problems(dict(recipe.label_map)) if label else ()))
-    measured = tuple(channel.measures for channel in known if channel.measures is not None)
-    return replace(
-        report,
-        problems=(*report.problems, *of_image, *of_label),
-        warnings=(
-            *report.warnings,
-            *_of_channels(summaries, ImageSummary.warnings),
-            *(label.summary.warnings() if label else ()),
-        ),
-        image_contents=combined([channel.summary for channel in known]) if len(known) == len(channels) else None,
-        label_contents=label.summary if label else None,
-        measures=CaseMeasures(
-            image=measured if len(measured) == len(channels) else (), label=label.measures if label else None
-        ),
-    )
-
-
-def _read_channels(outlines: Outlines, room: int, report: CaseReport) -> tuple[list[_Channel | None], list[str]]:
-    """The channels of a case, None for a file that cannot be read; and why not."""
-    channels: list[_Channel | None] = []
-    problems = []
-    for path in (report.image, *report.channels):
-        found, unread = _attempt(_channels_of, path, outlines[path], room)
-        problems += unread
-        channels += found or (None,)
-    return channels, problems
-
-
-def _channels_of(header: Header) -> tuple[_Channel, ...]:
-    channels = read_voxels(header).reshape(-1, *header.grid.shape)
-    return tuple(_Channel.of(channel, header.grid) for channel in channels)
-
-
-def _read_label(
-    outlines: Outlines, room: int, report: CaseReport, bodies: Sequence[Body]
-) -> tuple[_Label | None, list[str]]:
-    """The label of a case, if it has one that can be read; and why not."""
-
-    def label_of(header: Header) -> _Label:
-        voxels = read_voxels(header)
-        return _Label(summarize_label(voxels), measure_label(voxels, header.grid, bodies))
-
-    return (None, []) if report.label is None else _attempt(label_of, report.label, outlines[report.label], room)
-
-
-def _of_channels(
-    channels: Sequence[ImageSummary | None], say: Callable[[ImageSummary], Iterable[str]]
-) -> Iterator[str]:
-    """What is to be said of the channels that were read; which one, where there are several."""
-    for number, channel in enumerate(channels):
-        which = f"channel {number}: " if len(channels) > 1 else ""
-        yield from (f"{which}{text}" for text in (say(channel) if channel else ()))
-
-
-def _attempt(
-    read: Callable[[Header], Outcome], path: Path, outline: Outline | VolumeError, room: int
-) -> tuple[Outcome | None, list[str]]:
-    """Summarise a volume, or say why not; a header that could not be read is a problem already."""
-    if isinstance(outline, VolumeError):
-        return None, []
-    too_large = f"{path}: not read: {shown_bytes(outline.nbytes)} of voxels do not fit into the memory"
-    try:
-        fits = outline.nbytes <= room
-        return (read(read_header(path, outline.channels)), []) if fits else (None, [too_large])
-    except VolumeError as error:
-        return None, [str(error)]
-    except MemoryError:
-        return None, [too_large]
 
 
 def _with_second_reading(report: CaseReport, again: SecondReading) -> CaseReport:
