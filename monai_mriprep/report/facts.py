@@ -47,9 +47,11 @@ def plain(value: Any) -> Any:
 
 def check_json(report: DatasetReport) -> dict[str, Any]:
     """Everything in a report."""
-    facts: dict[str, Any] = plain(replace(report, cases=tuple(replace(case, measures=None) for case in report.cases)))
+    told = replace(report, cases=tuple(replace(case, measures=None) for case in report.cases), cohort=(), recipe=None)
+    facts: dict[str, Any] = plain(told)
     for case in facts["cases"]:
         del case["measures"]  # for machines of ours
+    del facts["cohort"], facts["recipe"]
     return {"status": report.status, "ready": len(report.ready), **facts}
 
 

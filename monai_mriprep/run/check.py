@@ -31,6 +31,7 @@ from monai_mriprep.run.memory import available_memory, default_workers, fits, to
 from monai_mriprep.run.outlook import check_writable, foresee_departures
 from monai_mriprep.run.plan import cases_of, check_output_folder, wanted_by
 from monai_mriprep.run.voxel_check import check_voxels, count_classes
+from monai_mriprep.run.voxel_reading import KeepPicture
 from monai_mriprep.steps import Step, steps_of
 from monai_mriprep.types import IMAGE, LABEL
 from monai_mriprep.volume.axes import axis_codes
@@ -47,6 +48,7 @@ def check_dataset(
     output_root: str | Path | None = None,
     like: str | Path | None = None,
     exclude: str | Path | None = None,
+    keep_picture: KeepPicture | None = None,
 ) -> DatasetReport:
     """Judge a dataset without processing it.
 
@@ -67,6 +69,9 @@ def check_dataset(
         The output folder of a training set: see `monai_mriprep.run.plan.plan_run`.
     exclude
         A list of cases that are left out: see there.
+    keep_picture
+        Given the name of each case whose image can be read, and a picture of it, WebP; where the voxels are read. It is
+        called from several threads.
 
     Returns
     -------
@@ -82,7 +87,7 @@ def check_dataset(
         return DatasetReport(root, None if layout is None else layout.seen, fatal=(str(error),))
     output = None if output_root is None else Path(output_root)
     judge = _Check(proposal.survey, available_memory(), output)
-    report = judge.report(default_workers() if workers is None else workers, voxels)
+    report = judge.report(default_workers() if workers is None else workers, voxels, keep_picture)
     misplaced = () if output is None else tuple(_misplaced(output, proposal.survey))
     return replace(
         report,
@@ -162,12 +167,12 @@ class _Check:
     memory: int
     output: Path | None
 
-    def report(self, workers: int, voxels: bool) -> DatasetReport:
+    def report(self, workers: int, voxels: bool, keep_picture: KeepPicture | None) -> DatasetReport:
         """Judge everything."""
         survey, (decision, fatal) = self.survey, self.decide()
         job = None if decision is None else Job(survey.recipe, decision.target, self.output or Path())
         cases = self.check_headers(job)
-        seen = check_voxels(survey, cases, self.outlines, self.memory, workers) if voxels else None
+        seen = check_voxels(survey, cases, self.outlines, self.memory, workers, keep_picture) if voxels else None
         cases = cases if seen is None else seen.cases
         needs = None if job is None else self.needs(job, cases, workers)
         of_target = () if decision is None else (*decision.warnings, *self.doubts(decision))
@@ -185,6 +190,8 @@ class _Check:
             suspects=seen.suspects if seen else (),
             second_reading=seen.second_reading if seen else None,
             excluded=survey.excluded,
+            cohort=seen.cohort if seen else (),
+            recipe=survey.recipe,
         )
 
     def decide(self) -> tuple[TargetDecision | None, tuple[str, ...]]:

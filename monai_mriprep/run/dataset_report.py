@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from monai_mriprep.cohort.case import Suspect
+from monai_mriprep.cohort.case import CohortCase, Suspect
 from monai_mriprep.dataset.pairing import Orphan
 from monai_mriprep.dataset.second_reading import SecondReading
 from monai_mriprep.dataset.voxel_summary import ImageSummary, LabelSummary
 from monai_mriprep.measures.model import CaseMeasures
+from monai_mriprep.recipe import Recipe
 from monai_mriprep.types import Shape, Spacing
 from monai_mriprep.volume.geometry import Grid
 
@@ -141,6 +142,10 @@ class DatasetReport:
         What ITK made of one file of each kind; None where the voxels were not read.
     excluded
         Names of the cases that a list leaves out.
+    cohort
+        The cases as they are compared with each other, in the same order; where the voxels were read.
+    recipe
+        Of a run of it, with what its layout needs; None where that is not known.
     """
 
     root: Path
@@ -157,6 +162,8 @@ class DatasetReport:
     suspects: tuple[Suspect, ...] = ()
     second_reading: SecondReading | None = None
     excluded: tuple[str, ...] = ()
+    cohort: tuple[CohortCase, ...] = ()
+    recipe: Recipe | None = None
 
     @property
     def ready(self) -> tuple[CaseReport, ...]:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from monai_mriprep.run.cases import Case, Job
     from monai_mriprep.volume.geometry import Grid
 
-__all__ = ["Look", "Volume", "look_at", "look_at_failed"]
+__all__ = ["BEFORE", "Look", "Volume", "look_at", "look_at_failed"]
 
 Volume = tuple["NDArray[Any]", "Grid"]
 """Voxels, ``(C, z, y, x)``, and where they lie."""

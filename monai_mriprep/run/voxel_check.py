@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -21,7 +20,7 @@ from monai_mriprep.errors import VolumeError, first_names
 from monai_mriprep.formats.header import Header, Outline
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.run.dataset_report import CaseReport, ClassCount
-from monai_mriprep.run.voxel_reading import Outlines, read_case
+from monai_mriprep.run.voxel_reading import CaseReader, KeepPicture, Outlines
 from monai_mriprep.types import Shape
 from monai_mriprep.volume.geometry import Grid
 
@@ -42,6 +41,8 @@ class VoxelCheck:
     ----------
     cases
         Judged by their voxels, too.
+    cohort
+        The same as they are compared with each other.
     suspects
         Cases that deserve a look, the impossible ones, too.
     warnings
@@ -51,13 +52,19 @@ class VoxelCheck:
     """
 
     cases: tuple[CaseReport, ...]
+    cohort: tuple[CohortCase, ...]
     suspects: tuple[Suspect, ...]
     warnings: tuple[str, ...]
     second_reading: SecondReading
 
 
 def check_voxels(
-    survey: Survey, cases: Sequence[CaseReport], outlines: Outlines, memory: int, workers: int
+    survey: Survey,
+    cases: Sequence[CaseReport],
+    outlines: Outlines,
+    memory: int,
+    workers: int,
+    keep_picture: KeepPicture | None = None,
 ) -> VoxelCheck:
     """Judge cases by their voxels, too; as many at once as the memory allows.
 
@@ -73,18 +80,22 @@ def check_voxels(
         Bytes that there are.
     workers
         Threads.
+    keep_picture
+        Given a picture of each case.
     """
     room = memory // COPIES
     sizes = [outline.nbytes for outline in outlines.values() if isinstance(outline, Outline)]
     fitting = room // max((size for size in sizes if size <= room), default=1)
-    judged = _mapped(partial(read_case, survey.recipe, outlines, room), cases, min(workers, fitting))
+    reader = CaseReader(survey.recipe, outlines, room, keep_picture)
+    judged = _mapped(reader.read, cases, min(workers, fitting))
     again = read_again(_headers(outlines), room)
     judged = tuple(_with_second_reading(case, again) for case in judged)
     declared = None if survey.layout.label_values is None else survey.layout.label_values.values
-    suspects = find_suspects([_in_cohort(case, outlines, declared) for case in judged])
+    cohort = tuple(_in_cohort(case, outlines, declared) for case in judged)
+    suspects = find_suspects(cohort)
     in_air = {suspect.case for suspect in suspects if suspect.kind == "label_outside"}
     placed = tuple(case if case.case in in_air else _with_place(case, outlines) for case in judged)
-    return VoxelCheck(placed, suspects, tuple(_empty_labels(judged, suspects)), again)
+    return VoxelCheck(placed, cohort, suspects, tuple(_empty_labels(judged, suspects)), again)
 
 
 def _headers(outlines: Outlines) -> Iterator[Header]:
@@ -104,7 +115,7 @@ def _in_cohort(report: CaseReport, outlines: Outlines, declared: tuple[int, ...]
         report.measures,
         before=(report.label_contents.histogram or None) if report.label_contents else None,
         label_grid=outline.grid if isinstance(outline, Outline) else None,
-        error=report.problems[0] if report.problems else None,
+        error="\n".join(report.problems) or None,
         declared=declared,
         exact=report.image_contents.sha256 if report.image_contents else None,
     )
