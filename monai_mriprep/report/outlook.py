@@ -16,7 +16,7 @@ from monai_mriprep.run.dataset_report import CaseReport, DatasetReport, Needs
 from monai_mriprep.run.dry_run import CaseOutlook, DryRun
 from monai_mriprep.run.estimates import shown_bytes
 
-__all__ = ["check_text", "dry_run_text"]
+__all__ = ["check_text", "dry_run_text", "needs_text"]
 
 MANY_CLASSES = 8
 """A label with more classes is shown as a count and a range."""
@@ -58,7 +58,7 @@ def check_text(report: DatasetReport, width: int | None = None, everything: bool
     if report.derivation:
         yield report.derivation
     if report.needs:
-        yield from _needs_lines(report.needs)
+        yield needs_text(report.needs)
     if report.second_reading:
         yield from _second_reading_lines(report.second_reading)
     yield from (f"fatal: {message}" for message in report.fatal)
@@ -185,9 +185,10 @@ def _classes(values: Sequence[int]) -> str:
     return f"{len(values)} from {values[0]} to {values[-1]}"
 
 
-def _needs_lines(needs: Needs) -> Iterator[str]:
+def needs_text(needs: Needs) -> str:
+    """What a run takes of disk, memory and time, and what there is."""
     at_most = ", at most" if needs.is_upper_bound else ""
-    yield (
+    return (
         f"estimates{at_most}: {shown_bytes(needs.output_bytes)} of disk ({shown_bytes(needs.free_bytes)} free in "
         f"{needs.output_root}); {shown_bytes(needs.memory_bytes)} of memory for the largest case "
         f"(of {shown_bytes(needs.available_bytes)}); {_duration(needs.seconds)} with "
@@ -220,7 +221,7 @@ def dry_run_text(found: DryRun, width: int | None = None, everything: bool = Fal
     yield ""
     yield found.derivation
     if found.needs:
-        yield from _needs_lines(found.needs)
+        yield needs_text(found.needs)
     actions = Counter(case.action for case in found.cases)
     counts = [f"{actions['run']} to preprocess"]
     counts += [f"{actions['redo']} to do again"] if actions["redo"] else []

@@ -23,6 +23,7 @@ __all__ = [
     "Page",
     "Paper",
     "count_of",
+    "looks",
     "with_suspicions",
     "worst_first",
 ]
@@ -142,6 +143,10 @@ class Page:
         Equal for reports on the same folder: ratings are kept under it.
     what
         What kind of page it is, in two words.
+    failed, failures
+        What is said of a case that has an error, and of all such cases.
+    stops
+        Why nothing could be done with the set as a whole.
     """
 
     title: str
@@ -158,16 +163,29 @@ class Page:
     paper: Paper | None = None
     key: str = ""
     what: str = "preprocessing report"
+    failed: str = "failed"
+    failures: str = "Failed"
+    stops: tuple[str, ...] = ()
 
     @cached_property
     def has_results(self) -> bool:
         """Whether any case was preprocessed, so that there is something after."""
         return any(case.is_done for case in self.cases)
 
+    def word_of(self, kind: Kind) -> str:
+        """What a case of a kind is called here."""
+        return self.failed if kind == "failed" else kind
+
 
 def count_of(cases: Iterable[CaseFacts], kind: Kind | Literal["done"]) -> int:
     """How many of the cases are of a kind, or done."""
     return sum(case.is_done if kind == "done" else kind in case.kinds for case in cases)
+
+
+def looks(cases: Iterable[CaseFacts]) -> str:
+    """A sentence on how many of the cases are suspects."""
+    suspects = count_of(cases, "suspect")
+    return {0: "None stands out.", 1: "One deserves a look."}.get(suspects, f"{suspects} deserve a look.")
 
 
 def with_suspicions(cases: Iterable[CaseFacts]) -> Iterator[CaseFacts]:

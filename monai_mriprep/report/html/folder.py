@@ -13,7 +13,17 @@ from monai_mriprep.errors import RecipeError, RecordError
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.recipe.differences import changed_keys
 from monai_mriprep.report.html.axes import shown_row
-from monai_mriprep.report.html.facts import CaseFacts, Count, Fact, Page, Paper, count_of, with_suspicions, worst_first
+from monai_mriprep.report.html.facts import (
+    CaseFacts,
+    Count,
+    Fact,
+    Page,
+    Paper,
+    count_of,
+    looks,
+    with_suspicions,
+    worst_first,
+)
 from monai_mriprep.report.html.methods import Study, paper_of
 from monai_mriprep.report.html.record_facts import Labels, case_facts
 from monai_mriprep.store.description import RunDescription, read_description
@@ -129,13 +139,12 @@ class _Folder:
     @property
     def verdict(self) -> str:
         """One sentence on what was done, and one on what deserves a look."""
-        done, failed, suspects = (count_of(self.cases, kind) for kind in ("done", "failed", "suspect"))
+        done, failed = (count_of(self.cases, kind) for kind in ("done", "failed"))
         said = {1: "The one case was", 2: "Both cases were"}.get(self.total, f"All {self.total} cases were")
         if done < self.total:
             said = f"{done} of {self.total} cases {'was' if done == 1 else 'were'}"
         fails = f", {failed} failed" if failed else ""
-        look = {0: "None stands out.", 1: "One deserves a look."}.get(suspects, f"{suspects} deserve a look.")
-        return f"{said} preprocessed{fails}. {look}"
+        return f"{said} preprocessed{fails}. {looks(self.cases)}"
 
     def counts(self) -> Iterator[Count]:
         """The numbers of the verdict."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 from urllib.parse import quote
 
 from monai_mriprep.report.html.charts import LINKED_CASES
 from monai_mriprep.report.html.facts import CaseFacts
-from monai_mriprep.store.layout import REPORT
+from monai_mriprep.store.layout import REPORT, REPORT_PAGES
 
 __all__ = ["Part", "address", "addresses", "parts_of"]
 
@@ -41,7 +41,7 @@ class Part:
     is_front: bool = False
 
 
-def parts_of(cases: Sequence[CaseFacts], front: str = REPORT) -> tuple[Part, ...]:
+def parts_of(cases: Sequence[CaseFacts], front: str = REPORT, further: str = REPORT_PAGES) -> tuple[Part, ...]:
     """The files of a report.
 
     Parameters
@@ -49,14 +49,16 @@ def parts_of(cases: Sequence[CaseFacts], front: str = REPORT) -> tuple[Part, ...
     cases
         All, the worst first.
     front
-        Name of the front page, which is the first part. The others lie in a folder of its name without the ending.
+        Name of the front page, which is the first part.
+    further
+        Name of the folder beside it for the others.
     """
     if len(cases) <= LINKED_CASES:
         return (Part(front, cases, is_front=True),)
     worst = sum(not {"failed", "suspect"}.isdisjoint(case.kinds) for case in cases)
     starts = range(min(worst, MOST_ON_FRONT), len(cases), CASES_A_PAGE)
     pages = (
-        Part(f"{PurePath(front).stem}/page-{number:04}.html", cases[start : start + CASES_A_PAGE], start + 1)
+        Part(f"{further}/page-{number:04}.html", cases[start : start + CASES_A_PAGE], start + 1)
         for number, start in enumerate(starts, 1)
     )
     return (Part(front, cases[: starts.start], is_front=True), *pages)
@@ -67,7 +69,7 @@ def address(part: Part, seen_from: Part, case: int | None = None) -> str:
     anchor = "" if case is None else f"#case-{case}"
     if part == seen_from:
         return anchor
-    return ("" if seen_from.is_front else "../") + quote(part.file) + anchor
+    return ("" if seen_from.is_front else "../") + quote(os.fsencode(part.file)) + anchor
 
 
 def addresses(parts: Sequence[Part]) -> Iterator[tuple[int, CaseFacts, str]]:

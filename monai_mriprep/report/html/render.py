@@ -29,7 +29,7 @@ from monai_mriprep.report.html.viewer.assets import (
 )
 from monai_mriprep.report.html.viewer.views import Views
 from monai_mriprep.report.html.volumes import class_volumes
-from monai_mriprep.store.layout import REPORT
+from monai_mriprep.store.layout import REPORT, REPORT_PAGES
 from monai_mriprep.volume.axes import axis_codes
 
 __all__ = ["Picture", "PictureOf", "rendered"]
@@ -63,7 +63,7 @@ PictureOf = Callable[[CaseFacts], Picture | None]
 
 
 def rendered(
-    page: Page, picture_of: PictureOf, views: Views | None = None, front: str = REPORT
+    page: Page, picture_of: PictureOf, views: Views | None = None, front: str = REPORT, further: str = REPORT_PAGES
 ) -> Iterator[tuple[str, Iterator[bytes]]]:
     """The files of a report: the path of each, and its content in pieces, made as they are taken.
 
@@ -75,10 +75,10 @@ def rendered(
         Called once for each case, when its card is written.
     views
         What can be looked at in 3-D.
-    front
-        Name of the first file; see `parts_of`.
+    front, further
+        Names of the first file, and of the folder of the others.
     """
-    parts = parts_of(page.cases, front)
+    parts = parts_of(page.cases, front, further)
     for position, part in enumerate(parts):
         texts = (
             _environment()

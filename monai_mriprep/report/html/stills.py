@@ -15,8 +15,9 @@ from monai_mriprep.store.record_parts import OutputRecord
 from monai_mriprep.store.store import Store
 from monai_mriprep.types import IMAGE, LABEL
 
-__all__ = ["Drawn", "Stored"]
+__all__ = ["AS_SCANNED", "Drawn", "Stored", "picture_from"]
 
+AS_SCANNED = "as scanned"
 BOTH, BEFORE_ALONE = "as scanned and as preprocessed", "as scanned; it could not be preprocessed"
 AFTER_ALONE = "as preprocessed; no picture was drawn of what was before"
 LARGEST_FILE = 1 << 33
@@ -38,7 +39,7 @@ class Stored:
     def __call__(self, case: CaseFacts) -> Picture | None:
         """The picture of a case; None if there is none that can be shown."""
         content = read_picture(self.store.root.path, case.name)
-        return None if content is None else _picture(content, _shows(case))
+        return None if content is None else picture_from(content, _shows(case))
 
 
 class Drawn(Stored):
@@ -65,7 +66,7 @@ class Drawn(Stored):
             content = self._draw(case)
             if case.cohort.measures is None:  # else the run has drawn before and after, and that picture was lost
                 self._keep(case, content)
-            return _picture(content, AFTER_ALONE)
+            return picture_from(content, AFTER_ALONE)
         return None
 
     def _keep(self, case: CaseFacts, content: bytes) -> None:
@@ -98,8 +99,8 @@ def _shows(case: CaseFacts) -> str:
     return AFTER_ALONE if case.cohort.measures is None else BOTH
 
 
-def _picture(content: bytes, shows: str) -> Picture | None:
-    """None where the content is no WebP."""
+def picture_from(content: bytes, shows: str) -> Picture | None:
+    """A picture that shows this; None where the content is no WebP."""
     from PIL import Image
 
     with suppress(OSError, ValueError), Image.open(io.BytesIO(content), formats=["WEBP"]) as image:

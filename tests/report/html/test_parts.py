@@ -30,9 +30,9 @@ def test_the_front_is_no_longer_than_a_page():
     assert len(front.cases) < 500 == len(first.cases)
 
 
-def test_a_report_of_another_name_has_a_folder_of_that_name():
-    front, first, *_ = parts_of(cases(1010, failed=3), "check of scans.html")
-    assert (front.file, first.file) == ("check of scans.html", "check of scans/page-0001.html")
+def test_a_report_may_have_another_name_and_its_folder_another_one():
+    front, first, *_ = parts_of(cases(1010, failed=3), "check of scans.html", "check of scans_files")
+    assert (front.file, first.file) == ("check of scans.html", "check of scans_files/page-0001.html")
     assert address(front, seen_from=first) == "../check%20of%20scans.html"
 
 
