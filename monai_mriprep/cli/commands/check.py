@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,8 +24,13 @@ from monai_mriprep.cli.options import (
     configured,
     required,
 )
-from monai_mriprep.cli.show import ATTENTION, COULD_NOT_START, OK, report, say
+from monai_mriprep.cli.show import ATTENTION, COULD_NOT_START, OK, fail, report, say
 from monai_mriprep.cli.terminal import width_of
+from monai_mriprep.errors import OutputError
+
+if TYPE_CHECKING:
+    from monai_mriprep.report.html.check_file import CheckReport
+    from monai_mriprep.run.dataset_report import DatasetReport
 
 __all__ = ["check"]
 
@@ -44,13 +50,22 @@ def check(
         typer.Option("--output-root", help="Where the run would write.", show_default="run.output, or here"),
     ] = None,
     workers: Workers = None,
+    report_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            help="Write a page: charts, pictures, which cases deserve a look; reads all voxels.",
+            show_default="none",
+        ),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show all cases, and what is found in each.")
     ] = False,
 ) -> int:
     """Say what a run would find, need and make, without running: pairs, headers, geometry, sizes, disk, memory, time.
 
-    Exit status: 0 all well, 1 something needs attention, 2 not one case can be preprocessed.
+    Exit status: 0 all well, 1 something needs attention, 2 not one case can be preprocessed, or no report be written.
     """
     from monai_mriprep.report.facts import check_json
     from monai_mriprep.report.outlook import check_text
@@ -59,7 +74,6 @@ def check(
     places = {"dataset": dataset_root, "output": output_root, "like": like, "exclude": exclude}
     recipe, job = configured(config, settings, target, channels, workers=workers, **places)
     dataset = required(job.dataset, "DATASET_ROOT", "dataset")
-    found = check_dataset(dataset, recipe, voxels, job.workers, job.output, job.like, job.exclude)
     given = {
         "--config": [config],
         "--set": settings,
@@ -69,11 +83,51 @@ def check(
         "--exclude": [exclude],
     }
     output = job.output or suggested_output(dataset, is_test=job.like is not None)
-    command = run_command(dataset, output, given, found.options)
-    report(check_text(found, width_of(sys.stdout), verbose), {**check_json(found), "command": command}, as_json)
-    if not as_json and found.status != "impossible":
-        say(f"run it with:  {command}")  # in one piece, to be pasted
+    with _report_at(report_file) as page:
+        found = check_dataset(
+            *(dataset, recipe, voxels or page is not None, job.workers, job.output, job.like, job.exclude),
+            keep_picture=None if page is None else page.keep_picture,
+        )
+        command = run_command(dataset, output, given, found.options)
+        unwritten = _problem_of_writing(page, found, command)
+    place = None if report_file is None or unwritten else str(report_file)
+    facts = {**check_json(found), "command": command, "report": place}
+    report(check_text(found, width_of(sys.stdout), verbose), facts, as_json)
+    if not as_json:
+        _say_places(command if found.status != "impossible" else None, place)
+    if unwritten:
+        return fail(unwritten)
     return {"ready": OK, "attention": ATTENTION, "impossible": COULD_NOT_START}[found.status]
+
+
+@contextmanager
+def _report_at(file: Path | None) -> Iterator[CheckReport | None]:
+    """The report that is to be written, if any."""
+    if file is None:
+        yield None
+        return
+    from monai_mriprep.report.html.check_file import check_report
+
+    with check_report(file) as page:
+        yield page
+
+
+def _problem_of_writing(page: CheckReport | None, found: DatasetReport, command: str) -> str:
+    """Write the page, if any; returns why that failed: what was found is said in any case."""
+    try:
+        if page is not None:
+            page.write(found, command)
+    except OutputError as error:
+        return str(error)
+    return ""
+
+
+def _say_places(command: str | None, place: str | None) -> None:
+    """What to do next, each in one piece, to be pasted."""
+    if command:
+        say(f"run it with:  {command}")
+    if place:
+        say(f"report:  {place}")
 
 
 def suggested_output(dataset: Path, is_test: bool) -> Path:
