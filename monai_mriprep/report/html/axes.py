@@ -37,6 +37,14 @@ class Axis:
     ticks: tuple[float, ...]
     is_log: bool = False
 
+    @property
+    def labels(self) -> tuple[tuple[float, str], ...]:
+        """The ticks with their texts, which have as many digits as tell them apart."""
+        texts = [shown_number(tick) for tick in self.ticks]
+        if len(set(texts)) < len(texts):
+            texts = [f"{tick:.9g}" for tick in self.ticks]
+        return tuple(zip(self.ticks, texts, strict=True))
+
     def place(self, value: float) -> float:
         """Where a value lies, from 0 to 1."""
         if self.is_log and value <= 0:

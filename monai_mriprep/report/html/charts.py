@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from monai_mriprep.report.html.axes import Axis, axis_of, shown_number
+from monai_mriprep.report.html.axes import Axis, axis_of
 
 __all__ = ["LINKED_CASES", "WIDTH", "Chart", "Dot", "Label", "Row", "Value", "ranked", "strips"]
 
@@ -133,7 +133,7 @@ def strips(title: str, note: str, kinds: Sequence[str], rows: Sequence[Row], axi
         title,
         note,
         TOP + ROW * len(rows) + BOTTOM,
-        tuple(Label(_x(axis, tick), shown_number(tick)) for tick in axis.ticks),
+        tuple(Label(_x(axis, tick), text) for tick, text in axis.labels),
         tuple(Label(middle, row.name, row.of_class) for row, middle in zip(rows, middles, strict=True)),
         _plain_first(dots),
         _is_linked(kinds, dots),
@@ -159,7 +159,7 @@ def ranked(title: str, note: str, kinds: Sequence[str], values: Iterable[Value])
         Dot(x, y(value), case, said, kinds[case - 1], ends and (y(ends[0]), y(ends[1])))
         for x, (case, value, said, ends) in zip(places, in_order, strict=True)
     ]
-    rows = tuple(Label(y(tick), shown_number(tick)) for tick in axis.ticks)
+    rows = tuple(Label(y(tick), text) for tick, text in axis.labels)
     return Chart(title, note, TOP + RANKED + BOTTOM, (), rows, _plain_first(dots), _is_linked(kinds, dots))
 
 

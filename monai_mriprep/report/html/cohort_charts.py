@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from monai_mriprep.measures.model import PERCENTILES
-from monai_mriprep.report.html.axes import counting, shown_number
+from monai_mriprep.report.html.axes import axis_of, counting, shown_number
 from monai_mriprep.report.html.charts import Chart, Row, Value, ranked, strips
 from monai_mriprep.report.html.facts import CaseFacts, Page
 from monai_mriprep.report.html.volumes import class_volumes
@@ -18,6 +18,8 @@ __all__ = ["charts_of"]
 MOST_ROWS = 12
 """Of a chart: classes, or orientations."""
 AXES = ("z", "y", "x")
+NEARLY_ALL = (95.0, 105.0)
+"""Percent: a chart of what is kept shows no smaller range, in which rounding would look like a difference."""
 SPREAD = "median and 5th to 95th percentile, as scanned"
 LOW, MIDDLE, HIGH = (PERCENTILES.index(percent) for percent in (5, 50, 95))
 
@@ -44,7 +46,8 @@ def _of_voxels(page: Page, kinds: Sequence[str]) -> Iterator[Chart]:
         yield ranked(_intensity_title(page, channel, channels), SPREAD, kinds, _intensities(page.cases, channel))
     volumes, kept = _class_rows(page.cases), _kept_rows(page.cases)
     yield strips("Label volume", f"ml, as scanned{_of_classes(volumes)}", kinds, volumes[:MOST_ROWS])
-    yield strips("Label volume kept", f"% of it, after resampling{_of_classes(kept)}", kinds, kept[:MOST_ROWS])
+    axis = axis_of([*(value.value for row in kept for value in row.values), *NEARLY_ALL])
+    yield strips("Label volume kept", f"% of it, after resampling{_of_classes(kept)}", kinds, kept[:MOST_ROWS], axis)
 
 
 def _of_classes(rows: Sequence[Row]) -> str:

@@ -54,6 +54,10 @@ def test_counts_begin_at_0_and_have_whole_ticks(most):
     assert all(tick.is_integer() for tick in axis.ticks)
 
 
+def test_ticks_that_lie_close_have_digits_enough_to_be_told_apart():
+    assert [text for _, text in axis_of([99.98, 100.02]).labels] == ["99.98", "100", "100.02"]
+
+
 def test_numbers_are_shown_as_in_a_table():
     numbers = {0: "0", 0.92508: "0.925", 3.3: "3.3", 812.26: "812", 1234567: "1,234,567", 3e12: "3e+12"}
     assert {number: shown_number(number) for number in numbers} == numbers

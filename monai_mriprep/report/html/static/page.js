@@ -124,6 +124,10 @@
       total += 1;
       if (!hide) shown += 1;
     }
+    for (const part of all(".index ul")) part.hidden = !one("li:not([hidden])", part);
+    one(".index")?.classList.toggle("short", shown < 1000);  // few enough to be laid out at once
+    const heading = document.getElementById("cases");
+    if (heading.getBoundingClientRect().top < 0 && shown < total) heading.scrollIntoView();
     one(".shown").textContent = shown === total ? `${total} cases` : `${shown} of ${total} cases`;
     one(".nothing").hidden = shown > 0 || total === 0;
   }
