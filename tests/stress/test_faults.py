@@ -49,7 +49,7 @@ def test_a_worker_that_dies_names_its_case(nursery, tmp_path, number):
 
     assert status == 1, text
     assert counts(text) == {"done": 7, "failed": 1}
-    assert "failed: case_5: its worker" in text
+    assert "case_5: FAILED: its worker" in text
     assert "Traceback" not in text
     assert "alone" in errors_of(output)["case_5"]
     assert "MiB" in errors_of(output)["case_5"]
@@ -99,7 +99,7 @@ def test_a_case_that_cannot_fit_is_refused_with_figures(nursery, tmp_path):
 
     assert status == 1, text
     assert counts(text) == {"done": 3, "failed": 1}
-    assert "large: not attempted: the case needs about" in text
+    assert "large: FAILED: not attempted: the case needs about" in text
     assert "2048 MiB may be used" in text
     assert "large" not in events_of(output, "started")
 
