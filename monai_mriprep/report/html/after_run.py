@@ -6,22 +6,24 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from monai_mriprep.errors import package_logger
-from monai_mriprep.store.layout import REPORT
+from monai_mriprep.store.layout import MANIFEST, REPORT
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from monai_mriprep.run.session import RunSummary
 
 __all__ = ["with_report"]
 
 
 def with_report(summary: RunSummary) -> RunSummary:
-    """The summary, with the place of the report, which is written anew where the run has changed anything.
+    """The summary, with the place of the report, which is written anew where it does not show the last records.
 
     The run is over, and nothing that happens here may spoil it: what prevents a report is logged.
     """
     page = summary.output_root / REPORT
     has_changed = bool(summary.done or summary.failed or summary.retired)
-    if not has_changed and page.is_file():
+    if not has_changed and _is_current(page):
         return replace(summary, report=page)
     package_logger().info("writing the report ...")
     try:
@@ -31,6 +33,14 @@ def with_report(summary: RunSummary) -> RunSummary:
         package_logger().warning("%s cannot be written: %s; `%s` tries again", page, why, again)
         return summary
     return replace(summary, report=page)
+
+
+def _is_current(page: Path) -> bool:
+    """Whether it is newer than the records: else an earlier run was ended before it had written it."""
+    try:
+        return page.stat().st_mtime_ns >= page.with_name(MANIFEST).stat().st_mtime_ns
+    except OSError:
+        return False
 
 
 def _write(summary: RunSummary) -> None:

@@ -9,7 +9,7 @@ import pytest
 from monai_mriprep import preprocess
 from monai_mriprep.report.html import write
 from monai_mriprep.report.html.after_run import with_report
-from tests.runs import write_cases
+from tests.runs import write_case, write_cases
 
 pytestmark = pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
 
@@ -33,6 +33,16 @@ def test_a_run_with_nothing_to_do_leaves_it_and_makes_a_missing_one(summary, tmp
     page.write_text("as it was", encoding="utf-8")
     assert with_report(idle).report == page
     assert page.read_text(encoding="utf-8") == "as it was"
+
+
+def test_one_that_a_run_was_ended_before_it_could_write_is_written_by_the_next_one(summary, tmp_path):
+    page = with_report(summary).report
+    write_case(tmp_path / "dataset", "later")
+    preprocess(tmp_path / "dataset", tmp_path / "out", workers=0)  # and ended here
+    idle = preprocess(tmp_path / "dataset", tmp_path / "out", workers=0)
+    assert len(idle.skipped) == 3
+    with_report(idle)
+    assert "later" in page.read_text(encoding="utf-8")
 
 
 def test_what_prevents_it_is_logged_and_the_run_stands(summary, monkeypatch, caplog):
