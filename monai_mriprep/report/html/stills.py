@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from contextlib import suppress
+from warnings import catch_warnings, simplefilter
 
 from monai_mriprep.errors import MriprepError, OutputError
 from monai_mriprep.formats.npz import NpzVolume, decode_npz
@@ -20,6 +21,8 @@ __all__ = ["AS_SCANNED", "Drawn", "Stored", "picture_from"]
 AS_SCANNED = "as scanned"
 BOTH, BEFORE_ALONE = "as scanned and as preprocessed", "as scanned; it could not be preprocessed"
 AFTER_ALONE = "as preprocessed; no picture was drawn of what was before"
+MOST_PIXELS = 1 << 24
+"""Of a picture; ours have less than a tenth of them."""
 LARGEST_FILE = 1 << 33
 """Bytes that are read of a preprocessed file."""
 
@@ -100,9 +103,12 @@ def _shows(case: CaseFacts) -> str:
 
 
 def picture_from(content: bytes, shows: str) -> Picture | None:
-    """A picture that shows this; None where the content is no WebP."""
+    """A picture that shows this; None where the content is no WebP, or one that would fill the memory of a browser."""
     from PIL import Image
 
-    with suppress(OSError, ValueError), Image.open(io.BytesIO(content), formats=["WEBP"]) as image:
-        return Picture(content, *image.size, shows, is_whole=shows != AFTER_ALONE)
+    with suppress(OSError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning), catch_warnings():
+        simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(io.BytesIO(content), formats=["WEBP"]) as image:
+            if image.width * image.height <= MOST_PIXELS:
+                return Picture(content, *image.size, shows, is_whole=shows != AFTER_ALONE)
     return None
