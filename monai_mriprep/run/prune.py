@@ -12,10 +12,10 @@ from monai_mriprep.errors import OutputError, RecordError, first_names
 from monai_mriprep.formats.names import natural_key
 from monai_mriprep.run.derived import write_derived
 from monai_mriprep.store.description import read_description
-from monai_mriprep.store.layout import MANIFEST, REPORT, SET_ASIDE, SPLITS
+from monai_mriprep.store.layout import MANIFEST, SET_ASIDE, SPLITS
 from monai_mriprep.store.lock import exclusive, shared
 from monai_mriprep.store.manifest import Index, read_index
-from monai_mriprep.store.pictures import remove_pictures, remove_report
+from monai_mriprep.store.pictures import remove_pictures, remove_report, report_files
 from monai_mriprep.store.pruning import Retirement, delete_records, retirements
 from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.retirement import remove_retired, retired_files
@@ -97,21 +97,21 @@ def prune_output(output_root: str | Path, cases: Collection[str] = (), dry_run: 
 
 
 def _prune(store: Store, cases: Collection[str], warnings: tuple[str, ...], dry_run: bool = False) -> PruneSummary:
-    """Files first: as long as the records are there, the same command finds what is left to delete."""
+    """The records last: as long as they are there, the same command finds what is left to delete."""
     retired = retirements(store)
     chosen = _chosen(store, retired, cases)
     there = retired_files(store)
     files = {path for one in chosen.values() for path in one.files}
+    gone = chosen.keys() - read_index(store.root).cases()
+    shown = report_files(store) if chosen else ()
     if not dry_run:
         remove_retired(store, files)
-    deleted = delete_records(store, chosen, dry_run)
-    index = read_index(store.root)
-    gone = chosen.keys() - index.cases()
-    shown = (REPORT,) if chosen and store.root.is_file(REPORT) else ()
-    if not dry_run:
         remove_pictures(store, gone)
         if shown:
             remove_report(store)
+    deleted = delete_records(store, chosen, dry_run)
+    index = read_index(store.root)
+    if not dry_run:
         write_derived(store, index, index.cases(), *_made_by(store, index))
     known = {path for one in retired.values() for path in one.files}
     return PruneSummary(

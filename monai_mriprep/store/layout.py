@@ -50,6 +50,7 @@ __all__ = [
     "check_bare",
     "is_entry",
     "is_output",
+    "is_page",
     "is_probe",
     "is_staged",
     "is_temporary",
@@ -86,12 +87,18 @@ _TEMPORARY = re.compile(
     r"[0-9]{1,10}-[0-9a-f]{32}\.(?:npz|json|old)|[0-9a-f]{64}\.(?:journal|unfinished)|manifest\.csv"
 )
 _ENTRY = re.compile(r"[0-9a-f]{64}\.journal")
+_PAGE = re.compile(r"page-[0-9]{4,}\.html")
 
 
 def is_output(name: str) -> bool:
     """Whether a preprocessed volume may have this bare name."""
     is_short = len(name.encode(errors="surrogatepass")) <= LONGEST_NAME
     return name.endswith(OUTPUT_SUFFIX) and not name.startswith(".") and _is_bare(name) and is_short
+
+
+def is_page(name: str) -> bool:
+    """Whether a further page of a report has this name."""
+    return _PAGE.fullmatch(name) is not None
 
 
 def is_staged(name: str) -> bool:

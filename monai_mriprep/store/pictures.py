@@ -13,11 +13,11 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from monai_mriprep.errors import RecordError
-from monai_mriprep.store.folder import Folder, opened, temporary_name
-from monai_mriprep.store.layout import LONGEST_NAME, PICTURES, REPORT, REPORT_PAGES
+from monai_mriprep.store.folder import opened, temporary_name
+from monai_mriprep.store.layout import LONGEST_NAME, PICTURES, REPORT, REPORT_PAGES, is_page
 from monai_mriprep.store.store import AGAIN, Store, named_errors
 
-__all__ = ["picture_name", "read_picture", "remove_pictures", "remove_report", "write_picture"]
+__all__ = ["picture_name", "read_picture", "remove_pictures", "remove_report", "report_files", "write_picture"]
 
 SUFFIX = ".webp"
 LARGEST = 1 << 20
@@ -80,21 +80,29 @@ def remove_pictures(store: Store, cases: Iterable[str]) -> None:
                 store.folder(PICTURES).remove(picture_name(case))
 
 
+def report_files(store: Store) -> tuple[str, ...]:
+    """The report and its further pages, as far as they are there, relative to the output folder.
+
+    Raises
+    ------
+    OutputError
+        If they cannot be listed.
+    """
+    with named_errors(store.root.path / REPORT_PAGES, "cannot be listed", "mend it"):
+        front = (REPORT,) if store.root.is_file(REPORT) else ()
+        pages = store.folder(REPORT_PAGES).names() if store.has_folder(REPORT_PAGES) else []
+    return (*front, *(f"{REPORT_PAGES}/{name}" for name in pages if is_page(name)))
+
+
 def remove_report(store: Store) -> None:
     """Remove the report and its further pages, which show every case.
 
     Raises
     ------
     OutputError
-        If it cannot be removed.
+        If one cannot be removed.
     """
     with named_errors(store.root.path / REPORT, "cannot be removed", "mend it"):
-        store.root.remove(REPORT)
-        if store.has_folder(REPORT_PAGES):
-            _remove_pages(store.folder(REPORT_PAGES))
-
-
-def _remove_pages(pages: Folder) -> None:
-    for name in pages.names():
-        if name.endswith(".html"):
-            pages.remove(name)
+        for path in report_files(store):
+            folder, _, name = path.rpartition("/")
+            (store.folder(folder) if folder else store.root).remove(name)

@@ -65,6 +65,33 @@ def test_pictures_of_the_cases_go_and_so_does_the_report_that_shows_them(output)
     assert summary.warnings == ()
 
 
+def test_pictures_and_pages_are_found_again_where_a_prune_was_ended(output, monkeypatch):
+    with open_store(output) as store:
+        write_picture(store, "10_1", b"picture")
+    (output / "report").mkdir()
+    for name in ("report.html", "report/page-0001.html", "report/page-0002.html", "report/mine.html"):
+        (output / name).write_text("10_1")
+    refuse_after(monkeypatch, "unlink", 4)
+    with pytest.raises(OutputError):
+        prune_output(output)
+    monkeypatch.undo()
+    prune_output(output)
+    assert not (output / ".report" / "10_1.webp").exists()
+    assert [path.name for path in output.rglob("*.html")] == ["mine.html"]
+
+
+def refuse_after(monkeypatch, call: str, count: int) -> None:
+    """Let a call of the system fail after so many."""
+    before, left = getattr(calls, call), iter(range(count))
+
+    def counted(*arguments):
+        if next(left, None) is None:
+            raise OSError(5, "refused")
+        return before(*arguments)
+
+    monkeypatch.setattr(calls, call, counted)
+
+
 def test_warnings_of_runs_that_name_a_file_of_the_case_go_too(root, output):
     (root / "ImagesTr/11_1.mha").unlink()
     preprocess(root, output, workers=0, retire=True)

@@ -14,6 +14,7 @@ from monai_mriprep.store.layout import (
     check_bare,
     is_entry,
     is_output,
+    is_page,
     is_probe,
     is_staged,
     is_temporary,
@@ -23,7 +24,7 @@ HEX = "0123456789abcdef" * 2
 STAGED = f"123-{HEX}.npz"
 ENTRY = f"{HEX}{HEX}.journal"
 NOT_BARE = ("", ".", "..", "/", "/a", "a/b", "../a", "a/", "a\0", "\ud800")
-KINDS = (is_output, is_staged, is_entry, is_probe, is_temporary)
+KINDS = (is_output, is_staged, is_entry, is_probe, is_temporary, is_page)
 
 
 def kinds(name: str) -> set[str]:
@@ -38,6 +39,9 @@ def kinds(name: str) -> set[str]:
         (temporary_name("old"), {"temporary"}),
         (entry_name("a case"), {"entry", "temporary"}),
         (f"{HEX}{HEX}.unfinished", {"temporary"}),
+        ("page-0001.html", {"page"}),
+        ("page-1.html", set()),
+        ("report.html", set()),
         ("manifest.csv", {"temporary"}),
         (PROBE + temporary_name("npz"), {"probe"}),
         ("10000_0001.npz", {"output"}),

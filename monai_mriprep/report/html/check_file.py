@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from monai_mriprep.report.html.render import Picture, PictureOf, rendered
 from monai_mriprep.report.html.stills import AS_SCANNED, picture_from
 from monai_mriprep.run.dataset_report import DatasetReport
 from monai_mriprep.store.folder import Folder, opened
+from monai_mriprep.store.layout import is_page
 from monai_mriprep.store.store import named_errors
 
 __all__ = ["CheckReport", "check_report"]
@@ -31,7 +31,6 @@ IN_MEMORY = 1 << 26
 """Bytes of pictures, those of 1,600 cases at least; more go to the disk."""
 FURTHER = "_files"
 """What the folder of further pages has behind the name of the first: browsers name what belongs to a page so."""
-FURTHER_PAGE = re.compile(r"page-[0-9]{4,}\.html")
 MEND = "mend it, or name another file"
 
 
@@ -148,7 +147,7 @@ def _remove_others(parent: Folder, folder: str, written: set[str]) -> None:
         return
     with _folder(parent, folder) as place:
         for name in place.names():
-            if FURTHER_PAGE.fullmatch(name) and f"{folder}/{name}" not in written:
+            if is_page(name) and f"{folder}/{name}" not in written:
                 place.remove(name)
 
 
