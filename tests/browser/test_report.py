@@ -69,6 +69,14 @@ def test_a_dot_leads_to_its_case(opened):
     assert page.locator("article.card:target").get_attribute("data-case") == "thick_slices"
 
 
+def test_a_dot_leads_to_a_case_that_a_filter_hides(opened):
+    page = opened("planted")
+    page.get_by_role("radio", name="Failed").check()
+    page.locator(".chart a", has=page.locator("title", has_text="thick_slices")).first.dispatch_event("click")
+    assert page.locator("article.card:target").is_visible()
+    assert page.get_by_role("radio", name="All").is_checked()
+
+
 def test_the_keyboard_walks_and_rates_and_the_ratings_are_downloaded(opened, tmp_path):
     page = opened("planted")
     names = shown(page)

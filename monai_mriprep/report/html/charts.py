@@ -123,10 +123,10 @@ def strips(title: str, note: str, kinds: Sequence[str], rows: Sequence[Row], axi
     """
     marks = [row.mark for row in rows if row.mark is not None]
     axis = axis or axis_of([*(value.value for row in rows for value in row.values), *marks])
-    middles = [TOP + ROW * (position + 0.5) for position in range(len(rows))]
+    lanes = [(row, TOP + ROW * (position + 0.5)) for position, row in enumerate(rows)]
     dots = [
         Dot(_x(axis, number), round(middle + _aside(case, row), 1), case, said, kinds[case - 1])
-        for row, middle in zip(rows, middles, strict=True)
+        for row, middle in lanes
         for case, number, said, _ in row.values
     ]
     return Chart(
@@ -134,12 +134,12 @@ def strips(title: str, note: str, kinds: Sequence[str], rows: Sequence[Row], axi
         note,
         TOP + ROW * len(rows) + BOTTOM,
         tuple(Label(_x(axis, tick), text) for tick, text in axis.labels),
-        tuple(Label(middle, row.name, row.of_class) for row, middle in zip(rows, middles, strict=True)),
+        tuple(Label(middle, row.name, row.of_class) for row, middle in lanes),
         _plain_first(dots),
         _is_linked(kinds, dots),
         tuple(
             (_x(axis, row.mark), middle - 0.4 * ROW, middle + 0.4 * ROW)
-            for row, middle in zip(rows, middles, strict=True)
+            for row, middle in lanes
             if row.mark is not None
         ),
     )

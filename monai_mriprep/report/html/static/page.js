@@ -131,6 +131,11 @@
     one(".shown").textContent = shown === total ? `${total} cases` : `${shown} of ${total} cases`;
     one(".nothing").hidden = shown > 0 || total === 0;
   }
+  function show(kind) {
+    one(`.controls [value="${kind}"]`).checked = true;
+    one(".controls [name=text]").value = "";
+    filter();
+  }
   const names = new Intl.Collator("en", { numeric: true });
   function order(key) {
     const value = (card) => Number(card.dataset[key] ?? Infinity);
@@ -171,10 +176,9 @@
     const button = event.target.closest("button[data-do]");
     if (button) actions[button.dataset.do](button);
     const tile = event.target.closest("[data-filter]");
-    if (tile) {
-      one(`.controls [value="${tile.dataset.filter}"]`).checked = true;
-      filter();
-    }
+    if (tile) show(tile.dataset.filter);
+    const link = event.target.closest('a[href^="#case-"]');
+    if (link && document.getElementById(link.getAttribute("href").slice(1))?.hidden) show("all");
   });
   document.addEventListener("submit", (event) => { if (event.target.matches(".controls")) event.preventDefault(); });
   document.addEventListener("input", (event) => {
