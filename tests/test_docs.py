@@ -112,7 +112,14 @@ def importable(workplace, monkeypatch) -> Iterator[Callable[[Block], None]]:
         del sys.modules[name]
 
 
-@pages
+SNIPPETS = ("python", "bash", "console", "sh", "shell", "yaml")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if any(block.language in SNIPPETS for block in blocks_of(page))],
+    ids=lambda page: page.relative_to(ROOT).as_posix(),
+)
 def test_every_snippet_runs_in_the_order_of_the_page(page, workplace, importable):
     namespace: dict[str, object] = {"__name__": "__main__"}
     for block in blocks_of(page):
