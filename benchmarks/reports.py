@@ -13,11 +13,13 @@ from monai_mriprep import preprocess
 from monai_mriprep.demo.phantoms import make_demo_dataset, make_phantom
 from monai_mriprep.errors import MriprepWarning
 from monai_mriprep.formats.write import write_metaimage
+from monai_mriprep.report.html.check_file import check_report
 from monai_mriprep.report.html.write import write_report
+from monai_mriprep.run.check import check_dataset
 
 __all__ = ["NAMES", "Reports"]
 
-NAMES = ("demo", "planted", "mixed", "test_set", "old")
+NAMES = ("demo", "planted", "mixed", "test_set", "old", "raw")
 
 SHAPE, SPACING = (14, 60, 80), (11.0, 3.4, 3.4)
 PLAIN = 8
@@ -51,6 +53,7 @@ class Reports:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", MriprepWarning)  # what needs review is in the reports, too
                 make(self.root / name, output)
+        if not (output / "report.html").exists():
             write_report(output)
         return output
 
@@ -82,6 +85,16 @@ class Reports:
             image, label = make_phantom(np.random.default_rng(index + 80), SHAPE, SPACING)
             _write(root, f"patient_{index}", image, label)
         preprocess(root / "ImagesTr", output, workers=0, like=self.folder("planted"))
+
+    def _make_raw(self, root: Path, output: Path) -> None:
+        """Of the planted dataset what a check finds before any run."""
+        self.folder("planted")
+        output.mkdir(parents=True)
+        with check_report(output / "report.html") as page:
+            page.write(
+                check_dataset(self.root / "planted", voxels=True, workers=1, keep_picture=page.keep_picture),
+                "monai-mriprep run DATASET OUTPUT",
+            )
 
     def _make_old(self, root: Path, output: Path) -> None:
         """What version 0.1.0 wrote: no pictures, no measures."""
