@@ -10,7 +10,6 @@ from monai_mriprep.report.lines import shown
 from monai_mriprep.store.layout import TABLE
 
 if TYPE_CHECKING:
-    from monai_mriprep.run.cases import Result
     from monai_mriprep.run.session import RunSummary
 
 __all__ = ["duration", "run_text"]
@@ -29,7 +28,8 @@ def _rows(summary: RunSummary) -> Iterator[tuple[str, object]]:
     of_cases = sum(len(result.warnings) for result in (*summary.done, *summary.failed))
     yield "done", str(len(summary.done))
     yield "already done", len(summary.skipped)
-    yield "failed", _failed(summary.failed)
+    yield "failed", _names([result.case for result in summary.failed])
+    yield "suspects", _names(summary.suspects)
     yield "no partner", f"{counted(summary.orphans, 'file')}, skipped" if summary.orphans else ""
     yield "excluded", len(summary.excluded)
     yield "retired", len(summary.retired)
@@ -40,9 +40,8 @@ def _rows(summary: RunSummary) -> Iterator[tuple[str, object]]:
     yield "report", summary.report
 
 
-def _failed(results: Sequence[Result]) -> str:
-    names = first_names([shown(result.case) for result in results], NAMES)
-    return f"{len(results)}: {names}" if results else ""
+def _names(cases: Sequence[str]) -> str:
+    return f"{len(cases)}: {first_names([*map(shown, cases)], NAMES)}" if cases else ""
 
 
 def duration(seconds: float) -> str:

@@ -152,6 +152,8 @@ class RunSummary:
         Names of the cases of the dataset that a list has left out.
     report
         The page that shows the cases; None where none was written.
+    suspects
+        Names of the cases of the output folder that deserve a look, where the page was written anew.
     """
 
     output_root: Path
@@ -165,6 +167,7 @@ class RunSummary:
     orphans: int = 0
     excluded: tuple[str, ...] = ()
     report: Path | None = None
+    suspects: tuple[str, ...] = ()
 
 
 @contextmanager

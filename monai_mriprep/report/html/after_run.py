@@ -27,12 +27,12 @@ def with_report(summary: RunSummary) -> RunSummary:
         return replace(summary, report=page)
     package_logger().info("writing the report ...")
     try:
-        _write(summary)
+        suspects = _write(summary)
     except Exception as error:  # noqa: BLE001 - whatever it is
         why, again = f"{type(error).__name__}: {error}", f"monai-mriprep report {summary.output_root}"
         package_logger().warning("%s cannot be written: %s; `%s` tries again", page, why, again)
         return summary
-    return replace(summary, report=page)
+    return replace(summary, report=page, suspects=suspects)
 
 
 def _is_current(page: Path) -> bool:
@@ -43,12 +43,14 @@ def _is_current(page: Path) -> bool:
         return False
 
 
-def _write(summary: RunSummary) -> None:
+def _write(summary: RunSummary) -> tuple[str, ...]:
+    """Write it, and name the suspects."""
     from monai_mriprep.report.html.write import write_stored_report
     from monai_mriprep.store.store import open_store
 
     with open_store(summary.output_root) as store:
         try:
-            write_stored_report(store)
+            page = write_stored_report(store)
         finally:
             store.leave()
+    return tuple(case.name for case in page.cases if case.reasons)

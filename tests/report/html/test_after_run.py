@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 
+import numpy as np
 import pytest
 
 from monai_mriprep import preprocess
+from monai_mriprep.formats.write import write_metaimage
 from monai_mriprep.report.html import write
 from monai_mriprep.report.html.after_run import with_report
+from monai_mriprep.report.run_text import run_text
 from tests.runs import write_case, write_cases
 
 pytestmark = pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
@@ -24,6 +27,14 @@ def test_a_run_that_has_done_something_writes_it(summary):
     assert with_report(summary).report == page
     assert "case_1" in page.read_text(encoding="utf-8")
     assert list((summary.output_root / ".partial").iterdir()) == []
+
+
+def test_cases_that_deserve_a_look_are_named(tmp_path):
+    label = np.zeros((4, 8, 9), np.int16)
+    write_metaimage(write_cases(tmp_path / "dataset", 2) / "LabelsTr" / "case_1.mha", label, (3.0, 1.0, 1.0))
+    summary = with_report(preprocess(tmp_path / "dataset", tmp_path / "out", workers=0))
+    assert summary.suspects == ("case_1",)
+    assert "suspects      1: case_1" in run_text(summary)
 
 
 def test_a_run_with_nothing_to_do_leaves_it_and_makes_a_missing_one(summary, tmp_path):
