@@ -40,12 +40,14 @@ def write_report(root: Path) -> Page:
         If there are no records, or it cannot be written.
     """
     with open_store(root) as store:
+        index = read_index(store.root)
+        page = page_of_folder(store, index)  # before anything is made in a folder that may be no run's
         store.prepare(())
         try:
-            index = read_index(store.root)
-            return _write(store, index, Drawn(store, index))
+            _write(store, index, page, Drawn(store, index))
         finally:
             store.leave()
+    return page
 
 
 @ANY_NUMBERS
@@ -57,11 +59,13 @@ def write_stored_report(store: Store) -> Page:
     DiskFullError, OutputError
         If there are no records, or it cannot be written.
     """
-    return _write(store, read_index(store.root), Stored(store))
-
-
-def _write(store: Store, index: Index, picture_of: PictureOf) -> Page:
+    index = read_index(store.root)
     page = page_of_folder(store, index)
+    _write(store, index, page, Stored(store))
+    return page
+
+
+def _write(store: Store, index: Index, page: Page, picture_of: PictureOf) -> None:
     pages = set[str]()
     for file, content in rendered(page, picture_of, _views(store, index, page)):
         folder, _, name = file.rpartition("/")
@@ -71,7 +75,6 @@ def _write(store: Store, index: Index, picture_of: PictureOf) -> Page:
         else:
             store.replace(name, content)
     _remove_others(store, pages)
-    return page
 
 
 def _views(store: Store, index: Index, page: Page) -> Views:

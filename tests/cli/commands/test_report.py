@@ -16,7 +16,7 @@ def test_the_verdict_and_the_suspects_are_said_with_the_file(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
         "2 of 3 cases were preprocessed, 1 failed. None stands out.",
-        "  c: failed: broken",
+        "failed: c: broken",
         str(root / "report.html"),
     ]
     assert report(root, as_json=True) == 0
