@@ -22,6 +22,8 @@ def test_a_report_opens_with_its_verdict_and_a_card_for_each_case(name, opened):
     verdict = page.locator(".verdict")
     assert "case" in verdict.inner_text()
     assert verdict.bounding_box()["y"] < 300
+    tiles = [tile.bounding_box()["y"] for tile in page.locator(".counts li").all()[:4]]
+    assert len(set(tiles)) == 1  # in one row
     cards = page.locator("article.card")
     cases = {"demo": 5, "planted": 11, "mixed": 8, "test_set": 3, "old": 2, "raw": 11}[name]
     assert cards.count() >= cases
