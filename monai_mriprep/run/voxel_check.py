@@ -27,7 +27,7 @@ from monai_mriprep.volume.geometry import Grid
 __all__ = ["VoxelCheck", "check_voxels", "count_classes"]
 
 COPIES = 4
-"""Memory that reading a volume and looking at it takes, in volumes as stored (measured: 1.3 to 3.0)."""
+"""Memory that reading a case and looking at it takes, in its largest volume as stored (measured: 1.3 to 3.0)."""
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")

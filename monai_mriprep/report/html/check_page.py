@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from monai_mriprep.report.groups import Finding, said_once
 from monai_mriprep.report.html.axes import shown_row
 from monai_mriprep.report.html.facts import CaseFacts, Count, Fact, Page, count_of, looks, worst_first
 from monai_mriprep.report.outlook import needs_text
-from monai_mriprep.run.dataset_report import DatasetReport
+from monai_mriprep.run.dataset_report import CaseReport, DatasetReport
 
 __all__ = ["page_of_check"]
 
@@ -65,7 +66,13 @@ def _cases(report: DatasetReport) -> Iterator[CaseFacts]:
     for suspect in report.suspects:
         reasons[suspect.case].append(suspect)
     for case, cohort in zip(report.cases, report.cohort, strict=True):
-        yield CaseFacts(cohort, tuple(reasons[case.case]), case.warnings)
+        yield CaseFacts(cohort, tuple(reasons[case.case]), case.warnings, planned=_planned(case))
+
+
+def _planned(case: CaseReport) -> str:
+    if case.target_shape is None:
+        return ""
+    return f"{'at most ' * case.is_upper_bound}{shown_row(case.target_shape)}"
 
 
 def _verdict(report: DatasetReport, cases: tuple[CaseFacts, ...]) -> str:
@@ -104,7 +111,8 @@ def _facts(report: DatasetReport, root: Path, command: str) -> Iterator[Fact]:
     if report.excluded:
         yield Fact("Excluded", (first_names(report.excluded, MOST_NAMED),))
     if report.needs is not None:
-        name, _, text = needs_text(report.needs).partition(": ")
+        needs = replace(report.needs, output_root=report.needs.output_root.resolve())
+        name, _, text = needs_text(needs).partition(": ")
         yield Fact(name.capitalize(), (text,))
     if command and report.status != "impossible":
         yield Fact("Run it with", (command,))

@@ -57,6 +57,8 @@ class CaseFacts:
         One a channel; empty where they are not known.
     is_done
         Whether it was preprocessed.
+    planned
+        Of one that was not: the size that a run would give it, in words.
     """
 
     cohort: CohortCase
@@ -64,6 +66,7 @@ class CaseFacts:
     warnings: tuple[str, ...] = ()
     moments: tuple[Moments, ...] = ()
     is_done: bool = False
+    planned: str = ""
 
     @property
     def name(self) -> str:

@@ -90,6 +90,7 @@ def test_a_card_tells_what_was_scanned_and_of_no_after(troubled):
     assert heads == ["as scanned"]
     card = next(card for card in front(page_of(troubled)).every("article") if card["data-case"] == "case_0")
     assert [head.text for head in card.every("th", scope="col")] == ["as scanned", "class", "ml"]
+    assert list(card.every("tr"))[2].text == "size in a run 4 x 8 x 9"
     assert list(card.every("tr"))[-1].text == "1 0.054"  # 12 voxels of 4.5 mm^3
 
 
