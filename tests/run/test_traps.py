@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import SimpleITK
+from PIL import Image
 
 from monai_mriprep import Recipe, preprocess
 from monai_mriprep.errors import MriprepWarning, StatisticsError
 from monai_mriprep.formats.npz import read_npz
+from monai_mriprep.pictures.layout import lay_out
+from monai_mriprep.pictures.place import view_of
+from monai_mriprep.pictures.scan import Scan
 from monai_mriprep.run.check import check_dataset
+from monai_mriprep.volume.geometry import Grid
 from tests.oracles import itk_image, reference, relative_error
+from tests.runs import FOLDER_OF_0_1_0
 
 TRAPS = {
     "reversed_label": (
@@ -144,3 +152,35 @@ def test_check_says_so_too(in_metres):
     assert "3 of 3 images" in warning
     assert "spacing (0.002, 0.0011, 0.0011) mm (z y x)" in warning
     assert "0.02 mm" in warning
+
+
+def pixels_of(picture: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).astype(float)
+
+
+@pytest.mark.parametrize("name", ["reversed_label", "stale_label"])
+def test_a_report_shows_the_label_where_nibabel_puts_it(trap, name):
+    dataset, kept = trap(name), {}
+    (case,) = check_dataset(dataset, voxels=True, workers=1, keep_picture=kept.__setitem__).cases
+    label = nibabel.load(case.label)
+    voxels = np.asarray(label.dataobj)
+    centre = (label.affine @ [*np.argwhere(voxels > 0).mean(axis=0), 1])[:3]
+    grid = Grid(voxels.shape[::-1], label.affine[:, [2, 1, 0, 3]])
+    axial = lay_out(view_of([Scan(np.ones(case.grid.shape), case.grid, voxels.T, grid)]), 1).panels[0]
+    picture = pixels_of(kept[case.case])[axial.top : axial.top + axial.height, axial.left : axial.left + axial.width]
+    outline = np.argwhere(np.abs(picture - (0xE6, 0x9F, 0)).sum(axis=2) < 150)[:, ::-1] + (axial.left, axial.top)
+    assert len(outline) > 20
+    assert np.allclose(outline.mean(axis=0), axial.pixel(centre), atol=4)
+
+
+def test_a_report_shows_scans_of_any_axes_alike_and_none_of_four_dimensions(scans, tmp_path):
+    files = [*(scans / "traps" / "axis_codes").iterdir(), *(scans / "traps" / "four_d").iterdir()]
+    for file in files:
+        (tmp_path / file.name).symlink_to(file)
+    kept: dict[str, bytes] = {}
+    check_dataset(tmp_path, voxels=True, workers=2, like=FOLDER_OF_0_1_0 / "out", keep_picture=kept.__setitem__)
+    assert sorted(kept) == ["AIL", "LAS", "PIR", "RAS", "RSP"]
+    ras, *others = (pixels_of(kept[name]) for name in ("RAS", "AIL", "LAS", "PIR", "RSP"))
+    differences = [np.abs(other - ras).mean() for other in others]
+    assert max(differences) < 5  # an even number of slices has two in the middle; upside down it is over 20
+    assert min(np.abs(ras[::-1] - ras).mean(), np.abs(ras[:, ::-1] - ras).mean()) > 20

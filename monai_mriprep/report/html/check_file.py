@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from monai_mriprep.errors import OutputError
-from monai_mriprep.report.html.check_page import page_of_check
+from monai_mriprep.report.html.check_page import WHAT, page_of_check
 from monai_mriprep.report.html.facts import CaseFacts, Page
 from monai_mriprep.report.html.render import Picture, PictureOf, rendered
 from monai_mriprep.report.html.stills import AS_SCANNED, picture_from
@@ -24,9 +24,10 @@ from monai_mriprep.store.store import named_errors
 __all__ = ["CheckReport", "check_report"]
 
 SUFFIX = ".html"
-OURS = b'<meta name="generator" content="monai-mriprep '
+OURS = (b'<meta name="generator" content="monai-mriprep ', f"{WHAT}</title>".encode())
+"""What a page of a check has in its head; a run's report is not replaced."""
 HEAD = 1 << 16
-"""Bytes in which a page of ours says that it is one."""
+"""Bytes that hold the head of a page, and more."""
 IN_MEMORY = 1 << 26
 """Bytes of pictures, those of 1,600 cases at least; more go to the disk."""
 FURTHER = "_files"
@@ -46,7 +47,7 @@ def check_report(file: Path) -> Iterator[CheckReport]:
     Raises
     ------
     OutputError
-        If the file is no page by its name, if it is there and we have not made it, or if nothing can be written there.
+        If the file is no page by its name, if it is there and no check has made it, or if nothing can be written there.
     """
     _check_place(file)
     with tempfile.SpooledTemporaryFile(IN_MEMORY, dir=str(file.parent)) as kept:
@@ -90,7 +91,7 @@ def _check_place(file: Path) -> None:
         msg = f"{file}: there is no folder {file.parent}; make it, or name another file"
         raise OutputError(msg)
     if os.path.lexists(file) and not _is_ours(file):
-        msg = f"{file}: is no report of monai-mriprep, and is not replaced; move it away, or name another file"
+        msg = f"{file}: is no page of a check, and is not replaced; move it away, or name another file"
         raise OutputError(msg)
     with _staging(file):
         pass
@@ -101,7 +102,8 @@ def _is_ours(file: Path) -> bool:
         if not file.is_file():  # a pipe would keep us waiting
             return False
         with file.open("rb") as content:
-            return OURS in content.read(HEAD)
+            head = content.read(HEAD)
+        return all(mark in head for mark in OURS)
     except OSError:
         return False
 

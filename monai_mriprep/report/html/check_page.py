@@ -18,7 +18,10 @@ from monai_mriprep.report.html.facts import CaseFacts, Count, Fact, Page, count_
 from monai_mriprep.report.outlook import needs_text
 from monai_mriprep.run.dataset_report import CaseReport, DatasetReport
 
-__all__ = ["page_of_check"]
+__all__ = ["WHAT", "page_of_check"]
+
+WHAT = "dataset check"
+"""What the page is, in its title."""
 
 PLACES = (
     "The pictures show the scans where their headers put them, each with its label. A box is drawn around a label that "
@@ -55,7 +58,7 @@ def page_of_check(report: DatasetReport, command: str = "") -> Page:
         about_pictures=PLACES if cases else "",
         key=f"check {root}",
         stops=report.fatal,
-        what="dataset check",
+        what=WHAT,
         failed="problem",
         failures="Problems",
     )

@@ -103,7 +103,7 @@ def test_where_the_report_cannot_be_written_in_the_end_the_result_is_said(tmp_pa
 def test_a_place_that_is_no_report_of_ours_is_refused_before_a_scan_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr("monai_mriprep.run.check.check_dataset", lambda *_, **__: pytest.fail("read"))
     (tmp_path / "mine.html").write_text("mine")
-    with pytest.raises(OutputError, match="is no report of monai-mriprep"):
+    with pytest.raises(OutputError, match="is no page of a check"):
         check(write_cases(tmp_path / "data", 1), report_file=tmp_path / "mine.html")
     assert (tmp_path / "mine.html").read_text() == "mine"
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,10 +14,11 @@ from monai_mriprep.cohort.case import CohortCase
 from monai_mriprep.errors import OutputError
 from monai_mriprep.report.html import check_file
 from monai_mriprep.report.html.check_file import check_report
+from monai_mriprep.report.html.write import write_report
 from monai_mriprep.run.check import check_dataset
 from monai_mriprep.run.dataset_report import CaseReport, DatasetReport
 from tests.report.html.pages import parsed
-from tests.runs import write_cases
+from tests.runs import FOLDER_OF_0_1_0, write_cases
 
 
 def checked(root: Path, file: Path) -> DatasetReport:
@@ -113,11 +117,13 @@ def test_a_report_of_ours_is_replaced(tmp_path):
 
 def test_what_is_no_report_of_ours_is_not_replaced(tmp_path):
     (tmp_path / "mine.html").write_text("<!doctype html><title>mine</title>")
+    write_report(shutil.copytree(FOLDER_OF_0_1_0 / "out", tmp_path / "out"))
+    (tmp_path / "of_a_run.html").write_bytes((tmp_path / "out" / "report.html").read_bytes())
     (tmp_path / "folder.html").mkdir()
     (tmp_path / "dangling.html").symlink_to("nowhere")
     os.mkfifo(tmp_path / "pipe.html")
-    for name in ("mine", "folder", "dangling", "pipe"):
-        with pytest.raises(OutputError, match=rf"{name}\.html: is no report of monai-mriprep, and is not replaced"):
+    for name in ("mine", "of_a_run", "folder", "dangling", "pipe"):
+        with pytest.raises(OutputError, match=rf"{name}\.html: is no page of a check, and is not replaced"):
             write(tmp_path / f"{name}.html", many(1))
 
 
@@ -163,3 +169,19 @@ def test_a_link_in_place_of_the_page_is_not_followed(tmp_path):
     write(tmp_path / "scans.html", many(2))
     assert (tmp_path / "elsewhere.html").read_bytes() == before
     assert not (tmp_path / "scans.html").is_symlink()
+
+
+def test_a_page_loads_neither_torch_nor_monai(tmp_path):
+    """The second reading of `check` does: it is ITK's."""
+    code = (
+        "import sys, monai_mriprep.run.check\n"
+        "from pathlib import Path\n"
+        "from monai_mriprep.report.html.check_file import check_report\n"
+        "from monai_mriprep.run.dataset_report import DatasetReport\n"
+        "with check_report(Path(sys.argv[1])) as page:\n"
+        "    page.write(DatasetReport(Path('scans'), fatal=('no cases',)))\n"
+        "print({'torch', 'monai', 'itk', 'pandas'} & set(sys.modules) or 'neither')"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "scans.html")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "neither\n"
