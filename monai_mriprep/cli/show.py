@@ -34,7 +34,7 @@ OK, ATTENTION, COULD_NOT_START = 0, 1, 2
 
 CONTROL = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f"  # all but the line feed, which ends the lines of our own messages
-    "\u200e\u200f\u2028-\u202e\u2066-\u2069]"  # ends of lines and changes of direction of unicode
+    "\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]"  # ends of lines and changes of direction of unicode
 )
 """Characters that would steer a terminal, or hide what a line says; file names may hold them."""
 

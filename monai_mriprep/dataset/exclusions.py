@@ -17,6 +17,11 @@ __all__ = ["NOBODY", "Exclusion", "Exclusions", "read_exclusions"]
 COMMENT = re.compile(r"\s+#(?:\s+|$)")
 """What a comment begins with: a ``#`` with a blank on both sides. In ``scan #5`` it is part of the name."""
 
+LARGEST = 1 << 24
+"""Bytes of a list; what is larger is something else."""
+LONGEST = 255
+"""Characters of a name that may be that of a case; of a longer one the start is told."""
+
 SHOWN = 5
 """So many names that fit no case are named one by one."""
 
@@ -74,6 +79,9 @@ class Exclusions:
             package_logger().warning("%s", message)
 
     def _warning(self, place: object, stranger: Exclusion, known: Mapping[str, str]) -> str:
+        if len(stranger.case) > LONGEST:
+            start = stranger.case[: LONGEST // 4]
+            return f"{self.path}, line {stranger.line}: no case has so long a name: {start!r} ...; give a case a line"
         near = difflib.get_close_matches(composed(stranger.case), known, n=1)
         hint = f"; did you mean {known[near[0]]!r}?" if near else ""
         hint += "; a comment begins with ' # ', with blanks" if "#" in stranger.case else ""
@@ -98,7 +106,7 @@ def read_exclusions(path: str | Path | None) -> Exclusions:
     Raises
     ------
     DatasetError
-        If it cannot be read, or is not UTF-8.
+        If it cannot be read, is not UTF-8, or is too large for a list.
     """
     if path is None:
         return NOBODY
@@ -113,7 +121,7 @@ def read_exclusions(path: str | Path | None) -> Exclusions:
 def _lines(path: Path) -> Iterator[str]:
     """The lines, without the blanks around them."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = _content(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         found = error.object[error.start]
@@ -123,3 +131,12 @@ def _lines(path: Path) -> Iterator[str]:
         msg = f"{path}: the list of excluded cases cannot be read ({error.strerror or error}); name a file that can be"
         raise DatasetError(msg) from error
     return map(str.strip, re.split("\r\n|\r|\n", text))
+
+
+def _content(path: Path) -> bytes:
+    with path.open("rb") as file:
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        msg = f"{path}: holds more than {LARGEST >> 20} MiB; give a list of cases to exclude, with a case a line"
+        raise DatasetError(msg)
+    return content

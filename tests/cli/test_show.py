@@ -80,6 +80,7 @@ SHOWN = r"\x1b[2J\x1b]0;title\x07"
         (STEERING, SHOWN),
         ("a\r\tb\x7f\x9bc\x00", r"a\r\tb\x7f\x9bc\x00"),
         ("gpj.\u202exe\u2028\u2066", r"gpj.\u202exe\u2028\u2066"),
+        ("a\u061c\u200b\ufeff", r"a\u061c\u200b\ufeff"),
         ("two\nlines", "two\nlines"),
         ("na\u00efve \u8ab0 \U0001f600 C:\\x1b", "na\u00efve \u8ab0 \U0001f600 C:\\x1b"),
     ],

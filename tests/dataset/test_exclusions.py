@@ -86,3 +86,11 @@ def test_what_is_no_text_is_named_with_its_line(tmp_path):
 def test_what_cannot_be_read_is_named(tmp_path):
     with pytest.raises(DatasetError, match=r"missing\.txt: the list of excluded cases cannot be read \(No such file"):
         read_exclusions(tmp_path / "missing.txt")
+
+
+def test_what_is_no_list_is_refused_or_told_in_short(tmp_path):
+    with pytest.raises(DatasetError, match=r"exclude\.txt: holds more than 16 MiB; give a list of cases"):
+        read_exclusions(written(tmp_path, bytes(2**24 + 1)))
+    (told,) = read_exclusions(written(tmp_path, "\0" * 2**20)).unknown("/data", ["a"])
+    assert "line 1: no case has so long a name: '\\x00" in told
+    assert len(told) < 500 + len(str(tmp_path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from monai_mriprep.measures.model import ImageMeasures
@@ -32,4 +33,5 @@ def histogram_of(measures: ImageMeasures) -> Histogram:
     top = max(*measures.histogram, 1)
     tops = (round(HEIGHT * (1 - count / top), 1) for count in measures.histogram)
     path = f"M0 {HEIGHT}" + "".join(f"V{y:g}h{step:g}" for y in tops) + f"V{HEIGHT}z"
-    return Histogram(path, round(WIDTH * (median - low) / (high - low), 1) if high > low else WIDTH / 2, low, high)
+    share = (median - low) / (high - low) if 0 < high - low < math.inf else 0.5
+    return Histogram(path, round(WIDTH * share, 1), low, high)

@@ -39,7 +39,12 @@ HERE = Path(__file__).parent
 PIECE = 1 << 16
 """Characters that are written at once."""
 
-UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+MOST_CLASSES = 200
+"""That a card names; what is no label may hold thousands of values."""
+
+UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
 """Characters that are not seen, or that change the direction of a text; names of files may hold them."""
 
 
@@ -138,6 +143,7 @@ def _environment() -> Environment:
         "axis_codes": axis_codes,
         "histogram_of": histogram_of,
         "chart_width": WIDTH,
+        "most_classes": MOST_CLASSES,
         "colour_of": colour_of,
     }
     environment.filters |= {"number": shown_number, "times": shown_row, "seen": seen}

@@ -20,3 +20,9 @@ def test_an_image_of_one_value_has_a_histogram():
     (channel,) = measures(0.0).image
     flat = channel.model_copy(update={"percentiles": (5.0,) * 7, "histogram": (0,) * 32})
     assert histogram_of(flat).path.count("V48") == 33
+
+
+def test_numbers_whose_distance_is_none_are_drawn():
+    (channel,) = measures(0.0).image
+    wide = channel.model_copy(update={"percentiles": (-1.7e308, *[1.7e308] * 6)})
+    assert histogram_of(wide).median == histogram_of(wide).width / 2

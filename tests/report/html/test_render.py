@@ -17,7 +17,7 @@ from monai_mriprep.report.html.viewer.views import Views
 from monai_mriprep.report.html.viewer.volumes import ViewerVolume
 from tests.report.html.pages import WEBP, case, files, front, grid, measures, page
 
-HOSTILE = "<img src=x onerror=alert(1)>\"'></script><script>alert(2)</script>\u2028\u202e\x1b[31m&amp;{{7*7}}"
+HOSTILE = "<img src=x onerror=alert(1)>\"'></script><script>alert(2)</script>\u2028\u202e\u061c\x1b[31m&amp;{{7*7}}"
 """A name that would break out of text, attributes, scripts and lines, if it could."""
 VOLUME = ViewerVolume("H4sI", "H4sI", ((1, "#e69f00"),), (1.0, 2.0, 3.0), 2.0)
 
@@ -136,6 +136,9 @@ def test_many_notes_and_many_classes_do_not_fill_the_page():
     html = front(page(case("a", before=many, after=many), notes=tuple(map(str, range(10)))))
     assert html.one("details").text == "2 more 8 9"
     assert len(list(html.one("div", "scroll").every("tr"))) == 14  # with its head
+    classes = front(page(case("a", before=dict.fromkeys(range(1000), 100)))).one("div", "scroll")
+    assert len(list(classes.every("tr"))) == 201
+    assert classes.one("p").text == "and 799 more classes"
 
 
 # --- Safe -------------------------------------------------------------------------------------------------------------
@@ -159,7 +162,7 @@ def test_a_hostile_name_is_text_wherever_it_stands():
 def test_characters_that_are_not_seen_are_written_out():
     shown = front(hostile_page()).one("h1").text
     assert r"\x1b[31m" in shown
-    assert r"\u202e" in shown
+    assert r"\u202e\u061c" in shown
 
 
 def test_no_address_leads_out_of_the_page():
