@@ -19,6 +19,7 @@ __all__ = [
     "at_an_edge",
     "empty",
     "lost",
+    "many_empty",
     "outside",
     "undeclared",
     "undeclared_labels",
@@ -58,6 +59,13 @@ def empty(cases: Sequence[CohortCase]) -> Found:
     found = [i for i, histogram in enumerate(known) if histogram is not None and not _classes(histogram)]
     for i in few(found, labelled) if labelled >= FEWEST else found:
         yield i, "the label holds no class, only background"
+
+
+def many_empty(cases: Sequence[CohortCase]) -> Iterator[str]:
+    """A sentence on labels that hold background alone, where they are too many to be suspects."""
+    names = [case.name for case in cases if case.before is not None and not _classes(case.before)]
+    if names and not any(empty(cases)):
+        yield f"{len(names)} of {_labelled(cases)} labels hold no class, only background: {first_names(names, 3)}"
 
 
 def without_a_class(cases: Sequence[CohortCase]) -> Found:

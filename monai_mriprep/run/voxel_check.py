@@ -12,11 +12,12 @@ from typing import TypeVar
 import numpy as np
 
 from monai_mriprep.cohort.case import CohortCase, Suspect
+from monai_mriprep.cohort.labels import many_empty
 from monai_mriprep.cohort.suspects import find_suspects
 from monai_mriprep.dataset.second_reading import SecondReading, read_again
 from monai_mriprep.dataset.survey import Survey
 from monai_mriprep.dataset.voxel_summary import MANY_VALUES
-from monai_mriprep.errors import VolumeError, first_names
+from monai_mriprep.errors import VolumeError
 from monai_mriprep.formats.header import Header, Outline
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.run.dataset_report import CaseReport, ClassCount
@@ -95,7 +96,7 @@ def check_voxels(
     suspects = find_suspects(cohort)
     in_air = {suspect.case for suspect in suspects if suspect.kind == "label_outside"}
     placed = tuple(case if case.case in in_air else _with_place(case, outlines) for case in judged)
-    return VoxelCheck(placed, cohort, suspects, tuple(_empty_labels(judged, suspects)), again)
+    return VoxelCheck(placed, cohort, suspects, tuple(many_empty(cohort)), again)
 
 
 def _headers(outlines: Outlines) -> Iterator[Header]:
@@ -119,13 +120,6 @@ def _in_cohort(report: CaseReport, outlines: Outlines, declared: tuple[int, ...]
         declared=declared,
         exact=report.image_contents.sha256 if report.image_contents else None,
     )
-
-
-def _empty_labels(cases: Iterable[CaseReport], suspects: Iterable[Suspect]) -> Iterator[str]:
-    """Say how many labels hold no class, where they are too many to be suspects."""
-    empty = [case.case for case in cases if case.label_contents is not None and case.label_contents.maximum <= 0]
-    if empty and not any(suspect.kind == "label_empty" for suspect in suspects):
-        yield f"{len(empty)} labels hold no class, only background: {first_names(empty, 3)}"
 
 
 def _with_second_reading(report: CaseReport, again: SecondReading) -> CaseReport:

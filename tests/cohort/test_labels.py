@@ -34,6 +34,15 @@ def test_empty_labels_are_suspects_where_they_are_few():
     assert list(labels.empty(cohort({"before": None}))) == []
 
 
+def test_empty_labels_are_told_of_where_they_are_many():
+    empty = {"before": {0: 99}}
+    assert list(labels.many_empty(cohort(*[empty] * 4))) == [
+        "4 of 15 labels hold no class, only background: 11, 12, 13 and 1 more"
+    ]
+    assert list(labels.many_empty(cohort(empty))) == [], "a suspect"
+    assert list(labels.many_empty(cohort())) == []
+
+
 def test_undeclared_values():
     declared = {"before": COUNTS | {7: 1}, "declared": (0, 1, 2)}
     assert list(labels.undeclared(cohort(declared, {"declared": (0, 1, 2)}))) == [

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from monai_mriprep import __version__
+from monai_mriprep.cohort.labels import many_empty
 from monai_mriprep.errors import RecipeError, RecordError
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.recipe.differences import changed_keys
@@ -71,7 +72,7 @@ def page_of_folder(store: Store, index: Index) -> Page:
         cases=cases,
         made=datetime.now(),
         version=__version__,
-        notes=(*(index.opened.warnings if index.opened else ()), *index.problems(), *problems, *more_problems),
+        notes=(*folder.notes(), *problems, *more_problems),
         target=description.target_spacing if description else None,
         channels=(recipe and recipe.channels) or (),
         about_pictures="" if store.has_folder(PICTURES) else AFTER_ALONE,
@@ -163,6 +164,12 @@ class _Folder:
             "retired": len(self.retired) - len(self.excluded),
         }
         yield from (Count(number, name) for name, number in others.items() if number)
+
+    def notes(self) -> Iterator[str]:
+        """What needs review in the dataset, or the folder, as a whole."""
+        yield from self.index.opened.warnings if self.index.opened else ()
+        yield from many_empty([case.cohort for case in self.cases])
+        yield from self.index.problems()
 
     def facts(self) -> Iterator[Fact]:
         """What there is to know of the folder."""
