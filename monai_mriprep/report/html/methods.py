@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from monai_mriprep.report.html.axes import shown_row
 from monai_mriprep.report.html.facts import Paper
 from monai_mriprep.types import Spacing
 from monai_mriprep.volume.geometry import Grid
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["Study", "paper_of"]
 
@@ -88,13 +92,16 @@ def _sentences(study: Study) -> Iterator[str]:
 
 def _who(study: Study) -> Iterator[str]:
     versions, is_one = study.versions, study.done == 1
+    scans = "One MRI scan" if is_one else f"{study.done} MRI scans"
     with_labels = (" and its segmentation" if is_one else " and their segmentations") if study.has_labels else ""
     channels = study.recipe.channels or ()
-    several = f" of {len(channels)} channels each ({', '.join(channels)})" if len(channels) > 1 else ""
+    several = (
+        f" of {len(channels)} channels{'' if is_one else ' each'} ({', '.join(channels)})" if len(channels) > 1 else ""
+    )
     of_tools = {"MONAI": ("monai", " (Cardoso et al., 2022)"), "PyTorch": ("torch", "")}
     tools = [f"{name} {versions[key]}{cited}" for name, (key, cited) in of_tools.items() if key in versions]
     yield (
-        f"{counted(study.done, 'MRI scan')}{several}{with_labels} {'was' if is_one else 'were'} preprocessed with "
+        f"{scans}{several}{with_labels} {'was' if is_one and not with_labels else 'were'} preprocessed with "
         f"{f'monai-mriprep {versions.get(ITSELF, str())}'.rstrip()}{', based on ' * bool(tools)}{' and '.join(tools)}, "
         "following nnU-Net (Isensee et al., 2021)."
     )
@@ -106,10 +113,15 @@ def _who(study: Study) -> Iterator[str]:
 
 def _scans(grids: Sequence[Grid]) -> str:
     spacings, shapes = (np.array([getattr(grid, name) for grid in grids]) for name in ("spacing", "shape"))
+    spacing, size = _middle("voxel size", spacings, " mm"), _middle("size", shapes, " voxels")
+    return f"The {'scan' if len(grids) == 1 else 'scans'} had {spacing} and {size} (z, y, x)."
+
+
+def _middle(name: str, rows: NDArray[np.float64], unit: str) -> str:
+    """The median of each column, and the range where there is one."""
+    low, middle, high = map(shown_row, (rows.min(0), np.median(rows, 0), rows.max(0)))
     return (
-        f"The scans had a median voxel size of {shown_row(np.median(spacings, 0))} mm (range "
-        f"{shown_row(spacings.min(0))} to {shown_row(spacings.max(0))} mm) and a median size of "
-        f"{shown_row(np.median(shapes, 0))} voxels (z, y, x)."
+        f"a {name} of {middle}{unit}" if low == high else f"a median {name} of {middle} (range {low} to {high}){unit}"
     )
 
 

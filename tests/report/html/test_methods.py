@@ -12,27 +12,26 @@ from tests.report.html.pages import grid
 VERSIONS = {"python": "3.11.7", "monai-mriprep": "0.6.0", "monai": "1.6.1", "torch": "2.13.0"}
 
 
+GRIDS = [grid((10, 200, 300), (3.0, 1.0, 0.5)), grid((20, 200, 100), (4.0, 1.0, 0.7)), grid((24, 250, 100), (6, 1, 1))]
+
+
 def paragraph(recipe: Recipe, **changes) -> str:
-    grids = [
-        grid((10, 200, 300), (3.0, 1.0, 0.5)),
-        grid((20, 200, 100), (4.0, 1.0, 0.7)),
-        grid((24, 250, 100), (6, 1, 1)),
-    ]
-    facts = {"target_from": "published", "done": 3, "failed": 0, "excluded": 0, "has_labels": True, **changes}
-    return paper_of(Study(recipe, (3.0, 0.8, 0.8), grids=grids, versions=VERSIONS, **facts)).methods
+    facts = {"target_from": "published", "done": 3, "failed": 0, "excluded": 0, "has_labels": True, "grids": GRIDS}
+    return paper_of(Study(recipe, (3.0, 0.8, 0.8), versions=VERSIONS, **facts | changes)).methods
 
 
 def test_the_default_recipe():
     assert paragraph(Recipe()) == (
-        "3 MRI scans and their segmentations were preprocessed with monai-mriprep 0.6.0, based on MONAI 1.6.1 (Cardoso "
-        "et al., 2022) and PyTorch 2.13.0, following nnU-Net (Isensee et al., 2021). The scans had a median voxel size "
-        "of 4 x 1 x 0.7 mm (range 3 x 1 x 0.5 to 6 x 1 x 1 mm) and a median size of 20 x 200 x 100 voxels (z, y, x). "
-        "All volumes were resampled to 3 x 0.8 x 0.8 mm (z, y, x), the median spacing of the dataset, but along z its "
-        "10th percentile where the median along z is at least three times that along x. Images were resampled by cubic "
-        "B-spline interpolation (values repeated beyond the border), labels by nearest-neighbour interpolation; the "
-        "centres of the first voxels coincide. Intensities were z-scored: the mean of the foreground was subtracted "
-        "from the whole image, which was divided by the standard deviation of the foreground; the foreground is the "
-        "non-zero voxels of the original scan, carried to the new grid by nearest-neighbour interpolation."
+        "3 MRI scans and their segmentations were preprocessed with monai-mriprep 0.6.0, based on MONAI 1.6.1 "
+        "(Cardoso et al., 2022) and PyTorch 2.13.0, following nnU-Net (Isensee et al., 2021). The scans had a median "
+        "voxel size of 4 x 1 x 0.7 (range 3 x 1 x 0.5 to 6 x 1 x 1) mm and a median size of 20 x 200 x 100 (range 10 "
+        "x 200 x 100 to 24 x 250 x 300) voxels (z, y, x). All volumes were resampled to 3 x 0.8 x 0.8 mm (z, y, x), "
+        "the median spacing of the dataset, but along z its 10th percentile where the median along z is at least "
+        "three times that along x. Images were resampled by cubic B-spline interpolation (values repeated beyond the "
+        "border), labels by nearest-neighbour interpolation; the centres of the first voxels coincide. Intensities "
+        "were z-scored: the mean of the foreground was subtracted from the whole image, which was divided by the "
+        "standard deviation of the foreground; the foreground is the non-zero voxels of the original scan, carried to "
+        "the new grid by nearest-neighbour interpolation."
     )
 
 
@@ -77,10 +76,17 @@ def test_every_preset_has_a_paragraph(preset):
     assert "monai-mriprep 0.6.0" in paragraph(Recipe(preset=preset))
 
 
+def test_one_scan_and_scans_of_one_grid_have_no_median():
+    text = paragraph(Recipe(channels=["t1", "t2"]), done=1, grids=[grid((10, 20, 30), (3, 1, 1))], has_labels=False)
+    assert text.startswith("One MRI scan of 2 channels (t1, t2) was preprocessed")
+    assert "The scan had a voxel size of 3 x 1 x 1 mm and a size of 10 x 20 x 30 voxels (z, y, x)." in text
+    assert "The scans had a voxel size of 3" in paragraph(Recipe(), done=2, grids=[grid((10, 20, 30), (3, 1, 1))] * 2)
+
+
 def test_an_unknown_version_is_left_out():
     recipe = Recipe()
     paper = paper_of(Study(recipe, (3.0, 0.8, 0.8), "recipe", 1, 0, 0, True, (), {}))
-    assert paper.methods.startswith("1 MRI scan and its segmentation was preprocessed with monai-mriprep, following")
+    assert paper.methods.startswith("One MRI scan and its segmentation were preprocessed with monai-mriprep, following")
     assert "version =" not in paper.bibtex
 
 
