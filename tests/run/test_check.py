@@ -165,7 +165,7 @@ def test_an_empty_label_is_a_suspect_unless_many_are_empty(dataset):
     report = check_dataset(dataset, voxels=True)
     assert "label_empty" not in {suspect.kind for suspect in report.suspects}
     (warning,) = report.warnings
-    assert warning.startswith("5 of 6 labels hold no class, only background: 10002_0001_0000, ")
+    assert warning.startswith("5 of 7 labels hold no class, only background: 10002_0001_0000, ")
 
 
 def test_a_case_that_cannot_be_read_is_a_suspect(dataset):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from monai_mriprep.cohort.case import CohortCase, Suspect
 from monai_mriprep.cohort.suspects import find_suspects
+from monai_mriprep.cohort.thresholds import FEWEST
 from monai_mriprep.formats.names import natural_key
 from monai_mriprep.types import Spacing
 
@@ -77,6 +78,11 @@ class CaseFacts:
     def reasons(self) -> tuple[Suspect, ...]:
         """Why it deserves a look, beside a failure, which is told apart."""
         return tuple(suspect for suspect in self.suspicions if suspect.kind != "failed")
+
+    @property
+    def other_warnings(self) -> tuple[str, ...]:
+        """What was said of it, beside the reasons, which say it already."""
+        return tuple(said for said in self.warnings if not any(said.endswith(why.reason) for why in self.reasons))
 
     @cached_property
     def kinds(self) -> tuple[Kind, ...]:
@@ -187,7 +193,10 @@ def count_of(cases: Iterable[CaseFacts], kind: Kind | Literal["done"]) -> int:
 
 def looks(cases: Iterable[CaseFacts]) -> str:
     """A sentence on how many of the cases are suspects."""
+    cases = tuple(cases)
     suspects = count_of(cases, "suspect")
+    if not suspects and len(cases) < FEWEST:
+        return f"Fewer than {FEWEST} cases are not compared with one another."
     return {0: "None stands out.", 1: "One deserves a look."}.get(suspects, f"{suspects} deserve a look.")
 
 
@@ -201,6 +210,17 @@ def with_suspicions(cases: Iterable[CaseFacts]) -> Iterator[CaseFacts]:
 
 
 def worst_first(cases: Iterable[CaseFacts]) -> tuple[CaseFacts, ...]:
-    """Failures, then suspects, then warnings, then the rest; each in the natural order of the names."""
+    """Failures, then suspects, then warnings, then the rest; each in the natural order of the names.
+
+    Of the suspects those come first whose kind is the rarest one: what is said of nearly all cases would hide them.
+    """
+    cases = tuple(cases)
     ranks = {kind: rank for rank, kind in enumerate(("failed", "suspect", "warning", None))}
-    return tuple(sorted(cases, key=lambda case: (ranks[next(iter(case.kinds), None)], natural_key(case.name))))
+    times = Counter(suspect.kind for case in cases for suspect in case.reasons)
+
+    def order(case: CaseFacts) -> tuple[int, int, Any]:
+        kind = next(iter(case.kinds), None)
+        rarest = min(times[suspect.kind] for suspect in case.reasons) if kind == "suspect" else 0
+        return ranks[kind], rarest, natural_key(case.name)
+
+    return tuple(sorted(cases, key=order))

@@ -15,7 +15,7 @@ def test_the_verdict_and_the_suspects_are_said_with_the_file(tmp_path, capsys):
     assert report(root) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
-        "2 of 3 cases were preprocessed, 1 failed. None stands out.",
+        "2 of 3 cases were preprocessed, 1 failed. Fewer than 5 cases are not compared with one another.",
         "failed: c: broken",
         str(root / "report.html"),
     ]
