@@ -125,6 +125,7 @@ def test_a_test_set_has_no_labels_and_the_target_of_its_training_set(tmp_path):
     assert "Label values" not in facts_of(page)
     assert str(FOLDER_OF_0_1_0 / "out") in " ".join(facts_of(page)["Target spacing"])
     assert list(front(page).every("table", "classes")) == []
+    assert page.about_pictures == ""
 
 
 def test_excluded_cases_are_named(tmp_path):
