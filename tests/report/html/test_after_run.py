@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -41,6 +42,7 @@ def test_a_run_with_nothing_to_do_leaves_it_and_makes_a_missing_one(summary, tmp
     page = summary.output_root / "report.html"
     idle = preprocess(tmp_path / "dataset", tmp_path / "out", workers=0)
     assert with_report(idle).report == page
+    assert "case_1" in page.read_text(encoding="utf-8")
     page.write_text("as it was", encoding="utf-8")
     assert with_report(idle).report == page
     assert page.read_text(encoding="utf-8") == "as it was"
@@ -68,3 +70,11 @@ def test_what_prevents_it_is_logged_and_the_run_stands(summary, monkeypatch, cap
     assert record.getMessage() == (
         f"{root / 'report.html'} cannot be written: ZeroDivisionError: ; `monai-mriprep report {root}` tries again"
     )
+
+
+@pytest.mark.parametrize("changed", [{"failed": ("b",)}, {"retired": ("b",)}], ids=["failed", "retired"])
+def test_a_run_in_which_a_case_failed_or_left_writes_it(summary, changed):
+    page = summary.output_root / "report.html"
+    page.write_text("as it was", encoding="utf-8")
+    with_report(replace(summary, done=(), **changed))
+    assert "case_1" in page.read_text(encoding="utf-8")

@@ -34,7 +34,8 @@ def test_values_that_lie_far_apart_have_a_logarithmic_axis():
 
 def test_nothing_lies_at_the_start_of_a_logarithmic_axis():
     axis = axis_of([0.0, 1.0, 100.0])
-    assert axis.place(0.0) == 0 < axis.place(1.0)
+    assert axis.place(0.0) == 0
+    assert axis.place(1.0) > 0.1
 
 
 def test_values_below_zero_have_a_linear_axis():
@@ -63,3 +64,11 @@ def test_numbers_are_shown_as_in_a_table():
     assert {number: shown_number(number) for number in numbers} == numbers
     assert (shown_number(2.5e-7), shown_number(math.inf)) == ("2.5e-07", "?")
     assert shown_row((3.0, 0.8, 0.8)) == "3 x 0.8 x 0.8"
+
+
+def test_an_axis_is_logarithmic_from_eight_times_the_smallest_value_on():
+    assert [axis_of([0.5, largest]).is_log for largest in (3.9, 4.0)] == [False, True]
+
+
+def test_many_powers_of_ten_have_a_tick_for_every_few():
+    assert 3 <= len(axis_of([1e-6, 1e9]).ticks) <= 5

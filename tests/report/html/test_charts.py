@@ -50,7 +50,8 @@ def test_values_are_ranked_from_the_smallest_to_the_largest():
     highest = next(dot for dot in chart.dots if dot.case == 1)
     low, high = highest.ends
     assert high < highest.y < low  # the drawing counts from the top
-    assert highest.y == next(label.place for label in chart.rows if label.text == "30")
+    places = {label.text: label.place for label in chart.rows}
+    assert (low, highest.y, high) == (places["20"], places["30"], places["40"])
 
 
 def test_many_dots_become_one_path_of_each_kind():
@@ -62,3 +63,24 @@ def test_many_dots_become_one_path_of_each_kind():
     assert {kind: points.count("h0") for kind, (points, _) in chart.paths.items()} == {"": count - 1, "failed": 1}
     assert [lines.count("V") for _, lines in chart.paths.values()] == [count - 1, 1]
     assert strips("Spacing", "", kinds[:-1], [Row("z", values[:-1])]).is_linked
+
+
+def test_a_chart_of_many_classes_becomes_paths_too():
+    def chart(rows):
+        values = [Value(n, float(n), "") for n in range(1, 601)]
+        return strips("Label volume", "", [""] * 600, [Row(str(row), values) for row in range(rows)])
+
+    assert [chart(rows).is_linked for rows in (8, 9)] == [True, False]  # 4800 and 5400 dots
+
+
+def test_a_path_goes_through_its_dots_and_from_end_to_end():
+    chart = ranked("Intensity", "", ["", ""], [Value(1, 10.0, ""), Value(2, 30.0, "", (20.0, 40.0))])
+    one, other = chart.dots
+    (points, lines) = chart.paths[""]
+    assert points == f"M{one.x} {one.y}h0M{other.x} {other.y}h0"
+    assert lines == f"M{other.x} {other.ends[0]}V{other.ends[1]}"
+
+
+def test_what_values_are_compared_with_lies_on_the_axis():
+    chart = strips("Spacing", "", ["", ""], [Row("z", [Value(1, 3.0, ""), Value(2, 4.0, "")], 1.0)])
+    assert chart.marks[0][0] == next(label.place for label in chart.columns if label.text == "1") > LEFT

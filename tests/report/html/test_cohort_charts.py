@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import pytest
 
 from monai_mriprep.report.html.cohort_charts import charts_of
 from monai_mriprep.volume.geometry import Grid
@@ -77,3 +78,15 @@ def test_a_case_of_which_nothing_is_known_has_no_dots():
     nothing = case("a", grid=None, measures=None, before=None, after=None, target_grid=None, error="broken")
     assert charts(nothing) == {}
     assert {dot.case for chart in charts(nothing, case("b")).values() for dot in chart.dots} == {2}
+
+
+def test_what_is_kept_is_compared_with_all_of_it():
+    chart = charts(case("a"))["Label volume kept"]
+    places = {label.text: label.place for label in chart.columns}
+    whole, half = (dot.x for dot in chart.dots)
+    assert whole == places["100"] == chart.marks[0][0]
+    assert half == pytest.approx(places["60"] - (places["100"] - places["60"]) / 4, abs=0.2)
+
+
+def test_where_nothing_was_measured_mean_and_deviation_have_a_chart():
+    assert said(charts(case("a", measures=None))["Intensity"]) == [(1, "81.2 102 122")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from monai_mriprep.report.html.facts import count_of, looks, worst_first
-from tests.report.html.pages import case
+from tests.report.html.pages import case, page
 
 
 def test_a_case_can_be_several_things():
@@ -51,3 +51,12 @@ def test_counts_are_of_everything_that_a_case_is():
     cases = [case("a", error="broken", suspicions=("size",)), case("b", suspicions=("size",)), case("c")]
     counts = {kind: count_of(cases, kind) for kind in ("done", "failed", "suspect", "warning")}
     assert counts == {"done": 2, "failed": 1, "suspect": 2, "warning": 0}
+
+
+def test_a_failure_without_a_word_is_one():
+    assert case(error="").kinds == ("failed",)
+
+
+def test_a_page_has_results_where_one_case_was_preprocessed():
+    assert page(case("a", error="broken"), case("b")).has_results
+    assert not page(case("a", error="broken")).has_results

@@ -7,7 +7,10 @@ import shutil
 
 import pytest
 
+from monai_mriprep.cohort.case import Suspect
 from monai_mriprep.errors import RecordError
+from monai_mriprep.measures.model import CaseMeasures, LabelMeasures
+from monai_mriprep.report.html import facts
 from monai_mriprep.report.html.folder import page_of_folder
 from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.store import open_store
@@ -159,3 +162,137 @@ def test_a_folder_without_records_is_refused(tmp_path):
 def test_ratings_of_two_datasets_are_kept_apart(folder, tmp_path):
     old = page_of(shutil.copytree(FOLDER_OF_0_1_0 / "out", tmp_path / "out"))
     assert old.key != page_of(folder).key
+
+
+# --- A run of which all is known --------------------------------------------------------------------------------------
+
+
+def described(tmp_path, recipe=None, **changes):
+    """The folder of 0.1.0, two cases done, with other keys of its recipe and of ``run.json``."""
+    root = shutil.copytree(FOLDER_OF_0_1_0 / "out", tmp_path / "described")
+    description = json.loads((root / "run.json").read_text())
+    description["recipe"] |= recipe or {}
+    (root / "run.json").write_text(json.dumps(description | changes))
+    return root
+
+
+def test_cases_that_failed_or_were_excluded_are_told_apart_wherever_they_are_counted(tmp_path):
+    root = described(tmp_path)
+    for name in "ab":
+        append_record(root, {"event": "failed", "case": name, "error": "broken"})
+    for number in range(12):
+        append_record(root, {"event": "retired", "case": f"out_{number:02}", "excluded": "moved" if number else ""})
+    append_record(root, {"event": "retired", "case": "gone"})
+    page = page_of(root)
+    assert page.verdict.startswith("2 of 4 cases were preprocessed, 2 failed. ")
+    counts = {"cases": 4, "done": 2, "failed": 2, "suspects": 0, "with warnings": 0, "excluded": 12, "retired": 1}
+    assert counts_of(page) == counts
+    assert {count.kind for count in page.counts if count.name in ("excluded", "retired")} == {None}
+    assert page.paper.methods.startswith("2 MRI scans and their segmentations were preprocessed")
+    assert "12 further cases were excluded. 2 further cases could not be preprocessed." in page.paper.methods
+    assert facts_of(page)["Excluded"] == ("out_00", *(f"out_{n:02}: moved" for n in range(1, 10)), "and 2 more")
+
+
+@pytest.mark.parametrize(("suspects", "said"), [(1, "One deserves a look."), (2, "2 deserve a look.")])
+def test_the_verdict_says_how_many_deserve_a_look(suspects, said, tmp_path, monkeypatch):
+    root = described(tmp_path)
+    names = [case.name for case in page_of(root).cases]
+    found = tuple(Suspect(name, kind, "odd") for name in names[:suspects] for kind in ("size", "spacing"))
+    monkeypatch.setattr(facts, "find_suspects", lambda cases: found)
+    page = page_of(root)
+    assert page.verdict == f"Both cases were preprocessed. {said}"
+    assert counts_of(page)["suspect" if suspects == 1 else "suspects"] == suspects
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"statistics": "computed"}, "the median spacing of the dataset, but along z"),
+        ({"statistics": "table", "recipe": {"target_rule": "nnunet"}}, "by the rule of nnU-Net."),
+        ({"statistics": "recipe"}, "which was set beforehand."),
+        ({"statistics": "training", "like": "/data/trained"}, "that of the training set."),
+    ],
+    ids=["computed", "nnU-Net", "recipe", "training"],
+)
+def test_the_paragraph_says_where_the_target_comes_from(changes, said, tmp_path):
+    page = page_of(described(tmp_path, **changes))
+    assert f"to 3.06 x 1 x 0.925 mm (z, y, x), {said}" in page.paper.methods
+    of_training = ("with recipe and target of /data/trained",)
+    assert facts_of(page).get("Test set") == (of_training if "like" in changes else None)
+
+
+def test_a_derivation_of_one_clause_is_shown_whole(tmp_path):
+    page = page_of(described(tmp_path, derivation="set by the recipe"))
+    assert facts_of(page)["Target spacing"] == ("3.06 x 1 x 0.925 mm (z y x)", "set by the recipe")
+
+
+def test_the_last_run_says_the_versions_the_day_and_the_dataset(tmp_path):
+    root = described(tmp_path)
+    assert "monai-mriprep 0.1.0, monai 1.6.1" in facts_of(page_of(root))["Versions"][0]
+    append_record(root, OPENED | {"dataset_root": "/moved/scans", "cases": 1, "time": 1.7e9})
+    page = page_of(root)
+    found = facts_of(page)
+    assert (found["Versions"], found["Dataset"]) == (("monai-mriprep 0.6.0",), ("/moved/scans",))
+    assert found["Last run"][0].startswith("2023-11-1")  # the 14th in London
+    assert counts_of(page)["cases"] == 2, "the folder has more cases than the dataset of its last run"
+    assert "preprocessed with monai-mriprep 0.6.0, following" in page.paper.methods
+
+
+def test_classes_are_compared_under_the_numbers_of_the_recipe(tmp_path):
+    root = described(tmp_path, {"label_map": {"2": 1}})
+    append_record(root, done_line("a", labels={"before": {"0": 52, "2": 8}, "after": {"0": 84, "1": 16}}))
+    case = next(case for case in page_of(root).cases if case.name == "a")
+    assert case.cohort.classes_kept == {1: (pytest.approx(16), pytest.approx(16))}  # 8 voxels of 2 mm^3, 16 of 1
+    assert [(one.mean, one.std, one.voxels) for one in case.moments] == [(1.5, 0.5, 100)]
+
+
+def test_a_failed_case_is_compared_in_its_label_too(folder):
+    label = LabelMeasures(components={3: 1}, touches=(), outside=0.0, centre=(0, 0, 0.0), voxel=1.0)
+    failed = {"event": "failed", "case": "b", "error": "broken", "labels": {"before": {"0": 9, "3": 5}}}
+    seen = {"measures": CaseMeasures(image=(), label=label).model_dump(mode="json"), "warnings": ["odd"]}
+    append_record(folder, failed | seen)
+    case = next(case for case in page_of(folder).cases if case.name == "b")
+    assert case.cohort.classes == {3: 5.0}
+    assert case.warnings == ("odd",)
+    assert "label_undeclared" in {suspect.kind for suspect in case.suspicions}  # 0 and 1 are declared
+
+
+def test_a_test_set_has_no_labels(tmp_path):
+    root = described(tmp_path, {"channels": ["t2w", "adc"]})
+    text = (root / "manifest.jsonl").read_text().splitlines()
+    (root / "manifest.jsonl").write_text("")
+    for line in (json.loads(line) for line in text if '"done"' in line):
+        del line["outputs"]["label"], line["sources"]["label"]
+        line["outputs"]["image"]["path"] = f"imagesTs/{line['case']}.npz"
+        append_record(root, line | {"labels": {"before": {}, "after": {}}})
+    page = page_of(root)
+    assert [(case.is_done, case.cohort.before, case.cohort.after) for case in page.cases] == [(True, None, None)] * 2
+    assert page.paper.methods.startswith("2 MRI scans of 2 channels each (t2w, adc) were preprocessed")
+    assert page.channels == ("t2w", "adc")
+
+
+def test_voxels_of_a_label_that_a_rebuilt_record_does_not_know_are_no_empty_label(folder):
+    append_record(folder, done_line("a", labels={"before": {}, "after": {"0": 9, "2": 1}}))
+    case = next(case for case in page_of(folder).cases if case.name == "a")
+    assert (case.cohort.before, case.cohort.after) == (None, {0: 9, 2: 1})
+
+
+def test_damaged_lines_are_told(folder):
+    with (folder / "manifest.jsonl").open("a") as file:
+        file.write('{"event": "done", "case": "c", }\n')
+    assert "manifest.jsonl cannot be trusted" in page_of(folder).notes[-1]
+
+
+def test_where_pictures_were_drawn_nothing_is_said_of_them(tmp_path):
+    root = described(tmp_path)
+    (root / ".report").mkdir()
+    assert page_of(root).about_pictures == ""
+
+
+def test_ratings_of_another_recipe_or_dataset_are_kept_apart(tmp_path):
+    first = page_of(described(tmp_path)).key
+    (tmp_path / "described").rename(tmp_path / "elsewhere")
+    assert page_of(tmp_path / "elsewhere").key == first, "the folder may move"
+    others = {"fingerprint": "another"}, {"dataset_root": "/data/other"}
+    for place, change in zip("ab", others, strict=True):
+        assert page_of(described(tmp_path / place, **change)).key != first

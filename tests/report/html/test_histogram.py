@@ -26,3 +26,9 @@ def test_numbers_whose_distance_is_none_are_drawn():
     (channel,) = measures(0.0).image
     wide = channel.model_copy(update={"percentiles": (-1.7e308, *[1.7e308] * 6)})
     assert histogram_of(wide).median == histogram_of(wide).width / 2
+
+
+def test_the_median_lies_between_the_ends_where_its_value_is():
+    (channel,) = measures(100.0).image
+    skew = channel.model_copy(update={"percentiles": (-50.0, -40.0, -30.0, 0.0, 40.0, 100.0, 150.0)})
+    assert histogram_of(skew).median == histogram_of(skew).width / 4
