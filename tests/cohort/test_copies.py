@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,9 @@ from scipy import ndimage
 
 from monai_mriprep.cohort import copies
 from monai_mriprep.cohort.case import CohortCase
+from monai_mriprep.cohort.thresholds import ALIKE, SAME
 from monai_mriprep.measures.case import measure_case
+from monai_mriprep.measures.model import BINS, CaseMeasures, ImageMeasures
 from tests.measures.bodies import grid_of, patient, turned
 
 SHAPE = (40, 60, 50)
@@ -94,3 +97,38 @@ def test_black_and_constant_images_are_no_copies():
 def test_more_cases_than_a_block(others, monkeypatch):
     monkeypatch.setattr(copies, "BLOCK", 4)
     assert [i for i, _ in copies.near_duplicates([case_of(SCAN), *others, case_of(SCAN)])] == [0, 31]
+
+
+def made(name, blocks, percentiles):
+    thumbnail = base64.b64encode(np.rint(blocks).clip(0, 255).astype(np.uint8).tobytes()).decode()
+    image = ImageMeasures(percentiles=percentiles, histogram=(1,) * BINS, thumbnail=thumbnail)
+    return CohortCase(name, measures=CaseMeasures(image=(image,)))
+
+
+SHAPE_A, SHAPE_B = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0), (0.0, 1.0, 2.5, 3.0, 4.0, 5.0, 6.0)
+PAIRS = {
+    "alike, in other units": (2.0, tuple(10 * value + 7 for value in SHAPE_A), True),
+    "alike, with other tails": (2.0, (-0.16, *SHAPE_A[1:6], 6.16), True),
+    "alike, of another shape": (2.0, SHAPE_B, False),
+    "one, of another shape": (0.2, SHAPE_B, True),
+    "unlike, of one shape": (5.0, SHAPE_A, False),
+}
+
+
+@pytest.mark.parametrize(("noise", "percentiles", "is_found"), PAIRS.values(), ids=PAIRS)
+def test_what_is_alike_is_confirmed_by_its_percentiles(noise, percentiles, is_found, monkeypatch):
+    monkeypatch.setattr(copies, "BLOCK", 2)  # the pair is not in the first one
+    rng = np.random.default_rng(0)
+    others = [made(f"other {n}", rng.uniform(0, 255, 512), (*SHAPE_B[:5], 9.0, 9.5)) for n in range(3)]
+    blocks = rng.uniform(10, 245, 512)
+    copy = blocks + rng.normal(0, noise, 512)
+    correlation = np.corrcoef(np.rint(blocks), np.rint(copy))[0, 1]
+    assert (correlation >= ALIKE, correlation >= SAME) == (noise < 5, noise < 2)
+    cases = [*others, made("scan", blocks, SHAPE_A), made("copy", copy, percentiles)]
+    assert [i for i, _ in copies.near_duplicates(cases)] == ([3, 4] if is_found else [])
+
+
+def test_the_same_bytes_in_another_shape_are_another_image(others):
+    one, other = (replace(case, exact="same") for case in others[:2])
+    assert [i for i, _ in copies.duplicates([one, other])] == [0, 1]
+    assert list(copies.duplicates([one, replace(other, grid=grid_of(SHAPE[::-1]))])) == []

@@ -145,3 +145,35 @@ def test_nothing_is_known():
     finders = (labels.lost, labels.outside, labels.at_an_edge, labels.unlike_in_parts, labels.unlike_in_volume)
     for find in (*finders, labels.empty, labels.undeclared, labels.without_a_class):
         assert list(find(unknown)) == []
+
+
+def test_nine_tenths_of_the_others_and_a_tenth_of_all_are_where_the_bars_lie():
+    lacking, touching = {"before": {0: 9, 1: 9}}, {"measures": measures(touches=("L",))}
+    assert [i for i, _ in labels.without_a_class(cohort(*[lacking] * 2, count=9))] == [9, 10]
+    assert [i for i, _ in labels.at_an_edge(cohort(touching, count=10))] == [10]
+    assert list(labels.at_an_edge(cohort(*[touching] * 2, count=18))) == []
+    parts = [{"measures": measures({1: count})} for count in (5, 6)]
+    assert [i for i, _ in labels.unlike_in_parts(cohort(*parts))] == [12]
+
+
+def test_of_several_missing_classes_the_rarest_is_counted():
+    usual, less, least = ({"before": dict.fromkeys(range(count), 9)} for count in (4, 3, 2))
+    found = dict(labels.without_a_class(cohort(*[usual] * 20, less, least, count=0)))
+    assert found[21] == "class 2, 3 is missing, which 20 of the 21 other labels have"
+
+
+@pytest.mark.parametrize(
+    ("side", "word"), [("L", "left"), ("R", "right"), ("A", "front"), ("P", "back"), ("I", "lower"), ("S", "upper")]
+)
+def test_sides_have_the_names_that_people_use(side, word):
+    ((_, reason),) = labels.at_an_edge(cohort({"measures": measures(touches=(side,))}))
+    assert reason.startswith(f"the label touches the {word} end of the scan")
+
+
+@pytest.mark.parametrize(("edge", "is_told"), [(4.0, True), (6.0, False)])
+def test_what_fills_no_eight_voxels_of_the_target_cannot_shrink(edge, is_told):
+    """A class of 600 mm^3 that keeps a third of it."""
+    target = grid_of((5, 5, 5), (edge,) * 3)
+    after = {1: round(3000 / edge**3), 2: round(200 / edge**3)}
+    found = labels.lost(cohort({"after": after, "target_grid": target}))
+    assert [reason.split()[:3] for _, reason in found] == [["class", "2", "shrank"]] * is_told
