@@ -71,3 +71,12 @@ def test_finer_pixels_share_the_area_of_the_coarse_ones():
     np.testing.assert_allclose(
         finer.corner - finer.down / 2 - finer.right / 2, panel.corner - panel.down / 2 - panel.right / 2
     )
+
+
+@pytest.mark.parametrize("plane", PLANES)
+def test_the_first_pixel_is_within_half_a_pixel_of_the_high_ends(plane):
+    for mm in (0.5, 0.7, 1.3):
+        panel = panel_of(VIEW, mm, 0, plane, (0, 0), (1, 1))
+        outer = panel.corner - panel.down / 2 - panel.right / 2  # the corner of the picture in the world
+        for axis in PLANES[plane]:
+            assert abs(outer @ VIEW.axes[:, axis] - VIEW.high[axis]) <= mm / 2 + 1e-9

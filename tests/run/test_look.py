@@ -11,9 +11,12 @@ from monai_mriprep.formats.read import read_header
 from monai_mriprep.formats.voxels import read_voxels
 from monai_mriprep.formats.write import write_metaimage
 from monai_mriprep.measures.case import measure_case
+from monai_mriprep.pictures.draw import draw
 from monai_mriprep.run import process
+from monai_mriprep.run.look import look_at
 from monai_mriprep.run.process import process_case
 from monai_mriprep.store.pictures import read_picture
+from tests.pictures.scans import grid_of, scan_of
 from tests.runs import case_of, job_of, record_of, write_case
 
 
@@ -125,3 +128,13 @@ def test_where_the_disk_is_full_nothing_is_read_again(job, case, monkeypatch):
     monkeypatch.setattr(process, "stage_files", full)
     monkeypatch.setattr(process, "look_at_failed", lambda *_: pytest.fail("read again"))
     assert process_case(job, case).facts.keys() == {"disk_full"}
+
+
+def test_the_upper_row_is_the_scan_and_the_lower_one_what_became_of_it():
+    before, after = scan_of(grid_of()), scan_of(grid_of((40, 44, 48), (1.8, 1.2, 1.2)))
+    channels, label = np.stack([before.voxels, before.voxels // 3]), before.label[None]
+    look = look_at({"image": (channels, before.grid), "label": (label, before.grid)})
+    assert look.measures == measure_case(list(channels), before.grid, before.label)
+    assert len(look.measures.image) == 2
+    picture = look.picture({"image": (after.voxels[None], after.grid), "label": (after.label[None], after.grid)})
+    assert picture == draw([replace(before, title="as scanned"), replace(after, title="preprocessed")])

@@ -40,7 +40,9 @@ def test_equal_values_of_many_cases_are_set_apart_within_their_row():
 def test_what_deserves_a_look_lies_above_the_rest():
     rows = [Row("z", [Value(n, float(n), "") for n in (1, 2, 3, 4)])]
     chart = strips("Spacing", "", ["failed", "", "suspect", "warning"], rows)
-    assert [dot.kind for dot in chart.dots] == ["", "warning", "suspect", "failed"]
+    ranks = ranked("Intensity", "", ["failed", "", "suspect", "warning"], rows[0].values)
+    for dots in (chart.dots, ranks.dots):
+        assert [(dot.case, dot.kind) for dot in dots] == [(2, ""), (4, "warning"), (3, "suspect"), (1, "failed")]
 
 
 def test_values_are_ranked_from_the_smallest_to_the_largest():

@@ -52,6 +52,8 @@ def test_the_default_recipe():
         ({"intensity": "none"}, "Intensities were not normalised."),
         ({"normalization": {"foreground": "native", "epsilon": 0.5}}, "foreground (plus 0.5)"),
         ({"normalization": {"foreground": "native"}}, "scan, before resampling"),
+        ({"normalization": {"foreground": "resampled_positive"}}, "resampled image that are greater than zero"),
+        ({"channels": ["t1", "flair"]}, "Intensities of each channel were z-scored"),
         ({"label_map": {2: 1, 7: 0}}, "renumbered (2 to 1, 7 to 0)"),
         ({"geometry": "resample"}, "Labels and channels on another grid"),
         ({"channels": ["t1", "flair"]}, "of 2 channels each (t1, flair)"),

@@ -50,3 +50,8 @@ def test_pages_lead_to_each_other():
     front, first, second, _ = parts_of(cases(1010, failed=3))
     assert address(front, seen_from=first) == "../report.html"
     assert address(second, seen_from=first) == "../report/page-0002.html"
+
+
+def test_suspects_are_on_the_front_too():
+    worst = [case("failed", error="broken"), *(case(f"odd_{n}", suspicions=("size",)) for n in range(3))]
+    assert len(parts_of([*worst, *cases(1000)])[0].cases) == 4

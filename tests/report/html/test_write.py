@@ -12,7 +12,8 @@ import pytest
 
 from monai_mriprep.cohort.case import Suspect
 from monai_mriprep.errors import OutputError
-from monai_mriprep.report.html import facts
+from monai_mriprep.report.html import facts, parts
+from monai_mriprep.report.html.viewer import views
 from monai_mriprep.report.html.write import write_report, write_stored_report
 from monai_mriprep.store.pictures import read_picture
 from monai_mriprep.store.store import open_store
@@ -155,3 +156,32 @@ def test_suspects_that_were_preprocessed_have_a_view(old, monkeypatch):
     html = parsed((old / "report.html").read_text())
     assert [hook["data-case"] for hook in html.every("div", "viewer")] == [NAMES[0]]
     assert [block["data-case"] for block in html.every("script", "viewer-volume")] == [NAMES[0]]
+
+
+def test_only_the_first_suspects_of_the_page_have_a_view(old, monkeypatch):
+    monkeypatch.setattr(views, "MOST_VIEWS", 1)
+    monkeypatch.setattr(facts, "find_suspects", lambda cases: [Suspect(name, "size", "odd") for name in NAMES])
+    write_report(old)
+    cards = list(parsed((old / "report.html").read_text()).every("article"))
+    assert [len(list(card.every("div", "viewer"))) for card in cards] == [1, 0]
+
+
+def test_a_report_of_several_pages_replaces_those_of_an_earlier_one(old, monkeypatch):
+    monkeypatch.setattr(parts, "LINKED_CASES", 1)
+    monkeypatch.setattr(parts, "CASES_A_PAGE", 1)
+    (old / "report").mkdir()
+    for name in ("page-0001.html", "page-0003.html"):
+        (old / "report" / name).write_text("old")
+    write_report(old)
+    pages = sorted((old / "report").iterdir())
+    assert [page.name for page in pages] == ["page-0001.html", "page-0002.html"]
+    assert [name in page.read_text() for name, page in zip(NAMES, pages, strict=True)] == [True, True]
+
+
+def test_a_picture_of_a_case_that_failed_shows_the_scan(old):
+    write_report(old)
+    append_record(old, {"event": "failed", "case": "c", "time": 1.0, "error": "broken"})
+    (old / ".report" / "c.webp").write_bytes(read_picture(old, NAMES[0]))
+    write_report(old)
+    image = parsed((old / "report.html").read_text()).one("article", id="case-1").one("img")
+    assert image["alt"] == "Three planes of c: as scanned; it could not be preprocessed"
