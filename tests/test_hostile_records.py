@@ -177,9 +177,9 @@ def test_a_thousand_bad_lines_are_said_in_few(site):
     add_lines(site, *(f'rubbish {number} "case": "x{number}"' for number in range(1000)), *["rubbish"] * 1000)
     status, text = site.run()
     assert status == 0
-    assert text.count("cannot be trusted") == 6
+    assert text.count("cannot be trusted") == 4  # three lines, and how many more there are
     assert "1995 more lines of manifest.jsonl cannot be trusted" in text
-    assert site.restore()[1].count("cannot be trusted") == 6
+    assert site.restore()[1].count("cannot be trusted") == 4
     status, text = site.verify()
     assert status == 1
     assert text.count("it names no case") == 5

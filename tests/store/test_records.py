@@ -47,7 +47,7 @@ def test_the_other_events():
 
 MEASURES = {
     "image": [{"percentiles": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], "histogram": [1] * 32, "thumbnail": "AAAA"}],
-    "label": {"components": {"1": 2}, "touches": ["L"], "outside": 0.5, "centre": [1.0, 2.0, 3.0]},
+    "label": {"components": {"1": 2}, "touches": ["L"], "outside": 0.5, "centre": [1.0, 2.0, 3.0], "voxel": 6.5},
 }
 
 
