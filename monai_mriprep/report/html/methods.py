@@ -54,8 +54,8 @@ class Study:
 
 ITSELF = "monai-mriprep"
 TARGETS = {
-    "published": "the median spacing of the dataset, but along z its 10th percentile where the median along z is at "
-    "least three times that along x",
+    "published": "the median spacing of the dataset (along z the 10th percentile, if the median along z is at least "
+    "three times that along x)",
     "nnunet": "by the rule of nnU-Net",
     "recipe": "which was set beforehand",
     "training": "that of the training set",
@@ -87,7 +87,8 @@ def _sentences(study: Study) -> Iterator[str]:
     yield from _geometry(study.recipe)
     yield from _resampling(study)
     yield _intensities(study.recipe)
-    yield from _rest(study.recipe)
+    if study.recipe.steps:
+        yield f"Further steps: {', '.join(step.name for step in study.recipe.steps)}."
 
 
 def _who(study: Study) -> Iterator[str]:
@@ -126,6 +127,8 @@ def _middle(name: str, rows: NDArray[np.float64], unit: str) -> str:
 
 
 def _geometry(recipe: Recipe) -> Iterator[str]:
+    if recipe.label_map:
+        yield f"Label values were renumbered ({', '.join(f'{old} to {new}' for old, new in recipe.label_map)})."
     if recipe.geometry != "strict":
         what = "Labels" if recipe.geometry == "resample_label" else "Labels and channels"
         yield f"{what} on another grid than the image were first resampled onto it by their headers."
@@ -165,13 +168,6 @@ def _intensities(recipe: Recipe) -> str:
         f"Intensities{each} were z-scored: the mean of the foreground was subtracted from the whole image, which was "
         f"divided by the standard deviation of the foreground{epsilon}; the foreground is {over}."
     )
-
-
-def _rest(recipe: Recipe) -> Iterator[str]:
-    if recipe.label_map:
-        yield f"Label values were renumbered ({', '.join(f'{old} to {new}' for old, new in recipe.label_map)})."
-    if recipe.steps:
-        yield f"Further steps: {', '.join(step.name for step in recipe.steps)}."
 
 
 def bibtex(versions: Mapping[str, str]) -> str:
