@@ -22,7 +22,7 @@ from monai_mriprep.store.lock import shared
 from monai_mriprep.store.manifest import Index, read_index
 from monai_mriprep.store.records import Done
 from monai_mriprep.store.store import Store, open_store
-from monai_mriprep.types import Spacing
+from monai_mriprep.types import LABEL, Spacing
 from monai_mriprep.verify.comparison import Both, CaseDifference, ClassVolume, Comparison, Volume
 from monai_mriprep.volume.geometry import Grid, same_grid_problem
 
@@ -183,6 +183,9 @@ def _digests(record: Done, role: str) -> list[str]:
 
 
 def _classes(a: Done, b: Done) -> tuple[ClassVolume, ...]:
+    """What each class takes; nothing where one of the two has no label, as in a test set."""
+    if any(LABEL.name not in record.outputs for record in (a, b)):
+        return ()
     values = {value for one in (a, b) for histogram in (one.labels.before, one.labels.after) for value in histogram}
     return tuple(ClassVolume(value, (_volume(a, value), _volume(b, value))) for value in sorted(values - {0}))
 

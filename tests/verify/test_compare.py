@@ -69,6 +69,17 @@ def test_another_recipe_and_target(finished):
     assert [grid.shape for grid in found.changed[0].target_grids] == [(4, 8, 9), (7, 8, 9)]
 
 
+def test_classes_are_not_compared_where_one_folder_has_no_labels(tmp_path):
+    sources, outputs = (done_line("a")[key]["image"] for key in ("sources", "outputs"))
+    alone = {"sources": {"image": sources}, "outputs": {"image": {**outputs, "path": "imagesTs/a.npz"}}}
+    for name, changes in {"A": {}, "B": {**alone, "labels": {"before": {}, "after": {}}}}.items():
+        (tmp_path / name).mkdir()
+        append_record(tmp_path / name, done_line("a", **changes))
+    found = compare_outputs(tmp_path / "A", tmp_path / "B")
+    (case,) = found.changed
+    assert (case.arrays, case.classes, found.classes) == (("label",), (), ())
+
+
 def test_volumes_are_those_of_the_files(finished):
     found = compare_outputs(finished / "A", finished / "B")
     assert [one.value for one in found.classes] == [1, 2]
