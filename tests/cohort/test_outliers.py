@@ -57,3 +57,10 @@ def test_cohorts_without_a_flaw_have_hardly_any_suspects(n):
     for spread, rate in ((0.25, 0.02), (1.2, 0.1)):
         found = [len(by_factor(rng.lognormal(0, spread, n).tolist(), 3)[0]) for _ in range(100)]
         assert np.mean(found) <= rate
+
+
+@pytest.mark.parametrize("median", [100.0, -100.0])
+def test_where_hardly_any_value_differs_the_bar_is_a_share_of_the_median(median):
+    """Five times a twentieth of it; of factors 1.05 to the fifth, which is 1.276."""
+    assert by_difference([median] * 20 + [median + 24, median - 26], 1)[0] == [21]
+    assert by_factor([100.0] * 20 + [127.0, 128.0], 1.1)[0] == [21]

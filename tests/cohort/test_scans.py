@@ -15,6 +15,7 @@ from monai_mriprep.cohort.scans import (
     unlike_in_spacing,
 )
 from monai_mriprep.measures.case import measure_case
+from monai_mriprep.measures.model import CaseMeasures
 from tests.measures.bodies import SHAPE, grid_of, patient, turned
 
 IMAGE, _ = patient(0)
@@ -93,3 +94,11 @@ def test_cases_without_a_foreground_or_a_grid_are_not_compared():
     cases[0] = replace(cases[0], grid=None)
     for find in (unlike_in_intensity, unlike_in_orientation, unlike_in_size, unlike_in_spacing):
         assert list(find(cases)) == []
+
+
+def test_a_few_bright_voxels_make_no_suspect():
+    usual, bright = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0), (-900.0, 1.0, 2.0, 3.0, 4.0, 5.0, 900.0)
+    (image,) = measure_case([IMAGE], GRID).image
+    images = [image.model_copy(update={"percentiles": one}) for one in (*[usual] * 8, bright)]
+    cases = [CohortCase(f"{i}", GRID, CaseMeasures(image=(one,))) for i, one in enumerate(images)]
+    assert list(unlike_in_intensity(cases)) == []

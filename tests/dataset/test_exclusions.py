@@ -94,3 +94,15 @@ def test_what_is_no_list_is_refused_or_told_in_short(tmp_path):
     (told,) = read_exclusions(written(tmp_path, "\0" * 2**20)).unknown("/data", ["a"])
     assert "line 1: no case has so long a name: '\\x00" in told
     assert len(told) < 500 + len(str(tmp_path))
+
+
+def test_the_comment_of_a_name_is_found_however_its_letters_are_composed(tmp_path):
+    found = read_exclusions(written(tmp_path, unicodedata.normalize("NFD", "fälle_é  # moved")))
+    assert [found.comment(unicodedata.normalize(form, "fälle_é")) for form in ("NFC", "NFD")] == ["moved", "moved"]
+
+
+@pytest.mark.parametrize(("count", "rest"), [(5, []), (6, ["1 more name"])])
+def test_up_to_five_names_that_fit_no_case_are_named_one_by_one(tmp_path, count, rest):
+    warnings = read_exclusions(written(tmp_path, "\n".join("abcdef"[:count]))).unknown("here", ["z"])
+    assert len(warnings) == 5 + len(rest)
+    assert all(text in warnings[-1] for text in rest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from monai_mriprep.dataset.exclusions import read_exclusions
 from monai_mriprep.errors import OutputError
 from monai_mriprep.run.departures import (
     DatasetIdentity,
@@ -119,3 +120,37 @@ def test_a_file_that_another_case_has_recorded_stays(tmp_path):
         assert read_index(store.root).cases() == {"b"}
     assert events(tmp_path)[-1]["files"] == ["retired/imagesTr/a.npz"]
     assert (tmp_path / "labelsTr/a.npz").read_text() == "labelsTr/a.npz"
+
+
+def exclusions_of(tmp_path, text):
+    (tmp_path / "exclude.txt").write_text(text)
+    return read_exclusions(tmp_path / "exclude.txt")
+
+
+def test_cases_that_a_list_excludes_have_left_by_its_word(tmp_path):
+    """Of the dataset a stays; b to e are on the list, of which c was retired by a list before, and d without one."""
+    for case in "abf":
+        append_record(tmp_path, done_line(case))
+    append_record(tmp_path, {"event": "retired", "case": "c", "excluded": ""})
+    append_record(tmp_path, {"event": "retired", "case": "d"})
+    exclusions = exclusions_of(tmp_path, "b\nc\nd\ne\n")
+    with open_store(tmp_path) as store:
+        index = read_index(store.root)
+        found = find_departures(index, [case_of(tmp_path, "a")], ["a"], exclusions, ["b", "c", "d", "e"])
+    assert found == Departures(("f",), ("a",), 3, excluded=("b",), never_tried=("d", "e"))
+    assert (found.unconfirmed, found.names) == (("f", "a"), ("f", "a", "b"))
+
+
+def test_cases_that_a_list_excludes_need_no_confirmation():
+    others = DatasetIdentity("/data/b", None)
+    refuse_departures("out", Departures((), (), 9, excluded=("a", "b", "c")), HERE, others)
+
+
+@pytest.mark.parametrize(("line", "comment"), [("a # moved", "moved"), ("a", "")])
+def test_the_comment_of_the_list_is_recorded(line, comment, tmp_path):
+    job_of(tmp_path)
+    append_record(tmp_path, done_line("a"))
+    exclusions = exclusions_of(tmp_path, line)
+    with open_store(tmp_path) as store:
+        retire_cases(Recorder(store), read_index(store.root), ["a"], (), exclusions)
+    assert events(tmp_path)[-1]["excluded"] == comment

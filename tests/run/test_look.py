@@ -12,8 +12,10 @@ from monai_mriprep.formats.voxels import read_voxels
 from monai_mriprep.formats.write import write_metaimage
 from monai_mriprep.measures.case import measure_case
 from monai_mriprep.pictures.draw import draw
+from monai_mriprep.pictures.scan import Scan
+from monai_mriprep.recipe import Recipe
 from monai_mriprep.run import process
-from monai_mriprep.run.look import look_at
+from monai_mriprep.run.look import look_at, look_at_failed
 from monai_mriprep.run.process import process_case
 from monai_mriprep.store.pictures import read_picture
 from tests.pictures.scans import grid_of, scan_of
@@ -99,7 +101,8 @@ def test_a_case_of_another_geometry_is_shown_with_its_label_where_the_headers_pu
     assert record.source_grid == grid
     assert record.labels.before == {value: np.count_nonzero(label == value) for value in (0, 1, 2)}
     assert record.labels.after == {}
-    assert read_picture(job.output_root, "a")[8:12] == b"WEBP"
+    scan = Scan(image, grid, label, label_grid, "as scanned; it could not be preprocessed")
+    assert read_picture(job.output_root, "a") == draw([scan], record.measures.label.centre)
 
 
 def test_of_a_scan_that_cannot_be_read_only_the_header_is_told(job, case):
@@ -138,3 +141,14 @@ def test_the_upper_row_is_the_scan_and_the_lower_one_what_became_of_it():
     assert len(look.measures.image) == 2
     picture = look.picture({"image": (after.voxels[None], after.grid), "label": (after.label[None], after.grid)})
     assert picture == draw([replace(before, title="as scanned"), replace(after, title="preprocessed")])
+
+
+def test_of_channels_that_differ_in_size_the_first_is_shown(job, case, tmp_path):
+    (_, grid), (label, _) = native(case)
+    write_metaimage(other := tmp_path / "other.mha", np.ones((3, 12, 14), np.int16), (6.0, 1.0, 1.0))
+    two = replace(case, sources={**case.sources, "image": (case.sources["image"][0], other)})
+    facts, picture = look_at_failed(replace(job, recipe=Recipe(channels=["t1", "t2"])), two)
+    assert facts["source_grid"] == grid.to_json()
+    assert len(facts["measures"]["image"]) == 1
+    assert facts["labels"]["before"]["1"] == np.count_nonzero(label == 1)
+    assert picture is not None
