@@ -28,7 +28,7 @@ from monai_mriprep.report.html.facts import (
 from monai_mriprep.report.html.methods import Study, paper_of
 from monai_mriprep.report.html.record_facts import Labels, case_facts
 from monai_mriprep.store.description import RunDescription, read_description
-from monai_mriprep.store.layout import MANIFEST, PICTURES
+from monai_mriprep.store.layout import MANIFEST
 from monai_mriprep.store.manifest import Index
 from monai_mriprep.store.records import Retired
 from monai_mriprep.store.store import Store
@@ -75,7 +75,7 @@ def page_of_folder(store: Store, index: Index) -> Page:
         notes=(*folder.notes(), *problems, *more_problems),
         target=description.target_spacing if description else None,
         channels=(recipe and recipe.channels) or (),
-        about_pictures="" if store.has_folder(PICTURES) else AFTER_ALONE,
+        about_pictures="" if any(case.cohort.measures for case in cases) else AFTER_ALONE,
         paper=folder.paper(),
         key=f"{folder.dataset} {description.fingerprint if description else ''}",
     )

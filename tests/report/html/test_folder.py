@@ -207,7 +207,7 @@ def test_the_verdict_says_how_many_deserve_a_look(suspects, said, tmp_path, monk
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"statistics": "computed"}, "the median spacing of the dataset, but along z"),
+        ({"statistics": "computed"}, "the median spacing of the dataset (along z"),
         ({"statistics": "table", "recipe": {"target_rule": "nnunet"}}, "by the rule of nnU-Net."),
         ({"statistics": "recipe"}, "which was set beforehand."),
         ({"statistics": "training", "like": "/data/trained"}, "that of the training set."),
@@ -283,9 +283,9 @@ def test_damaged_lines_are_told(folder):
     assert "manifest.jsonl cannot be trusted" in page_of(folder).notes[-1]
 
 
-def test_where_pictures_were_drawn_nothing_is_said_of_them(tmp_path):
+def test_where_a_run_has_drawn_pictures_nothing_is_said_of_them(tmp_path):
     root = described(tmp_path)
-    (root / ".report").mkdir()
+    append_record(root, done_line("a", measures=measures(5.0).model_dump(mode="json"), time=1.8e9))
     assert page_of(root).about_pictures == ""
 
 

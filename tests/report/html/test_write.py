@@ -46,6 +46,7 @@ def test_the_same_folder_gives_the_same_page_again(old):
     again = parsed((old / "report.html").read_text())
     for page in (first, again):
         assert all(one.one("figcaption").text.startswith("as preprocessed;") for one in page.every("figure", "picture"))
+        assert page.one("p", "about").text.startswith("The pictures show the result alone")
     assert [one["src"] for one in first.every("img")] == [one["src"] for one in again.every("img")]
 
 
