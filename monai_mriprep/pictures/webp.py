@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+from monai_mriprep.errors import OutputError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -21,7 +23,18 @@ EFFORT = 0
 
 
 def encode_webp(picture: Image) -> bytes:
-    """The file of a picture in RGB: of lower quality, then of half the size, until it has at most `MAX_BYTES`."""
+    """The file of a picture in RGB: of lower quality, then of half the size, until it has at most `MAX_BYTES`.
+
+    Raises
+    ------
+    OutputError
+        If this Pillow was built without WebP.
+    """
+    from PIL import features
+
+    if not features.check("webp"):
+        msg = "this Pillow was built without WebP; `pip install --force-reinstall pillow` gets one with it"
+        raise OutputError(msg)
     return next(encoded for encoded in _encodings(picture) if len(encoded) <= MAX_BYTES)
 
 

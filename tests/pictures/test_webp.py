@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 
 import numpy as np
-from PIL import Image
+import pytest
+from PIL import Image, features
 
+from monai_mriprep.errors import OutputError
 from monai_mriprep.pictures.webp import MAX_BYTES, encode_webp
 
 RNG = np.random.default_rng(0)
@@ -22,6 +24,12 @@ def test_a_noisy_picture_fits_at_a_lower_quality():
     encoded = encode_webp(Image.fromarray(RNG.normal(128, 25, (480, 640)).clip(0, 255).astype(np.uint8)).convert("RGB"))
     assert MAX_BYTES / 2 < len(encoded) <= MAX_BYTES == 40960
     assert decoded(encoded).size == (640, 480)
+
+
+def test_a_pillow_without_webp_is_told_with_the_remedy(monkeypatch):
+    monkeypatch.setattr(features, "check", lambda name: name != "webp")
+    with pytest.raises(OutputError, match="built without WebP; `pip install --force-reinstall pillow`"):
+        encode_webp(Image.new("RGB", (8, 8)))
 
 
 def test_what_fits_at_no_quality_becomes_smaller():

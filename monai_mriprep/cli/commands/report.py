@@ -17,11 +17,13 @@ def report(output_root: OutputRoot, as_json: Json = False) -> int:
 
     Exit status: 0 it is written, whatever it shows, 2 it could not be made.
     """
+    from monai_mriprep.cli.progress import log_lines
     from monai_mriprep.report.facts import report_json
     from monai_mriprep.report.html.write import write_report
     from monai_mriprep.report.text import report_text
     from monai_mriprep.store.layout import REPORT
 
-    page = write_report(output_root)
+    with log_lines():
+        page = write_report(output_root)
     show(report_text(page, output_root / REPORT), report_json(page, output_root / REPORT), as_json)
     return OK

@@ -77,7 +77,7 @@ def run(
     """
     from monai_mriprep.cli.progress import log_lines, watched
     from monai_mriprep.report.facts import run_json
-    from monai_mriprep.report.html.after_run import with_report
+    from monai_mriprep.report.html.after_run import warn_of_older_report, with_report
     from monai_mriprep.run.dry_run import dry_run
     from monai_mriprep.run.estimates import case_seconds
     from monai_mriprep.run.memory import default_workers
@@ -100,7 +100,10 @@ def run(
                     from monai_mriprep.run.preprocess import execute
                 summary = execute(session, job.workers, fail_fast, job.max_memory, watch, job.case_timeout)
     with log_lines(verbose, quiet):  # after the session, which has recorded all by now
-        summary = with_report(summary) if plan.job.report else summary
+        if plan.job.report:
+            summary = with_report(summary)
+        else:
+            warn_of_older_report(summary)
     summary = replace(summary, seconds=elapsed())
     return summarize(summary, run_json(summary, plan) if as_json else None)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from monai_mriprep.run.session import RunSummary
 
-__all__ = ["with_report"]
+__all__ = ["warn_of_older_report", "with_report"]
 
 
 def with_report(summary: RunSummary) -> RunSummary:
@@ -33,6 +33,14 @@ def with_report(summary: RunSummary) -> RunSummary:
         package_logger().warning("%s cannot be written: %s; `%s` tries again", page, why, again)
         return summary
     return replace(summary, report=page, suspects=suspects)
+
+
+def warn_of_older_report(summary: RunSummary) -> None:
+    """Say that a report that is there shows what was before a run that writes none: cases may have left since."""
+    page = summary.output_root / REPORT
+    if page.is_file() and not _is_current(page):
+        again = f"`monai-mriprep report {summary.output_root}` writes it anew"
+        package_logger().warning("%s is older than the records, and may show cases that have left; %s", page, again)
 
 
 def _is_current(page: Path) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from monai_mriprep.errors import package_logger
 from monai_mriprep.report.html.facts import Page
 from monai_mriprep.report.html.folder import page_of_folder
 from monai_mriprep.report.html.render import PictureOf, rendered
@@ -42,7 +43,8 @@ def write_report(root: Path) -> Page:
     with open_store(root) as store:
         index = read_index(store.root)
         page = page_of_folder(store, index)  # before anything is made in a folder that may be no run's
-        store.prepare(())
+        for message in store.prepare(()):
+            package_logger().warning("%s", message)
         try:
             _write(store, index, page, Drawn(store, index))
         finally:

@@ -11,7 +11,7 @@ import pytest
 from monai_mriprep import preprocess
 from monai_mriprep.formats.write import write_metaimage
 from monai_mriprep.report.html import write
-from monai_mriprep.report.html.after_run import with_report
+from monai_mriprep.report.html.after_run import warn_of_older_report, with_report
 from monai_mriprep.report.run_text import run_text
 from tests.runs import write_case, write_cases
 
@@ -56,6 +56,17 @@ def test_one_that_a_run_was_ended_before_it_could_write_is_written_by_the_next_o
     assert len(idle.skipped) == 3
     with_report(idle)
     assert "later" in page.read_text(encoding="utf-8")
+
+
+def test_one_that_a_run_without_a_report_leaves_behind_is_named(summary, tmp_path, caplog):
+    warn_of_older_report(summary)
+    page = with_report(summary).report
+    warn_of_older_report(summary)
+    assert caplog.messages == []
+    write_case(tmp_path / "dataset", "later")
+    warn_of_older_report(preprocess(tmp_path / "dataset", tmp_path / "out", workers=0, report=False))
+    (message,) = (message for message in caplog.messages if "older" in message)
+    assert message.startswith(f"{page} is older than the records, and may show cases that have left; `monai-mriprep re")
 
 
 def test_what_prevents_it_is_logged_and_the_run_stands(summary, monkeypatch, caplog):

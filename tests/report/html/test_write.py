@@ -186,3 +186,12 @@ def test_a_picture_of_a_case_that_failed_shows_the_scan(old):
     write_report(old)
     image = parsed((old / "report.html").read_text()).one("article", id="case-1").one("img")
     assert image["alt"] == "Three planes of c: as scanned; it could not be preprocessed"
+
+
+def test_what_is_set_aside_for_it_is_told(old, tmp_path, caplog):
+    (tmp_path / "mine.html").write_text("mine")
+    (old / "report.html").symlink_to(tmp_path / "mine.html")
+    write_report(old)
+    (message,) = caplog.messages
+    assert "report.html is a link, which cannot be used here; it is set aside as" in message
+    assert (tmp_path / "mine.html").read_text() == "mine"
