@@ -102,3 +102,14 @@ def test_a_few_bright_voxels_make_no_suspect():
     images = [image.model_copy(update={"percentiles": one}) for one in (*[usual] * 8, bright)]
     cases = [CohortCase(f"{i}", GRID, CaseMeasures(image=(one,))) for i, one in enumerate(images)]
     assert list(unlike_in_intensity(cases)) == []
+
+
+@pytest.mark.parametrize(("shift", "reasons"), [(11.5, 0), (12.5, 1)])
+def test_an_offset_of_three_spans_is_far_from_the_others(shift, reasons):
+    (image,) = measure_case([IMAGE], GRID).image
+    shifted = [tuple(value + by for value in (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0)) for by in (*[0.0] * 8, shift)]
+    images = [image.model_copy(update={"percentiles": one}) for one in shifted]
+    cases = [CohortCase(f"{i}", GRID, CaseMeasures(image=(one,))) for i, one in enumerate(images)]
+    found = list(unlike_in_intensity(cases))
+    what = "the median intensity is 3.88 times the span from the 5th to the 95th percentile"
+    assert found == [(8, f"{what}; the median of all cases is 0.75")] * reasons

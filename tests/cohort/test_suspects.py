@@ -95,6 +95,16 @@ def test_suspects_come_in_the_order_of_cases_then_of_kinds(untouched):
     assert found[0] == Suspect("case 02", "failed", "first")
 
 
+def test_all_reasons_of_one_kind_are_in_one_sentence():
+    cases = [CohortCase(f"{n}", grid_of()) for n in range(9)]
+    (found,) = find_suspects([*cases, CohortCase("odd", grid_of((11, 48, 80), (7.5, 1.2, 0.6)))])
+    median = "the median of all cases is"
+    assert (
+        found.reason
+        == f"the spacing along z is 7.5 mm; {median} 3.3 mm; the spacing along x is 0.6 mm; {median} 1.2 mm"
+    )
+
+
 def test_nothing_is_known():
     assert find_suspects([]) == ()
     assert find_suspects([CohortCase(f"case {n}") for n in range(20)]) == ()

@@ -200,3 +200,39 @@ def test_nothing_is_written(place):
     before = {path: path.stat().st_mtime_ns for path in place.rglob("*")}
     compare_outputs(place / "A", place / "B")
     assert {path: path.stat().st_mtime_ns for path in place.rglob("*")} == before
+
+
+def test_a_case_that_only_the_second_folder_has_makes_them_differ(tmp_path):
+    for out, cases in (("A", "a"), ("B", "ab")):
+        (tmp_path / out).mkdir()
+        for case in cases:
+            append_record(tmp_path / out, done_line(case))
+        shutil.copy(RELEASED[0] / "run.json", tmp_path / out)
+    found = compare_outputs(tmp_path / "A", tmp_path / "B")
+    assert (found.lost, found.added, found.cases, found.unreadable) == ((), ("b",), (1, 2), ())
+    assert not found.is_equal
+
+
+def test_an_array_that_only_one_has_and_a_file_of_voxels_beside_a_header_are_told(tmp_path):
+    for out in "AB":
+        line = done_line("a")
+        file = {"path": "/data/a.raw", "size": 9, "mtime_ns": 1, "sha256": ("0" if out == "A" else "1") * 64}
+        line["sources"]["image"]["data"] = [file]
+        if out == "B":
+            del line["outputs"]["label"], line["sources"]["label"]
+            line["outputs"]["image"]["path"] = "imagesTs/a.npz"
+            line["labels"] = {"before": {}, "after": {}}
+        (tmp_path / out).mkdir()
+        append_record(tmp_path / out, line)
+    (one,) = compare_outputs(tmp_path / "A", tmp_path / "B").changed
+    assert (one.arrays, one.sources) == (("label",), ("image", "label"))
+
+
+def test_another_target_alone_makes_them_differ(tmp_path):
+    for out in "AB":
+        shutil.copytree(RELEASED[0], tmp_path / out)
+    assert compare_outputs(tmp_path / "A", tmp_path / "B").is_equal
+    description = json.loads((tmp_path / "B/run.json").read_text())
+    (tmp_path / "B/run.json").write_text(json.dumps(description | {"target_spacing": [3.0, 1.0, 1.0]}))
+    found = compare_outputs(tmp_path / "A", tmp_path / "B")
+    assert (found.changed, found.recipe, found.is_equal) == ((), (), False)
