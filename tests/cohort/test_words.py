@@ -10,7 +10,7 @@ from monai_mriprep.cohort.words import figure
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
-        (7384.0, "7380"),
+        (7384.0, "7,380"),
         (0.012345, "0.0123"),
         (3.3, "3.3"),
         (227, "227"),
