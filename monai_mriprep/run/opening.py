@@ -30,7 +30,7 @@ __all__ = ["Opening", "open_folder"]
 
 VERSIONED = ("monai", "torch", "numpy", "scipy", "nibabel", "isal")
 
-MOVED = "the files from before are in {} until `prune` deletes them"
+MOVED = "the files from before, if any, are in {} until `prune` deletes them"
 
 
 @dataclass(frozen=True)
