@@ -203,13 +203,13 @@ def test_nothing_is_written(place):
 
 
 def test_a_case_that_only_the_second_folder_has_makes_them_differ(tmp_path):
-    for out, cases in (("A", "a"), ("B", "ab")):
+    for out, cases in (("A", ["a"]), ("B", ["a", "b_10", "b_9"])):
         (tmp_path / out).mkdir()
         for case in cases:
             append_record(tmp_path / out, done_line(case))
         shutil.copy(RELEASED[0] / "run.json", tmp_path / out)
     found = compare_outputs(tmp_path / "A", tmp_path / "B")
-    assert (found.lost, found.added, found.cases, found.unreadable) == ((), ("b",), (1, 2), ())
+    assert (found.lost, found.added, found.cases, found.unreadable) == ((), ("b_9", "b_10"), (1, 3), ())
     assert not found.is_equal
 
 
@@ -236,3 +236,10 @@ def test_another_target_alone_makes_them_differ(tmp_path):
     (tmp_path / "B/run.json").write_text(json.dumps(description | {"target_spacing": [3.0, 1.0, 1.0]}))
     found = compare_outputs(tmp_path / "A", tmp_path / "B")
     assert (found.changed, found.recipe, found.is_equal) == ((), (), False)
+
+
+def test_versions_are_those_of_the_last_run(tmp_path):
+    shutil.copytree(RELEASED[0], tmp_path / "B")
+    opened = {"event": "opened", "dataset_root": "/data/scans", "cases": 2, "versions": {"monai-mriprep": "9.9"}}
+    append_record(tmp_path / "B", opened)
+    assert compare_outputs(RELEASED[0], tmp_path / "B").versions == {"monai-mriprep": ("0.1.0", "9.9")}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from monai_mriprep.recipe import Recipe
@@ -101,3 +103,15 @@ def test_bibtex_names_the_version_and_closes_its_braces():
         "@article",
         "@software",
     ]
+
+
+@pytest.mark.parametrize(
+    ("target_from", "said"), [("nnunet", "by the rule of nnU-Net."), ("recipe", "which was set beforehand.")]
+)
+def test_the_rule_of_the_target_is_told(target_from, said):
+    assert f"to 3 x 0.8 x 0.8 mm (z, y, x), {said}" in paragraph(Recipe(), target_from=target_from)
+
+
+def test_steps_of_ones_own_are_named():
+    recipe = Recipe().model_copy(update={"steps": (SimpleNamespace(name="denoise"), SimpleNamespace(name="smooth"))})
+    assert paragraph(recipe).endswith(" Further steps: denoise, smooth.")

@@ -8,10 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from monai_mriprep.cohort.case import Suspect
 from monai_mriprep.errors import OutputError
+from monai_mriprep.formats.npz import NpzVolume, encode_npz, read_npz
 from monai_mriprep.report.html import facts, parts
 from monai_mriprep.report.html.viewer import views
 from monai_mriprep.report.html.write import write_report, write_stored_report
@@ -195,3 +197,15 @@ def test_what_is_set_aside_for_it_is_told(old, tmp_path, caplog):
     (message,) = caplog.messages
     assert "report.html is a link, which cannot be used here; it is set aside as" in message
     assert (tmp_path / "mine.html").read_text() == "mine"
+
+
+def test_of_several_channels_the_first_is_drawn(old):
+    write_report(old)
+    drawn = read_picture(old, NAMES[0])
+    path = old / "imagesTr" / f"{NAMES[0]}.npz"
+    image = read_npz(path)
+    both = NpzVolume(np.concatenate([image.array, 0 * image.array]), image.spacing, image.affine)
+    path.write_bytes(b"".join(encode_npz(both)))
+    (old / ".report" / f"{NAMES[0]}.webp").unlink()
+    write_report(old)
+    assert read_picture(old, NAMES[0]) == drawn
