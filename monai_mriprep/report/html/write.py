@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ from monai_mriprep.report.html.folder import page_of_folder
 from monai_mriprep.report.html.render import PictureOf, rendered
 from monai_mriprep.report.html.stills import Drawn, Stored
 from monai_mriprep.report.html.viewer.views import Views, views_of
-from monai_mriprep.store.layout import REPORT_PAGES, is_page
+from monai_mriprep.store.layout import MANIFEST, PARTIAL, REPORT_PAGES, is_page
 from monai_mriprep.store.manifest import Index, read_index
+from monai_mriprep.store.pictures import remove_report
 from monai_mriprep.store.store import AGAIN, Store, named_errors, open_store
 
 __all__ = ["write_report", "write_stored_report"]
@@ -41,15 +43,7 @@ def write_report(root: Path) -> Page:
         If there are no records, or it cannot be written.
     """
     with open_store(root) as store:
-        index = read_index(store.root)
-        page = page_of_folder(store, index)  # before anything is made in a folder that may be no run's
-        for message in store.prepare(()):
-            package_logger().warning("%s", message)
-        try:
-            _write(store, index, page, Drawn(store, index))
-        finally:
-            store.leave()
-    return page
+        return _write_current(store, partial(Drawn, store))
 
 
 @ANY_NUMBERS
@@ -61,10 +55,30 @@ def write_stored_report(store: Store) -> Page:
     DiskFullError, OutputError
         If there are no records, or it cannot be written.
     """
-    index = read_index(store.root)
-    page = page_of_folder(store, index)
-    _write(store, index, page, Stored(store))
-    return page
+    return _write_current(store, lambda _: Stored(store))
+
+
+def _write_current(store: Store, pictures_of: Callable[[Index], PictureOf]) -> Page:
+    """Write it, and once more where records were deleted meanwhile: what `prune` has deleted must not be shown."""
+    try:
+        while True:
+            records, index = _records(store), read_index(store.root)
+            page = page_of_folder(store, index)  # before anything is made in a folder that may be no run's
+            for message in store.prepare(()):
+                package_logger().warning("%s", message)
+            _write(store, index, page, pictures_of(index))
+            if _records(store) == records:
+                return page
+            remove_report(store)
+    finally:
+        if store.has_folder(PARTIAL):
+            store.leave()
+
+
+def _records(store: Store) -> int | None:
+    """Which file holds the records: a run appends to it, `prune` makes another."""
+    found = store.root.status(MANIFEST)
+    return found and found.st_ino
 
 
 def _write(store: Store, index: Index, page: Page, picture_of: PictureOf) -> None:

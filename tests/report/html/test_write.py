@@ -14,7 +14,7 @@ import pytest
 from monai_mriprep.cohort.case import Suspect
 from monai_mriprep.errors import OutputError
 from monai_mriprep.formats.npz import NpzVolume, encode_npz, read_npz
-from monai_mriprep.report.html import facts, parts
+from monai_mriprep.report.html import facts, parts, write
 from monai_mriprep.report.html.viewer import views
 from monai_mriprep.report.html.write import write_report, write_stored_report
 from monai_mriprep.store.pictures import read_picture
@@ -209,3 +209,18 @@ def test_of_several_channels_the_first_is_drawn(old):
     (old / ".report" / f"{NAMES[0]}.webp").unlink()
     write_report(old)
     assert read_picture(old, NAMES[0]) == drawn
+
+
+def test_what_is_pruned_while_it_is_written_is_not_shown(old, monkeypatch):
+    def prune_meanwhile(store, *arguments):
+        monkeypatch.undo()
+        before(store, *arguments)
+        left = [line for line in (old / "manifest.jsonl").read_text().splitlines(True) if NAMES[0] not in line]
+        (old / "new").write_text("".join(left))
+        (old / "new").replace(old / "manifest.jsonl")
+
+    before = write._write
+    monkeypatch.setattr(write, "_write", prune_meanwhile)
+    page = write_report(old)
+    assert [case.name for case in page.cases] == NAMES[1:]
+    assert NAMES[0] not in (old / "report.html").read_text()
