@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from html.parser import HTMLParser
 
 import numpy as np
@@ -19,6 +20,7 @@ from monai_mriprep.volume.geometry import Grid
 VOID = {"meta", "img", "input", "path", "circle", "br", "link"}
 
 
+@cache
 def grid(shape=(10, 20, 30), spacing=(3.0, 1.0, 0.5)) -> Grid:
     """A grid along the axes of the world, z y x."""
     affine = np.zeros((4, 4))
@@ -26,6 +28,7 @@ def grid(shape=(10, 20, 30), spacing=(3.0, 1.0, 0.5)) -> Grid:
     return Grid(shape, affine)
 
 
+@cache
 def measures(*medians: float) -> CaseMeasures:
     """Of an image with a channel for each median."""
     return CaseMeasures(
