@@ -7,9 +7,10 @@ from contextlib import suppress
 from warnings import catch_warnings, simplefilter
 
 from monai_mriprep.errors import MriprepError, OutputError
-from monai_mriprep.formats.npz import NpzVolume, decode_npz
+from monai_mriprep.formats.npz import NpzVolume
 from monai_mriprep.report.html.facts import CaseFacts
 from monai_mriprep.report.html.render import Picture
+from monai_mriprep.report.html.viewer.views import read_volume
 from monai_mriprep.store.manifest import Index
 from monai_mriprep.store.pictures import read_picture, write_picture
 from monai_mriprep.store.record_parts import OutputRecord
@@ -23,8 +24,6 @@ BOTH, BEFORE_ALONE = "as scanned and as preprocessed", "as scanned; it could not
 AFTER_ALONE = "as preprocessed; no picture was drawn of what was before"
 MOST_PIXELS = 1 << 24
 """Of a picture; ours have less than a tenth of them."""
-LARGEST_FILE = 1 << 33
-"""Bytes that are read of a preprocessed file."""
 
 
 class Stored:
@@ -65,7 +64,7 @@ class Drawn(Stored):
         there = super().__call__(case)
         if there is not None or not case.is_done:
             return there
-        with suppress(MriprepError, OSError):  # files that are missing or damaged are found by `verify`
+        with suppress(MriprepError, OSError, ValueError, MemoryError):  # `verify` finds what is missing or damaged
             content = self._draw(case)
             if case.cohort.measures is None:  # else the run has drawn before and after, and that picture was lost
                 self._keep(case, content)
@@ -90,9 +89,7 @@ class Drawn(Stored):
         return draw([scan])
 
     def _read(self, file: OutputRecord) -> NpzVolume:
-        folder, _, name = file.path.partition("/")
-        content = self.store.folder(folder).read(name, LARGEST_FILE)
-        return decode_npz(content, self.store.root.path / file.path)
+        return read_volume(self.store.root, file.path)
 
 
 def _shows(case: CaseFacts) -> str:

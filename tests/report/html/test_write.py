@@ -224,3 +224,9 @@ def test_what_is_pruned_while_it_is_written_is_not_shown(old, monkeypatch):
     page = write_report(old)
     assert [case.name for case in page.cases] == NAMES[1:]
     assert NAMES[0] not in (old / "report.html").read_text()
+
+
+def test_a_file_that_would_fill_the_memory_is_not_drawn(old, monkeypatch):
+    monkeypatch.setattr(views, "LARGEST", 100)
+    write_report(old)
+    assert [list(card.every("img")) for card in parsed((old / "report.html").read_text()).every("article")] == [[], []]

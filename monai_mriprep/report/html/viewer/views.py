@@ -17,14 +17,14 @@ from monai_mriprep.report.html.viewer.volumes import ViewerVolume, viewer_volume
 from monai_mriprep.store.folder import Folder
 from monai_mriprep.types import IMAGE, LABEL
 
-__all__ = ["BUDGET", "MOST_VIEWS", "Views", "views_of"]
+__all__ = ["BUDGET", "MOST_VIEWS", "Views", "read_volume", "views_of"]
 
 MOST_VIEWS = 15
 """Cases of a page that have a 3-D view."""
 BUDGET = 2_000_000
 """Characters of a page for the volumes of all its cases."""
 LARGEST = 1 << 30
-"""Bytes of an array that is read for a view: no more memory is taken."""
+"""Bytes of an array that is read for a view, or a picture: no more memory is taken."""
 FARTHEST = 1e6
 """Mm. No scanner is a kilometre wide, and the viewer computes in float32."""
 
@@ -72,8 +72,8 @@ def views_of(root: Folder, outputs: Mapping[str, Mapping[str, str]], budget: int
 
 
 def _view(root: Folder, files: Mapping[str, str], budget: int) -> ViewerVolume:
-    image = _read(root, files[IMAGE.name])
-    label = _read(root, files[LABEL.name]) if LABEL.name in files else None
+    image = read_volume(root, files[IMAGE.name])
+    label = read_volume(root, files[LABEL.name]) if LABEL.name in files else None
     if label is not None and not _fits(label, image):
         msg = f"image ({_told(image)}) and label ({_told(label)}) are not of one run"
         raise ValueError(msg)
@@ -92,7 +92,16 @@ def _told(volume: NpzVolume) -> str:
     return f"{volume.array.dtype} {volume.array.shape}"
 
 
-def _read(root: Folder, path: str) -> NpzVolume:
+def read_volume(root: Folder, path: str) -> NpzVolume:
+    """A preprocessed volume of an output folder, by its path there.
+
+    Raises
+    ------
+    MriprepError, OSError
+        If it cannot be read.
+    ValueError
+        If it is too large to be read for a page.
+    """
     parent, _, name = path.partition("/")
     with closing(root.folder(parent)) as volumes:
         raw = volumes.read(name, LARGEST)
