@@ -296,3 +296,12 @@ def test_ratings_of_another_recipe_or_dataset_are_kept_apart(tmp_path):
     others = {"fingerprint": "another"}, {"dataset_root": "/data/other"}
     for place, change in zip("ab", others, strict=True):
         assert page_of(described(tmp_path / place, **change)).key != first
+
+
+def test_empty_labels_that_are_too_many_to_be_suspects_are_noted(tmp_path):
+    for number in range(6):
+        labels = {"before": {"0": 60}, "after": {"0": 100}}
+        append_record(tmp_path, done_line(f"case_{number}", labels=labels))
+    page = page_of(tmp_path)
+    assert page.notes[-1].startswith("6 of 6 labels hold no class, only background: case_0")
+    assert counts_of(page)["suspects"] == 0
