@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +29,7 @@ from monai_mriprep.volume.geometry import Grid, same_grid_problem
 __all__ = ["compare_outputs"]
 
 
+@np.errstate(all="ignore")  # records may hold any numbers
 def compare_outputs(a: str | Path, b: str | Path) -> Comparison:
     """Compare two output folders by their records.
 
@@ -187,15 +188,22 @@ def _classes(a: Done, b: Done) -> tuple[ClassVolume, ...]:
     if any(LABEL.name not in record.outputs for record in (a, b)):
         return ()
     values = {value for one in (a, b) for histogram in (one.labels.before, one.labels.after) for value in histogram}
-    return tuple(ClassVolume(value, (_volume(a, value), _volume(b, value))) for value in sorted(values - {0}))
+    in_a, in_b = _volumes(a), _volumes(b)
+    return tuple(ClassVolume(value, (in_a(value), in_b(value))) for value in sorted(values - {0}))
 
 
-def _volume(record: Done, value: int) -> Volume:
-    before, voxels = record.labels.before, record.labels.after.get(value, 0)
-    n_before = before.get(value, 0) if before else None
+def _volumes(record: Done) -> Callable[[int], Volume]:
+    """What a class takes, by its value."""
+    before, after = record.labels.before, record.labels.after
+    mm3_before, mm3_after = _mm3_of_a_voxel(record.source_grid), _mm3_of_a_voxel(record.target_grid)
     is_on_grid = sum(before.values()) == math.prod(record.source_grid.shape)
-    mm3_before = n_before * _mm3_of_a_voxel(record.source_grid) if is_on_grid and n_before is not None else None
-    return Volume(n_before, mm3_before, voxels, voxels * _mm3_of_a_voxel(record.target_grid))
+
+    def volume(value: int) -> Volume:
+        n_before, n_after = before.get(value, 0) if before else None, after.get(value, 0)
+        in_mm3 = n_before * mm3_before if is_on_grid and n_before is not None else None
+        return Volume(n_before, in_mm3, n_after, n_after * mm3_after)
+
+    return volume
 
 
 def _mm3_of_a_voxel(grid: Grid) -> float:

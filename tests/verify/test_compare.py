@@ -243,3 +243,13 @@ def test_versions_are_those_of_the_last_run(tmp_path):
     opened = {"event": "opened", "dataset_root": "/data/scans", "cases": 2, "versions": {"monai-mriprep": "9.9"}}
     append_record(tmp_path / "B", opened)
     assert compare_outputs(RELEASED[0], tmp_path / "B").versions == {"monai-mriprep": ("0.1.0", "9.9")}
+
+
+def test_records_may_hold_any_numbers_and_many_classes(place):
+    huge = {"shape": [3, 4, 5], "affine": [[1e300, 0, 0, 0], [0, 1e300, 0, 0], [0, 0, 1e300, 0], [0, 0, 0, 1]]}
+    many = {"before": {"0": 5}, "after": {str(value): 2**62 for value in range(20_000)}}
+    append_record(place / "A", done_line("case_0", labels=many))
+    append_record(place / "A", done_line("case_1", source_grid=huge))
+    found = compare_outputs(place / "A", place / "B")
+    assert len(found.changed[0].classes) == 19_999
+    assert len(found.unreadable) == 1
