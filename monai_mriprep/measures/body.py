@@ -85,9 +85,11 @@ def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """With all that lies between two hits on a line along any of the axes."""
     filled = mask
     for axis in range(3):
-        before = np.logical_or.accumulate(mask, axis)
-        after = np.flip(np.logical_or.accumulate(np.flip(mask, axis), axis), axis)
-        filled = filled | (before & after)
+        lines = np.moveaxis(mask, axis, -1)
+        place, n = np.arange(lines.shape[-1]), lines.shape[-1]
+        first, last = lines.argmax(axis=-1), n - 1 - lines[..., ::-1].argmax(axis=-1)  # 0 and n - 1 where there is none
+        between = (place >= first[..., None]) & (place <= last[..., None]) & lines.any(axis=-1)[..., None]
+        filled = filled | np.moveaxis(between, -1, axis)
     return filled
 
 

@@ -41,19 +41,19 @@ def measure_image(voxels: NDArray[Any], grid: Grid) -> ImageMeasures | None:
         foreground = voxels[voxels != 0]
     if not foreground.size:
         return None
-    percentiles = np.percentile(foreground, PERCENTILES).astype(np.float64)
+    ordered = np.sort(foreground)
+    percentiles = np.percentile(ordered, PERCENTILES).astype(np.float64)
     low, high = percentiles[0], percentiles[-1]
     return ImageMeasures(
         percentiles=tuple(percentiles.tolist()),
-        histogram=tuple(_histogram(foreground, low, high)),
+        histogram=tuple(_histogram(ordered, low, high)),
         thumbnail=thumbnail_of(np.where(sample == 0, low, sample).clip(low, high), grid),
     )
 
 
-def _histogram(values: NDArray[Any], low: float, high: float) -> list[int]:
+def _histogram(ordered: NDArray[Any], low: float, high: float) -> list[int]:
     """Counts of equal bins from `low` to `high`, which the last one includes; all in the last where these are equal."""
     edges = np.linspace(low, high, BINS + 1)
-    ordered = np.sort(values)
     below = [*np.searchsorted(ordered, edges[:-1]), np.searchsorted(ordered, edges[-1], "right")]
     counts: list[int] = np.diff(below).tolist()
     return counts

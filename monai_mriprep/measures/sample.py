@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +26,9 @@ def lattice(voxels: NDArray[Any], most: int) -> NDArray[Any]:
         An array of no more than these is returned as it is. Of another, the longest axes are thinned to one number of
         voxels, and shorter ones are kept whole.
     """
-    edge = max(voxels.shape) + 1 & ~1  # an even number has no middle, which might be none of the voxels
-    while edge > 2 and math.prod(min(n, edge) for n in voxels.shape) > most:
-        edge -= 2
+    # Even numbers have no middle, which might be none of the voxels.
+    edges = range(2, max(voxels.shape) + 2, 2)
+    edge = edges[max(0, bisect_right(edges, most, key=lambda edge: math.prod(min(n, edge) for n in voxels.shape)) - 1)]
     if edge >= max(voxels.shape):
         return voxels
     return voxels[np.ix_(*(_places(n, min(n, edge)) for n in voxels.shape))]
