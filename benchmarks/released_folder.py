@@ -27,7 +27,7 @@ REVISIONS = {"0.1.0": RELEASE, "0.2.0": "d130ae6", "0.3.0": "cdef8ad", "0.4.0": 
 
 FIRST = ROOT / "tests" / "folder_of_0_1_0"
 RECORDED = Path("/data/scans")
-NOT_KEPT = (".lock", ".partial")
+NOT_KEPT = (".lock", ".partial", "report.html")
 
 
 def main() -> int:

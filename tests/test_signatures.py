@@ -16,7 +16,10 @@ def version_of(path: Path) -> tuple[int, ...]:
     return tuple(map(int, re.findall(r"\d+", path.stem)))
 
 
-LAST_RELEASE = max(Path(__file__).parent.glob("signatures_of_*.json"), key=version_of)
+PROJECT = (Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8")
+THIS = tuple(map(int, re.search(r'^version = "(\d+)\.(\d+)\.(\d+)"', PROJECT, re.MULTILINE).groups()))
+EARLIER = [path for path in Path(__file__).parent.glob("signatures_of_*.json") if version_of(path) < THIS]
+LAST_RELEASE = max(EARLIER, key=version_of)
 RELEASED = json.loads(LAST_RELEASE.read_text(encoding="utf-8"))
 
 
