@@ -88,7 +88,7 @@ def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         lines = np.moveaxis(mask, axis, -1)
         place, n = np.arange(lines.shape[-1]), lines.shape[-1]
         first, last = lines.argmax(axis=-1), n - 1 - lines[..., ::-1].argmax(axis=-1)  # 0 and n - 1 where there is none
-        between = (place >= first[..., None]) & (place <= last[..., None]) & lines.any(axis=-1)[..., None]
+        between = (place >= first[..., None]) & (place <= last[..., None]) & lines.any(axis=-1, keepdims=True)
         filled = filled | np.moveaxis(between, -1, axis)
     return filled
 
