@@ -16,6 +16,8 @@ __all__ = ["NOBODY", "Exclusion", "Exclusions", "read_exclusions"]
 
 COMMENT = re.compile(r"\s+#(?:\s+|$)")
 """What a comment begins with: a ``#`` with a blank on both sides. In ``scan #5`` it is part of the name."""
+COMMENT_LINE = re.compile(r"#(?:\s|$)")
+"""What a line without a case begins with. That of a case may begin with a ``#``, too, as in ``#5``."""
 
 LARGEST = 1 << 24
 """Bytes of a list; what is larger is something else."""
@@ -95,8 +97,8 @@ def read_exclusions(path: str | Path | None) -> Exclusions:
     """Read a list of excluded cases.
 
     A line is ``CASE  # comment``, in UTF-8. The comment may be missing. It begins with the first ``#`` that has blanks
-    on both sides, so that a name can hold a ``#`` or a blank. Empty lines, and lines that begin with ``#``, do not
-    count. Marks and ends of lines of Windows are accepted. Of a name that comes twice the first line counts.
+    on both sides, so that a name can hold a ``#`` or a blank. Empty lines, and lines that begin with ``#`` and a blank,
+    do not count. Marks and ends of lines of Windows are accepted. Of a name that comes twice the first line counts.
 
     Parameters
     ----------
@@ -112,7 +114,7 @@ def read_exclusions(path: str | Path | None) -> Exclusions:
         return NOBODY
     found: dict[str, Exclusion] = {}
     for number, line in enumerate(_lines(Path(path)), start=1):
-        if line and not line.startswith("#"):
+        if line and not COMMENT_LINE.match(line):
             case, _, comment = COMMENT.sub("\n", line, count=1).partition("\n")
             found.setdefault(composed(case), Exclusion(case, comment, number))
     return Exclusions(Path(path), found)

@@ -19,6 +19,7 @@ LINES = {
     "comment with a mark": ("a  # as in issue # 3, #4", "a", "as in issue # 3, #4"),
     "name with blanks": ("a b c  # why", "a b c", "why"),
     "name with a mark": ("scan #5  # why", "scan #5", "why"),
+    "name that begins with a mark": ("#5  # why", "#5", "why"),
     "name with marks inside": ("a#b##c", "a#b##c", ""),
     "blanks around": ("   a   # why   ", "a", "why"),
 }

@@ -86,8 +86,8 @@
     let count = 0;
     for (const line of text.split(/\r?\n/)) {
       const [, other, rest] = /^\s*(?:#\s*(keep|look again|comment):\s)?(.*)$/.exec(line);
-      if (!rest.trim() || rest.trim().startsWith("#")) continue;
-      const [, name, comment] = /^(.*?)(?:\s+#\s*(.*))?$/.exec(rest.trim());
+      if (!rest.trim() || /^#(\s|$)/.test(rest.trim())) continue;
+      const [, name, comment] = /^(.*?)(?:\s+#(?:\s+(.*))?)?$/.exec(rest.trim());
       rate(name, { choice: other === "comment" ? "" : other ?? "exclude", comment: comment ?? "" });
       count += 1;
     }
