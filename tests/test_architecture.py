@@ -197,6 +197,7 @@ def test_flip_takes_under_40_lines_with_its_test():
     assert len(lines) < 40
 
 
+@pytest.mark.stress
 def test_the_test_of_flip_passes(installed):
     words = ("pytest", "-q", "-W", "error", "-p", "no:cacheprovider", installed / "test_flip.py")
     assert "1 passed" in command(installed, *words)

@@ -94,6 +94,7 @@ def test_or_read_as_the_axis_order_says(parsed, reversed_table, dataset):
     assert tuple(spacing.tolist()) == target
 
 
+@pytest.mark.stress
 def test_it_runs_and_saves_on_the_grid_of_the_scan(parsed, dataset, tmp_path):
     torch.manual_seed(0)
     network = parsed.get_parsed_content("network_def")

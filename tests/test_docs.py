@@ -209,6 +209,7 @@ def measure_recipe():
     return module
 
 
+@pytest.mark.stress
 def test_the_tables_of_the_page_are_measured_and_so_are_its_figures(measure_recipe, scans, monkeypatch, capsys):
     monkeypatch.setattr(measure_recipe, "scans", lambda: scans)
     assert measure_recipe.main() == 0

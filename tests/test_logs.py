@@ -95,6 +95,7 @@ def test_version_costs_nothing_heavy():
     assert heavy == "set()"
 
 
+@pytest.mark.stress
 def test_a_source_tree_without_metadata_has_a_version_and_runs(dataset, tmp_path, monkeypatch):
     """Nothing is installed there: the package lies in a folder of the path."""
     code = (

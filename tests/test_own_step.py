@@ -201,6 +201,7 @@ def test_a_run_resumes_and_another_setting_is_another_recipe(run):
     assert len(fingerprints) == 3
 
 
+@pytest.mark.stress
 def test_workers_that_inherit_nothing_find_them(synthetic, run, tmp_path, monkeypatch):
     """The recipe and its steps reach them by the names of their classes."""
     monkeypatch.setattr(children, "START_METHOD", "spawn")

@@ -79,6 +79,7 @@ def test_patches_are_batched_with_classes_in_their_centres(output_root):
     assert found == {0, PANCREAS, LESION}
 
 
+@pytest.mark.stress
 def test_a_patch_is_cut_out_of_the_stored_volume(output_root):
     data = PantherDataset(output_root)
     data.transform.set_random_state(1)

@@ -45,6 +45,7 @@ print(len(summary.done), os.environ.get("LOGNAME"))
 """
 
 
+@pytest.mark.stress
 def test_a_user_without_a_name(dataset, tmp_path):
     if os.getuid() != 0 or shutil.which("setpriv") is None:
         pytest.skip("only root can become another user, with setpriv")

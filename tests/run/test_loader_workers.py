@@ -144,6 +144,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.stress
 def test_an_interrupted_program_has_its_own_children_left(tmp_path):
     process = subprocess.Popen([sys.executable, "-c", INTERRUPTED, tmp_path], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "under way\n"

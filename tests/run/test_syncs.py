@@ -17,6 +17,7 @@ CASES = 400
 
 
 @pytest.mark.skipif(multiprocessing.get_start_method() == "spawn", reason="spawned workers do not inherit the counter")
+@pytest.mark.stress
 def test_syncs_of_a_case(tmp_path, monkeypatch):
     """Four in its worker: two files, the entry of the journal, its name. The rest is shared by a group, or by all."""
     syncs = multiprocessing.Value("i")
