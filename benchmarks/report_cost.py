@@ -1,7 +1,7 @@
 """What measuring and drawing cases for the report costs of their time.
 
-Every case is preprocessed in this process with and without it, in turns, each round starting with the other one; all
-has been done once before the clock runs. A ratio is the median of the rounds' own ratios.
+Every case is preprocessed in this process, on one thread as in a worker, with and without it, in turns, each round
+starting with the other one; all has been done once before the clock runs. A ratio is the median of the rounds' own.
 Exit status: 0 if the ratio over all cases is at most the bar, 1 if not.
 
 usage, from the repository's root: .venv/bin/python -m benchmarks.report_cost [--cases 12] [--rounds 7] [DATASET ...]
@@ -16,6 +16,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+
+import torch
 
 from benchmarks.data import make_dataset
 from benchmarks.machine import describe_machine
@@ -55,6 +57,7 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
+    torch.set_num_threads(1)
     machine, worst = describe_machine(0.5), 0.0
     print(f"{machine['cpu']}, {machine['cores']} cores, idle: {machine['idle']}; medians of {options.rounds} pairs")
     with tempfile.TemporaryDirectory(prefix="mriprep-report-") as folder:
