@@ -11,10 +11,20 @@ from pathlib import Path
 from monai_mriprep import __version__
 from monai_mriprep.cohort.case import Suspect
 from monai_mriprep.errors import counted, first_names
-from monai_mriprep.recipe.differences import changed_keys
 from monai_mriprep.report.groups import Finding, said_once
 from monai_mriprep.report.html.axes import shown_row
-from monai_mriprep.report.html.facts import CaseFacts, Count, Fact, Page, count_of, looks, worst_first
+from monai_mriprep.report.html.facts import (
+    CaseFacts,
+    Count,
+    Fact,
+    Page,
+    count_of,
+    counted_as,
+    looks,
+    recipe_fact,
+    target_fact,
+    worst_first,
+)
 from monai_mriprep.report.outlook import needs_text
 from monai_mriprep.run.dataset_report import CaseReport, DatasetReport
 
@@ -90,11 +100,10 @@ def _verdict(report: DatasetReport, cases: tuple[CaseFacts, ...]) -> str:
 
 
 def _counts(report: DatasetReport, cases: tuple[CaseFacts, ...]) -> Iterator[Count]:
-    problems, suspects = count_of(cases, "failed"), count_of(cases, "suspect")
-    yield Count(len(cases), "case" if len(cases) == 1 else "cases", "all")
+    yield counted_as(len(cases), "case", "all")
     yield Count(len(report.ready), "ready")
-    yield Count(problems, "with a problem", "failed")
-    yield Count(suspects, "suspect" if suspects == 1 else "suspects", "suspect")
+    yield Count(count_of(cases, "failed"), "with a problem", "failed")
+    yield counted_as(count_of(cases, "suspect"), "suspect", "suspect")
     yield Count(count_of(cases, "warning"), "with warnings", "warning")
     others = {"skipped (no partner)": len(report.orphans), "excluded": len(report.excluded)}
     yield from (Count(number, name) for name, number in others.items() if number)
@@ -103,11 +112,9 @@ def _counts(report: DatasetReport, cases: tuple[CaseFacts, ...]) -> Iterator[Cou
 def _facts(report: DatasetReport, root: Path, command: str) -> Iterator[Fact]:
     yield Fact("Dataset", (str(root), *([report.seen] if report.seen else ())))
     if report.target_spacing is not None:
-        derivation = (report.derivation or "").partition(": ")[2] or report.derivation or ""
-        yield Fact("Target spacing", (f"{shown_row(report.target_spacing)} mm (z y x)", derivation))
+        yield target_fact(report.target_spacing, report.derivation or "")
     if report.recipe is not None:
-        changed = changed_keys({}, report.recipe.as_dict())
-        yield Fact("Recipe", ("as by default, but for (default -> here)", *changed) if changed else ("the default",))
+        yield recipe_fact(report.recipe.as_dict())
     if report.classes:
         found = [f"{count.value} in {counted(count.cases, 'case')}" for count in report.classes]
         yield Fact("Label values", (first_names(found, MOST_CLASSES),))

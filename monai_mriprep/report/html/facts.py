@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -13,6 +13,8 @@ from monai_mriprep.cohort.case import CohortCase, Suspect
 from monai_mriprep.cohort.suspects import find_suspects
 from monai_mriprep.cohort.thresholds import FEWEST
 from monai_mriprep.formats.names import natural_key
+from monai_mriprep.recipe.differences import changed_keys
+from monai_mriprep.report.html.axes import shown_row
 from monai_mriprep.types import Spacing
 
 __all__ = [
@@ -24,7 +26,10 @@ __all__ = [
     "Page",
     "Paper",
     "count_of",
+    "counted_as",
     "looks",
+    "recipe_fact",
+    "target_fact",
     "with_suspicions",
     "worst_first",
 ]
@@ -184,6 +189,22 @@ class Page:
     def word_of(self, kind: Kind) -> str:
         """What a case of a kind is called here."""
         return self.failed if kind == "failed" else kind
+
+
+def counted_as(number: int, name: str, kind: Kind | Literal["all"]) -> Count:
+    """A number with its name, which gets an s unless there is one."""
+    return Count(number, name if number == 1 else f"{name}s", kind)
+
+
+def target_fact(target: Spacing, derivation: str) -> Fact:
+    """The target spacing, and how it came about; its derivation begins with the spacing."""
+    return Fact("Target spacing", (f"{shown_row(target)} mm (z y x)", derivation.partition(": ")[2] or derivation))
+
+
+def recipe_fact(recipe: Mapping[str, Any]) -> Fact:
+    """Where the plain values of a recipe differ from the default."""
+    changed = changed_keys({}, recipe)
+    return Fact("Recipe", ("as by default, but for (default -> here)", *changed) if changed else ("the default",))
 
 
 def count_of(cases: Iterable[CaseFacts], kind: Kind | Literal["done"]) -> int:

@@ -12,8 +12,6 @@ from monai_mriprep import __version__
 from monai_mriprep.cohort.labels import many_empty
 from monai_mriprep.errors import RecipeError, RecordError
 from monai_mriprep.recipe import Recipe
-from monai_mriprep.recipe.differences import changed_keys
-from monai_mriprep.report.html.axes import shown_row
 from monai_mriprep.report.html.facts import (
     CaseFacts,
     Count,
@@ -21,7 +19,10 @@ from monai_mriprep.report.html.facts import (
     Page,
     Paper,
     count_of,
+    counted_as,
     looks,
+    recipe_fact,
+    target_fact,
     with_suspicions,
     worst_first,
 )
@@ -151,11 +152,10 @@ class _Folder:
         """The numbers of the verdict."""
         done, failed = count_of(self.cases, "done"), count_of(self.cases, "failed")
         opened = self.index.opened
-        suspects = count_of(self.cases, "suspect")
-        yield Count(self.total, "case" if self.total == 1 else "cases", "all")
+        yield counted_as(self.total, "case", "all")
         yield Count(done, "done")
         yield Count(failed, "failed", "failed")
-        yield Count(suspects, "suspect" if suspects == 1 else "suspects", "suspect")
+        yield counted_as(count_of(self.cases, "suspect"), "suspect", "suspect")
         yield Count(count_of(self.cases, "warning"), "with warnings", "warning")
         others = {
             "not finished": self.total - done - failed,
@@ -210,7 +210,5 @@ class _Folder:
 def _facts_of_run(description: RunDescription) -> Iterator[Fact]:
     if description.like is not None:
         yield Fact("Test set", (f"with recipe and target of {description.like}",))
-    derivation = description.derivation.partition(": ")[2] or description.derivation
-    yield Fact("Target spacing", (f"{shown_row(description.target_spacing)} mm (z y x)", derivation))
-    changed = changed_keys({}, description.recipe)
-    yield Fact("Recipe", ("as by default, but for (default -> here)", *changed) if changed else ("the default",))
+    yield target_fact(description.target_spacing, description.derivation)
+    yield recipe_fact(description.recipe)
