@@ -76,9 +76,8 @@ def look_at(volumes: Mapping[str, Volume], rows: int = 2, title: str = BEFORE) -
     title
         Of the first one.
     """
-    (channels, grid), (label, label_grid) = volumes[IMAGE.name], volumes.get(LABEL.name, (None, None))
-    measures = measure_case(list(channels), grid, None if label is None else label[0], label_grid)
     scan = _scan(volumes, title)
+    measures = measure_case(list(volumes[IMAGE.name][0]), scan.grid, scan.label, scan.label_grid)
     centre = None if measures.label is None else measures.label.centre
     drawing = Drawing(view_of([scan], centre), rows)
     drawing.add(scan)

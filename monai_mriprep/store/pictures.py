@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import closing, suppress
 from pathlib import Path
 
 from monai_mriprep.errors import RecordError
-from monai_mriprep.store.folder import opened, temporary_name
+from monai_mriprep.store.folder import Folder, opened, temporary_name
 from monai_mriprep.store.layout import LONGEST_NAME, PICTURES, REPORT, REPORT_PAGES, is_page
 from monai_mriprep.store.store import AGAIN, Store, named_errors
 
-__all__ = ["picture_name", "read_picture", "remove_pictures", "remove_report", "report_files", "write_picture"]
+__all__ = [
+    "picture_name",
+    "read_picture",
+    "remove_pages",
+    "remove_pictures",
+    "remove_report",
+    "report_files",
+    "write_picture",
+]
 
 SUFFIX = ".webp"
 LARGEST = 1 << 20
@@ -78,6 +86,19 @@ def remove_pictures(store: Store, cases: Iterable[str]) -> None:
         if store.has_folder(PICTURES):
             for case in cases:
                 store.folder(PICTURES).remove(picture_name(case))
+
+
+def remove_pages(folder: Folder, kept: Collection[str]) -> None:
+    """Remove the further pages of an earlier report, which had more of them, but for those of these names.
+
+    Raises
+    ------
+    OSError
+        If one cannot be removed.
+    """
+    for name in folder.names():
+        if is_page(name) and name not in kept:
+            folder.remove(name)
 
 
 def report_files(store: Store) -> tuple[str, ...]:

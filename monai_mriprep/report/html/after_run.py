@@ -57,8 +57,5 @@ def _write(summary: RunSummary) -> tuple[str, ...]:
     from monai_mriprep.store.store import open_store
 
     with open_store(summary.output_root) as store:
-        try:
-            page = write_stored_report(store)
-        finally:
-            store.leave()
+        page = write_stored_report(store)
     return tuple(case.name for case in page.cases if case.reasons)

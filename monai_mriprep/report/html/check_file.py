@@ -18,7 +18,7 @@ from monai_mriprep.report.html.render import Picture, PictureOf, rendered
 from monai_mriprep.report.html.stills import AS_SCANNED, picture_from
 from monai_mriprep.run.dataset_report import DatasetReport
 from monai_mriprep.store.folder import Folder, opened
-from monai_mriprep.store.layout import is_page
+from monai_mriprep.store.pictures import remove_pages
 from monai_mriprep.store.store import named_errors
 
 __all__ = ["CheckReport", "check_report"]
@@ -148,9 +148,7 @@ def _remove_others(parent: Folder, folder: str, written: set[str]) -> None:
     if not parent.is_folder(folder):
         return
     with _folder(parent, folder) as place:
-        for name in place.names():
-            if is_page(name) and f"{folder}/{name}" not in written:
-                place.remove(name)
+        remove_pages(place, {path.removeprefix(f"{folder}/") for path in written if path.startswith(f"{folder}/")})
 
 
 class _Pictures:

@@ -14,9 +14,9 @@ from monai_mriprep.report.html.folder import page_of_folder
 from monai_mriprep.report.html.render import PictureOf, rendered
 from monai_mriprep.report.html.stills import Drawn, Stored
 from monai_mriprep.report.html.viewer.views import Views, views_of
-from monai_mriprep.store.layout import MANIFEST, PARTIAL, REPORT_PAGES, is_page
+from monai_mriprep.store.layout import MANIFEST, PARTIAL, REPORT_PAGES
 from monai_mriprep.store.manifest import Index, read_index
-from monai_mriprep.store.pictures import remove_report
+from monai_mriprep.store.pictures import remove_pages, remove_report
 from monai_mriprep.store.store import AGAIN, Store, named_errors, open_store
 
 __all__ = ["write_report", "write_stored_report"]
@@ -114,7 +114,4 @@ def _remove_others(store: Store, pages: set[str]) -> None:
     if not store.has_folder(REPORT_PAGES):
         return
     with named_errors(store.root.path / REPORT_PAGES, "an older page cannot be removed", AGAIN):
-        folder = store.folder(REPORT_PAGES)
-        for name in folder.names():
-            if is_page(name) and name not in pages:
-                folder.remove(name)
+        remove_pages(store.folder(REPORT_PAGES), pages)
