@@ -2,11 +2,15 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+INSTALL := pip install --quiet --disable-pip-version-check -c constraints.txt
+PIP := $(BIN)/$(INSTALL)
 # Stamps: what is installed in $(VENV). What running needs; what `make test` needs, too; what `make stress` needs, too.
 RUN := $(VENV)/.installed
 TESTS := $(VENV)/.installed-tests
 ALL := $(VENV)/.installed-all
+# nnU-Net and all that it asks for, in an environment of their own.
+NNUNET := .venv-nnunet
+INSIDE := $(NNUNET)/bin/python -m pytest tests/nnunet
 
 .PHONY: demo test stress docs campaign bench bench-release clean
 
@@ -20,8 +24,10 @@ test: $(TESTS)
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 -m "not stress"
 
-# Faults, fuzz and training: ten minutes on two cores. The disk tests need root, to mount small file systems.
-stress: docs
+# nnU-Net beside ours, faults, fuzz and training: twenty minutes on two cores. The disk tests need root, to mount small
+# file systems.
+stress: docs $(NNUNET)/.installed
+	$(INSIDE)
 	$(BIN)/python -m pytest -m stress
 
 # The site, in docs/_build/html: a wrong link, a name that is not found or a notebook that fails is an error.
@@ -29,7 +35,8 @@ docs: $(ALL)
 	$(BIN)/python -m sphinx -W --keep-going -n -q -b html docs docs/_build/html
 
 # The same with the full number of kills, faults and rounds: some twenty minutes.
-campaign: $(ALL)
+campaign: $(ALL) $(NNUNET)/.installed
+	MRIPREP_CAMPAIGN=1 $(INSIDE) -s
 	MRIPREP_CAMPAIGN=1 $(BIN)/python -m pytest -m stress -s
 
 # Ours beside MONAI, nnU-Net, TorchIO and SimpleITK; half an hour on an idle machine.
@@ -61,5 +68,13 @@ $(ALL): $(TESTS)
 	$(PIP) -e '.[test,bundle,docs,browser]'
 	touch $@
 
+# timm, which nnU-Net names, asks for a torchvision that does not load beside a torch for CPUs, and that nothing here uses.
+$(NNUNET)/.installed: pyproject.toml constraints.txt
+	@echo 'Installing the package and nnU-Net into $(NNUNET). Takes some minutes, once.'
+	$(PYTHON) -m venv $(NNUNET)
+	$(NNUNET)/bin/$(INSTALL) -e '.[test,nnunet]'
+	$(NNUNET)/bin/pip uninstall --quiet --yes --disable-pip-version-check torchvision
+	touch $@
+
 clean:
-	rm -rf $(VENV) .venv-peers demo bench-out docs/_build
+	rm -rf $(VENV) $(NNUNET) .venv-peers demo bench-out docs/_build

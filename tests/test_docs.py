@@ -34,6 +34,7 @@ SKIPPED = (
     "python docs/",
     "benchmarks/",
     ".venv/bin/python -m benchmarks",
+    ".venv-nnunet/bin/python",
 )
 """What a command that is not ours may begin with; it is not run."""
 FOR_A_SHELL = set("<>|&;$*?`")

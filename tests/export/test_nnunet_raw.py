@@ -165,8 +165,8 @@ def test_nnunets_own_rules_are_kept(exported):
             )
 
 
-NNUNET = Path(os.environ.get("MRIPREP_NNUNET", ROOT / ".venv-peers/bin/python"))
-"""A Python that has nnU-Net, such as that of the benchmarks (`make bench` makes it)."""
+NNUNET = Path(os.environ.get("MRIPREP_NNUNET", ROOT / ".venv-nnunet/bin/python"))
+"""A Python that has nnU-Net; `make stress` makes one."""
 
 
 @pytest.mark.stress
