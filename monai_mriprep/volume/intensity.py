@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from monai_mriprep.errors import ResamplingError, VoxelError
 from monai_mriprep.types import IMAGE_MAX, beyond_float32
@@ -17,6 +18,7 @@ __all__ = [
     "FLOAT32_NOISE",
     "Moments",
     "channels_with_masks",
+    "float32_moments",
     "foreground_moments",
     "moment_problems",
     "require_magnitudes",
@@ -118,6 +120,21 @@ def _slice_moments(value: np.ndarray, inside: np.ndarray, count: int, buffer: np
     np.multiply(buffer, inside, out=buffer)
     np.square(buffer, out=buffer)
     return mean, float(buffer.sum())
+
+
+def float32_moments(values: NDArray[np.float32], mask: NDArray[np.bool_] | None = None) -> tuple[float, float]:
+    """Mean and population standard deviation as numpy adds them up in float32, which nnU-Net normalises by.
+
+    Parameters
+    ----------
+    values
+        Any shape. Numpy adds along what is contiguous in memory: a view of a crop and its copy differ in the last
+        digits, and where there are many rows in more of them.
+    mask
+        Of the same shape; the values to take.
+    """
+    chosen = values if mask is None else values[mask]
+    return float(chosen.mean()), float(chosen.std())
 
 
 def require_magnitudes(image: torch.Tensor, name: str) -> tuple[float, float]:

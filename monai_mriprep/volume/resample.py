@@ -14,10 +14,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import current_thread, main_thread
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -29,7 +29,10 @@ from monai_mriprep.volume.buffers import as_float32, cache_share, empty_float32
 from monai_mriprep.volume.geometry import Grid
 from monai_mriprep.volume.spline import AxisPlan, Block, banded_blocks, nearest_indices
 
-__all__ = ["ResamplingPlan", "apply_plan", "plan_resampling"]
+__all__ = ["Clip", "ResamplingPlan", "apply_plan", "plan_resampling"]
+
+Clip = bool | Literal["slice"]
+"""Whether a resampled image is limited to the range that it had: not, by channel, or by slice."""
 
 BLOCK_ROWS = 48
 """Output rows of a block. Measured on AVX-512: 48 is twice as fast as 24, and 64 is no faster."""
@@ -93,6 +96,12 @@ class ResamplingPlan:
         """Nothing to do on any axis."""
         return all(axis.is_identity for axis in self.axes)
 
+    @property
+    def separate(self) -> int | None:
+        """The one axis of order 0 among others, from 0, along which slices are picked; None where there is none."""
+        picking = [axis for axis, order in enumerate(self.orders) if order == 0]
+        return picking[0] if len(picking) == 1 else None
+
 
 def plan_resampling(
     source: Grid,
@@ -137,7 +146,7 @@ def plan_resampling(
     return ResamplingPlan((z, y, x), zero_outside)
 
 
-def apply_plan(volume: torch.Tensor, plan: ResamplingPlan, clip: bool = False) -> torch.Tensor:
+def apply_plan(volume: torch.Tensor, plan: ResamplingPlan, clip: Clip = False) -> torch.Tensor:
     """Resample a volume.
 
     Parameters
@@ -147,7 +156,8 @@ def apply_plan(volume: torch.Tensor, plan: ResamplingPlan, clip: bool = False) -
     plan
         From `plan_resampling`.
     clip
-        Limit each channel to the range it had, as nnU-Net does; a cubic spline overshoots at edges.
+        Limit each channel to the range it had; a cubic spline overshoots at edges. ``slice``: where one axis has order
+        0, limit each slice across it to the range of the slice that it comes from; nnU-Net does.
 
     Returns
     -------
@@ -167,21 +177,37 @@ def apply_plan(volume: torch.Tensor, plan: ResamplingPlan, clip: bool = False) -
     return _with_zeros_outside(result, plan) if plan.zero_outside else result
 
 
-def _resampled(volume: torch.Tensor, plan: ResamplingPlan, clip: bool) -> torch.Tensor:
+def _resampled(volume: torch.Tensor, plan: ResamplingPlan, clip: Clip) -> torch.Tensor:
     """The resampled volume, extrapolated by the boundary rule."""
     if plan.is_nearest:
         return _pick(volume, plan)
     if plan.is_identity:
         return as_float32(volume)
-    result: torch.Tensor = _Separable.apply(as_float32(volume), plan, False)  # type: ignore[no-untyped-call]
-    return _clipped(result, volume) if clip else result
+    if clip == "slice" and plan.separate is not None:
+        return _clipped_by_slice(volume, plan, plan.separate)
+    floats = as_float32(volume)
+    result: torch.Tensor = _Separable.apply(floats, plan, False)  # type: ignore[no-untyped-call]
+    return _clipped(result, floats) if clip else result
 
 
-def _clipped(result: torch.Tensor, volume: torch.Tensor) -> torch.Tensor:
-    """Limit each channel of `result` to the range of the same channel of `volume`."""
-    ends = [torch.stack([end(channel) for channel in volume]).float() for end in (torch.min, torch.max)]
-    low, high = (end[:, None, None, None] for end in ends)
+def _clipped(result: torch.Tensor, volume: torch.Tensor, axis: int | None = None) -> torch.Tensor:
+    """Limit each channel of `result`, or each slice across an axis, to the range of the same part of `volume`."""
+    others = [dim for dim in range(1, 4) if axis is None or dim != axis + 1]
+    low, high = (end(volume, dim=others, keepdim=True) for end in (torch.amin, torch.amax))
     return torch.clamp(result, low, high)
+
+
+def _clipped_by_slice(volume: torch.Tensor, plan: ResamplingPlan, axis: int) -> torch.Tensor:
+    """Resample within the slices that are picked, each once; limit each to its range; then pick."""
+    picks, places = np.unique(nearest_indices(plan.axes[axis]), return_inverse=True)
+    slices = as_float32(volume if len(picks) == volume.shape[axis + 1] else _take(volume, picks, axis + 1))
+    kept = AxisPlan(len(picks), len(picks), 1.0, 0.0, 0)
+    z, y, x = (kept if a == axis else one for a, one in enumerate(plan.axes))
+    within = replace(plan, axes=(z, y, x))
+    result = slices
+    if not within.is_identity:
+        result = _clipped(_Separable.apply(slices, within, False), slices, axis)  # type: ignore[no-untyped-call]
+    return result if np.array_equal(places, np.arange(len(picks))) else _take(result, places, axis + 1)
 
 
 def _with_zeros_outside(result: torch.Tensor, plan: ResamplingPlan) -> torch.Tensor:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["AxisPlan", "Block", "axis_matrix", "banded_blocks", "nearest_indices"]
+__all__ = ["AxisPlan", "Block", "HalfPixelAxis", "axis_matrix", "banded_blocks", "nearest_indices"]
 
 NEGLIGIBLE = 1e-8
 """Weights below this are dropped. They sum to 1, so this is far below the resolution of float32."""
@@ -57,6 +57,9 @@ class AxisPlan:
     order: int
     boundary: Boundary = "nearest"
 
+    tie_tolerance: ClassVar[float] = TIE_TOLERANCE
+    """A nearest position this close below a tie rounds up, too, in input voxels."""
+
     @property
     def is_identity(self) -> bool:
         """Nothing to do on this axis."""
@@ -70,9 +73,30 @@ class AxisPlan:
     @property
     def outside(self) -> NDArray[np.bool_]:
         """Which outputs lie beyond the outer faces of the axis; the upper face belongs to what lies outside."""
-        nearest = _rounded(self.positions)
+        nearest = _rounded(self)
         beyond: NDArray[np.bool_] = (nearest < 0) | (nearest >= self.n_in)
         return beyond
+
+
+@dataclass(frozen=True)
+class HalfPixelAxis(AxisPlan):
+    """The same extent in other voxels, with the rounding of scipy's `zoom` and of nnU-Net, so that ties are theirs.
+
+    Its `step` is ``n_in / n_out`` and its `start` ``0.5 * step - 0.5``.
+    """
+
+    tie_tolerance: ClassVar[float] = 0.0
+
+    @classmethod
+    def of(cls, n_in: int, n_out: int, order: int) -> HalfPixelAxis:
+        """From `n_in` voxels to `n_out`; beyond the ends the edge is repeated."""
+        step = n_in / n_out
+        return cls(n_in, n_out, step, 0.5 * step - 0.5, order)
+
+    @property
+    def positions(self) -> NDArray[np.float64]:
+        """Where the outputs lie, in input voxels."""
+        return self.step * (np.arange(self.n_out, dtype=np.float64) + 0.5) - 0.5
 
 
 @dataclass(frozen=True)
@@ -96,12 +120,12 @@ class Block:
 
 
 def nearest_indices(plan: AxisPlan) -> NDArray[np.int64]:
-    """Input index for each output; a position within `TIE_TOLERANCE` of a tie rounds up."""
-    return _into_range(_rounded(plan.positions), plan.n_in, plan.boundary)
+    """Input index for each output; a position within the axis's tolerance of a tie rounds up."""
+    return _into_range(_rounded(plan), plan.n_in, plan.boundary)
 
 
-def _rounded(positions: NDArray[np.float64]) -> NDArray[np.int64]:
-    indices: NDArray[np.int64] = np.floor(positions + 0.5 + TIE_TOLERANCE).astype(np.int64)
+def _rounded(plan: AxisPlan) -> NDArray[np.int64]:
+    indices: NDArray[np.int64] = np.floor(plan.positions + 0.5 + plan.tie_tolerance).astype(np.int64)
     return indices
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monai_mriprep.errors import ResamplingError
-from monai_mriprep.volume.intensity import Moments, foreground_moments, standardize
+from monai_mriprep.volume.intensity import Moments, float32_moments, foreground_moments, standardize
 
 RNG = np.random.default_rng(5)
 SHAPE = (1, 6, 20, 25)
@@ -125,3 +125,14 @@ def test_one_mask_may_count_for_all_channels():
     assert foreground_moments(image, MASK) == foreground_moments(image, torch.cat([MASK, MASK]))
     with pytest.raises(ResamplingError, match="differ in shape"):
         foreground_moments(torch.cat([image, image]), torch.cat([MASK, MASK]))
+
+
+@pytest.mark.parametrize("crop", [slice(None), slice(2, -3)])
+def test_float32_moments_are_numpys_own_sums_over_the_view(crop):
+    values = np.random.default_rng(0).normal(1000, 30, (9, 40, 50)).astype(np.float32)[:, crop, crop]
+    mask = values > 990
+    assert float32_moments(values) == (float(values.mean()), float(values.std()))
+    assert float32_moments(values, mask) == (float(values[mask].mean()), float(values[mask].std()))
+    np.testing.assert_allclose(
+        float32_moments(values), (values.mean(dtype=np.float64), values.std(dtype=np.float64)), 1e-4
+    )

@@ -20,6 +20,7 @@ from monai.transforms.spatial.array import Spacing, SpatialResample
 
 from monai_mriprep.errors import ResamplingError
 from monai_mriprep.volume.geometry import Grid, target_grid
+from monai_mriprep.volume.half_pixel import plan_half_pixel
 from monai_mriprep.volume.resample import ResamplingPlan, apply_plan, plan_resampling
 from monai_mriprep.volume.spline import NEGLIGIBLE, axis_matrix
 from tests import oracles
@@ -112,6 +113,44 @@ def test_scan_equals_skimage_on_the_half_pixel_grid(scan):
         array.astype(np.float64), target.shape, order=3, mode="edge", anti_aliasing=False, clip=False
     )
     assert relative_error(resampled(torch.from_numpy(array)[None], source, target), peer) < TOLERANCE
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("size", [4, 9, 7])
+def test_clip_by_slice_equals_skimage_slice_by_slice(axis, size):
+    """Two channels of very different range, each slice clipped to its own, then picked; more, fewer and as many."""
+    before, after = [8, 9, 10], [11, 6, 13]
+    before[axis], after[axis] = 7, size
+    volume = np.random.default_rng(axis).normal(0, 1, (2, *before)).astype(np.float32)
+    volume[1] *= 1000
+    result = apply_plan(
+        torch.from_numpy(volume), plan_half_pixel(before, after, 3, separate=axis), clip="slice"
+    ).numpy()
+    picks = np.floor((7 / size * (np.arange(size) + 0.5) - 0.5).clip(0, 6) + 0.5).astype(int)
+    within = [n for a, n in enumerate(after) if a != axis]
+    for channel, ours in zip(volume.astype(np.float64), result, strict=True):
+        slices = [
+            skimage.transform.resize(one, within, 3, mode="edge", anti_aliasing=False)
+            for one in np.moveaxis(channel, axis, 0)
+        ]
+        peer = np.moveaxis(np.stack(slices)[picks], 0, axis)
+        assert relative_error(ours, peer) < TOLERANCE
+        assert all(
+            one.min() >= channel.take(pick, axis).min() and one.max() <= channel.take(pick, axis).max()
+            for one, pick in zip(np.moveaxis(ours, axis, 0), picks, strict=True)
+        )
+
+
+def test_clip_by_slice_without_a_separate_axis_is_by_channel():
+    volume = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 6, 7, 8)).astype(np.float32))
+    plan = plan_half_pixel((6, 7, 8), (9, 9, 9))
+    assert torch.equal(apply_plan(volume, plan, clip="slice"), apply_plan(volume, plan, clip=True))
+
+
+def test_clip_by_slice_leaves_slices_that_are_only_picked_as_they_are():
+    volume = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 4, 5, 6)).astype(np.float32))
+    result = apply_plan(volume, plan_half_pixel((4, 5, 6), (8, 5, 6), separate=0), clip="slice")
+    assert torch.equal(result, volume.repeat_interleave(2, 1))
 
 
 @pytest.mark.parametrize("rule", ["monai", "nnunet"])

@@ -1,0 +1,30 @@
+"""The fill of holes, against scipy's."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from monai_mriprep.volume.fill import filled
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8, 0.95])
+@pytest.mark.parametrize("shape", [(9, 11, 13), (1, 8, 8), (2, 2, 30), (1, 1, 1)])
+def test_equals_scipy(shape, share):
+    mask = np.random.default_rng(int(100 * share)).random(shape) < share
+    before = mask.copy()
+    assert np.array_equal(filled(mask), ndimage.binary_fill_holes(mask))
+    assert np.array_equal(mask, before)
+
+
+def test_a_shell_is_filled_and_a_cup_is_not():
+    shell = np.ones((5, 5, 5), bool)
+    shell[1:4, 1:4, 1:4] = False
+    assert filled(shell).all()
+    shell[0, 2, 2] = False
+    assert not filled(shell)[2, 2, 2]
+
+
+@pytest.mark.parametrize("value", [False, True])
+def test_uniform_mask_stays(value):
+    mask = np.full((3, 4, 5), value)
+    assert np.array_equal(filled(mask), mask)
