@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks.machine import Clock, describe_machine, versions_in
 from benchmarks.measure import ROOT, Bench, BenchmarkError, progress
 from benchmarks.sections import files, gpu, kernel, memory, profile, startup, training, whole
-from benchmarks.table import Row, as_markdown, as_text, row_facts
+from benchmarks.table import Row, as_markdown, as_text, fill_page, row_facts
 
 SECTIONS: dict[str, Callable[[Bench], list[Row]]] = {
     "kernel": kernel.measure,
@@ -52,7 +52,7 @@ def main() -> int:
     page = _page(bench, machine, environments, rows, failures)
     _store(output, page, bench, machine, environments, rows, failures)
     if options.fill is not None:
-        _fill(options.fill, page)
+        fill_page(options.fill, BEGIN, END, page)
     print(_title(bench, machine), as_text(rows), *failures, f"written to {output}", sep="\n\n")
     return 2 if failures else int(any(row.met is False for row in rows))
 
@@ -189,16 +189,6 @@ def _store(
         "failures": list(failures),
     }
     (output / "bench.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-
-
-def _fill(path: Path, page: str) -> None:
-    """Replace what stands between the marks of a document."""
-    text = path.read_text(encoding="utf-8")
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        sys.exit(f"{path}: no marks {BEGIN} and {END}")
-    path.write_text(f"{head}{begin}\n\n{page}\n{end}{tail}", encoding="utf-8")
 
 
 if __name__ == "__main__":

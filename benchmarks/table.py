@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
-__all__ = ["Row", "as_markdown", "as_text", "row_facts"]
+__all__ = ["Row", "as_markdown", "as_text", "fill_page", "row_facts"]
 
 HEADINGS = ("section", "what", "ours", "beside", "value", "ratio", "bar", "met")
 
@@ -103,3 +105,12 @@ def as_markdown(rows: Iterable[Row]) -> str:
     """The same table for a page."""
     lines = [HEADINGS, ("---",) * len(HEADINGS), *(row.cells() for row in rows)]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def fill_page(path: Path, begin: str, end: str, text: str) -> None:
+    """Replace what stands between two marks of a document."""
+    head, first, rest = path.read_text(encoding="utf-8").partition(begin)
+    _, last, tail = rest.partition(end)
+    if not first or not last:
+        sys.exit(f"{path}: no marks {begin} and {end}")
+    path.write_text(f"{head}{begin}\n\n{text}\n{end}{tail}", encoding="utf-8")

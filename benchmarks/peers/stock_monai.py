@@ -5,6 +5,7 @@ usage: python -m benchmarks.peers.stock_monai DATASET OUTPUT WORKERS
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,17 @@ BOTH = ["image", "label"]
 
 
 def transforms(dataset: Path) -> Compose:
-    """Load, resample (image cubic, label nearest), normalise over the non-zero voxels."""
-    target = read_target(dataset)
+    """Those of a dataset, to its median spacing."""
+    return transforms_to(read_target(dataset).tolist())
+
+
+def transforms_to(target: Sequence[float]) -> Compose:
+    """Load, resample to a spacing z, y, x (image cubic, label nearest), normalise over the non-zero voxels."""
     return Compose(
         [
             LoadImaged(BOTH, reader="ITKReader"),
             EnsureChannelFirstd(BOTH),
-            Spacingd(BOTH, pixdim=target[::-1].tolist(), mode=[3, "nearest"]),
+            Spacingd(BOTH, pixdim=target[::-1], mode=[3, "nearest"]),
             NormalizeIntensityd(["image"], nonzero=True),
         ]
     )
