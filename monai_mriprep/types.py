@@ -18,6 +18,7 @@ __all__ = [
     "LABEL_INTEGRALITY_TOLERANCE",
     "LABEL_MAX",
     "ORIGIN_TOLERANCE",
+    "OUTSIDE",
     "PREDICTION",
     "ROLES",
     "ROLE_OF_FOLDER",
@@ -28,13 +29,17 @@ __all__ = [
     "TIE_TOLERANCE",
     "ArrayAxes",
     "Boundary",
+    "Clip",
     "Crop",
     "Foreground",
     "GeometryPolicy",
     "GridRule",
     "IntensityRule",
     "Kind",
+    "LabelOutside",
+    "LabelRule",
     "Role",
+    "SeparateAxis",
     "Shape",
     "Spacing",
     "TargetRule",
@@ -98,12 +103,17 @@ ROLE_OF_FOLDER = {role.folder: role for role in (*ROLES, *TEST_ROLES)}
 """The role of the volumes in each folder of an output folder."""
 
 TargetRule = Literal["published", "nnunet"]
-GridRule = Literal["monai", "nnunet", "itk"]
+GridRule = Literal["monai", "nnunet", "itk", "nnunet_exact"]
 Boundary = Literal["nearest", "mirror"]
-Crop = Literal["none", "nonzero"]
+Crop = Literal["none", "nonzero", "nonzero_filled"]
+Clip = bool | Literal["slice"]
+"""Whether a resampled image is limited to the range that it had: not, by channel, or by slice."""
+LabelRule = Literal["nearest", "linear"]
+LabelOutside = Literal[0, -1]
+SeparateAxis = Literal["none", "auto"]
 IntensityRule = Literal["zscore", "percentile", "none"]
 GeometryPolicy = Literal["strict", "resample_label", "resample"]
-Foreground = Literal["carried", "resampled", "native", "resampled_positive"]
+Foreground = Literal["carried", "resampled", "native", "resampled_positive", "crop", "filled"]
 
 
 class Tolerance(NamedTuple):
@@ -156,6 +166,8 @@ def beyond_float32(value: float) -> str:
 
 
 # Labels
+OUTSIDE = -1
+"""The label of voxels outside of the body, where a recipe tells them from the background, 0."""
 LABEL_MAX = 32767
 """The largest class number: what int16 holds."""
 LABEL_INTEGRALITY_TOLERANCE = 1e-3

@@ -86,6 +86,7 @@ class KeyCase:
     base: dict[str, Any] = field(default_factory=dict)
 
 
+EXACT = {"grid": "nnunet_exact", "target_spacing": (4.0, 0.9, 0.9)}
 KEY_CASES = {
     "preset": KeyCase("panther2025"),
     "pattern": KeyCase(r"^(?P<case>10_\d+)"),
@@ -93,6 +94,7 @@ KEY_CASES = {
     "statistics_row": KeyCase(1, {"statistics": "{root}/two_rows.csv", "statistics_row": 0}),
     "axis_order": KeyCase("xyz", {"statistics": "{root}/reversed.csv", "axis_order": "zyx"}),
     "orientation": KeyCase("LPS"),
+    "transpose": KeyCase((1, 0, 2)),
     "crop": KeyCase("nonzero"),
     "crop_margin": KeyCase(3.0, {"crop": "nonzero"}),
     "channels": KeyCase(["t2"]),
@@ -104,7 +106,11 @@ KEY_CASES = {
     "grid": KeyCase("nnunet"),
     "boundary": KeyCase("mirror"),
     "order": KeyCase((1, 3, 3)),
+    "separate_axis": KeyCase("auto", EXACT),
+    "separate_threshold": KeyCase(30.0, {**EXACT, "separate_axis": "auto"}),
     "clip": KeyCase(True),
+    "label": KeyCase("linear", {**EXACT, "target_spacing": (1.3, 0.7, 0.7)}),
+    "label_outside": KeyCase(-1, {"crop": "nonzero_filled", "crop_margin": 3.0}),
     "intensity": KeyCase("percentile"),
     "normalization.foreground": KeyCase("native"),
     "normalization.epsilon": KeyCase(5.0),

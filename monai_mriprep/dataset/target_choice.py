@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from monai_mriprep.dataset.nnunet_plans import CONFIGURATION, read_plans
 from monai_mriprep.dataset.statistics import (
     AxisOrder,
     SpacingStatistics,
@@ -20,7 +21,7 @@ from monai_mriprep.dataset.training import Training
 from monai_mriprep.errors import DatasetError, counted
 from monai_mriprep.formats.header import SPACING_RANGE_MM
 from monai_mriprep.recipe import Recipe
-from monai_mriprep.types import Spacing
+from monai_mriprep.types import Spacing, TargetRule
 
 __all__ = ["STATISTICS_NAME", "TargetChoice", "choose_target", "read_table"]
 
@@ -91,30 +92,33 @@ class Scans(Protocol):
 
 
 def choose_target(scans: Scans) -> TargetChoice:
-    """Choose the training set's target, else the recipe's own, else the table's, else that of the headers.
+    """Choose the training set's target, else the recipe's own, else the plans', the table's, or that of the headers.
 
     Raises
     ------
     DatasetError
         If the target is not one of a scan.
     StatisticsError
-        If the table is malformed or contradicts the scans, or there is none and not one header can be read.
+        If plans or table are malformed, contradict the recipe or the scans, or there are none and not one header can
+        be read.
     """
     recipe = scans.recipe
     if scans.training is not None:
         return _given(scans.training.target, f"that of {scans.training.root}")
     if recipe.target_spacing is not None:
         return _given(recipe.target_spacing, "set by the recipe")
+    if (rule := recipe.named_rule) is None:
+        return _planned(recipe)
     path = scans.root / STATISTICS_NAME if recipe.statistics is None else Path(recipe.statistics)
     if recipe.statistics is None and not path.exists():
-        return _computed_target(scans)
+        return _computed_target(scans, rule)
     table = SpacingTable.read(path, recipe.statistics_row, recipe.axis_order)
     misfit: tuple[str, ...] = ()
     if recipe.axis_order is None:
         check_axis_order(table.statistics, scans.statistics.median, str(path))
         misfit = table_of_others(table.statistics, scans.statistics.median)
-    size = None if recipe.target_rule == "published" else table.median_size or scans.median_size
-    derived = derive_target(table.statistics, recipe.target_rule, size)
+    size = None if rule == "published" else table.median_size or scans.median_size
+    derived = derive_target(table.statistics, rule, size)
     return TargetChoice(derived.spacing, f"{derived.text} (from {path})", warnings=derived.warnings, misfit=misfit)
 
 
@@ -123,9 +127,16 @@ def _given(target: Spacing, by: str) -> TargetChoice:
     return TargetChoice(target, f"target spacing ({shown}) mm (z y x): {by}")
 
 
-def _computed_target(scans: Scans) -> TargetChoice:
+def _planned(recipe: Recipe) -> TargetChoice:
+    """That of nnU-Net's plans; errors as of `read_plans` and `NnunetPlans.require_agreement`."""
+    plans = read_plans(recipe.target_rule)
+    plans.require_agreement(recipe)
+    return _given(plans.spacing, f"that of {CONFIGURATION} in {plans.path}")
+
+
+def _computed_target(scans: Scans, rule: TargetRule) -> TargetChoice:
     computed = scans.statistics
-    derived = derive_target(computed, scans.recipe.target_rule, scans.median_size)
+    derived = derive_target(computed, rule, scans.median_size)
     images = counted(len(scans.measures), "paired image")
     note = f"{scans.root}: no {STATISTICS_NAME}; computed from the headers of {images}"
     return TargetChoice(derived.spacing, f"{derived.text} (computed from headers)", computed, (note,), derived.warnings)

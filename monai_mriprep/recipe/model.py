@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import (
     Field,
@@ -29,16 +29,31 @@ from monai_mriprep.recipe.values import (
     PathText,
     SpacingTriple,
     SplineOrders,
+    TargetRuleOrPlans,
+    Transpose,
     orientation_codes,
 )
-from monai_mriprep.types import Boundary, Crop, Foreground, GeometryPolicy, GridRule, IntensityRule, TargetRule
+from monai_mriprep.types import (
+    Boundary,
+    Clip,
+    Crop,
+    Foreground,
+    GeometryPolicy,
+    GridRule,
+    IntensityRule,
+    LabelOutside,
+    LabelRule,
+    SeparateAxis,
+    Spacing,
+    TargetRule,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pydantic.config import JsonDict
 
-__all__ = ["Normalization", "Recipe", "all_keys", "given_or_default"]
+__all__ = ["OF_CROP", "Normalization", "Recipe", "all_keys", "given_or_default"]
 
 
 def _key(default: Any, what: str, allowed: str, *, voxels: bool, since: str = "0.1.0") -> Any:
@@ -63,8 +78,11 @@ class Normalization(Section):
         "resampled: those that are not zero after resampling; a cubic spline smears exact zeros, so that is nearly "
         "all.\n"
         "resampled_positive: those that are greater than zero after resampling.\n"
-        "native:    those of the scan as stored, before resampling; nnU-Net normalises first [1].",
-        "carried, resampled, resampled_positive or native",
+        "native:    those of the scan as stored, before resampling; nnU-Net normalises first [1].\n"
+        "crop:      all voxels that `crop` leaves, before resampling, in float32; nnU-Net's usual way [1].\n"
+        "filled:    those inside the mask of `crop: nonzero_filled`, before resampling, in float32; outside the scan "
+        "stays 0. nnU-Net's way where the crop leaves less than three quarters of the median scan [1].",
+        "carried, resampled, resampled_positive, native, crop or filled",
         voxels=True,
     )
     epsilon: Amount = _key(
@@ -76,8 +94,19 @@ class Normalization(Section):
     )
 
 
+OF_CROP = ("crop", "filled")
+"""The foregrounds of nnU-Net's z-scores."""
+
 WITHOUT_EFFECT = {"percentile": ("epsilon",), "none": ("foreground", "epsilon")}
 """The keys of `Normalization` that change nothing under another intensity than z-scores."""
+
+
+NEEDED = {
+    ("separate_axis", "auto"): ("grid", "nnunet_exact"),
+    ("label", "linear"): ("grid", "nnunet_exact"),
+    ("label_outside", -1): ("crop", "nonzero_filled"),
+}
+"""What a value of a key needs: the key, and its value. The key is one that stands before."""
 
 
 class Recipe(Section):
@@ -104,7 +133,9 @@ class Recipe(Section):
         "A name for a set of keys to start from; a key that is set beside it wins over it.\n"
         "default:     nothing; every key has its default.\n"
         "panther2025: what the authors of the recipe run themselves: resampled as by SimpleITK [3], z-scores over what "
-        "is greater than zero. It sets grid, boundary and normalization.",
+        "is greater than zero. It sets grid, boundary and normalization.\n"
+        "nnunet:      the arrays of nnU-Net 2.8.1 [1], its 3d_fullres. It sets target_rule, transpose, crop, grid, "
+        "separate_axis, clip, label, normalization and label_outside.",
         " or ".join(PRESETS),
         voxels=False,
         since="0.2.0",
@@ -151,14 +182,16 @@ class Recipe(Section):
         "zyx, xyz or null",
         voxels=False,
     )
-    target_rule: TargetRule = _key(
+    target_rule: TargetRuleOrPlans = _key(
         "published",
         "How the table becomes a target spacing.\n"
         "published: the median; but where median z / median x is 3 or more, z is the 10th percentile; after nnU-Net "
         "[1].\n"
         "nnunet:    nnU-Net's own rule [1], which also counts voxels and never makes the coarsest axis finer than the "
-        "others.",
-        "published or nnunet",
+        "others.\n"
+        "a path:    that of nnU-Net's plans (nnUNetPlans.json), whose 3d_fullres has the spacing; this recipe must not "
+        "contradict them.",
+        "published, nnunet, or the path of a .json file",
         voxels=False,
         since="0.2.0",
     )
@@ -188,12 +221,26 @@ class Recipe(Section):
         voxels=True,
         since="0.3.0",
     )
+    transpose: Transpose = _key(
+        "none",
+        "Put the axes of every case into another order, after `orientation`; no value is computed. Spacings, the table "
+        "of them, the target and `order` are those of the axes before, z y x.\n"
+        "none:           z y x.\n"
+        "coarsest_first: the axis on which the target is coarsest goes first (of equals the first), the others keep "
+        "their order, as in nnU-Net [1].\n"
+        "[1, 0, 2]:      y z x, and so on: for each new axis the old one.",
+        "none, coarsest_first, or the numbers 0, 1 and 2 in any order",
+        voxels=True,
+        since="0.7.0",
+    )
     crop: Crop = _key(
         "none",
         "Cut away the border of the scan, before resampling; restored predictions are 0 there.\n"
         "none:    keep all of it.\n"
-        "nonzero: keep the smallest box that holds every non-zero voxel of the image [1].",
-        "none or nonzero",
+        "nonzero: keep the smallest box that holds every non-zero voxel of the image [1].\n"
+        "nonzero_filled: the same box; the mask of the non-zero voxels of any channel, its holes filled, goes along "
+        "for `normalization` and `label_outside` [1].",
+        "none, nonzero or nonzero_filled",
         voxels=True,
         since="0.3.0",
     )
@@ -210,8 +257,9 @@ class Recipe(Section):
         "monai:  first voxel centres coincide, round((N - 1) * s / t + 1) voxels, spacing exactly t [2].\n"
         "nnunet: the extents coincide (half-pixel), round(N * s / t) voxels, spacing near t [1].\n"
         "itk:    first voxel centres coincide, round(N * s / t) voxels, spacing exactly t; 0 where a voxel's centre "
-        "lies outside the scan [3].",
-        "monai, nnunet or itk",
+        "lies outside the scan [3].\n"
+        "nnunet_exact: as nnunet, plainly rounded, and on every axis: nnU-Net's own sizes, noise or not.",
+        "monai, nnunet, itk or nnunet_exact",
         voxels=True,
     )
     boundary: Boundary = _key(
@@ -224,17 +272,44 @@ class Recipe(Section):
     )
     order: SplineOrders = _key(
         3,
-        "Order of the spline that interpolates the image; 0 nearest, 1 linear, 2 quadratic, 3 cubic [1]. Labels are "
-        "always nearest. nnU-Net uses order 0 along z for anisotropic scans: [0, 3, 3].",
+        "Order of the spline that interpolates the image; 0 nearest, 1 linear, 2 quadratic, 3 cubic [1]. Labels go "
+        "their own way. nnU-Net uses order 0 along z for anisotropic scans: [0, 3, 3].",
         "an integer 0 to 3, or three of them [z, y, x]",
         voxels=True,
     )
-    clip: bool = _key(
-        False,
-        "Limit the resampled image to the range of the scan, which a cubic spline overshoots at edges. nnU-Net does "
-        "[1].",
-        "true or false",
+    separate_axis: SeparateAxis = _key(
+        "none",
+        "Whether the coarsest axis of a scan goes by order 0.\n"
+        "none: as `order` says.\n"
+        "auto: where the spacings of the scan, or else of the target, differ by more than `separate_threshold`; "
+        "nnU-Net does [1]. It needs `grid: nnunet_exact`.",
+        "none or auto",
         voxels=True,
+        since="0.7.0",
+    )
+    separate_threshold: Amount = _key(
+        3.0,
+        "How many times the finest spacing the coarsest must exceed for that.",
+        "a number from 0",
+        voxels=True,
+        since="0.7.0",
+    )
+    clip: Clip = _key(
+        False,
+        "Limit each channel of the resampled image to its range in the scan, which a cubic spline overshoots at edges; "
+        "slice: each slice across an axis of order 0 to its own range, as nnU-Net does [1].",
+        "true, false or slice",
+        voxels=True,
+    )
+    label: LabelRule = _key(
+        "nearest",
+        "How labels are resampled.\n"
+        "nearest: the value of the nearest voxel.\n"
+        "linear:  each class by itself, linearly; the one with the highest value wins, of equals that of the nearest "
+        "voxel, as nnU-Net does with batchgenerators 0.25.5 [1]. It needs `grid: nnunet_exact`.",
+        "nearest or linear",
+        voxels=True,
+        since="0.7.0",
     )
     intensity: IntensityRule = _key(
         "zscore",
@@ -262,6 +337,14 @@ class Recipe(Section):
         "a mapping of whole numbers, the new ones from 0 to 32767, such as {2: 1, 49: 2, 7: 0}; or null",
         voxels=True,
         since="0.5.0",
+    )
+    label_outside: LabelOutside = _key(
+        0,
+        "What label 0 becomes outside the mask of `crop: nonzero_filled`; nnU-Net makes -1 of it [1]. A restored label "
+        "has 0 there.",
+        "0 or -1",
+        voxels=True,
+        since="0.7.0",
     )
     steps: Annotated[tuple[StepOfRecipe, ...], FROM_LIST] = _key(
         (),
@@ -293,6 +376,32 @@ class Recipe(Section):
             raise ExplainedError(msg)
         return margin
 
+    @field_validator("boundary", "order")
+    @classmethod
+    def _fits_exact_grid(cls, value: object, info: ValidationInfo) -> object:
+        if info.data.get("grid") == "nnunet_exact" and (value == "mirror" or isinstance(value, tuple)):
+            what = "repeats the edge" if value == "mirror" else "has one order; `separate_axis: auto` is its other"
+            msg = f"`grid: nnunet_exact` {what}; set {info.field_name} to its default, or `grid: nnunet`"
+            raise ExplainedError(msg)
+        return value
+
+    @field_validator(*{key for key, _ in NEEDED})
+    @classmethod
+    def _has_what_it_needs(cls, value: Any, info: ValidationInfo) -> Any:
+        key, needed = NEEDED.get((str(info.field_name), value), ("", ""))
+        if needed and info.data.get(key) != needed:
+            msg = f"{value} needs `{key}: {needed}`; set that, too, or leave {info.field_name} at its default"
+            raise ExplainedError(msg)
+        return value
+
+    @field_validator("separate_threshold")
+    @classmethod
+    def _has_separate_axis(cls, threshold: float, info: ValidationInfo) -> float:
+        if threshold != cls.model_fields["separate_threshold"].default and info.data.get("separate_axis") == "none":
+            msg = f"{threshold} has no effect; add `separate_axis: auto`, or remove separate_threshold"
+            raise ExplainedError(msg)
+        return threshold
+
     @field_validator("normalization")
     @classmethod
     def _has_effect(cls, section: Normalization, info: ValidationInfo) -> Normalization:
@@ -304,6 +413,15 @@ class Recipe(Section):
                     "set `intensity: zscore`"
                 )
                 raise ExplainedError(msg)
+        if section.foreground in OF_CROP and section.epsilon:
+            msg = f"epsilon {section.epsilon} has no effect under `foreground: {section.foreground}`; set it to 0.0"
+            raise ExplainedError(msg)
+        if section.foreground in OF_CROP and intensity != "zscore":
+            msg = f"foreground {section.foreground} is of z-scores; set `intensity: zscore`, or another foreground"
+            raise ExplainedError(msg)
+        if section.foreground == "filled" and info.data.get("crop") != "nonzero_filled":
+            msg = "foreground filled is the mask of `crop: nonzero_filled`; set it, too, or another foreground"
+            raise ExplainedError(msg)
         return section
 
     @field_validator("pattern")
@@ -341,6 +459,19 @@ class Recipe(Section):
     def orders(self) -> tuple[int, int, int]:
         """The image's spline order along z, y, x."""
         return self.order if isinstance(self.order, tuple) else (self.order,) * 3
+
+    def transposition(self, target: Spacing) -> tuple[int, int, int]:
+        """For each axis of the output, the one of z, y, x (0, 1, 2) that becomes it; the target is in z y x."""
+        if isinstance(self.transpose, tuple):
+            return self.transpose
+        coarsest = target.index(max(target)) if self.transpose == "coarsest_first" else 0
+        first, second, third = sorted(range(3), key=lambda axis: axis != coarsest)
+        return first, second, third
+
+    @property
+    def named_rule(self) -> TargetRule | None:
+        """The target rule, or None where it is the path of plans."""
+        return next((rule for rule in get_args(TargetRule) if rule == self.target_rule), None)
 
     def dataset_keys(self) -> tuple[str, ...]:
         """Keys with another value than the default that pair files or derive the target: they need the dataset."""

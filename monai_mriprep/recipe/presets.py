@@ -20,12 +20,28 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
                 "normalization": MappingProxyType({"foreground": "resampled_positive", "epsilon": 1e-6}),
             }
         ),
+        "nnunet": MappingProxyType(
+            {
+                "target_rule": "nnunet",
+                "transpose": "coarsest_first",
+                "crop": "nonzero_filled",
+                "grid": "nnunet_exact",
+                "separate_axis": "auto",
+                "clip": "slice",
+                "label": "linear",
+                "normalization": MappingProxyType({"foreground": "crop"}),
+                "label_outside": -1,
+            }
+        ),
     }
 )
 """The keys that each preset sets; the others keep their default.
 
 ``panther2025`` is what the authors of the recipe run themselves, by their public inference code: the resampling of
 SimpleITK, then z-scores over the voxels that are greater than zero.
+
+``nnunet`` gives the arrays of nnU-Net 2.8.1 with batchgenerators 0.25.5; what nnU-Net decides by the voxels of all
+cases is the user's to set (``normalization.foreground``).
 """
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated, TypeGuard
+from typing import Annotated, Literal, TypeGuard, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
-from monai_mriprep.types import LABEL_MAX
+from monai_mriprep.types import LABEL_MAX, TargetRule
 
 __all__ = [
     "FROM_LIST",
     "Amount",
+    "AxisOrder",
     "ChannelNames",
     "Codes",
     "Count",
@@ -22,6 +23,8 @@ __all__ = [
     "Seconds",
     "SpacingTriple",
     "SplineOrders",
+    "TargetRuleOrPlans",
+    "Transpose",
     "orientation_codes",
 ]
 
@@ -45,6 +48,22 @@ def _not_negative(number: int) -> int:
 
 def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
+
+
+def _permutation(order: tuple[int, int, int]) -> tuple[int, int, int]:
+    if sorted(order) != [0, 1, 2]:
+        msg = "is no order of three axes"
+        raise ValueError(msg)
+    return order
+
+
+def _rule_or_plans(text: str) -> str:
+    if text in get_args(TargetRule):
+        return text
+    if not text.endswith(".json"):
+        msg = "is neither a rule nor the path of a .json file"
+        raise ValueError(msg)
+    return _path(text)
 
 
 def orientation_codes(codes: str) -> str:
@@ -81,6 +100,14 @@ SpacingTriple = Annotated[tuple[Edge, Edge, Edge], FROM_LIST]
 Order = Annotated[int, Field(ge=0, le=3)]
 SplineOrders = Annotated[Order | tuple[Order, Order, Order], FROM_LIST]
 """The order of a spline, one for all axes or one each for z, y, x."""
+
+
+AxisOrder = Annotated[tuple[int, int, int], FROM_LIST, AfterValidator(_permutation)]
+"""For each new axis, from 0, the one of z, y, x (0, 1, 2) that becomes it."""
+Transpose = Literal["none", "coarsest_first"] | AxisOrder
+
+TargetRuleOrPlans = Annotated[str, AfterValidator(_rule_or_plans)]
+"""The name of a rule, or the path of a ``.json`` file of nnU-Net's plans."""
 
 
 def _channel_names(names: tuple[str, ...]) -> tuple[str, ...]:

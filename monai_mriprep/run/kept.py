@@ -248,4 +248,5 @@ _FROM: dict[StatisticsSource, str] = {
     "table": "from a table",
     "computed": "computed from headers",
     "training": "from the training set",
+    "plans": "from nnU-Net's plans",
 }

@@ -142,6 +142,8 @@ def wanted_by(survey: Survey, choice: TargetChoice, output: Path) -> Wanted:
         return Wanted(job, "training", choice.text, str(survey.training.root.resolve()))
     if survey.recipe.target_spacing is not None:
         return Wanted(job, "recipe", choice.text)
+    if survey.recipe.named_rule is None:
+        return Wanted(job, "plans", choice.text)
     return Wanted(job, "table" if choice.computed is None else "computed", choice.text)
 
 

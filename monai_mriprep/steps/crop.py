@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from monai_mriprep import volume as compute
 from monai_mriprep.errors import counted
 from monai_mriprep.recipe.values import Amount
 from monai_mriprep.steps.base import Params, Step, Volumes
-from monai_mriprep.types import LABEL, Role
+from monai_mriprep.types import FOREGROUND, IMAGE, LABEL, Role
 from monai_mriprep.volume.geometry import Grid
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-__all__ = ["NonZeroCrop"]
+__all__ = ["FilledCrop", "NonZeroCrop"]
 
 WHOLE_VOXEL = 1e-6
 """A margin this little beyond a whole number of voxels is that number."""
@@ -84,6 +85,27 @@ class NonZeroCrop(Step):
         whole = volume.new_zeros((len(volume), *grid.shape))
         whole[_box(params)] = volume
         return whole
+
+
+class FilledCrop(NonZeroCrop):
+    """The same box; and the mask of the voxels that are not zero in some channel, its holes filled, goes along.
+
+    The image is a view of all of it, as float32, for moments that depend on how it lies in memory: see
+    `monai_mriprep.volume.intensity.float32_moments`.
+    """
+
+    name = "filled_crop"
+
+    def apply(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
+        """Keep the box."""
+        return volume.float()[_box(params)] if role.kind == IMAGE.kind else super().apply(volume, role, grid, params)
+
+    def carry_out(self, volumes: Volumes, grid: Grid, params: Params) -> Volumes:
+        """Crop all volumes, and add the mask, bool, of one channel."""
+        cropped = super().carry_out(volumes, grid, params)
+        _, image = cropped.image
+        mask = compute.fill.filled((image != 0).any(dim=0).cpu().numpy())
+        return cropped.replaced({**cropped.by_role, FOREGROUND: image.new_tensor(mask[None]) != 0})
 
 
 def _box(params: Params) -> tuple[slice, ...]:

@@ -14,10 +14,12 @@ from monai_mriprep.volume.geometry import Grid
 if TYPE_CHECKING:
     import torch
 
+    from monai_mriprep.volume.intensity import Moments
+
 __all__ = ["Intensities", "Over", "of_each_channel"]
 
 
-Over = Literal["foreground", "nonzero", "positive"]
+Over = Literal["foreground", "nonzero", "positive", "all"]
 
 
 class Intensities(Step):
@@ -29,7 +31,7 @@ class Intensities(Step):
     ----------
     over
         ``foreground``: the mask that a step before has added, which is dropped afterwards. ``nonzero``, ``positive``:
-        the image's own voxels at this stage.
+        the image's own voxels at this stage. ``all``: every voxel.
     """
 
     over: Over = "nonzero"
@@ -55,21 +57,28 @@ class Intensities(Step):
         role, image = volumes.image
         if image.dtype.itemsize == 8 and image.is_floating_point():
             compute.intensity.require_magnitudes(image, volumes.name(role))
-        moments = compute.intensity.foreground_moments(image, self.mask_of(volumes))
+        moments = self.moments_of(image, self.mask_of(volumes))
         return {
             "mean": [one.mean for one in moments],
             "std": [one.std for one in moments],
             "voxels": [one.count for one in moments],
         }
 
+    def moments_of(self, image: torch.Tensor, mask: torch.Tensor | None) -> tuple[Moments, ...]:
+        """Those of each channel, of the values where the mask is; without one where they are not zero."""
+        return compute.intensity.foreground_moments(image, mask)
+
     def mask_of(self, volumes: Volumes) -> torch.Tensor | None:
-        """Where the foreground is, of the shape of the image; None for its non-zero voxels.
+        """Where the foreground is, of the shape of the image or of one channel; None for its non-zero voxels.
 
         Raises
         ------
         ResamplingError
             If no step before has added the mask that is asked for.
         """
+        if self.over == "all":
+            _, image = volumes.image
+            return (image.new_ones(()) != 0).expand(1, *image.shape[1:])
         if self.over != "foreground":
             return volumes.image[1] > 0 if self.over == "positive" else None
         if FOREGROUND not in volumes.by_role:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from monai_mriprep import volume as compute
 from monai_mriprep.errors import counted
 from monai_mriprep.steps.base import Params, Step, Volumes
-from monai_mriprep.types import LABEL, Role
+from monai_mriprep.types import LABEL, OUTSIDE, Role
 from monai_mriprep.volume.geometry import Grid
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["LabelCast"]
+__all__ = ["LabelCast", "OutsideLabelCast"]
 
 
 class LabelCast(Step):
@@ -23,6 +23,7 @@ class LabelCast(Step):
     """
 
     name = "label_cast"
+    lowest: ClassVar[int] = 0
 
     def plan(self, volumes: Volumes, grid: Grid) -> Params:
         """Find ``dtype`` and ``negative``, the number of negative voxels, of each label.
@@ -34,9 +35,10 @@ class LabelCast(Step):
         """
         found = {}
         for role, label in volumes.of_kind(LABEL.kind).items():
-            dtype, n_negative = compute.labels.plan_cast(label, volumes.name(role))
+            dtype, n_negative = compute.labels.plan_cast(label, volumes.name(role), self.lowest)
             if n_negative:
-                volumes.warn(role, f"{counted(n_negative, 'negative label voxel')} became 0")
+                below = f" below {self.lowest}" if self.lowest else ""
+                volumes.warn(role, f"{counted(n_negative, 'negative label voxel')}{below} became 0")
             found[role.name] = {"dtype": dtype, "negative": n_negative}
         return found
 
@@ -45,4 +47,11 @@ class LabelCast(Step):
         if role.kind != LABEL.kind:
             return volume
         facts = params[role.name]
-        return compute.labels.apply_cast(volume, facts["dtype"], facts["negative"])
+        return compute.labels.apply_cast(volume, facts["dtype"], facts["negative"], self.lowest)
+
+
+class OutsideLabelCast(LabelCast):
+    """The same, but -1, which marks what lies outside of the body, is kept."""
+
+    name = "outside_label_cast"
+    lowest: ClassVar[int] = OUTSIDE

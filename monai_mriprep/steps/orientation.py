@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from monai_mriprep.recipe.values import Codes
-from monai_mriprep.steps.base import Params, Step
-from monai_mriprep.types import Role
+from monai_mriprep.steps.turned import Turned
 from monai_mriprep.volume.axes import Turn, turn_to_codes
 from monai_mriprep.volume.geometry import Grid
-
-if TYPE_CHECKING:
-    import torch
 
 __all__ = ["Orientation"]
 
 
-class Orientation(Step):
+class Orientation(Turned):
     """Permute and flip the axes until they run nearest to those that the codes name; no value is computed.
 
     Parameters
@@ -29,17 +23,6 @@ class Orientation(Step):
     name = "orientation"
     codes: Codes
 
-    def _turn(self, grid: Grid) -> Turn:
+    def turn(self, grid: Grid) -> Turn:
+        """To the codes."""
         return turn_to_codes(grid, self.codes)
-
-    def grid(self, grid: Grid, params: Params | None = None) -> Grid:
-        """Every voxel stays where it was in the world."""
-        return self._turn(grid).grid(grid)
-
-    def apply(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
-        """Turn the axes."""
-        return self._turn(grid).array(volume).contiguous()
-
-    def invert(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
-        """Turn them back."""
-        return self._turn(grid).back.array(volume).contiguous()

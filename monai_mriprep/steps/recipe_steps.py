@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from monai_mriprep.errors import RecipeError
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.recipe.extensions import register
 from monai_mriprep.steps.base import Step
-from monai_mriprep.steps.crop import NonZeroCrop
+from monai_mriprep.steps.crop import FilledCrop, NonZeroCrop
+from monai_mriprep.steps.exact_normalization import ExactNormalization
 from monai_mriprep.steps.foreground import ForegroundMask
+from monai_mriprep.steps.half_pixel_resampling import HalfPixelResampling
 from monai_mriprep.steps.intensities import Intensities, Over
-from monai_mriprep.steps.label_cast import LabelCast
+from monai_mriprep.steps.label_cast import LabelCast, OutsideLabelCast
 from monai_mriprep.steps.label_numbers import LabelNumbers
+from monai_mriprep.steps.label_outside import LabelOutside
 from monai_mriprep.steps.normalization import Normalization
 from monai_mriprep.steps.orientation import Orientation
 from monai_mriprep.steps.percentile_range import PercentileRange
 from monai_mriprep.steps.resampling import ItkResampling, Resampling
+from monai_mriprep.steps.transposition import Transposition
 from monai_mriprep.steps.unscaled import Unscaled
 from monai_mriprep.types import Foreground, IntensityRule, Spacing
 
@@ -49,14 +53,20 @@ def register_step(step: type[OneStep]) -> type[OneStep]:
 OURS: tuple[type[Step], ...] = (
     LabelNumbers,
     Orientation,
+    Transposition,
     NonZeroCrop,
+    FilledCrop,
+    LabelOutside,
     ForegroundMask,
     Resampling,
     ItkResampling,
+    HalfPixelResampling,
     Normalization,
+    ExactNormalization,
     PercentileRange,
     Unscaled,
     LabelCast,
+    OutsideLabelCast,
 )
 """What keys of the recipe switch on."""
 
@@ -81,15 +91,18 @@ def steps_of(recipe: Recipe, target: Spacing) -> tuple[Step, ...]:
     """
     steps: list[Step] = []
     extras = [*_from_outside(recipe)]
-    for place, ours in (*_before_resampling(recipe), *_resampled_and_scaled(recipe, target)):
+    for place, ours in (*_before_resampling(recipe, target), *_resampled_and_scaled(recipe, target)):
         steps += ours
         steps += [extra for extra in extras if extra.follows == place]
     return tuple(steps)
 
 
 def native_steps(recipe: Recipe) -> tuple[Step, ...]:
-    """Those before the resampling: spacings, and all that is derived from them, are those of the grid they leave."""
-    steps = steps_of(recipe, target=(1.0, 1.0, 1.0))  # any: only the resampling uses it
+    """Those before the resampling: spacings, and all that is derived from them, are those of the grid they leave.
+
+    The transposition is none of them, so that a target is in z y x whatever order it leads to.
+    """
+    steps = steps_of(recipe.model_copy(update={"transpose": "none"}), target=(1.0, 1.0, 1.0))  # any: not resampled
     return tuple(takewhile(lambda step: not isinstance(step, Resampling), steps))
 
 
@@ -111,29 +124,44 @@ Placed = tuple[str, Sequence[Step]]
 """The name of a place, and the steps of ours there; steps from outside come after those that `PLACES` names."""
 
 
-def _before_resampling(recipe: Recipe) -> Iterator[Placed]:
+def _before_resampling(recipe: Recipe, target: Spacing) -> Iterator[Placed]:
     yield "label_numbers", [LabelNumbers(new=recipe.label_map)] if recipe.label_map else []
     yield "orientation", [] if recipe.orientation == "keep" else [Orientation(codes=recipe.orientation)]
-    yield "crop", [] if recipe.crop == "none" else [NonZeroCrop(margin=recipe.crop_margin)]
+    order = recipe.transposition(target)
+    yield "transposition", [] if order == (0, 1, 2) else [Transposition(order=order)]
+    crops = {"nonzero": NonZeroCrop, "nonzero_filled": FilledCrop}
+    yield "crop", [] if recipe.crop == "none" else [crops[recipe.crop](margin=recipe.crop_margin)]
+    yield "label_outside", [LabelOutside()] if recipe.label_outside else []
 
 
 def _resampled_and_scaled(recipe: Recipe, target: Spacing) -> tuple[Placed, ...]:
     """Where the foreground comes from decides what goes first, and what surrounds the resampling."""
     mask: Placed = ("foreground", [ForegroundMask()])
-    resampled: Placed = ("resampling", [_resampling(recipe, target)])
-    as_itk: Placed = ("resampling", [ItkResampling(target=target)])
+    resampling = _resampling(recipe, target)
+    resampled: Placed = ("resampling", [resampling])
+    as_itk: Placed = ("resampling", [ItkResampling(target=resampling.target)])
     over_mask, over_nonzero = _scaled(recipe, "foreground"), _scaled(recipe, "nonzero")
     orders: dict[Foreground, tuple[Placed, ...]] = {
         "carried": (mask, resampled, over_mask),
         "resampled": (resampled, over_nonzero),
         "resampled_positive": (as_itk, over_mask) if _is_itk(recipe) else (resampled, _scaled(recipe, "positive")),
         "native": (over_nonzero, resampled),
+        "crop": (("normalization", [ExactNormalization(over="all")]), resampled),
+        "filled": (("normalization", [ExactNormalization(over="foreground")]), resampled),
     }
-    return (*orders[recipe.normalization.foreground], ("label_cast", [LabelCast()]))
+    cast = OutsideLabelCast() if recipe.label_outside else LabelCast()
+    return (*orders[recipe.normalization.foreground], ("label_cast", [cast]))
 
 
 def _resampling(recipe: Recipe, target: Spacing) -> Resampling:
-    return Resampling(target=target, rule=recipe.grid, order=recipe.order, boundary=recipe.boundary, clip=recipe.clip)
+    """With the target and the orders of the axes as the transposition leaves them."""
+    axes = recipe.transposition(target)
+    orders = tuple(recipe.orders[axis] for axis in axes) if isinstance(recipe.order, tuple) else recipe.order
+    settings: dict[str, Any] = {"target": [target[axis] for axis in axes], "order": orders, "clip": recipe.clip}
+    if recipe.grid != "nnunet_exact":
+        return Resampling(**settings, rule=recipe.grid, boundary=recipe.boundary)
+    separate, threshold = recipe.separate_axis, recipe.separate_threshold
+    return HalfPixelResampling(**settings, separate=separate, threshold=threshold, label=recipe.label)
 
 
 def _scaled(recipe: Recipe, over: Over) -> Placed:

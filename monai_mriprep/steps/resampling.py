@@ -10,7 +10,7 @@ from monai_mriprep import volume as compute
 from monai_mriprep.errors import ResamplingError
 from monai_mriprep.recipe.values import SpacingTriple, SplineOrders
 from monai_mriprep.steps.base import Params, Step, Volumes
-from monai_mriprep.types import FOREGROUND, IMAGE, Boundary, GridRule, Role
+from monai_mriprep.types import FOREGROUND, IMAGE, Boundary, Clip, GridRule, Role
 from monai_mriprep.volume.geometry import Grid, target_grid
 
 if TYPE_CHECKING:
@@ -37,14 +37,14 @@ class Resampling(Step):
     target
         Spacing in mm, z y x.
     rule
-        ``monai``, ``nnunet`` or ``itk``: see `monai_mriprep.volume.geometry.target_grid`. Under ``itk``, voxels whose
-        centre lies outside the volume become 0.
+        One of `monai_mriprep.volume.geometry.target_grid`. Under ``itk``, voxels whose centre lies outside the volume
+        become 0.
     order
         Spline order of the image, 0 to 3; one for all axes or one each for z, y, x.
     boundary
         ``nearest`` or ``mirror``.
     clip
-        Limit each channel of the image to the range it had.
+        Limit each channel of the image to the range it had; ``slice``: each slice across an axis of order 0.
     """
 
     name = "resampling"
@@ -52,7 +52,7 @@ class Resampling(Step):
     rule: GridRule = "monai"
     order: SplineOrders = 3
     boundary: Boundary = "nearest"
-    clip: bool = False
+    clip: Clip = False
 
     def grid(self, grid: Grid, params: Params | None = None) -> Grid:
         """The target grid; in the parameters it is recorded, bit for bit."""
@@ -83,14 +83,15 @@ class Resampling(Step):
         ResamplingError
             If values that are to be interpolated are not finite: one of them would spoil a whole block of voxels.
         """
-        as_image = role.kind == IMAGE.kind
-        linear = role.is_continuous and volume.is_floating_point()
-        order = self.order if as_image else int(linear)
-        boundary = self.boundary if as_image else "nearest"
-        plan = compute.resample.plan_resampling(self.grid(grid, params), grid, order, boundary)
+        plan = self.plan_back(role, grid, params, linear=role.is_continuous and volume.is_floating_point())
         if volume.is_floating_point() and not (plan.is_nearest or plan.is_identity):
             _require_finite(volume, role)
         return compute.resample.apply_plan(volume, plan)
+
+    def plan_back(self, role: Role, grid: Grid, params: Params, linear: bool) -> ResamplingPlan:
+        """How `invert` resamples a volume onto `grid`; `linear` for floats that are no labels, which interpolates."""
+        order, boundary = (self.order, self.boundary) if role.kind == IMAGE.kind else (int(linear), "nearest")
+        return compute.resample.plan_resampling(self.grid(grid, params), grid, order, boundary)
 
 
 class ItkResampling(Resampling):

@@ -16,7 +16,7 @@ from monai_mriprep.store.store import Store
 
 __all__ = ["Redo", "RunDescription", "StatisticsSource", "read_description", "write_description"]
 
-StatisticsSource = Literal["recipe", "table", "computed", "training"]
+StatisticsSource = Literal["recipe", "table", "computed", "training", "plans"]
 """Where the target spacing of a folder comes from."""
 
 
@@ -51,8 +51,8 @@ class RunDescription(BaseModel):
     versions
         Of the packages that compute.
     statistics
-        Where the target comes from: the recipe itself, a table, the headers, from which a run has computed it, or the
-        training set.
+        Where the target comes from: the recipe itself, a table, the headers, from which a run has computed it, the
+        training set, or nnU-Net's plans.
     like
         Of a test set: the output folder of its training set.
     redo

@@ -16,8 +16,8 @@ from monai_mriprep.dataset.checks import check_grids
 from monai_mriprep.errors import ResamplingError
 from monai_mriprep.steps import Step, Trace, Volumes, forward
 from monai_mriprep.steps.intensities import Intensities
-from monai_mriprep.steps.orientation import Orientation
 from monai_mriprep.steps.resampling import Resampling
+from monai_mriprep.steps.turned import Turned
 from monai_mriprep.transforms.axes import ZYX_AFFINE, FileAxes, check_array_axes, file_axes
 from monai_mriprep.transforms.tensors import (
     as_tracked,
@@ -150,7 +150,7 @@ class StepShelld(WayBackd):
         self, place: MetaTensor, role: Role, case: CaseOnGrid, tensor: torch.Tensor, trace: Trace
     ) -> torch.Tensor:
         """The result in the axes of the arrays, with the metadata of `place`, and the trace in its history."""
-        oriented = any(isinstance(one.step, Orientation) for one in trace.steps)
+        oriented = any(isinstance(one.step, Turned) for one in trace.steps)
         back = case.axes.as_loaded if oriented else case.turn.back
         turned, grid = back.array(tensor).contiguous(), back.grid(trace.target)
         result: torch.Tensor = on_grid(turned, grid, place, **_marks(trace, role))

@@ -8,14 +8,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from monai_mriprep.volume import fill as fill
     from monai_mriprep.volume import fit as fit
     from monai_mriprep.volume import intensity as intensity
     from monai_mriprep.volume import itk_spline as itk_spline
     from monai_mriprep.volume import labels as labels
     from monai_mriprep.volume import percentiles as percentiles
     from monai_mriprep.volume import resample as resample
+    from monai_mriprep.volume import vote as vote
 
-_MODULES = ("fit", "intensity", "itk_spline", "labels", "percentiles", "resample")
+_MODULES = ("fill", "fit", "intensity", "itk_spline", "labels", "percentiles", "resample", "vote")
 
 
 def __getattr__(name: str) -> object:

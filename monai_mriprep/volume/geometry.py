@@ -28,6 +28,7 @@ from monai_mriprep.types import (
     Shape,
     Spacing,
 )
+from monai_mriprep.volume.half_pixel import exact_shape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,6 +37,12 @@ __all__ = ["LPS_TO_RAS", "Grid", "reverse_axes", "round_size", "same_grid_proble
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """ITK's world (left, posterior, superior) to MONAI's and NIfTI's (right, anterior, superior); its own inverse."""
+
+
+STATED_DIGITS = 12
+"""Of a spacing in a header, if it is a decimal."""
+ROUNDING_ERROR = 4e-15
+"""How far, as a share of it, the length of an axis of the affine may be from the spacing that was multiplied in."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +95,15 @@ class Grid:
         """Length of each step, in mm, along z, y, x."""
         z, y, x = np.linalg.norm(self.affine[:3, :3], axis=0)
         return float(z), float(y), float(x)
+
+    @cached_property
+    def stated_spacing(self) -> Spacing:
+        """The spacing as a header states it: without the rounding errors of the directions that it is multiplied by.
+
+        Where a length is a decimal of few digits or a float32 but for the last digits, it is that number.
+        """
+        z, y, x = map(_as_stated, self.spacing)
+        return z, y, x
 
     @cached_property
     def direction(self) -> NDArray[np.float64]:
@@ -144,6 +160,11 @@ class Grid:
         )
 
 
+def _as_stated(length: float) -> float:
+    candidates = (float(f"{length:.{STATED_DIGITS}g}"), float(np.float32(length)))
+    return next((stated for stated in candidates if abs(stated - length) <= ROUNDING_ERROR * length), length)
+
+
 def _is_flat(steps: NDArray[np.float64]) -> bool:
     """Whether the axes span hardly any volume, or one of them has no length."""
     lengths = np.linalg.norm(steps, axis=0)
@@ -167,8 +188,8 @@ def round_size(size: float, tolerance: float = HALF_TOLERANCE) -> int:
 def target_grid(source: Grid, target: Spacing, rule: GridRule = "monai") -> Grid:
     """The grid that a volume on `source` is resampled to.
 
-    An axis whose spacing is within `SAME_SPACING_TOLERANCE` of its target is left as it is, except under ``itk``.
-    Otherwise:
+    An axis whose spacing is within `SAME_SPACING_TOLERANCE` of its target is left as it is, except under ``itk`` and
+    ``nnunet_exact``. Otherwise:
 
     ``monai``
         First voxel centres coincide; ``round((N - 1) * s / t + 1)`` voxels; spacing exactly ``t``. So does MONAI's
@@ -181,6 +202,9 @@ def target_grid(source: Grid, target: Spacing, rule: GridRule = "monai") -> Grid
         even if ``s`` is almost equal. Scripts around SimpleITK's ``Resample`` do this. The last voxels may be beyond
         the outer face of the volume, where ITK sets 0: see `zero_outside` of
         `monai_mriprep.volume.resample.plan_resampling`.
+    ``nnunet_exact``
+        As ``nnunet``, with nnU-Net's own sizes: ``round(s / t * N)`` of the spacings that the header states, rounded
+        without the tolerance.
 
     Parameters
     ----------
@@ -189,7 +213,7 @@ def target_grid(source: Grid, target: Spacing, rule: GridRule = "monai") -> Grid
     target
         Spacing in mm, z y x.
     rule
-        Which of the three.
+        Which of the four.
 
     Raises
     ------
@@ -197,9 +221,9 @@ def target_grid(source: Grid, target: Spacing, rule: GridRule = "monai") -> Grid
         If the rule is not known.
     """
     if rule not in get_args(GridRule):
-        msg = f"the grid must be monai, nnunet or itk, not {rule!r}"
+        msg = f"the grid must be one of {', '.join(get_args(GridRule))}, not {rule!r}"
         raise ResamplingError(msg)
-    axes = [_target_axis(n, s, t, rule) for n, s, t in zip(source.shape, source.spacing, target, strict=True)]
+    axes = _exact_axes(source, target) if rule == "nnunet_exact" else _target_axes(source, target, rule)
     sizes, steps, starts = zip(*axes, strict=True)
     affine = source.affine.copy()
     affine[:3, :3] = affine[:3, :3] * steps
@@ -207,16 +231,31 @@ def target_grid(source: Grid, target: Spacing, rule: GridRule = "monai") -> Grid
     return Grid(sizes, affine)
 
 
-def _target_axis(n: int, spacing: float, target: float, rule: GridRule) -> tuple[int, float, float]:
-    """Size, step and start of one axis; step and start in source voxels."""
+Axis = tuple[int, float, float]
+"""Size, step and start; step and start in source voxels."""
+
+
+def _target_axes(source: Grid, target: Spacing, rule: GridRule) -> list[Axis]:
+    return [_target_axis(n, s, t, rule) for n, s, t in zip(source.shape, source.spacing, target, strict=True)]
+
+
+def _exact_axes(source: Grid, target: Spacing) -> list[Axis]:
+    sizes = exact_shape(source.shape, source.stated_spacing, target)
+    return [_half_pixel(n, size) for n, size in zip(source.shape, sizes, strict=True)]
+
+
+def _half_pixel(n: int, size: int) -> Axis:
+    return size, n / size, 0.5 * n / size - 0.5
+
+
+def _target_axis(n: int, spacing: float, target: float, rule: GridRule) -> Axis:
     if rule == "itk":
         return round_size(n * spacing / target, FLOAT_HALF_TOLERANCE), target / spacing, 0.0
     if abs(spacing - target) < SAME_SPACING_TOLERANCE.at(spacing):
         return n, 1.0, 0.0
     if rule == "monai":
         return round_size((n - 1) * spacing / target + 1), target / spacing, 0.0
-    size = round_size(n * spacing / target)
-    return size, n / size, 0.5 * n / size - 0.5
+    return _half_pixel(n, round_size(n * spacing / target))
 
 
 def same_grid_problem(image: Grid, label: Grid) -> str | None:

@@ -18,6 +18,7 @@ __all__ = [
     "FLOAT32_NOISE",
     "Moments",
     "channels_with_masks",
+    "exact_moments",
     "float32_moments",
     "foreground_moments",
     "moment_problems",
@@ -135,6 +136,12 @@ def float32_moments(values: NDArray[np.float32], mask: NDArray[np.bool_] | None 
     """
     chosen = values if mask is None else values[mask]
     return float(chosen.mean()), float(chosen.std())
+
+
+def exact_moments(values: NDArray[np.float32], mask: NDArray[np.bool_] | None = None) -> Moments:
+    """`float32_moments`, and the number of voxels; of none all are 0."""
+    count = values.size if mask is None else int(np.count_nonzero(mask))
+    return Moments(count, *float32_moments(values, mask)) if count else Moments(0, 0.0, 0.0)
 
 
 def require_magnitudes(image: torch.Tensor, name: str) -> tuple[float, float]:

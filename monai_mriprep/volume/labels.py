@@ -100,7 +100,7 @@ def vanished_labels(before: dict[int, int], after: dict[int, int]) -> list[int]:
     return sorted(value for value in before if value > 0 and value not in after)
 
 
-def plan_cast(label: torch.Tensor, name: str = LABEL.name) -> tuple[str, int]:
+def plan_cast(label: torch.Tensor, name: str = LABEL.name, lowest: int = 0) -> tuple[str, int]:
     """Find the smallest safe type of a label.
 
     Parameters
@@ -109,11 +109,13 @@ def plan_cast(label: torch.Tensor, name: str = LABEL.name) -> tuple[str, int]:
         Any shape, any real type.
     name
         What to call it in an error, such as its file.
+    lowest
+        The lowest value that is kept: 0 or -1.
 
     Returns
     -------
     tuple
-        ``"int8"``, or ``"int16"`` where the maximum is over 127; and how many voxels are negative.
+        ``"int8"``, or ``"int16"`` where the maximum is over 127; and how many voxels are below `lowest`.
 
     Raises
     ------
@@ -129,7 +131,7 @@ def plan_cast(label: torch.Tensor, name: str = LABEL.name) -> tuple[str, int]:
         shown = high if high < 2**53 else f"{float(high):g}"
         problem = f"label value {shown} is over {LABEL_MAX}; renumber the labels, or check that this is one"
         raise LabelError(name, problem)
-    n_negative = sum(int(torch.count_nonzero(_whole(part) < 0)) for part in parts) if low < 0 else 0
+    n_negative = sum(int(torch.count_nonzero(_whole(part) < lowest)) for part in parts) if low < lowest else 0
     return "int8" if high <= INT8_MAX else "int16", n_negative
 
 
@@ -156,11 +158,12 @@ def _require_integral(parts: Iterable[torch.Tensor], name: str) -> None:
             raise LabelError(name, f"label value {value:g} is not an integer; a label must hold class numbers")
 
 
-def apply_cast(label: torch.Tensor, dtype: str, n_negative: int = 0) -> torch.Tensor:
-    """Set negative values to 0 and cast, by what `plan_cast` has found; `label` is not written to."""
+def apply_cast(label: torch.Tensor, dtype: str, n_negative: int = 0, lowest: int = 0) -> torch.Tensor:
+    """Set values below `lowest` to 0 and cast, by what `plan_cast` has found; `label` is not written to."""
     result = torch.empty(label.shape, dtype=getattr(torch, dtype), device=label.device)
     for part, target in zip(_parts(label), _parts(result), strict=True):
-        target.copy_(_whole(part).clamp(min=0) if n_negative else _whole(part))
+        whole = _whole(part)
+        target.copy_(whole.masked_fill(whole < lowest, 0) if n_negative else whole)
     return result
 
 

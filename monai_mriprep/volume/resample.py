@@ -17,22 +17,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from threading import current_thread, main_thread
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from monai_mriprep.errors import ResamplingError
-from monai_mriprep.types import Boundary, Shape
+from monai_mriprep.types import Boundary, Clip, Shape
 from monai_mriprep.volume.buffers import as_float32, cache_share, empty_float32
 from monai_mriprep.volume.geometry import Grid
 from monai_mriprep.volume.spline import AxisPlan, Block, banded_blocks, nearest_indices
 
-__all__ = ["Clip", "ResamplingPlan", "apply_plan", "plan_resampling"]
-
-Clip = bool | Literal["slice"]
-"""Whether a resampled image is limited to the range that it had: not, by channel, or by slice."""
+__all__ = ["ResamplingPlan", "apply_plan", "plan_resampling"]
 
 BLOCK_ROWS = 48
 """Output rows of a block. Measured on AVX-512: 48 is twice as fast as 24, and 64 is no faster."""

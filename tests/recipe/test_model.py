@@ -27,15 +27,20 @@ def test_defaults():
         "target_spacing": None,
         "geometry": "strict",
         "orientation": "keep",
+        "transpose": "none",
         "crop": "none",
         "crop_margin": 0.0,
         "grid": "monai",
         "boundary": "nearest",
         "order": 3,
+        "separate_axis": "none",
+        "separate_threshold": 3.0,
         "clip": False,
+        "label": "nearest",
         "intensity": "zscore",
         "normalization": {"foreground": "carried", "epsilon": 0.0},
         "label_map": {},
+        "label_outside": 0,
         "steps": [],
     }
 
@@ -91,16 +96,21 @@ OTHER = {
     "target_spacing": (3.0, 1.0, 1.0),
     "geometry": "resample_label",
     "orientation": "RAS",
-    "crop": "nonzero",
+    "transpose": (1, 0, 2),
+    "crop": "nonzero_filled",
     "crop_margin": 2.5,
     "channels": ("t1", "flair"),
-    "grid": "nnunet",
+    "grid": "nnunet_exact",
     "boundary": "mirror",
     "order": (0, 3, 3),
-    "clip": True,
+    "separate_axis": "auto",
+    "separate_threshold": 2.5,
+    "clip": "slice",
+    "label": "linear",
     "intensity": "percentile",
     "normalization": {"foreground": "native"},
     "label_map": {2: 1, 49: 2, -1: 3},
+    "label_outside": -1,
     "steps": ({"step": "doubling", "times": 3},),
 }
 
@@ -113,11 +123,24 @@ class Doubling(NamedSettings):
     times: int = 2
 
 
-def test_round_trips():
-    recipe = Recipe(**OTHER)
+EXACT = {"grid": "nnunet_exact"}
+BESIDE = {
+    "crop_margin": {"crop": "nonzero"},
+    "separate_axis": EXACT,
+    "separate_threshold": {**EXACT, "separate_axis": "auto"},
+    "label": EXACT,
+    "label_outside": {"crop": "nonzero_filled"},
+}
+"""What a key is refused without."""
+
+
+@pytest.mark.parametrize("without", [("boundary", "order"), ("grid", "separate_axis", "separate_threshold", "label")])
+def test_round_trips(without):
+    others = {key: value for key, value in OTHER.items() if key not in without}
+    recipe = Recipe(**others)
     assert Recipe.model_validate(json.loads(json.dumps(recipe.as_dict()))) == recipe
     assert pickle.loads(pickle.dumps(recipe)) == recipe
-    assert hash(recipe) == hash(Recipe(**OTHER))
+    assert hash(recipe) == hash(Recipe(**others))
 
 
 def test_repr_states_order_and_unit():
@@ -129,7 +152,7 @@ def test_repr_states_order_and_unit():
 
 @pytest.mark.parametrize("key", Recipe.model_fields)
 def test_fingerprint_covers_what_decides_the_voxels(key):
-    beside = {"crop": "nonzero"} if key == "crop_margin" else {}
+    beside = BESIDE.get(key, {})
     changed = Recipe(**{**beside, key: OTHER[key]}).fingerprint() != Recipe(**beside).fingerprint()
     about_files = {"preset", "pattern", "statistics", "statistics_row", "axis_order", "target_rule", "target_spacing"}
     assert changed == (key not in about_files)
@@ -153,6 +176,52 @@ def test_what_has_no_effect_under_an_intensity_is_refused(intensity, section):
     with pytest.raises(RecipeError, match=re.escape(words)):
         Recipe(intensity=intensity, normalization=section)
     assert Recipe(intensity=intensity, normalization={key: usual}).intensity == intensity
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"separate_axis": "auto"}, "separate_axis: auto needs `grid: nnunet_exact`; set that, too, or leave"),
+        ({"label": "linear", "grid": "nnunet"}, "label: linear needs `grid: nnunet_exact`"),
+        ({"label_outside": -1, "crop": "nonzero"}, "label_outside: -1 needs `crop: nonzero_filled`"),
+        ({"separate_threshold": 2.0, **EXACT}, "separate_threshold: 2.0 has no effect; add `separate_axis: auto`"),
+        ({"boundary": "mirror", **EXACT}, "boundary: `grid: nnunet_exact` repeats the edge; set boundary to"),
+        ({"order": [0, 3, 3], **EXACT}, "order: `grid: nnunet_exact` has one order; `separate_axis: auto` is"),
+        ({"normalization": {"foreground": "filled"}}, "normalization: foreground filled is the mask of `crop: nonz"),
+        ({"normalization": {"foreground": "crop", "epsilon": 1e-6}}, "epsilon 1e-06 has no effect under `foreground"),
+        ({"normalization": {"foreground": "crop"}, "intensity": "percentile"}, "foreground crop is of z-scores; set"),
+        ({"transpose": [0, 1, 1]}, "transpose: [0, 1, 1] is no order of three axes; it must be none, coarsest_first"),
+        ({"transpose": "finest_first"}, "transpose: must be none, coarsest_first, or the numbers"),
+        ({"target_rule": "nnUnet"}, "target_rule: 'nnUnet' is neither a rule nor the path of a .json file; it must"),
+        ({"label_outside": -2}, "label_outside: must be 0 or -1; not -2"),
+        ({"clip": "slices"}, "clip: must be true, false or slice; not 'slices'"),
+    ],
+    ids=lambda given: "-".join(given) if isinstance(given, dict) else "",
+)
+def test_what_lacks_what_it_needs_is_refused(keys, words):
+    with pytest.raises(RecipeError, match=re.escape(words)):
+        Recipe(**keys)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), [1, 2, 0]])
+def test_an_order_of_axes(order):
+    assert Recipe(transpose=order).transpose == tuple(order)
+
+
+@pytest.mark.parametrize(
+    ("target", "order"),
+    [((3, 1, 1), (0, 1, 2)), ((1, 3, 1), (1, 0, 2)), ((1, 2, 3), (2, 0, 1)), ((1, 3, 3), (1, 0, 2))],
+)
+def test_the_coarsest_axis_goes_first(target, order):
+    assert Recipe(transpose="coarsest_first").transposition(target) == order
+    assert Recipe().transposition(target) == (0, 1, 2)
+    assert Recipe(transpose=(2, 1, 0)).transposition(target) == (2, 1, 0)
+
+
+def test_a_target_rule_may_be_a_plan(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/of/somebody")
+    assert Recipe(target_rule="~/nnUNetPlans.json").target_rule == "/home/of/somebody/nnUNetPlans.json"
+    assert Recipe(target_rule="plans.json").dataset_keys() == ("target_rule",)
 
 
 def test_channels_are_names_in_order():

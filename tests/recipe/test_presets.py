@@ -73,7 +73,27 @@ def test_panther2025_sets_these_keys():
     )
 
 
+def test_nnunet_sets_these_keys():
+    changed = {
+        "preset": "nnunet",
+        "target_rule": "nnunet",
+        "transpose": "coarsest_first",
+        "crop": "nonzero_filled",
+        "grid": "nnunet_exact",
+        "separate_axis": "auto",
+        "clip": "slice",
+        "label": "linear",
+        "normalization": {"foreground": "crop", "epsilon": 0.0},
+        "label_outside": -1,
+    }
+    assert Recipe(preset="nnunet").as_dict() == Recipe().as_dict() | changed
+    assert (
+        load_recipe(overrides=["preset=nnunet", "normalization.foreground=filled", "label_outside=0"]).label == "linear"
+    )
+
+
 def test_presets_are_frozen():
-    for mapping in (presets.PRESETS, *presets.PRESETS.values(), presets.PRESETS["panther2025"]["normalization"]):
+    sections = [presets.PRESETS[name]["normalization"] for name in ("panther2025", "nnunet")]
+    for mapping in (presets.PRESETS, *presets.PRESETS.values(), *sections):
         with pytest.raises(TypeError, match="does not support item assignment"):
             mapping["grid"] = "monai"

@@ -67,6 +67,8 @@ def test_the_yaml_of_a_preset_is_what_the_command_prints(preset, tmp_path):
     )
 )
 def test_any_recipe_printed_is_read_back(values, tmp_path_factory):
+    if values.get("preset") == "nnunet":  # it has neither
+        values = {key: value for key, value in values.items() if key not in ("normalization", "order")}
     path = tmp_path_factory.getbasetemp() / "printed.yaml"
     recipe = Recipe(**values)
     path.write_text(commented_yaml(recipe), encoding="utf-8")

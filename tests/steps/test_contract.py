@@ -15,15 +15,19 @@ from monai_mriprep import steps
 from monai_mriprep.errors import ResamplingError
 from monai_mriprep.recipe import extensions
 from monai_mriprep.steps import Step, Trace, Volumes, backward, forward
-from monai_mriprep.steps.crop import NonZeroCrop
+from monai_mriprep.steps.crop import FilledCrop, NonZeroCrop
+from monai_mriprep.steps.exact_normalization import ExactNormalization
 from monai_mriprep.steps.foreground import ForegroundMask
+from monai_mriprep.steps.half_pixel_resampling import HalfPixelResampling
 from monai_mriprep.steps.intensities import Intensities
-from monai_mriprep.steps.label_cast import LabelCast
+from monai_mriprep.steps.label_cast import LabelCast, OutsideLabelCast
 from monai_mriprep.steps.label_numbers import LabelNumbers
+from monai_mriprep.steps.label_outside import LabelOutside
 from monai_mriprep.steps.normalization import Normalization
 from monai_mriprep.steps.orientation import Orientation
 from monai_mriprep.steps.percentile_range import PercentileRange
 from monai_mriprep.steps.resampling import ItkResampling, Resampling
+from monai_mriprep.steps.transposition import Transposition
 from monai_mriprep.steps.unscaled import Unscaled
 from monai_mriprep.types import FOREGROUND, IMAGE, LABEL, PREDICTION, Role
 from tests.steps.cases import GRIDS, centres, is_inside, role_of, volumes_on
@@ -34,18 +38,28 @@ CONTRACTS = {
     "orientation, mirrored": Orientation(codes="PIL"),
     "crop": NonZeroCrop(),
     "crop, a margin": NonZeroCrop(margin=1.7),
+    "filled_crop": FilledCrop(),
+    "label_outside": LabelOutside(),
+    "transposition": Transposition(order=(2, 0, 1)),
     "foreground": ForegroundMask(),
     "resampling": Resampling(target=(2.1, 1.0, 0.7)),
     "resampling, coarser, half-pixel": Resampling(target=(3.3, 2.1, 1.7), rule="nnunet", order=(0, 1, 1), clip=True),
     "resampling, linear": Resampling(target=(1.3, 1.7, 0.6), order=1, boundary="mirror"),
     "itk_resampling": ItkResampling(target=(2.9, 1.0, 1.4)),
+    "half_pixel_resampling": HalfPixelResampling(target=(2.2, 1.0, 0.7), label="linear"),
+    "half_pixel_resampling, separate": HalfPixelResampling(
+        target=(3.3, 2.1, 1.0), label="linear", separate="auto", threshold=1.5, clip="slice"
+    ),
     "normalization": Normalization(),
     "normalization, a mask": Normalization(over="foreground", epsilon=1e-6),
     "normalization, positive": Normalization(over="positive"),
+    "exact_normalization": ExactNormalization(),
+    "exact_normalization, a mask": ExactNormalization(over="foreground"),
     "percentile_range": PercentileRange(),
     "percentile_range, a mask": PercentileRange(over="foreground"),
     "unscaled": Unscaled(over="foreground"),
     "label_cast": LabelCast(),
+    "outside_label_cast": OutsideLabelCast(),
 }
 
 pytestmark = [
@@ -113,7 +127,8 @@ def test_a_case_lies_on_the_grid_that_was_said(step, grid):
         assert tuple(volume.shape[1:]) == said.shape, role.name
     if not isinstance(step, Intensities):  # its values are no places any more
         places = torch.from_numpy(centres(grid))
-        linear = step.model_copy(update={"order": 1, "clip": False}) if isinstance(step, Resampling) else step
+        simple = {"order": 1, "clip": False, "separate": "none"}
+        linear = step.model_copy(update=simple) if isinstance(step, Resampling) else step
         inside = is_inside(said, grid)
         moved = linear.apply(places, IMAGE, grid, params).double().numpy()
         np.testing.assert_allclose(moved[:, inside], centres(said)[:, inside], atol=2e-5)
@@ -160,8 +175,8 @@ def test_a_label_that_came_alone_goes_the_same_way(step, grid):
     """Where a step cannot be carried out without the image, it says so."""
     volumes = volumes_on(grid)
     alone = Volumes({LABEL: volumes.by_role[LABEL]})
-    if step.depends_on_voxels:
-        with pytest.raises(ResamplingError, match="there is no image among label"):
+    if step.depends_on_voxels or isinstance(step, LabelOutside):
+        with pytest.raises(ResamplingError, match=r"there is no image among label|needs its mask"):
             forward([step], alone, grid)
         return
     done, trace = forward([step], alone, grid)

@@ -89,7 +89,7 @@ def test_z_scores_whose_record_somebody_has_edited_are_not_undone(params):
         backward(trace, torch.zeros(1, *GRID.shape), IMAGE)
 
 
-@pytest.mark.parametrize("settings", [{"over": "all"}, {"epsilon": -1}, {"epsilon": float("nan")}, {"epsilon": "1"}])
+@pytest.mark.parametrize("settings", [{"over": "every"}, {"epsilon": -1}, {"epsilon": float("nan")}, {"epsilon": "1"}])
 def test_what_is_no_setting_is_refused(settings):
     with pytest.raises(ValidationError):
         Normalization(**settings)

@@ -18,6 +18,7 @@ from monai_mriprep.steps.orientation import Orientation
 from monai_mriprep.steps.percentile_range import PercentileRange
 from monai_mriprep.steps.recipe_steps import OURS
 from monai_mriprep.steps.resampling import ItkResampling, Resampling
+from monai_mriprep.steps.transposition import Transposition
 from monai_mriprep.steps.unscaled import Unscaled
 from tests.steps.cases import GRIDS
 
@@ -164,6 +165,7 @@ def test_what_is_registered_and_is_no_step_is_not_passed_over():
 @pytest.mark.parametrize("ours", OURS, ids=lambda step: step.name)
 def test_one_of_ours_among_them_would_be_done_twice(ours):
     settings = {"target": [1, 1, 1], "codes": "RAS", "new": {"1": 2}}
+    settings |= {"order": [1, 0, 2]} if ours is Transposition else {}
     given = {key: settings[key] for key in ours.model_fields.keys() & settings.keys()}
     recipe = Recipe(steps=[{"step": ours.name, **given}])
     for list_of in (native_steps, lambda recipe: steps_of(recipe, TARGET)):

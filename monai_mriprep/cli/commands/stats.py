@@ -38,7 +38,7 @@ def stats(
     if survey.unreadable:  # a table of the rest would pass for one of all
         raise survey.unreadable[0]
     statistics = survey.statistics
-    derived = derive_target(statistics, recipe.target_rule, survey.median_size)
+    derived = derive_target(statistics, recipe.named_rule or "nnunet", survey.median_size)
     with log_lines(quiet=quiet):
         package_logger().info("%s; %s", counted(len(survey.outlines), "paired image"), derived.text)
     doubts = (*survey.doubts, *derived.warnings)

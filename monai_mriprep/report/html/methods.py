@@ -59,6 +59,7 @@ TARGETS = {
     "nnunet": "by the rule of nnU-Net",
     "recipe": "which was set beforehand",
     "training": "that of the training set",
+    "plans": "that of nnU-Net's plans",
 }
 SPLINES = {0: "nearest-neighbour", 1: "linear", 2: "quadratic B-spline", 3: "cubic B-spline"}
 BOUNDARIES = {"nearest": "repeated", "mirror": "mirrored"}
@@ -66,12 +67,20 @@ GRIDS = {
     "monai": "the centres of the first voxels coincide",
     "nnunet": "the extents of the volumes coincide (half-pixel convention)",
     "itk": "the centres of the first voxels coincide, with sizes as in SimpleITK",
+    "nnunet_exact": "the extents of the volumes coincide (half-pixel convention), with sizes as in nnU-Net",
+}
+LABELS = {
+    "nearest": "nearest-neighbour interpolation",
+    "linear": "linear interpolation of each class, of which the highest wins",
 }
 FOREGROUNDS = {
     "carried": "the non-zero voxels of the original scan, carried to the new grid by nearest-neighbour interpolation",
     "resampled": "the non-zero voxels of the resampled image",
     "resampled_positive": "the voxels of the resampled image that are greater than zero",
     "native": "the non-zero voxels of the original scan, before resampling",
+    "crop": "all voxels that the crop leaves, before resampling",
+    "filled": "the non-zero voxels of the original scan, their holes filled, before resampling; what lies outside "
+    "stays 0",
 }
 
 
@@ -134,6 +143,8 @@ def _geometry(recipe: Recipe) -> Iterator[str]:
         yield f"{what} on another grid than the image were first resampled onto it by their headers."
     if recipe.orientation != "keep":
         yield f"The axes of all volumes were turned to {recipe.orientation}."
+    if recipe.transpose != "none":
+        yield "The axes were put into another order."
     if recipe.crop != "none":
         margin = f", with a margin of {recipe.crop_margin:g} mm" if recipe.crop_margin else ""
         yield f"Volumes were cropped to the non-zero voxels of the image{margin}."
@@ -144,13 +155,18 @@ def _resampling(study: Study) -> Iterator[str]:
     orders = recipe.orders
     along = [f"{SPLINES[order]} along {axis}" for axis, order in zip("zyx", orders, strict=True)]
     spline = f"{SPLINES[orders[0]] if len(set(orders)) == 1 else ', '.join(along)} interpolation"
-    clipped = ", clipped to the range of the scan" if recipe.clip else ""
-    labels = ", labels by nearest-neighbour interpolation" if study.has_labels else ""
+    clipped = f", clipped to the range of the {'slice' if recipe.clip == 'slice' else 'scan'}" if recipe.clip else ""
+    labels = f", labels by {LABELS[recipe.label]}" if study.has_labels else ""
     yield f"All volumes were resampled to {shown_row(study.target)} mm (z, y, x), {TARGETS[study.target_from]}."
     yield (
         f"Images were resampled by {spline} (values {BOUNDARIES[recipe.boundary]} beyond the border{clipped}){labels}; "
         f"{GRIDS[recipe.grid]}."
     )
+    if recipe.separate_axis == "auto":
+        yield (
+            f"Where spacings differed by more than {recipe.separate_threshold:g} times, the coarsest axis was "
+            "interpolated by nearest neighbour."
+        )
 
 
 def _intensities(recipe: Recipe) -> str:

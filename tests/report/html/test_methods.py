@@ -59,6 +59,15 @@ def test_the_default_recipe():
         ({"label_map": {2: 1, 7: 0}}, "renumbered (2 to 1, 7 to 0)"),
         ({"geometry": "resample"}, "Labels and channels on another grid"),
         ({"channels": ["t1", "flair"]}, "of 2 channels each (t1, flair)"),
+        ({"transpose": "coarsest_first"}, "The axes were put into another order."),
+        ({"clip": "slice"}, "clipped to the range of the slice"),
+        (
+            {"preset": "nnunet"},
+            "differed by more than 3 times, the coarsest axis was interpolated by nearest neighbour",
+        ),
+        ({"preset": "nnunet"}, "labels by linear interpolation of each class, of which the highest wins"),
+        ({"preset": "nnunet"}, "all voxels that the crop leaves"),
+        ({"crop": "nonzero_filled", "normalization": {"foreground": "filled"}}, "what lies outside stays 0"),
     ],
 )
 def test_a_recipe_that_differs_from_the_default_is_told(keys, said):
@@ -73,6 +82,10 @@ def test_the_target_of_a_training_set_and_cases_that_failed_are_told():
     assert "1 further case was excluded. 2 further cases could not be preprocessed." in text
     assert "label" not in text
     assert "segmentations" not in text
+
+
+def test_the_target_of_plans_is_told():
+    assert "(z, y, x), that of nnU-Net's plans." in paragraph(Recipe(target_rule="plans.json"), target_from="plans")
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -1,0 +1,67 @@
+"""Resample as nnU-Net does, voxel for voxel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from monai_mriprep import volume as compute
+from monai_mriprep.recipe.values import Amount
+from monai_mriprep.steps.base import Params
+from monai_mriprep.steps.resampling import Resampling
+from monai_mriprep.types import IMAGE, LABEL, GridRule, LabelRule, Role, SeparateAxis, Spacing
+from monai_mriprep.volume.geometry import Grid
+from monai_mriprep.volume.half_pixel import plan_half_pixel, separate_axis
+
+if TYPE_CHECKING:
+    import torch
+
+    from monai_mriprep.volume.resample import ResamplingPlan
+
+__all__ = ["HalfPixelResampling"]
+
+
+class HalfPixelResampling(Resampling):
+    """The same on the grid ``nnunet_exact``: whether an axis is separate is decided case by case.
+
+    The way back is that of `Resampling`; a separate axis goes by nearest neighbour there, too, as in nnU-Net's export.
+
+    Parameters
+    ----------
+    separate
+        ``auto``: the coarsest axis goes by order 0, where the spacings of the scan, else of the target, differ by more
+        than `threshold` times. See `monai_mriprep.volume.half_pixel.separate_axis`.
+    threshold
+        A ratio of spacings.
+    label
+        ``nearest``; or ``linear``: see `monai_mriprep.volume.vote.resample_by_vote`.
+    """
+
+    name = "half_pixel_resampling"
+    rule: GridRule = "nnunet_exact"
+    separate: SeparateAxis = "none"
+    threshold: Amount = 3.0
+    label: LabelRule = "nearest"
+
+    def apply(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
+        """Resample one volume; a label by a vote, if that is asked for."""
+        if role.kind == LABEL.kind and self.label == "linear":
+            return compute.vote.resample_by_vote(volume, self._resampling_plan(role, grid, params))
+        return super().apply(volume, role, grid, params)
+
+    def _resampling_plan(self, role: Role, grid: Grid, params: Params) -> ResamplingPlan:
+        order = self._order if role.kind == IMAGE.kind else int(role.kind == LABEL.kind and self.label == "linear")
+        separate = self._separate(grid.stated_spacing, self.target)
+        return plan_half_pixel(grid.shape, self.grid(grid, params).shape, order, separate)
+
+    def plan_back(self, role: Role, grid: Grid, params: Params, linear: bool) -> ResamplingPlan:
+        """How `invert` resamples a volume onto `grid`; `linear` for floats that are no labels, which interpolates."""
+        order = self._order if role.kind == IMAGE.kind else int(linear)
+        separate = self._separate(self.target, grid.stated_spacing)
+        return plan_half_pixel(self.grid(grid, params).shape, grid.shape, order, separate)
+
+    @property
+    def _order(self) -> int:
+        return self.order if isinstance(self.order, int) else max(self.order)
+
+    def _separate(self, before: Spacing, after: Spacing) -> int | None:
+        return separate_axis(before, after, self.threshold) if self.separate == "auto" else None

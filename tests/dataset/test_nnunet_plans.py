@@ -1,0 +1,139 @@
+"""Plans of nnU-Net: what is read of them, and what they are held against."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from monai_mriprep.dataset.nnunet_plans import read_plans
+from monai_mriprep.dataset.survey import survey_dataset
+from monai_mriprep.errors import StatisticsError
+from monai_mriprep.recipe import Recipe
+
+CHOSEN = {
+    "data_identifier": "nnUNetPlans_3d_fullres",
+    "spacing": [4, 1.5, 1.0],
+    "normalization_schemes": ["ZScoreNormalization"],
+    "use_mask_for_norm": [False],
+}
+PLANS = {
+    "dataset_name": "Dataset001_A",
+    "transpose_forward": [1, 0, 2],
+    "transpose_backward": [1, 0, 2],
+    "image_reader_writer": "SimpleITKIO",
+    "configurations": {"2d": {"spacing": [1.5, 1.0]}, "3d_fullres": CHOSEN},
+}
+
+
+def written(folder: Path, chosen: dict | None = None, **changes) -> str:
+    path = folder / "nnUNetPlans.json"
+    facts = {**PLANS, "configurations": {"3d_fullres": {**CHOSEN, **(chosen or {})}}, **changes}
+    path.write_text(json.dumps(facts), encoding="utf-8")
+    return str(path)
+
+
+def recipe_of(path: str, **keys) -> Recipe:
+    return Recipe(**{"preset": "nnunet", "target_rule": path, **keys})
+
+
+def test_the_spacing_is_that_before_the_transposition(tmp_path):
+    plans = read_plans(written(tmp_path))
+    assert (plans.spacing, plans.transposition) == ((1.5, 4.0, 1.0), (1, 0, 2))
+    assert recipe_of(str(plans.path)).transposition(plans.spacing) == (1, 0, 2)
+    plans.require_agreement(recipe_of(str(plans.path)))
+
+
+def test_the_target_of_a_dataset_is_that_of_the_plans(dataset, tmp_path):
+    choice = survey_dataset(dataset, recipe_of(written(tmp_path))).choice
+    assert choice.spacing == (1.5, 4.0, 1.0)
+    assert choice.text == f"target spacing (1.5, 4, 1) mm (z y x): that of 3d_fullres in {tmp_path}/nnUNetPlans.json"
+
+
+CONTRADICTIONS = {
+    "transposition": (
+        {},
+        {},
+        {"transpose": "none"},
+        "transpose_forward is [1, 0, 2], `transpose: none` is [0, 1, 2]; set ",
+    ),
+    "rule": ({"spacing": [1, 4, 1]}, {}, {}, "`transpose: coarsest_first` is [0, 1, 2]; set `transpose: [1, 0, 2]`"),
+    "mask": (
+        {"use_mask_for_norm": [True]},
+        {},
+        {},
+        "use_mask_for_norm is true, `normalization.foreground` is crop; set `normalization: {foreground: filled}`",
+    ),
+    "no mask": (
+        {},
+        {},
+        {"normalization": {"foreground": "filled"}},
+        "use_mask_for_norm is false, `normalization.foreground` is filled; set `normalization: {foreground: crop}`",
+    ),
+    "reader": (
+        {},
+        {"image_reader_writer": "NibabelIOWithReorient"},
+        {},
+        "image_reader_writer is NibabelIOWithReorient, `orientation` is keep; set `orientation: RAS`",
+    ),
+    "channels": (
+        {"normalization_schemes": ["ZScoreNormalization"] * 2, "use_mask_for_norm": [False] * 2},
+        {},
+        {},
+        "they have 2 channels, the recipe 1",
+    ),
+}
+
+
+@pytest.mark.parametrize(("chosen", "changes", "keys", "words"), CONTRADICTIONS.values(), ids=CONTRADICTIONS)
+def test_plans_that_contradict_the_recipe_are_refused(dataset, tmp_path, chosen, changes, keys, words):
+    path = written(tmp_path, chosen, **changes)
+    with pytest.raises(StatisticsError, match=f"^{re.escape(path)}: .*{re.escape(words)}"):
+        survey_dataset(dataset, recipe_of(path, **keys)).choice  # noqa: B018, it is asked for
+
+
+def test_a_foreground_of_ours_is_not_held_against_them(tmp_path):
+    plans = read_plans(written(tmp_path, {"use_mask_for_norm": [True]}))
+    plans.require_agreement(recipe_of(str(plans.path), normalization={"foreground": "native"}))
+
+
+BEYOND = {
+    "scheme": (
+        {"normalization_schemes": ["CTNormalization"]},
+        {},
+        "normalization_schemes has CTNormalization, and only",
+    ),
+    "some masks": (
+        {"normalization_schemes": ["ZScoreNormalization"] * 2, "use_mask_for_norm": [True, False]},
+        {},
+        "use_mask_for_norm is [true, false], and must be the same for each of 2 channels",
+    ),
+    "no flags": ({"use_mask_for_norm": []}, {}, "use_mask_for_norm is [], and must be"),
+    "reader": ({}, {"image_reader_writer": "Tiff3DIO"}, "image_reader_writer is 'Tiff3DIO', and only SimpleITKIO,"),
+    "order": ({}, {"transpose_forward": [0, 0, 1]}, "transpose_forward: Value error, is no order of three axes"),
+    "spacing": ({"spacing": [1, 2]}, {}, "configuration 3d_fullres: configurations.3d_fullres.spacing"),
+    "negative": ({"spacing": [1, 2, -1]}, {}, "configurations.3d_fullres.spacing.2: Input should be greater than 0"),
+    "2d": ({}, {"configurations": {"2d": {}}}, "configurations.3d_fullres: Field required"),
+}
+
+
+@pytest.mark.parametrize(("chosen", "changes", "words"), BEYOND.values(), ids=BEYOND)
+def test_plans_that_are_none_or_beyond_us_are_refused(tmp_path, chosen, changes, words):
+    path = written(tmp_path, chosen, **changes)
+    with pytest.raises(StatisticsError, match=f"^{re.escape(path)}: .*{re.escape(words)}"):
+        read_plans(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"[" * 100000, b'{"transpose_forward": NaN}'], ids=len)
+def test_rubbish_is_refused_by_name(tmp_path, content):
+    path = tmp_path / "plans.json"
+    path.write_bytes(content)
+    with pytest.raises(StatisticsError, match=rf"^{path}: is no nnUNetPlans\.json"):
+        read_plans(path)
+
+
+def test_a_file_that_is_not_there_is_refused_by_name(tmp_path):
+    with pytest.raises(StatisticsError, match=r"nowhere\.json: cannot be read \(No such file"):
+        read_plans(tmp_path / "nowhere.json")
