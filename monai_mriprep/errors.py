@@ -15,6 +15,7 @@
     │   └── NpzError             a preprocessed file is damaged or is not ours
     ├── GeometryError            image and label do not lie on the same grid
     ├── ResamplingError          grid, order, boundary or array do not fit together
+    ├── NnunetError              nnU-Net, or what it needs, is missing
     └── OutputError              the output folder cannot be used
         ├── LockedError          another run is alive in it
         ├── DiskFullError        no space is left
@@ -46,6 +47,7 @@ __all__ = [
     "LockedError",
     "MriprepError",
     "MriprepWarning",
+    "NnunetError",
     "NpzError",
     "OutputError",
     "PairingError",
@@ -132,6 +134,10 @@ class GeometryError(MriprepError):
 
 class ResamplingError(MriprepError):
     """Grid, order, boundary or array do not fit together."""
+
+
+class NnunetError(MriprepError):
+    """nnU-Net is not installed, or lacks what it needs to start."""
 
 
 class OutputError(MriprepError):

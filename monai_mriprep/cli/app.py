@@ -31,6 +31,7 @@ GROUPS = {
     "Move on to training": {
         "split": "Split the cases for cross-validation, by patient.",
         "export": "Write the sources as nnU-Net's raw data.",
+        "nnunet": "Run nnU-Net's preprocessing or prediction, many times faster.",
     },
     "Prove what is there": {
         "verify": "Compare every preprocessed file with its record.",
@@ -58,7 +59,7 @@ class _Commands(Mapping[str, Any]):
             raise KeyError(name)
         module = import_module(f"monai_mriprep.cli.commands.{name}")
         alone = typer.Typer(add_completion=False, **SETTINGS)
-        alone.command(name)(getattr(module, name))
+        alone.command(name, **getattr(module, "SETTINGS", {}))(getattr(module, name))
         return typer.main.get_command(alone)
 
     def __iter__(self) -> Iterator[str]:

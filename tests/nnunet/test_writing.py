@@ -1,0 +1,66 @@
+"""A case as it is written: read by nnU-Net's own class, and never there by half."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("nnunetv2", reason="nnU-Net is not installed (the extra nnunet)")
+
+from nnunetv2.training.dataloading.nnunet_dataset import comp_blosc2_params, infer_dataset_class, nnUNetDatasetBlosc2
+
+from monai_mriprep.nnunet import writing
+from monai_mriprep.nnunet.writing import save_case
+
+RNG = np.random.default_rng(1)
+DATA = RNG.normal(size=(2, 9, 30, 31)).astype(np.float32)
+LABEL = RNG.integers(-1, 3, (1, 9, 30, 31)).astype(np.int16)
+CUTS = [comp_blosc2_params(array.shape, (8, 16, 16), array.itemsize) for array in (DATA, LABEL)]
+
+
+def test_nnunet_reads_it(tmp_path):
+    turned = np.asfortranarray(DATA)
+    save_case(str(tmp_path / "a.b"), turned, LABEL, {"spacing": [1, 2, 3]}, CUTS)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.b.b2nd", "a.b.pkl", "a.b_seg.b2nd"]
+    assert infer_dataset_class(str(tmp_path)) is nnUNetDatasetBlosc2
+    data, label, before, facts = nnUNetDatasetBlosc2(str(tmp_path))["a.b"]
+    np.testing.assert_array_equal(data[:], DATA)
+    np.testing.assert_array_equal(label[:], LABEL)
+    assert [(array.blocks, array.chunks) for array in (data, label)] == CUTS
+    assert (data.dtype, label.dtype, before, facts) == (np.float32, np.int16, None, {"spacing": [1, 2, 3]})
+
+
+def test_a_case_is_replaced(tmp_path):
+    for factor in (1, 2):
+        save_case(str(tmp_path / "a"), factor * DATA, LABEL, {}, CUTS)
+    np.testing.assert_array_equal(nnUNetDatasetBlosc2(str(tmp_path))["a"][0][:], 2 * DATA)
+
+
+@pytest.mark.parametrize("calls", range(3))
+def test_wherever_it_stops_no_case_is_there_that_only_looks_done(tmp_path, monkeypatch, calls):
+    """At each of the three files: the case is listed only with all of them."""
+
+    class StoppedError(Exception):
+        pass
+
+    left = [None] * calls
+    replace = writing.Path.replace
+
+    def replace_or_stop(path, target):
+        if not left:
+            raise StoppedError
+        left.pop()
+        return replace(path, target)
+
+    monkeypatch.setattr(writing.Path, "replace", replace_or_stop)
+    with pytest.raises(StoppedError):
+        save_case(str(tmp_path / "a"), DATA, LABEL, {}, CUTS)
+    assert nnUNetDatasetBlosc2.get_identifiers(str(tmp_path)) == []
+
+
+def test_what_a_killed_run_leaves_is_not_seen(tmp_path):
+    save_case(str(tmp_path / "a"), DATA, LABEL, {}, CUTS)
+    (tmp_path / ".b.x1y2").mkdir()
+    (tmp_path / ".b.x1y2" / "b.b2nd").write_bytes(b"half")
+    assert infer_dataset_class(str(tmp_path)) is nnUNetDatasetBlosc2
+    assert nnUNetDatasetBlosc2.get_identifiers(str(tmp_path)) == ["a"]
