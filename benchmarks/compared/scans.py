@@ -116,6 +116,13 @@ class Scan:
         a, b = volume.label.clip(0), self._on(volume.grid, self.stored.label, 0)
         return float(2 * np.count_nonzero((a == b) & (a > 0)) / (np.count_nonzero(a) + np.count_nonzero(b)))
 
+    def labels_off(self, volume: Volume) -> tuple[int, int]:
+        """Voxels with another class than the nearest one; of these, how many lie between two voxels, within 1e-3."""
+        off = np.argwhere(volume.label.clip(0) != self._on(volume.grid, self.stored.label, 0))
+        matrix = np.linalg.solve(self.stored.grid.affine, volume.grid.affine)
+        places = off @ matrix[:3, :3].T + matrix[:3, 3]
+        return len(off), int((np.abs(places % 1 - 0.5) < 1e-3).any(axis=1).sum())
+
     def air(self, volume: Volume) -> float:
         """The mean where the nearest voxel of the scan is exactly zero."""
         return float(volume.image[self._on(volume.grid, self.stored.image, 0) == 0].mean(dtype=np.float64))

@@ -34,22 +34,27 @@ def tools_table(scans: Mapping[str, Scan], made: Mapping[str, Mapping[str, Volum
     """Every tool on every scan."""
     yield (
         *("scan", "tool", "voxels z y x", "first centre moved by, mm", "image apart, SD"),
-        *("label, Dice", "zeros become", "type of label"),
+        *("label, Dice", "labels off", "of these, ties", "zeros become", "type of label"),
     )
     for name, scan in scans.items():
         for tool, volumes in made.items():
-            volume = volumes[name]
-            yield (
-                *(name, NAMES[tool], _sizes(volume), scan.first_centre(volume), f"{scan.image_apart(volume):.3f}"),
-                *(f"{scan.label_dice(volume):.3f}", f"{scan.air(volume):.2f}", volume.label.dtype),
-            )
+            yield name, NAMES[tool], *_apart(scan, volumes[name]), *_in_detail(scan, volumes[name])
+
+
+def _apart(scan: Scan, volume: Volume) -> Row:
+    apart = f"{scan.image_apart(volume):.3f}", f"{scan.label_dice(volume):.3f}"
+    return _sizes(volume), scan.first_centre(volume), *apart
+
+
+def _in_detail(scan: Scan, volume: Volume) -> Row:
+    return *(f"{count:,}" for count in scan.labels_off(volume)), f"{scan.air(volume):.2f}", volume.label.dtype
 
 
 def steps_table(data: Path, scans: Mapping[str, Scan], theirs: Mapping[str, Volume]) -> Iterator[Row]:
     """From our default to nnU-Net, one decision after the other."""
     yield (
         "decision, on top of those above",
-        *(f"{name}: {what}" for name in scans for what in ("voxels", "image apart, SD", "label, Dice")),
+        *(f"{name}: {what}" for name in scans for what in ("voxels", "first centre", "image apart", "label")),
     )
     keys: dict[str, Any] = {}
     for decision, change in TOWARDS_NNUNET.items():
@@ -82,16 +87,12 @@ def _datasets(data: Path) -> Iterator[tuple[str, SpacingStatistics, list[float]]
         yield title, SpacingStatistics.from_spacings(facts["spacings"]), size
 
 
-def _apart(scan: Scan, volume: Volume) -> Row:
-    return _sizes(volume), f"{scan.image_apart(volume):.3f}", f"{scan.label_dice(volume):.3f}"
-
-
 def _equal(one: Volume, other: Volume) -> Row:
     if one.image.shape != other.image.shape:
-        return _sizes(other), "another shape", ""
+        return _sizes(other), "", "another shape", ""
     largest = np.abs(one.image - other.image).max() / np.ptp(other.image)
     off = np.count_nonzero(one.label != other.label)
-    return "equal", f"{largest:.0e} of the range, at most", f"{off} voxels off"
+    return "equal", "equal", f"{largest:.0e} of the range, at most", f"{off} voxels off"
 
 
 def _sizes(volume: Volume) -> str:
