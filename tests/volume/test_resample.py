@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
@@ -429,93 +427,6 @@ def test_threads_do_not_change_a_bit(name, threads):
     assert torch.equal(results[0], results[2])
 
 
-def test_threads_outlive_a_call(threads):
-    """A thread that ends holds a lock of MKL for a moment, which a child that is forked then would wait for."""
-    threads(2)
-    volume, source = volume_on((20, 60, 60), np.eye(4))
-    plan = plan_resampling(source, target_grid(source, (0.7, 0.6, 0.8)))
-    expected = apply_plan(volume, plan)
-    before = {thread.native_id for thread in threading.enumerate()}
-    for _ in range(20):
-        apply_plan(volume, plan)
-        child = os.fork()
-        if not child:
-            torch.set_num_threads(1)  # as in a DataLoader's worker
-            os._exit(0 if torch.equal(apply_plan(volume, plan), expected) else 1)
-        assert os.waitpid(child, 0)[1] == 0
-    assert {thread.native_id for thread in threading.enumerate()} == before
-
-
-@pytest.mark.parametrize("count", [1, 2])
-def test_a_thread_that_may_end_multiplies_nothing_itself(count, threads, monkeypatch):
-    """Else a DataLoader that forks after a thread has filled a cache could wait for ever, as in the test above."""
-    threads(count)
-    volume, source = volume_on((20, 60, 60), np.eye(4))
-    plan = plan_resampling(source, target_grid(source, (0.7, 0.6, 0.8)))
-    expected, multiplying, product = apply_plan(volume, plan), set(), torch.mm
-
-    def watched(*args, **kwargs):
-        multiplying.add(threading.current_thread())
-        return product(*args, **kwargs)
-
-    monkeypatch.setattr(torch, "mm", watched)
-    for _ in range(3):
-        with ThreadPoolExecutor(2) as ending:
-            results = list(ending.map(lambda _: apply_plan(volume, plan), range(4)))
-        assert all(torch.equal(result, expected) for result in results)
-    assert multiplying
-    assert all(thread.is_alive() for thread in multiplying)
-    assert len(multiplying) <= 2 * count, "the threads of one call serve the next"
-
-
-@pytest.mark.parametrize("tile", [1, 1 << 11, 1 << 14, 1 << 17])
-@pytest.mark.parametrize("columns", [40, 97, 98, 145])  # in blocks of 48, the last of which may be one column
-@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 31, 70])
-def test_the_tiles_at_once_do_not_change_a_bit(rows, columns, tile, threads, monkeypatch):
-    """Else the caches of a machine, by which they are chosen, would show in a file."""
-    volume, source = volume_on((50, rows, columns), affine_of((1.1, 1.0, 1.0), 21))
-    plan = plan_resampling(source, Grid((55, rows, columns), source.affine @ np.diag([0.9, 0.97, 1.003, 1])))
-    monkeypatch.setattr("monai_mriprep.volume.resample.TILE_VOXELS", tile)
-    results = []
-    for count, at_once in ((1, 1), (1, 2), (2, 3), (1, 4), (2, 4), (1, 1000)):
-        threads(count)
-        monkeypatch.setattr("monai_mriprep.volume.resample.TILES_AT_ONCE", at_once)
-        results.append(apply_plan(volume, plan))
-    for result in results[1:]:
-        assert torch.equal(result, results[0])
-
-
-def test_autocast_and_low_precision_do_not_change_a_bit():
-    volume, source = volume_on((12, 60, 50), affine_of((3, 1, 1)))
-    plan = plan_resampling(source, target_grid(source, (1.0, 0.7, 1.3)))
-    expected = apply_plan(volume, plan)
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium")
-    try:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            found = apply_plan(volume, plan)
-        assert torch.get_float32_matmul_precision() == "medium"
-    finally:
-        torch.set_float32_matmul_precision(before)
-    assert found.dtype == torch.float32
-    assert torch.equal(found, expected)
-
-
-def test_the_newer_switch_of_precision_does_not_change_a_bit():
-    volume, source = volume_on((12, 60, 50), affine_of((3, 1, 1)))
-    plan = plan_resampling(source, target_grid(source, (1.0, 0.7, 1.3)))
-    expected = apply_plan(volume, plan)
-    switch = torch.backends.mkldnn.matmul
-    before = switch.fp32_precision
-    switch.fp32_precision = "bf16"
-    try:
-        found = apply_plan(volume, plan)
-        assert switch.fp32_precision == "bf16"
-    finally:
-        switch.fp32_precision = before
-    assert torch.equal(found, expected)
-
-
 @pytest.mark.parametrize("order", [0, 3])
 def test_the_input_is_not_written_to(order):
     volume, source = volume_on((6, 8, 9), affine_of((3, 1, 1)))
@@ -552,13 +463,3 @@ def test_a_volume_of_another_shape_is_refused(shape):
     grid = Grid((4, 4, 4), np.eye(4))
     with pytest.raises(ResamplingError, match=r"expected a volume of shape \(C, 4, 4, 4\)"):
         apply_plan(torch.zeros(shape), plan_resampling(grid, grid))
-
-
-def test_a_thin_slab_changes_nothing_but_memory(monkeypatch):
-    """The slices between the products are cut to fit small outputs."""
-    volume = torch.from_numpy(np.random.default_rng(5).normal(size=(1, 60, 40, 44)).astype(np.float32))
-    source = Grid((60, 40, 44), np.eye(4))
-    plan = plan_resampling(source, target_grid(source, (1.2, 2.0, 2.0)))
-    whole = apply_plan(volume, plan)
-    monkeypatch.setattr("monai_mriprep.volume.resample.SLAB_VOXELS", 1)
-    np.testing.assert_allclose(apply_plan(volume, plan), whole, atol=2e-6)

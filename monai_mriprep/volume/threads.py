@@ -1,0 +1,76 @@
+"""The threads that share the products of matrices."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import current_thread, main_thread
+
+import torch
+
+__all__ = ["Threads", "threads_of"]
+
+
+@dataclass(frozen=True)
+class Threads:
+    """Distributes a loop over threads. Without a pool everything runs in the calling thread."""
+
+    count: int
+    pool: Executor | None
+
+    def share(self, n_items: int, work: Callable[[range], None]) -> None:
+        """Call `work` with ranges that together cover ``range(n_items)``."""
+        shares = [range(i, n_items, self.count) for i in range(self.count)]
+        if self.pool is None:
+            work(shares[0])
+            return
+        inference = torch.is_inference_mode_enabled()  # each thread has its own
+
+        def work_alike(indices: range) -> None:
+            with torch.inference_mode(inference):
+                work(indices)
+
+        list(self.pool.map(work_alike, shares))
+
+
+@contextmanager
+def threads_of(device: torch.device) -> Iterator[Threads]:
+    """As many threads as torch would use here; inside each, torch itself uses one.
+
+    A thread that ends gives memory back to MKL, under a lock, a moment after Python has joined it. A process that is
+    forked in that moment inherits the lock, and its first product of matrices never returns. So only the main thread
+    multiplies by itself; every other caller, such as a thread that fills a `CacheDataset`, may end before a fork.
+    """
+    count = torch.get_num_threads() if device.type == "cpu" else 1
+    if device.type != "cpu" or (count == 1 and current_thread() is main_thread()):
+        yield Threads(1, None)
+        return
+    try:
+        with _lent_pool(count) as pool:
+            yield Threads(count, pool)
+    finally:
+        torch.set_num_threads(count)  # the initializers have changed the default of later threads
+
+
+_IDLE_POOLS: defaultdict[int, list[Executor]] = defaultdict(list)
+"""By their number of threads, which never end: see `threads_of`."""
+
+os.register_at_fork(after_in_child=_IDLE_POOLS.clear)  # the threads of a parent do not exist in its child
+
+
+@contextmanager
+def _lent_pool(count: int) -> Iterator[Executor]:
+    """Threads for one call; there are as many pools as calls have run at once."""
+    idle = _IDLE_POOLS[count]
+    try:
+        pool = idle.pop()
+    except IndexError:
+        pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield pool
+    finally:
+        idle.append(pool)

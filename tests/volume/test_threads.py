@@ -1,0 +1,58 @@
+"""Threads that share products, and forks beside them."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+
+from monai_mriprep.volume.geometry import Grid, target_grid
+from monai_mriprep.volume.resample import apply_plan, plan_resampling
+
+
+def volume_on(shape: tuple[int, int, int]) -> tuple[torch.Tensor, Grid]:
+    values = np.random.default_rng(0).normal(100, 30, (1, *shape)).astype(np.float32)
+    return torch.from_numpy(values), Grid(shape, np.eye(4))
+
+
+def test_threads_outlive_a_call(threads):
+    """A thread that ends holds a lock of MKL for a moment, which a child that is forked then would wait for."""
+    threads(2)
+    volume, source = volume_on((20, 60, 60))
+    plan = plan_resampling(source, target_grid(source, (0.7, 0.6, 0.8)))
+    expected = apply_plan(volume, plan)
+    before = {thread.native_id for thread in threading.enumerate()}
+    for _ in range(20):
+        apply_plan(volume, plan)
+        child = os.fork()
+        if not child:
+            torch.set_num_threads(1)  # as in a DataLoader's worker
+            os._exit(0 if torch.equal(apply_plan(volume, plan), expected) else 1)
+        assert os.waitpid(child, 0)[1] == 0
+    assert {thread.native_id for thread in threading.enumerate()} == before
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_thread_that_may_end_multiplies_nothing_itself(count, threads, monkeypatch):
+    """Else a DataLoader that forks after a thread has filled a cache could wait for ever, as in the test above."""
+    threads(count)
+    volume, source = volume_on((20, 60, 60))
+    plan = plan_resampling(source, target_grid(source, (0.7, 0.6, 0.8)))
+    expected, multiplying, product = apply_plan(volume, plan), set(), torch.mm
+
+    def watched(*args, **kwargs):
+        multiplying.add(threading.current_thread())
+        return product(*args, **kwargs)
+
+    monkeypatch.setattr(torch, "mm", watched)
+    for _ in range(3):
+        with ThreadPoolExecutor(2) as ending:
+            results = list(ending.map(lambda _: apply_plan(volume, plan), range(4)))
+        assert all(torch.equal(result, expected) for result in results)
+    assert multiplying
+    assert all(thread.is_alive() for thread in multiplying)
+    assert len(multiplying) <= 2 * count, "the threads of one call serve the next"
