@@ -69,8 +69,14 @@ def _lent_pool(count: int) -> Iterator[Executor]:
     try:
         pool = idle.pop()
     except IndexError:
-        pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
+        pool = ThreadPoolExecutor(count, initializer=_use_one_thread)
     try:
         yield pool
     finally:
         idle.append(pool)
+
+
+def _use_one_thread() -> None:
+    """For this thread, and for good: torch gives a thread the number of the process when it first asks for it."""
+    torch.get_num_threads()
+    torch.set_num_threads(1)

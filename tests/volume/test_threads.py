@@ -12,6 +12,7 @@ import torch
 
 from monai_mriprep.volume.geometry import Grid, target_grid
 from monai_mriprep.volume.resample import apply_plan, plan_resampling
+from monai_mriprep.volume.threads import threads_of
 
 
 def volume_on(shape: tuple[int, int, int]) -> tuple[torch.Tensor, Grid]:
@@ -56,3 +57,21 @@ def test_a_thread_that_may_end_multiplies_nothing_itself(count, threads, monkeyp
     assert multiplying
     assert all(thread.is_alive() for thread in multiplying)
     assert len(multiplying) <= 2 * count, "the threads of one call serve the next"
+
+
+def test_a_lent_thread_uses_one_thread_whatever_it_computes(threads):
+    """Torch sets the number of a thread once more, to that of the process, where an operation is first shared."""
+    threads(3)
+    all_at_once, counts = threading.Barrier(3), []
+
+    def start(indices: range) -> None:
+        all_at_once.wait(10)
+
+    def work(indices: range) -> None:
+        torch.ones(1 << 20).add_(1)  # would be shared
+        counts.append(torch.get_num_threads())
+
+    for task in (start, work):
+        with threads_of(torch.device("cpu")) as lent:
+            lent.share(3, task)
+    assert counts == [1] * 3
