@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from monai_mriprep.volume import argmax as argmax
     from monai_mriprep.volume import fill as fill
     from monai_mriprep.volume import fit as fit
     from monai_mriprep.volume import intensity as intensity
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from monai_mriprep.volume import resample as resample
     from monai_mriprep.volume import vote as vote
 
-_MODULES = ("fill", "fit", "intensity", "itk_spline", "labels", "percentiles", "resample", "vote")
+_MODULES = ("argmax", "fill", "fit", "intensity", "itk_spline", "labels", "percentiles", "resample", "vote")
 
 
 def __getattr__(name: str) -> object:
