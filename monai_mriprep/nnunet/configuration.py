@@ -15,25 +15,33 @@ from typing import Any
 
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 
+from monai_mriprep.nnunet.logits import LaterResampling
 from monai_mriprep.nnunet.preprocessor import Preprocessor
-from monai_mriprep.nnunet.scope import why_stock_preprocessing
+from monai_mriprep.nnunet.scope import why_stock_export, why_stock_preprocessing
 
 __all__ = ["Configuration", "configurations_are_ours", "stays_stock"]
 
 
 class Configuration(ConfigurationManager):
-    """nnU-Net's configuration, which names our preprocessor where that does the same."""
+    """nnU-Net's configuration, which names our preprocessor and our resampling of logits where they do the same."""
 
     @property
     def preprocessor_class(self) -> type:
         """Ours, or the one that the plans name."""
         return super().preprocessor_class if why_stock_preprocessing(self.configuration) else Preprocessor
 
+    @property
+    def resampling_fn_probabilities(self) -> Callable[..., Any]:
+        """Ours, or the one that the plans name."""
+        stock = super().resampling_fn_probabilities
+        return stock if why_stock_export(self.configuration) else LaterResampling(stock)
+
 
 def stays_stock(configuration: Any) -> Iterator[str]:
     """A sentence for each part of a configuration that is left to nnU-Net."""
-    if reason := why_stock_preprocessing(configuration.configuration):
-        yield f"the preprocessing is nnU-Net's own: {reason}"
+    for part, why in (("preprocessing", why_stock_preprocessing), ("export", why_stock_export)):
+        if reason := why(configuration.configuration):
+            yield f"the {part} is nnU-Net's own: {reason}"
 
 
 @contextmanager

@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def planned(tmp_path_factory) -> Planned:
-    """Three cases and one of a test set, one channel, MetaImage."""
+    """Three cases, and two of a test set, one channel, MetaImage."""
     folder = tmp_path_factory.mktemp("nnunet")
     write_raw(folder)
     return plan(folder)

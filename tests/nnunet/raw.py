@@ -18,7 +18,7 @@ CAMPAIGN = "MRIPREP_CAMPAIGN" in os.environ
 """Whether all cases are compared, or a few."""
 
 NAME = "Dataset001_Small"
-SPACINGS = ((3.0, 1.2, 1.1), (5.0, 0.9, 1.0), (2.2, 1.3, 1.3), (3.1, 1.0, 1.2))
+SPACINGS = ((3.0, 1.2, 1.1), (5.0, 0.9, 1.0), (2.2, 1.3, 1.3), (3.1, 1.0, 1.2), (2.0, 1.0, 0.9))
 """z y x, of the cases; one is so anisotropic that nnU-Net takes slices apart."""
 
 
@@ -35,25 +35,25 @@ def body(shape: tuple[int, ...], seed: int, hole: bool = True) -> tuple[np.ndarr
 
 
 def write_raw(
-    folder: Path, ending: str = ".mha", count: int = 4, channels: int = 1, labels: Mapping[str, Any] | None = None
+    folder: Path, ending: str = ".mha", count: int = 5, channels: int = 1, labels: Mapping[str, Any] | None = None
 ) -> Path:
-    """A dataset of so many cases; the last one is in ``imagesTs``."""
+    """A dataset of so many cases; the last two are in ``imagesTs``, without labels."""
     raw = folder / "raw" / NAME
     for part in ("imagesTr", "labelsTr", "imagesTs"):
         (raw / part).mkdir(parents=True)
     for number, spacing in zip(range(count), SPACINGS, strict=False):
         shape = (16 + number, 40 - 2 * number, 36 + number)
-        last = number == count - 1
+        part = "Ts" if number >= count - 2 else "Tr"
         for channel in range(channels):
             image, label = body(shape, seed=10 * number + channel)
             name = f"case_{number}_{channel:04d}{ending}"
-            write(raw / ("imagesTs" if last else "imagesTr") / name, image, spacing)
-        if not last:
+            write(raw / f"images{part}" / name, image, spacing)
+        if part == "Tr":
             write(raw / "labelsTr" / f"case_{number}{ending}", label, spacing)
     facts = {
         "channel_names": {str(channel): f"MR{channel}" for channel in range(channels)},
         "labels": labels or {"background": 0, "organ": 1, "lesion": 2},
-        "numTraining": count - 1,
+        "numTraining": count - 2,
         "file_ending": ending,
     }
     if any(isinstance(value, list) for value in facts["labels"].values()):
