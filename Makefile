@@ -12,7 +12,7 @@ ALL := $(VENV)/.installed-all
 NNUNET := .venv-nnunet
 INSIDE := $(NNUNET)/bin/python -m pytest tests/nnunet
 
-.PHONY: demo test stress docs campaign bench bench-release clean
+.PHONY: demo test stress docs campaign bench bench-release bench-nnunet clean
 
 demo: $(RUN)
 	@echo 'Making a small synthetic dataset in demo/, preprocessing it, and writing a report about it.'
@@ -47,6 +47,10 @@ bench: $(TESTS) .venv-peers/.installed
 bench-release: $(TESTS)
 	$(BIN)/python -m benchmarks.byte_identity
 	$(BIN)/python -m benchmarks.against_release
+
+# nnU-Net with its own code and with ours; a quarter of an hour on an idle machine.
+bench-nnunet: $(NNUNET)/.installed
+	$(NNUNET)/bin/python -m benchmarks.inside_nnunet --fill docs/performance.md
 
 .venv-peers/.installed: benchmarks/peers-requirements.txt benchmarks/peers-constraints.txt
 	benchmarks/make_peers.sh .venv-peers

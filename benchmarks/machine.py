@@ -15,7 +15,7 @@ __all__ = ["Clock", "describe_machine", "versions_in"]
 
 PACKAGES = (
     *("monai-mriprep", "monai", "torch", "itk", "SimpleITK", "nnunetv2", "torchio"),
-    *("numpy", "scipy", "scikit-image", "isal", "blosc2"),
+    *("numpy", "scipy", "scikit-image", "isal", "blosc2", "batchgenerators"),
 )
 BUSY_LIMIT = 0.05
 """A larger share of the cores at work before we have started means that others are working."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Resampling", "Tool", "make_volume"]
+__all__ = ["Resampling", "Tool", "make_volume", "resident"]
 
 Tool = Callable[[NDArray[Any], Sequence[float], Sequence[float], Sequence[int]], Callable[[], Sequence[int]]]
 """``tool(volume, spacing, target, target_shape)`` makes a volume ready, and returns what resamples it once.
@@ -63,13 +63,13 @@ class Resampling:
         small = (24, 24, 24)
         self._tools[name](make_volume(small, dtype), spacing, target, small)()
         gc.collect()
-        before = _resident("VmRSS")
+        before = resident("VmRSS")
         call = self._tools[name](make_volume(shape, dtype), spacing, target, target_shape)
         gc.collect()
         Path("/proc/self/clear_refs").write_text("5")  # the peak starts again at what is resident now
         result = call()
         voxels_in, voxels_out = int(np.prod(shape)), int(np.prod(result))
-        return {"peak": _resident("VmHWM") - before, "input": 4 * voxels_in, "output": 4 * voxels_out}
+        return {"peak": resident("VmHWM") - before, "input": 4 * voxels_in, "output": 4 * voxels_out}
 
 
 def make_volume(shape: Sequence[int], dtype: str = "float32") -> NDArray[Any]:
@@ -81,7 +81,7 @@ def make_volume(shape: Sequence[int], dtype: str = "float32") -> NDArray[Any]:
     return volume
 
 
-def _resident(name: str) -> int:
+def resident(name: str) -> int:
     """A line of the process's status, in bytes."""
     found = re.search(rf"^{name}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
     if found is None:

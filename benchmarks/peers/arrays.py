@@ -75,7 +75,7 @@ def nnunet(image: Path, label: Path, target: Sequence[float]) -> Result:
 
 
 def plans_for(target: Sequence[float]) -> dict[str, Any]:
-    """What nnU-Net 2.8.1 plans, as far as preprocessing reads it."""
+    """What nnU-Net 2.8.1 plans, as far as preprocessing and export read it."""
     resampling = "resample_data_or_seg_to_shape"
     settings = {"order_z": 0, "force_separate_z": None}
     configuration = {
@@ -89,6 +89,8 @@ def plans_for(target: Sequence[float]) -> dict[str, Any]:
         "resampling_fn_data_kwargs": {"is_seg": False, "order": 3, **settings},
         "resampling_fn_seg": resampling,
         "resampling_fn_seg_kwargs": {"is_seg": True, "order": 1, **settings},
+        "resampling_fn_probabilities": resampling,
+        "resampling_fn_probabilities_kwargs": {"is_seg": False, "order": 1, **settings},
         "architecture": {},
     }
     return {
