@@ -53,17 +53,19 @@ class ExactNormalization(Normalization):
 
     def scaled(self, image: torch.Tensor, params: Params) -> torch.Tensor:
         """The z-scores."""
-        mean, divisor = _columns(params, image)
-        return image.float().sub(mean).div_(divisor)
+        floats = image.float()
+        mean, divisor = _columns(params, floats)
+        return floats.sub(mean).div_(divisor)
 
     def unscaled(self, image: torch.Tensor, params: Params) -> torch.Tensor:
         """The units of the image."""
-        mean, divisor = _columns(params, image)
-        return (image.double() * divisor + mean).float()
+        doubles = image.double()
+        mean, divisor = _columns(params, doubles)
+        return (doubles * divisor + mean).float()
 
 
 def _columns(params: Params, image: torch.Tensor) -> list[torch.Tensor]:
-    """Mean and divisor of each channel, float32, ``(C, 1, 1, 1)``."""
+    """Mean and divisor of each channel, ``(C, 1, 1, 1)``, in the type of the image."""
     found = of_each_channel(params, len(image), "mean", "std")
     pairs = [(mean, max(std, LEAST_STD)) for mean, std in found]
-    return [image.new_tensor(column).float()[:, None, None, None] for column in zip(*pairs, strict=True)]
+    return [image.new_tensor(column)[:, None, None, None] for column in zip(*pairs, strict=True)]

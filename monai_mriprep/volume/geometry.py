@@ -100,9 +100,14 @@ class Grid:
     def stated_spacing(self) -> Spacing:
         """The spacing as a header states it: without the rounding errors of the directions that it is multiplied by.
 
-        Where a length is a decimal of few digits or a float32 but for the last digits, it is that number.
+        Where a length is a decimal of few digits or a float32 but for the last digits, it is that number. An axis that
+        is parallel to one of the world has no such errors.
         """
-        z, y, x = map(_as_stated, self.spacing)
+        is_straight = np.count_nonzero(self.affine[:3, :3], axis=0) == 1
+        z, y, x = (
+            length if straight else _as_stated(length)
+            for length, straight in zip(self.spacing, is_straight, strict=True)
+        )
         return z, y, x
 
     @cached_property

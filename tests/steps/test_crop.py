@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from monai.data.meta_tensor import MetaTensor
 from monai.transforms.croppad.array import CropForeground
 from pydantic import ValidationError
+from scipy import ndimage
 
 from monai_mriprep.errors import MriprepWarning, ResamplingError
 from monai_mriprep.steps import Volumes, backward, forward
-from monai_mriprep.steps.crop import NonZeroCrop
-from monai_mriprep.types import IMAGE, LABEL, PREDICTION
+from monai_mriprep.steps.crop import FilledCrop, NonZeroCrop
+from monai_mriprep.types import FOREGROUND, IMAGE, LABEL, PREDICTION
 from monai_mriprep.volume.geometry import Grid
 from tests.oracles import SCANS, read
 from tests.steps.cases import GRIDS, volumes_on
@@ -139,3 +140,19 @@ def test_what_a_label_marks_outside_the_box_is_counted():
     with pytest.warns(MriprepWarning, match=r"^seg\.mha: the crop loses 2 labelled voxels; a larger crop_margin"):
         NonZeroCrop().plan(Volumes({IMAGE: image, LABEL: label}, {LABEL: "seg.mha"}), GRID)
     NonZeroCrop(margin=9).plan(Volumes({IMAGE: image, LABEL: label}), GRID)  # a warning would be an error
+
+
+# --- With the mask ----------------------------------------------------------------------------------------------------
+
+
+def test_the_filled_crop_has_the_same_box_and_the_mask_without_its_holes():
+    grid = GRIDS["straight"]
+    voxels = np.zeros((2, *grid.shape), np.int16)
+    voxels[0, 1:6, 2:9, 3:8], voxels[0, 3, 4:6, 5], voxels[1, 1, 10, 3] = 5, 0, 7
+    volumes, trace = forward([FilledCrop()], Volumes({IMAGE: torch.from_numpy(voxels)}), grid)
+    plain, other = forward([NonZeroCrop()], Volumes({IMAGE: torch.from_numpy(voxels)}), grid)
+    assert trace.steps[0].params == other.steps[0].params
+    assert torch.equal(volumes.by_role[IMAGE], plain.by_role[IMAGE].float())
+    expected = ndimage.binary_fill_holes(voxels.any(axis=0))[1:6, 2:11, 3:8]
+    assert np.array_equal(volumes.by_role[FOREGROUND].numpy(), expected[None])
+    assert not volumes.by_role[IMAGE].is_contiguous()

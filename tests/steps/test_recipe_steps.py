@@ -9,10 +9,13 @@ from monai_mriprep.errors import RecipeError
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.recipe.extensions import PLACES, NamedSettings, register
 from monai_mriprep.steps import Step, final_grid, native_steps, steps_of
-from monai_mriprep.steps.crop import NonZeroCrop
+from monai_mriprep.steps.crop import FilledCrop, NonZeroCrop
+from monai_mriprep.steps.exact_normalization import ExactNormalization
 from monai_mriprep.steps.foreground import ForegroundMask
-from monai_mriprep.steps.label_cast import LabelCast
+from monai_mriprep.steps.half_pixel_resampling import HalfPixelResampling
+from monai_mriprep.steps.label_cast import LabelCast, OutsideLabelCast
 from monai_mriprep.steps.label_numbers import LabelNumbers
+from monai_mriprep.steps.label_outside import LabelOutside
 from monai_mriprep.steps.normalization import Normalization
 from monai_mriprep.steps.orientation import Orientation
 from monai_mriprep.steps.percentile_range import PercentileRange
@@ -76,6 +79,27 @@ def test_where_the_preset_is_changed_the_image_itself_is_asked(changed):
     resampling, scores, _ = steps_of(Recipe(preset="panther2025", **changed), TARGET)
     assert type(resampling) is Resampling
     assert scores == Normalization(over="positive", epsilon=1e-6)
+
+
+@pytest.mark.parametrize(("foreground", "over"), [("crop", "all"), ("filled", "foreground")])
+def test_the_preset_of_nnunet_turns_crops_scales_and_resamples(foreground, over):
+    recipe = Recipe(preset="nnunet", normalization={"foreground": foreground})
+    resampling = HalfPixelResampling(target=(4.0, 3.0, 2.0), separate="auto", clip="slice", label="linear")
+    assert steps_of(recipe, (3.0, 4.0, 2.0)) == (
+        Transposition(order=(1, 0, 2)),
+        FilledCrop(),
+        LabelOutside(),
+        ExactNormalization(over=over),
+        resampling,
+        OutsideLabelCast(),
+    )
+    assert native_steps(recipe) == (FilledCrop(), LabelOutside(), ExactNormalization(over=over))
+
+
+def test_a_transposition_turns_target_and_orders_too():
+    resampling = steps_of(Recipe(transpose=(2, 0, 1), order=(0, 1, 3)), (3.0, 2.0, 1.0))[2]
+    assert resampling == Resampling(target=(1.0, 3.0, 2.0), order=(3, 0, 1))
+    assert Transposition(order=(2, 0, 1)) not in native_steps(Recipe(transpose=(2, 0, 1)))
 
 
 def test_every_key_reaches_its_step():

@@ -187,6 +187,40 @@ def test_noise_at_an_exact_half_changes_no_shape(n, k, rule):
 # --- Grids as values --------------------------------------------------------------------------------------------------
 
 
+# --- nnU-Net's own sizes ----------------------------------------------------------------------------------------------
+
+DECIMALS = st.integers(20, 80000).map(lambda number: number / 10000)
+
+
+@given(spacing=st.tuples(*[DECIMALS] * 3), degrees=st.floats(-180, 180), is_float32=st.booleans())
+def test_the_spacing_that_a_header_states_survives_an_oblique_direction(spacing, degrees, is_float32):
+    stated = tuple(float(np.float32(s)) if is_float32 else s for s in spacing)
+    assert Grid((2, 3, 4), affine_of(stated, degrees)).stated_spacing == stated
+
+
+@pytest.mark.parametrize("spacing", [(6.499999999999998, 0.7812499999999999, 0.7812499999999999), (0.1 + 0.2, 1, 1)])
+def test_noise_that_a_header_states_is_left_where_axes_are_those_of_the_world(spacing):
+    grid = Grid((2, 3, 4), affine_of(spacing)[:, [0, 2, 1, 3]])
+    assert grid.stated_spacing == tuple(spacing[axis] for axis in (0, 2, 1))
+
+
+@pytest.mark.parametrize("degrees", [0, 17.3, 61])
+@pytest.mark.parametrize(("spacing", "target"), [(0.3, 0.2), (0.8, 1.6), (0.9, 0.6), (3.3, 2.2), (1.125, 0.75)])
+def test_exact_sizes_are_those_of_the_quotient_rounded_plainly_oblique_or_not(spacing, target, degrees):
+    for n in range(1, 60):
+        grid = Grid((n, n, n), affine_of((spacing,) * 3, degrees))
+        expected = max(1, round(spacing / target * n))
+        assert target_grid(grid, (target,) * 3, "nnunet_exact").shape == (expected,) * 3
+
+
+def test_the_exact_grid_keeps_the_extent_and_leaves_no_axis_for_being_near():
+    grid = Grid((1000, 3, 4), affine_of((1.0, 1.0, 3.0)))
+    found = target_grid(grid, (0.9995, 1.0, 1.5), "nnunet_exact")
+    assert found.shape == (1001, 3, 8)
+    np.testing.assert_allclose(np.multiply(found.shape, found.spacing), (1000, 3, 12), rtol=1e-12)
+    np.testing.assert_allclose(found.origin, ((1000 / 1001 - 1) / 2, 0, -0.75), atol=1e-12)
+
+
 def test_grid_is_a_value():
     affine = affine_of((3, 2, 1), 30, (4, 5, 6))
     grid = Grid((3, 4, 5), affine)

@@ -1,0 +1,89 @@
+"""Resampling as nnU-Net does it, against the functions of scikit-image that nnU-Net calls."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from skimage.transform import resize
+
+from monai_mriprep.steps import Volumes, backward, forward
+from monai_mriprep.steps.half_pixel_resampling import HalfPixelResampling
+from monai_mriprep.types import IMAGE, LABEL
+from monai_mriprep.volume.geometry import Grid
+from tests.oracles import affine_of, relative_error
+
+CASES = {
+    "no axis": ((9, 14, 11), (2.0, 1.5, 1.0), (1.5, 1.0, 1.3), None),
+    "z, of the scan": ((6, 14, 11), (5.0, 1.0, 1.2), (2.5, 0.8, 0.8), 0),
+    "y, of the target": ((6, 14, 11), (1.0, 2.0, 1.2), (0.7, 3.5, 0.9), 1),
+    "x, whose slices stay": ((6, 14, 11), (1.0, 1.0, 4.0), (0.7, 1.2, 4.0), 2),
+    "two are as coarse": ((6, 14, 11), (4.0, 1.0, 4.0), (3.0, 0.8, 3.0), None),
+    "exactly three times": ((6, 14, 11), (3.0, 1.0, 1.0), (1.5, 0.8, 0.8), None),
+}
+
+
+def resized(channel: np.ndarray, shape: tuple[int, ...], axis: int | None, order: int) -> np.ndarray:
+    """Slice by slice across a separate axis, each clipped to its own range; then the nearest slice."""
+    if axis is None:
+        return resize(channel, shape, order, mode="edge", anti_aliasing=False)
+    in_plane = tuple(n for other, n in enumerate(shape) if other != axis)
+    slices = [resize(one, in_plane, order, mode="edge", anti_aliasing=False) for one in np.moveaxis(channel, axis, 0)]
+    nearest = [int((r + 0.5) * len(slices) / shape[axis]) for r in range(shape[axis])]
+    return np.stack([slices[index] for index in nearest], axis)
+
+
+@pytest.fixture(params=CASES)
+def case(request):
+    shape, spacing, target, axis = CASES[request.param]
+    rng = np.random.default_rng(2)
+    grid = Grid(shape, affine_of(spacing, 17))
+    volumes = {IMAGE: rng.normal(size=(2, *shape)).astype(np.float32), LABEL: rng.choice([-1, 0, 3, 7], (1, *shape))}
+    step = HalfPixelResampling(target=target, separate="auto", clip="slice", label="linear")
+    done, trace = forward([step], Volumes({role: torch.from_numpy(one) for role, one in volumes.items()}), grid)
+    return volumes, done, trace, axis
+
+
+def test_images_are_those_of_scikit_image(case):
+    volumes, done, trace, axis = case
+    for found, channel in zip(done.by_role[IMAGE].numpy(), volumes[IMAGE], strict=True):
+        assert relative_error(found, resized(channel.astype(float), trace.target.shape, axis, 3)) < 2e-6
+
+
+def test_each_voxel_has_the_class_that_is_highest_there(case):
+    volumes, done, trace, axis = case
+    label = volumes[LABEL][0]
+    shares = np.stack([resized((label == value) * 1.0, trace.target.shape, axis, 1) for value in (-1, 0, 3, 7)])
+    chosen = np.searchsorted([-1, 0, 3, 7], done.by_role[LABEL][0].numpy())
+    np.testing.assert_allclose(np.take_along_axis(shares, chosen[None], 0)[0], shares.max(axis=0), atol=1e-12)
+
+
+def test_predictions_go_back_linearly_and_by_the_nearest_slice(case):
+    _, _, trace, axis = case
+    there = np.random.default_rng(1).random((2, *trace.target.shape)).astype(np.float32)
+    back, _ = backward(trace, torch.from_numpy(there))
+    for found, channel in zip(back.numpy(), there, strict=True):
+        assert relative_error(found, resized(channel.astype(float), trace.source.shape, axis, 1)) < 2e-6
+
+
+def test_which_axis_is_separate_on_the_way_back_is_decided_by_the_target_first():
+    grid = Grid((6, 8, 8), affine_of((4.0, 1.0, 1.0)))
+    step = HalfPixelResampling(target=(1.0, 4.0, 1.0), separate="auto")
+    there = step.plan_back(LABEL, grid, {"grid": step.grid(grid).to_json()}, linear=True)
+    assert there.orders == (1, 0, 1)
+
+
+def test_without_the_key_all_axes_have_one_order():
+    grid = Grid((6, 8, 8), affine_of((9.0, 1.0, 1.0)))
+    image = torch.rand(1, *grid.shape)
+    step = HalfPixelResampling(target=(3.0, 2.0, 2.0), order=1)
+    done, trace = forward([step], Volumes({IMAGE: image}), grid)
+    expected = resize(image[0].double().numpy(), trace.target.shape, 1, mode="edge", anti_aliasing=False)
+    assert relative_error(done.by_role[IMAGE][0].numpy(), expected) < 2e-6
+
+
+def test_a_label_goes_by_the_nearest_voxel_unless_a_vote_is_asked_for():
+    grid = Grid((2, 2, 2), affine_of((1.0, 1.0, 1.0)))
+    label = torch.arange(8).reshape(1, 2, 2, 2)
+    done, _ = forward([HalfPixelResampling(target=(0.5, 1.0, 1.0))], Volumes({LABEL: label}), grid)
+    assert torch.equal(done.by_role[LABEL], label.repeat_interleave(2, dim=1))

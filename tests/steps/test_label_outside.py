@@ -1,0 +1,53 @@
+"""What lies outside of the body."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from monai_mriprep.errors import ResamplingError
+from monai_mriprep.steps import Volumes, backward, forward
+from monai_mriprep.steps.label_cast import OutsideLabelCast
+from monai_mriprep.steps.label_outside import LabelOutside
+from monai_mriprep.types import FOREGROUND, IMAGE, LABEL, PREDICTION
+from monai_mriprep.volume.geometry import Grid
+from tests.oracles import affine_of
+
+GRID = Grid((1, 1, 4), affine_of((1, 1, 1)))
+INSIDE = torch.tensor([True, True, False, False]).reshape(1, 1, 1, 4)
+LABELS = torch.tensor([0, 2, 0, 2]).reshape(1, 1, 1, 4)
+
+
+def marked(label: torch.Tensor, **others: torch.Tensor) -> Volumes:
+    return forward([LabelOutside()], Volumes({LABEL: label, FOREGROUND: INSIDE}), GRID)[0]
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int64, torch.float32], ids=str)
+def test_background_outside_becomes_minus_one_and_a_label_there_counts_as_inside(dtype):
+    done = marked(LABELS.to(dtype))
+    assert done.by_role[LABEL].flatten().tolist() == [0, 2, -1, 2]
+    assert done.by_role[FOREGROUND].flatten().tolist() == [True, True, False, True]
+
+
+def test_without_a_label_the_mask_stays():
+    image = torch.ones(1, 1, 1, 4)
+    done, _ = forward([LabelOutside()], Volumes({IMAGE: image, FOREGROUND: INSIDE}), GRID)
+    assert torch.equal(done.by_role[FOREGROUND], INSIDE)
+
+
+def test_without_a_mask_it_is_refused():
+    with pytest.raises(ResamplingError, match="needs its mask: put the step 'filled_crop' before"):
+        forward([LabelOutside()], Volumes({LABEL: LABELS}), GRID)
+
+
+def test_the_way_back_has_no_class_minus_one_and_leaves_logits_alone():
+    volumes = Volumes({LABEL: LABELS, FOREGROUND: INSIDE})
+    done, trace = forward([LabelOutside(), OutsideLabelCast()], volumes, GRID)
+    label = done.by_role[LABEL]
+    assert label.dtype == torch.int8
+    assert backward(trace, label, LABEL)[0].flatten().tolist() == [0, 2, 0, 2]
+    assert backward(trace, label)[0].flatten().tolist() == [0, 2, 0, 2]
+    logits = torch.tensor([-3.0, 1.0, -1.0, 0.5]).reshape(1, 1, 1, 4)
+    assert torch.equal(backward(trace, logits)[0], logits)
+    assert torch.equal(backward(trace, logits, IMAGE)[0], logits)
+    assert backward(trace, logits, PREDICTION)[0].min() < 0
