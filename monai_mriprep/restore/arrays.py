@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from monai_mriprep.steps import Trace, backward
+from monai_mriprep.steps import Trace, backward, backward_classes
 from monai_mriprep.types import LABEL_INTEGRALITY_TOLERANCE
 
 __all__ = ["restore_array"]
@@ -79,10 +79,13 @@ def _class_numbers(prediction: NDArray[Any]) -> NDArray[Any]:
 
 def _undone(channel: NDArray[Any], trace: Trace) -> NDArray[Any]:
     """One channel, ``(D, H, W)``, on the grid of the source."""
-    writable = np.require(channel, requirements="W")  # torch warns of others
-    volume, _ = backward(trace, torch.from_numpy(writable[None]))
+    volume, _ = backward(trace, _tensor(channel[None]))
     restored: NDArray[Any] = volume[0].numpy()
     return restored
+
+
+def _tensor(array: NDArray[Any]) -> torch.Tensor:
+    return torch.from_numpy(np.require(array, requirements="W"))  # torch warns of others
 
 
 def _undone_float(channel: NDArray[Any], trace: Trace) -> NDArray[np.float32]:
@@ -98,14 +101,7 @@ def _every_channel(prediction: NDArray[Any], trace: Trace) -> NDArray[np.float32
 
 
 def _highest_channel(prediction: NDArray[Any], trace: Trace) -> NDArray[Any]:
-    """The number of the highest channel, of equals the first.
-
-    One channel is taken back at a time, so that memory does not grow with their number.
-    """
-    highest = _undone_float(prediction[0], trace).copy()  # with nothing to undo, it is the prediction's own channel
-    classes = np.zeros(highest.shape, np.uint8 if len(prediction) <= 256 else np.int16)
-    for number, channel in enumerate(prediction[1:], 1):
-        values = _undone_float(channel, trace)
-        classes[values > highest] = number
-        np.maximum(highest, values, out=highest)
+    """The number of the highest channel, of equals the first."""
+    scores = prediction.astype(np.float32) if prediction.dtype.itemsize > 4 else prediction
+    classes: NDArray[Any] = backward_classes(trace, _tensor(scores))[0].numpy()
     return classes

@@ -237,6 +237,6 @@ def _require_fit(shape: tuple[int, ...], dtype: np.dtype[Any], target: Grid) -> 
 
 
 def _require_finite(array: NDArray[Any]) -> None:
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    if array.dtype.kind == "f" and not all(np.isfinite(part).all() for part in array):
         msg = "holds values that are not finite (nan or infinite): put numbers in their place, such as -1e4 in logits"
         raise RecordError(msg)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from monai_mriprep.errors import MriprepWarning, ResamplingError
 from monai_mriprep.recipe.extensions import NamedSettings
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-__all__ = ["Params", "Step", "Volumes"]
+__all__ = ["Params", "Step", "Volumes", "is_moving", "moves_voxels"]
 
 Params = Mapping[str, Any]
 """What a step has found in the voxels of one case: numbers, text, and lists and dictionaries of them, as JSON has.
@@ -75,6 +75,26 @@ class Volumes:
         return replace(self, by_role=dict(by_role))
 
 
+Invert = TypeVar("Invert", bound=Callable[..., Any])
+
+_MOVING: set[Callable[..., Any]] = set()
+
+
+def moves_voxels(invert: Invert) -> Invert:
+    """Mark an `invert` of a step that computes no value of a prediction: it gives voxels another place, or 0.
+
+    So it makes of class numbers what it makes of the scores that they come from, and `restore` hands it the class
+    numbers, one volume for all channels. A class that overrides `invert` has the mark only if its own one has it.
+    """
+    _MOVING.add(invert)
+    return invert
+
+
+def is_moving(step: Step) -> bool:
+    """Whether the way back of a step only moves the voxels of a prediction, or does nothing."""
+    return type(step).invert in _MOVING
+
+
 class Step(NamedSettings):
     """One stage of preprocessing; its settings are its fields, frozen and strict.
 
@@ -113,6 +133,7 @@ class Step(NamedSettings):
         """Carry the step out on one volume, which lies on `grid`."""
         return volume
 
+    @moves_voxels
     def invert(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
         """Put a volume that lies where `apply` left it back on `grid`.
 

@@ -10,7 +10,7 @@ import numpy as np
 from monai_mriprep import volume as compute
 from monai_mriprep.errors import counted
 from monai_mriprep.recipe.values import Amount
-from monai_mriprep.steps.base import Params, Step, Volumes
+from monai_mriprep.steps.base import Params, Step, Volumes, moves_voxels
 from monai_mriprep.types import FOREGROUND, IMAGE, LABEL, Role
 from monai_mriprep.volume.geometry import Grid
 
@@ -80,6 +80,7 @@ class NonZeroCrop(Step):
         """Keep the box."""
         return volume[_box(params)].contiguous()
 
+    @moves_voxels
     def invert(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
         """Put zeros around it."""
         whole = volume.new_zeros((len(volume), *grid.shape))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from monai_mriprep import volume as compute
 from monai_mriprep.errors import RecordError, ResamplingError
-from monai_mriprep.steps.base import Params, Step, Volumes
+from monai_mriprep.steps.base import Params, Step, Volumes, moves_voxels
 from monai_mriprep.types import FOREGROUND, IMAGE, Role
 from monai_mriprep.volume.geometry import Grid
 
@@ -95,6 +95,7 @@ class Intensities(Step):
         """Scale an image, as float32; leave anything else as it is."""
         return self.scaled(volume, params) if role.kind == IMAGE.kind else volume
 
+    @moves_voxels
     def invert(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
         """Give an image its own units back."""
         return self.unscaled(volume, params) if role.kind == IMAGE.kind else volume

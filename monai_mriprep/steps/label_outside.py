@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from monai_mriprep.errors import ResamplingError
-from monai_mriprep.steps.base import Params, Step, Volumes
+from monai_mriprep.steps.base import Params, Step, Volumes, moves_voxels
 from monai_mriprep.types import FOREGROUND, IMAGE, LABEL, OUTSIDE, Role
 from monai_mriprep.volume.geometry import Grid
 
@@ -40,6 +40,7 @@ class LabelOutside(Step):
         inside = next((label >= 0 for label in labels.values()), mask)
         return volumes.replaced({**volumes.by_role, **labels, FOREGROUND: inside})
 
+    @moves_voxels
     def invert(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
         """Make 0 of the negative class numbers; leave anything else as it is."""
         is_class_numbers = role.kind == LABEL.kind or (role.kind != IMAGE.kind and not volume.is_floating_point())

@@ -10,7 +10,7 @@ from monai_mriprep import volume as compute
 from monai_mriprep.errors import ResamplingError
 from monai_mriprep.recipe.values import SpacingTriple, SplineOrders
 from monai_mriprep.steps.base import Params, Step, Volumes
-from monai_mriprep.types import FOREGROUND, IMAGE, Boundary, Clip, GridRule, Role
+from monai_mriprep.types import FOREGROUND, IMAGE, PREDICTION, Boundary, Clip, GridRule, Role
 from monai_mriprep.volume.geometry import Grid, target_grid
 
 if TYPE_CHECKING:
@@ -84,9 +84,20 @@ class Resampling(Step):
             If values that are to be interpolated are not finite: one of them would spoil a whole block of voxels.
         """
         plan = self.plan_back(role, grid, params, linear=role.is_continuous and volume.is_floating_point())
-        if volume.is_floating_point() and not (plan.is_nearest or plan.is_identity):
-            _require_finite(volume, role)
+        _require_finite(volume, role, plan)
         return compute.resample.apply_plan(volume, plan)
+
+    def invert_to_classes(self, scores: torch.Tensor, grid: Grid, params: Params) -> torch.Tensor:
+        """The class numbers, ``(1, D, H, W)``, that `invert` and an argmax over the channels would make of scores.
+
+        Raises
+        ------
+        ResamplingError
+            As `invert`.
+        """
+        plan = self.plan_back(PREDICTION, grid, params, linear=True)
+        _require_finite(scores, PREDICTION, plan)
+        return compute.argmax.resample_argmax(scores, plan)[None]
 
     def plan_back(self, role: Role, grid: Grid, params: Params, linear: bool) -> ResamplingPlan:
         """How `invert` resamples a volume onto `grid`; `linear` for floats that are no labels, which interpolates."""
@@ -122,8 +133,10 @@ class ItkResampling(Resampling):
         return 8 * int(np.prod(grid.shape))
 
 
-def _require_finite(volume: torch.Tensor, role: Role) -> None:
-    """Refuse nan and infinities, which the zeros of a product turn into nan far around them."""
+def _require_finite(volume: torch.Tensor, role: Role, plan: ResamplingPlan) -> None:
+    """Refuse nan and infinities to interpolate, which the zeros of a product turn into nan far around them."""
+    if plan.is_nearest or plan.is_identity or not volume.is_floating_point():
+        return
     ends = (end for channel in volume.detach() for end in channel.aminmax())
     if not all(np.isfinite(float(end)) for end in ends):
         msg = (

@@ -17,7 +17,17 @@ from monai_mriprep.volume.geometry import Grid
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["AppliedStep", "Around", "Trace", "backward", "final_grid", "forward", "planned_grid"]
+__all__ = [
+    "AppliedStep",
+    "Around",
+    "Trace",
+    "backward",
+    "final_grid",
+    "forward",
+    "planned_grid",
+    "require_shape",
+    "undone",
+]
 
 PRESENT = Role("present", "", FOREGROUND.kind)
 """On the way back, the voxels that a padded or cropped volume still has."""
@@ -216,29 +226,37 @@ def backward(
     """
     present = None
     if grid is None:
-        _require_shape(volume, trace.target, f"the {role.name}")
+        require_shape(volume, trace.target, f"the {role.name}")
     else:
         order = int(role.is_continuous and volume.is_floating_point())
         volume, present = compute.fit.fit_onto(volume, grid, trace.target, order)
-    volume = _undone(trace.steps, volume, role)
+    volume = undone(trace.steps, volume, role)
     if present is not None:
-        volume = volume.where(_undone(trace.steps, present, PRESENT), volume.new_zeros(()))
+        volume = volume.where(undone(trace.steps, present, PRESENT), volume.new_zeros(()))
     return volume, trace.source
 
 
-def _undone(steps: Sequence[AppliedStep], volume: torch.Tensor, role: Role) -> torch.Tensor:
+def undone(steps: Sequence[AppliedStep], volume: torch.Tensor, role: Role) -> torch.Tensor:
+    """A volume that lies where these steps left it, taken back to where the first began.
+
+    Raises
+    ------
+    ResamplingError
+        If a step does not put it on its grid.
+    """
     for one in reversed(steps):
         volume = one.step.invert(volume, role, one.grid_in, one.params)
-        _require_shape(volume, one.grid_in, f"the {role.name} on the way back of the step {one.step.name!r}")
+        require_shape(volume, one.grid_in, f"the {role.name} on the way back of the step {one.step.name!r}")
     return volume
 
 
 def _require_shapes(volumes: Volumes, grid: Grid, step: str) -> None:
     for role, volume in volumes.by_role.items():
-        _require_shape(volume, grid, f"the {role.name} after the step {step!r}")
+        require_shape(volume, grid, f"the {role.name} after the step {step!r}")
 
 
-def _require_shape(volume: torch.Tensor, grid: Grid, what: str) -> None:
+def require_shape(volume: torch.Tensor, grid: Grid, what: str) -> None:
+    """Refuse what is no ``(C, D, H, W)`` tensor on a grid; `what` names it."""
     if not hasattr(volume, "new_zeros"):  # a step from outside may return anything
         msg = f"{what} is no tensor, but {type(volume).__name__}"
         raise ResamplingError(msg)

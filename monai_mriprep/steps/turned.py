@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING
 
-from monai_mriprep.steps.base import Params, Step
+from monai_mriprep.steps.base import Params, Step, moves_voxels
 from monai_mriprep.types import Role
 from monai_mriprep.volume.axes import Turn
 from monai_mriprep.volume.geometry import Grid
@@ -31,6 +31,7 @@ class Turned(Step):
         """Turn the axes."""
         return self.turn(grid).array(volume).contiguous()
 
+    @moves_voxels
     def invert(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
         """Turn them back."""
         return self.turn(grid).back.array(volume).contiguous()

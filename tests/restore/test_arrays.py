@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from monai_mriprep import restore
+from monai_mriprep.errors import ResamplingError
 from monai_mriprep.restore import arrays
 from monai_mriprep.restore.arrays import restore_array
 from monai_mriprep.restore.source_space import SourceSpace
@@ -81,6 +82,17 @@ def test_class_numbers_keep_their_values(values, dtype, stored):
     np.testing.assert_array_equal(found, array[0, ::2])
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+def test_scores_of_other_types_are_compared_as_float32(dtype):
+    scores = np.random.default_rng(0).normal(size=(3, 4, 5, 6)).astype(dtype)
+    np.testing.assert_array_equal(restore_array(scores, REFINED), scores[:, ::2].argmax(0))
+
+
+def test_scores_beyond_float32_are_refused():
+    with np.errstate(over="ignore"), pytest.raises(ResamplingError, match="not finite"):
+        restore_array(np.full((3, 4, 5, 6), 1e300), REFINED)
+
+
 @pytest.mark.parametrize("trace", [REFINED, Trace(FINE)], ids=["resampled", "nothing to undo"])
 @pytest.mark.parametrize("n_channels", [1, 3])
 def test_a_prediction_is_not_written_to(trace, n_channels):
@@ -98,8 +110,7 @@ def test_a_prediction_may_be_read_only(dtype):
     assert restore_array(array, REFINED).tolist() == np.ones(REFINED.source.shape).tolist()
 
 
-@pytest.mark.parametrize("probabilities", [False, True])
-def test_memory_does_not_grow_with_the_channels(monkeypatch, probabilities):
+def test_memory_does_not_grow_with_the_channels_that_are_kept(monkeypatch):
     """They are taken back one at a time."""
     shapes = []
 
@@ -109,7 +120,7 @@ def test_memory_does_not_grow_with_the_channels(monkeypatch, probabilities):
 
     arrays_backward = arrays.backward
     monkeypatch.setattr(arrays, "backward", noted)
-    restore_array(np.random.default_rng(0).random((5, 4, 5, 6), np.float32), REFINED, probabilities)
+    restore_array(np.random.default_rng(0).random((5, 4, 5, 6), np.float32), REFINED, probabilities=True)
     assert shapes == [(1, 4, 5, 6)] * 5
 
 
