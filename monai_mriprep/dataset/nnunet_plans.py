@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -16,7 +17,7 @@ from monai_mriprep.recipe.model import OF_CROP
 from monai_mriprep.recipe.values import AxisOrder, SpacingTriple
 from monai_mriprep.types import Spacing
 
-__all__ = ["CONFIGURATION", "MASK_SHARE", "NnunetPlans", "read_plans"]
+__all__ = ["CONFIGURATION", "MASK_SHARE", "NnunetPlans", "normalizes_inside", "read_plans"]
 
 CONFIGURATION = "3d_fullres"
 
@@ -24,6 +25,7 @@ MASK_SHARE = 0.75
 """nnU-Net normalises inside the mask where the crop leaves less than this share of the median scan."""
 
 SCHEME = "ZScoreNormalization"
+RESAMPLING = "resample_data_or_seg_to_shape"
 
 ORIENTATIONS = {"SimpleITKIO": "keep", "NibabelIO": "keep", "NibabelIOWithReorient": "RAS"}
 """The readers whose axes a recipe can have, and its ``orientation`` for each."""
@@ -36,6 +38,8 @@ class _Configuration(Model):
     spacing: SpacingTriple
     normalization_schemes: Names
     use_mask_for_norm: Flags
+    resampling_fn_data: str = RESAMPLING
+    resampling_fn_seg: str = RESAMPLING
 
 
 class _Configurations(Model):
@@ -71,6 +75,8 @@ class NnunetPlans:
         Of each channel, how it is normalised.
     reader
         Who read the images.
+    resampling
+        The functions that resample images and labels.
     """
 
     path: Path
@@ -79,6 +85,7 @@ class NnunetPlans:
     with_mask: tuple[bool, ...]
     schemes: tuple[str, ...]
     reader: str
+    resampling: tuple[str, str]
 
     def require_agreement(self, recipe: Recipe) -> None:
         """Refuse a recipe that would make other arrays than the plans, as far as these say it.
@@ -117,6 +124,11 @@ def _shown(order: str | tuple[int, ...]) -> str:
     return order if isinstance(order, str) else str(list(order))
 
 
+def normalizes_inside(shares: Sequence[float]) -> bool:
+    """Whether nnU-Net normalises inside its mask, by what its crop leaves of each scan: shares of the voxels."""
+    return median(shares) < MASK_SHARE
+
+
 def read_plans(path: str | Path) -> NnunetPlans:
     """Read nnU-Net's plans.
 
@@ -124,7 +136,7 @@ def read_plans(path: str | Path) -> NnunetPlans:
     ------
     StatisticsError
         If the file cannot be read or lacks what counts, or its channels are normalised by anything but z-scores, or
-        some of them inside the mask and some not, or its reader is not known here.
+        some of them inside the mask and some not, or its reader or resampling is not known here.
     """
     path = Path(path)
     try:
@@ -154,6 +166,7 @@ def _plans(path: Path, file: _File) -> NnunetPlans:
         chosen.use_mask_for_norm,
         chosen.normalization_schemes,
         file.image_reader_writer,
+        (chosen.resampling_fn_data, chosen.resampling_fn_seg),
     )
 
 
@@ -163,5 +176,7 @@ def _beyond_us(plans: NnunetPlans) -> Iterator[str]:
     if len(set(plans.with_mask)) != 1 or len(plans.with_mask) != len(plans.schemes):
         flags = ", ".join(str(flag).lower() for flag in plans.with_mask)
         yield f"use_mask_for_norm is [{flags}], and must be the same for each of {len(plans.schemes)} channels"
+    if others := sorted({*plans.resampling} - {RESAMPLING}):
+        yield f"resampling_fn_data or resampling_fn_seg is {', '.join(others)}, and only {RESAMPLING} is known here"
     if plans.reader not in ORIENTATIONS:
         yield f"image_reader_writer is {plans.reader!r}, and only {', '.join(ORIENTATIONS)} are known here"

@@ -102,7 +102,10 @@ def preprocess(
     with open_session(plan, retire, take_over) as session:
         for message in session.warnings:
             warnings.warn(message, MriprepWarning, 2)
-        return execute(session, workers, case_timeout=case_timeout)
+        summary = execute(session, workers, case_timeout=case_timeout)
+    for message in summary.warnings[len(session.warnings) :]:
+        warnings.warn(message, MriprepWarning, 2)
+    return summary
 
 
 def execute(
@@ -159,7 +162,10 @@ def execute(
             stopped = str(error)
     done, failed = (tuple(r for r in results if r.status == status) for status in ("done", "failed"))
     seconds = time.perf_counter() - start
-    return session.summary(done, failed, seconds, stopped)
+    afterthoughts = session.afterthoughts()
+    for message in afterthoughts:
+        LOGGER.warning("%s", message)
+    return session.summary(done, failed, seconds, stopped, afterthoughts)
 
 
 def _log(result: Result, finished: int, total: int) -> None:

@@ -17,6 +17,7 @@ from monai_mriprep.run.cases import Case, Result
 from monai_mriprep.run.decide import Decision
 from monai_mriprep.run.departures import retire_cases
 from monai_mriprep.run.derived import remove_derived, write_derived
+from monai_mriprep.run.nnunet_doubts import asks_nnunet, nnunet_doubts
 from monai_mriprep.run.opening import Opening, open_folder
 from monai_mriprep.run.plan import RunPlan
 from monai_mriprep.store.description import Redo, write_description
@@ -104,12 +105,26 @@ class Session:
             redo = Redo(number=description.redo.number)
             write_description(self.store, description.model_copy(update={"redo": redo}))
 
+    def afterthoughts(self) -> tuple[str, ...]:
+        """What the records of all cases say against the recipe; nothing where they cannot be read."""
+        job = self.plan.job
+        if not asks_nnunet(job.recipe):
+            return ()
+        try:
+            index = read_index(self.store.root)
+            done = (index.done(case.name) for case in self.plan.cases)
+            current = [record for record in done if record is not None and record.fingerprint == job.fingerprint]
+        except OutputError:
+            return ()
+        return tuple(nnunet_doubts(job.recipe, job.target, self.plan.wanted.statistics, current))
+
     def summary(
         self,
         done: tuple[Result, ...] = (),
         failed: tuple[Result, ...] = (),
         seconds: float = 0.0,
         stopped: str | None = None,
+        afterthoughts: tuple[str, ...] = (),
     ) -> RunSummary:
         """What the run did, with these results; see `RunSummary`."""
         return RunSummary(
@@ -117,7 +132,7 @@ class Session:
             done,
             failed,
             self.skipped,
-            self.warnings,
+            (*self.warnings, *afterthoughts),
             seconds,
             stopped,
             tuple(self.retired),

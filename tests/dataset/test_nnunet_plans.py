@@ -6,10 +6,13 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from monai_mriprep.dataset.nnunet_plans import read_plans
+from monai_mriprep.dataset.nnunet_plans import normalizes_inside, read_plans
+from monai_mriprep.dataset.statistics import SpacingStatistics
 from monai_mriprep.dataset.survey import survey_dataset
+from monai_mriprep.dataset.target_rules import target_spacing
 from monai_mriprep.errors import StatisticsError
 from monai_mriprep.recipe import Recipe
 
@@ -110,6 +113,7 @@ BEYOND = {
         {},
         "use_mask_for_norm is [true, false], and must be the same for each of 2 channels",
     ),
+    "resampling": ({"resampling_fn_seg": "resample_torch"}, {}, "resampling_fn_seg is resample_torch, and only"),
     "no flags": ({"use_mask_for_norm": []}, {}, "use_mask_for_norm is [], and must be"),
     "reader": ({}, {"image_reader_writer": "Tiff3DIO"}, "image_reader_writer is 'Tiff3DIO', and only SimpleITKIO,"),
     "order": ({}, {"transpose_forward": [0, 0, 1]}, "transpose_forward: Value error, is no order of three axes"),
@@ -137,3 +141,19 @@ def test_rubbish_is_refused_by_name(tmp_path, content):
 def test_a_file_that_is_not_there_is_refused_by_name(tmp_path):
     with pytest.raises(StatisticsError, match=r"nowhere\.json: cannot be read \(No such file"):
         read_plans(tmp_path / "nowhere.json")
+
+
+@pytest.mark.parametrize("name", ["abdomen_3918", "ms_brain_81"])
+def test_the_mask_and_the_transposition_of_public_plans(shared_data, name):
+    facts = json.loads((shared_data / "nnunet_plans" / f"{name}.json").read_text())
+    (flag,) = set(facts["plan"]["3d_fullres"]["use_mask_for_norm"])
+    assert normalizes_inside([facts["median_relative_size_after_cropping"]]) == flag
+    statistics = SpacingStatistics.from_spacings(facts["spacings"])
+    target = target_spacing(statistics, "nnunet", np.median(facts["shapes_after_crop"], axis=0).tolist())
+    assert list(Recipe(preset="nnunet").transposition(target)) == facts["plan"]["transpose_forward"]
+    np.testing.assert_allclose(target, facts["plan"]["original_median_spacing_after_transp"], atol=5e-10)
+
+
+def test_the_mask_is_for_scans_of_which_less_than_three_quarters_are_left():
+    assert not normalizes_inside([0.75, 0.1, 0.9])
+    assert normalizes_inside([0.7499, 0.1, 0.9])

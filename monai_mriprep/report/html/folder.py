@@ -28,6 +28,7 @@ from monai_mriprep.report.html.facts import (
 )
 from monai_mriprep.report.html.methods import Study, paper_of
 from monai_mriprep.report.html.record_facts import Labels, case_facts
+from monai_mriprep.run.nnunet_doubts import asks_nnunet, nnunet_doubts
 from monai_mriprep.store.description import RunDescription, read_description
 from monai_mriprep.store.layout import MANIFEST
 from monai_mriprep.store.manifest import Index
@@ -169,7 +170,16 @@ class _Folder:
         """What needs review in the dataset, or the folder, as a whole."""
         yield from self.index.opened.warnings if self.index.opened else ()
         yield from many_empty([case.cohort for case in self.cases])
+        yield from self.doubts()
         yield from self.index.problems()
+
+    def doubts(self) -> Iterator[str]:
+        """Where nnU-Net would have decided otherwise than the recipe that is its own."""
+        if self.description is None or self.recipe is None or not asks_nnunet(self.recipe):
+            return
+        done = (self.index.done(case) for case in self.index.cases())
+        current = (record for record in done if record and record.fingerprint == self.description.fingerprint)
+        yield from nnunet_doubts(self.recipe, self.description.target_spacing, self.description.statistics, current)
 
     def facts(self) -> Iterator[Fact]:
         """What there is to know of the folder."""
