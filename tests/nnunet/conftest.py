@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.nnunet.programs import CONFIGURATION, OURS, run, script, write_trainer
 from tests.nnunet.raw import CAMPAIGN, NAME, Planned, plan, write_raw
 from tests.test_docs import ROOT
 
@@ -55,6 +56,27 @@ def regions(planned, tmp_path_factory) -> Planned:
     (folder / "done" / NAME / "nnUNetPlans.json").write_text(json.dumps(plans))
     shutil.copy(raw / "dataset.json", folder / "done" / NAME)
     return Planned(folder)
+
+
+@pytest.fixture(scope="session")
+def preprocessed(planned) -> dict[str, Path]:
+    """The folders that nnU-Net's command and ours have written; the second is where nnU-Net trains."""
+    words = ("preprocess", "-d", 1, "-c", "3d_fullres", "-np", 1, "--no_pbar")
+    folder = planned.done / CONFIGURATION
+    run(planned, script("nnUNetv2_preprocess"), *words[1:])
+    stock = shutil.move(folder, planned.folder / "stock")
+    done = run(planned, *OURS, *words)
+    assert "nnunet:" not in done.stderr  # nothing stays nnU-Net's own
+    return {"stock": Path(stock), "ours": folder}
+
+
+@pytest.fixture(scope="session")
+def trained(planned, preprocessed) -> Path:
+    """The folder of a model that nnU-Net has trained and validated on our files."""
+    write_trainer(planned)
+    run(planned, script("nnUNetv2_train"), 1, "3d_fullres", "all", "-tr", "TinyTrainer", "-device", "cpu")
+    (model,) = (planned.folder / "results").glob("*/TinyTrainer__*")
+    return model
 
 
 def _raw_of_pairs(root: Path, folder: Path, count: int | None, highest: int) -> None:
