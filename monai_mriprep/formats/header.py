@@ -318,6 +318,7 @@ def checked_header(
     scaling: tuple[float, float] = (1.0, 0.0),
     frame: Frame | None = None,
     channels: int = 1,
+    spacing: Sequence[float] | None = None,
 ) -> Header:
     """Check what the reader of a format found, and return it as a `Header`.
 
@@ -331,6 +332,8 @@ def checked_header(
         Voxel index i, j, k (x, y, z) to RAS+ mm.
     dtype, body, scaling, frame, channels
         As in `Header`.
+    spacing
+        Mm, z y x, where a header without a frame states it beside its affine.
 
     Raises
     ------
@@ -338,7 +341,8 @@ def checked_header(
         If the geometry is not that of a scan, the file cannot hold that many voxels, or ITK would have to decode
         several channels.
     """
-    header = Header(path, _checked_grid(path, sizes, affine), dtype, body, *scaling, frame, channels)
+    grid = _checked_grid(path, sizes, affine, spacing if frame is None else frame.spacing)
+    header = Header(path, grid, dtype, body, *scaling, frame, channels)
     if channels > 1 and header.reader == "itk":
         problem = f"{channels} channels as text, one file a slice, or in a space of its own; store each as a file"
         raise HeaderError(path, problem)
@@ -352,7 +356,9 @@ def checked_header(
     return header
 
 
-def _checked_grid(path: Path, sizes: tuple[int, int, int], affine: NDArray[np.float64]) -> Grid:
+def _checked_grid(
+    path: Path, sizes: tuple[int, int, int], affine: NDArray[np.float64], stated: Sequence[float] | None
+) -> Grid:
     if not np.isfinite(affine).all() or np.abs(affine).max() > WORLD_LIMIT_MM:
         raise HeaderError(path, f"the affine is not finite, or not in millimetres: {affine.tolist()}")
     low, high = SPACING_RANGE_MM
@@ -361,6 +367,6 @@ def _checked_grid(path: Path, sizes: tuple[int, int, int], affine: NDArray[np.fl
         problem = f"the spacing is {spacing.tolist()} mm (x y z); from {low:g} to {high:g} mm is possible"
         raise HeaderError(path, problem)
     try:
-        return Grid(sizes[::-1], reverse_axes(affine))
+        return Grid(sizes[::-1], reverse_axes(affine), None if stated is None else (stated[0], stated[1], stated[2]))
     except GeometryError as error:
         raise HeaderError(path, str(error)) from error

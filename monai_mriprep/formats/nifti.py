@@ -98,7 +98,8 @@ def _header(path: Path, fields: Any, byte_order: str, body: Body, channels: int)
         raise HeaderError(path, f"dim[0] = {dimensions}; 3 dimensions are expected")
     sizes = volume_sizes(path, [int(size) for size in fields["dim"][1 : 1 + dimensions]], channels)
     dtype = _dtype(path, int(fields["datatype"]), byte_order)
-    return checked_header(path, sizes, _affine(path, fields), dtype, body, _scaling(path, fields), channels=channels)
+    affine, scaling, spacing = _affine(path, fields), _scaling(path, fields), _stated_spacing(fields)
+    return checked_header(path, sizes, affine, dtype, body, scaling, channels=channels, spacing=spacing)
 
 
 def _header_block(path: Path, compressed: bool) -> bytes:
@@ -154,7 +155,6 @@ def _affine(path: Path, fields: Any) -> NDArray[np.float64]:
     """Voxel index i, j, k to RAS+ mm: the sform, else the qform, else nibabel's centred grid."""
     from nibabel.spatialimages import HeaderDataError
 
-    units = int(fields["xyzt_units"]) & 7
     if fields["pixdim"][0] == 0:
         fields["pixdim"][0] = 1  # qfac: "if pixdim[0] = 0.0 (which should not occur), we take qfac = 1" (nifti1.h)
     try:
@@ -162,8 +162,17 @@ def _affine(path: Path, fields: Any) -> NDArray[np.float64]:
             affine = np.array(fields.get_best_affine(), dtype=np.float64)
     except (HeaderDataError, ValueError) as error:
         raise HeaderError(path, f"the orientation in the header is not valid: {error}") from error
-    affine[:3] *= MM_PER_UNIT.get(units, 1.0)
+    affine[:3] *= _mm_per_unit(fields)
     return affine
+
+
+def _mm_per_unit(fields: Any) -> float:
+    return MM_PER_UNIT.get(int(fields["xyzt_units"]) & 7, 1.0)
+
+
+def _stated_spacing(fields: Any) -> list[float]:
+    """Of z, y, x; the columns of the affine have it but for their rounding to float32."""
+    return [abs(float(edge)) * _mm_per_unit(fields) for edge in fields["pixdim"][3:0:-1]]
 
 
 def _scaling(path: Path, fields: Any) -> tuple[float, float]:

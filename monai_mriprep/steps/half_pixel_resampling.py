@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from monai_mriprep import volume as compute
 from monai_mriprep.recipe.values import Amount
-from monai_mriprep.steps.base import Params
+from monai_mriprep.steps.base import Params, Volumes
 from monai_mriprep.steps.resampling import Resampling
 from monai_mriprep.types import IMAGE, LABEL, GridRule, LabelRule, Role, SeparateAxis, Spacing
 from monai_mriprep.volume.geometry import Grid
@@ -42,6 +42,18 @@ class HalfPixelResampling(Resampling):
     threshold: Amount = 3.0
     label: LabelRule = "nearest"
 
+    def plan(self, volumes: Volumes, grid: Grid) -> Params:
+        """Fix the target grid and ``separate``, the axis that is separate on the way there and on that back, or none.
+
+        Raises
+        ------
+        VoxelError
+            As `Resampling.plan`.
+        """
+        there, back = (grid.stated_spacing, self.target), (self.target, grid.stated_spacing)
+        separate = [self._separate(*there), self._separate(*back)]
+        return {**super().plan(volumes, grid), "separate": separate}
+
     def apply(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
         """Resample one volume; a label by a vote, if that is asked for."""
         if role.kind == LABEL.kind and self.label == "linear":
@@ -50,13 +62,13 @@ class HalfPixelResampling(Resampling):
 
     def _resampling_plan(self, role: Role, grid: Grid, params: Params) -> ResamplingPlan:
         order = self._order if role.kind == IMAGE.kind else int(role.kind == LABEL.kind and self.label == "linear")
-        separate = self._separate(grid.stated_spacing, self.target)
+        separate, _ = params["separate"]
         return plan_half_pixel(grid.shape, self.grid(grid, params).shape, order, separate)
 
     def plan_back(self, role: Role, grid: Grid, params: Params, linear: bool) -> ResamplingPlan:
         """How `invert` resamples a volume onto `grid`; `linear` for floats that are no labels, which interpolates."""
         order = self._order if role.kind == IMAGE.kind else int(linear)
-        separate = self._separate(self.target, grid.stated_spacing)
+        _, separate = params["separate"]
         return plan_half_pixel(self.grid(grid, params).shape, grid.shape, order, separate)
 
     @property

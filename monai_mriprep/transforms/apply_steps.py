@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,8 +84,12 @@ class CaseOnGrid:
 
     @property
     def grid(self) -> Grid:
-        """Of the volumes as steps take them."""
-        return self.turn.grid(self.source)
+        """Of the volumes as steps take them, with the spacing that the first one's file states."""
+        grid, stated = self.turn.grid(self.source), next(iter(self.by_key.values())).meta.get("file_spacing")
+        if stated is None:
+            return grid
+        z, y, x = np.asarray(stated, dtype=np.float64).tolist()
+        return replace(grid, stated=(z, y, x))
 
     def take(self, volumes: dict[Hashable, torch.Tensor], roles: Mapping[Hashable, Role]) -> Volumes:
         """What steps take, in z y x; `volumes` is empty afterwards, so that only the steps hold the voxels."""

@@ -152,7 +152,8 @@ class LoadVolume(Transform):
             warnings.warn(doubt, MriprepWarning, 3)
         array = self._label(headers) if self.is_label else read_channels(headers, self.geometry)
         direction = torch.tensor(first.frame.direction, dtype=torch.float64)
-        return from_file(paths[0], array, first.grid.affine, file_direction=direction)
+        spacing = torch.tensor(first.grid.stated_spacing, dtype=torch.float64)
+        return from_file(paths[0], array, first.grid.affine, file_direction=direction, file_spacing=spacing)
 
     def _label(self, headers: Sequence[Header]) -> NDArray[Any]:
         first, *others = headers
@@ -170,7 +171,8 @@ class LoadVolumed(MapTransform):
 
     Unsigned integers wider than 8 bits become the next wider signed type, because torch supports few operations on
     them. The affine maps an index in array axis order (z, y, x) to RAS+ mm. ``meta["array_axes"]`` is ``"zyx"``. The
-    columns of ``meta["file_direction"]`` are the unit vectors of these axes, with every digit that the file states. The
+    columns of ``meta["file_direction"]`` are the unit vectors of these axes, with every digit that the file states, and
+    ``meta["file_spacing"]`` is its spacing (z y x, mm). The
     result is a MetaTensor even after ``set_track_meta(False)``, because later steps need the geometry.
 
     Parameters

@@ -67,7 +67,9 @@ class Turn:
         affine = np.eye(4)
         affine[:3, :3] = columns * np.where(self.reverse, -1, 1)
         affine[:3, 3] = grid.origin + columns @ np.where(self.reverse, np.subtract((z, y, x), 1), 0)
-        return Grid((z, y, x), affine)
+        first, second, third = self.order
+        stated = None if grid.stated is None else (grid.stated[first], grid.stated[second], grid.stated[third])
+        return Grid((z, y, x), affine, stated)
 
 
 def turn_onto(affine: ArrayLike, reference: ArrayLike) -> Turn:

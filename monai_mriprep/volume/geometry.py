@@ -39,6 +39,8 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """ITK's world (left, posterior, superior) to MONAI's and NIfTI's (right, anterior, superior); its own inverse."""
 
 
+DIRECTION_ERROR = 1e-5
+"""How far, as a share of it, the spacing that a header states may be from the length of an axis of the affine."""
 STATED_DIGITS = 12
 """Of a spacing in a header, if it is a decimal."""
 ROUNDING_ERROR = 4e-15
@@ -55,6 +57,8 @@ class Grid:
         Voxels along z, y, x; each at least 1.
     affine
         4 x 4, float64: voxel index in array axis order to RAS+ millimetres.
+    stated
+        The spacing that a file's header states beside, in mm, z y x. No part of the value: see `stated_spacing`.
 
     Raises
     ------
@@ -64,6 +68,7 @@ class Grid:
 
     shape: Shape
     affine: NDArray[np.float64]
+    stated: Spacing | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -88,7 +93,7 @@ class Grid:
         return hash((self.shape, self.affine.tobytes()))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"shape": self.shape, "affine": self.affine}
+        return {"shape": self.shape, "affine": self.affine, "stated": self.stated}
 
     @cached_property
     def spacing(self) -> Spacing:
@@ -98,11 +103,14 @@ class Grid:
 
     @cached_property
     def stated_spacing(self) -> Spacing:
-        """The spacing as a header states it: without the rounding errors of the directions that it is multiplied by.
+        """The spacing as a header states it, without the rounding errors of the directions that it is multiplied by.
 
-        Where a length is a decimal of few digits or a float32 but for the last digits, it is that number. An axis that
-        is parallel to one of the world has no such errors.
+        They may be those of float32. Where a header's own is not known, or not that of the affine, a length that is a
+        decimal of few digits or a float32 but for the last digits is that number. An axis that is parallel to one of
+        the world has no such errors.
         """
+        if self.stated is not None and np.allclose(self.stated, self.spacing, rtol=DIRECTION_ERROR, atol=0):
+            return self.stated
         is_straight = np.count_nonzero(self.affine[:3, :3], axis=0) == 1
         z, y, x = (
             length if straight else _as_stated(length)
@@ -152,7 +160,7 @@ class Grid:
         z, y, x = (index(last) - index(first) for first, last in zip(begin, end, strict=True))
         affine = self.affine.copy()
         affine[:3, 3] = self.affine[:3, :3] @ np.asarray(begin) + self.origin
-        return self if (z, y, x) == self.shape and not np.any(begin) else Grid((z, y, x), affine)
+        return self if (z, y, x) == self.shape and not np.any(begin) else Grid((z, y, x), affine, self.stated)
 
     def __str__(self) -> str:
         def triple(values: ArrayLike) -> str:

@@ -177,3 +177,16 @@ def test_small_arrays_with_ties(tmp_path, seed):
     images, label, recipe, target = random_case(tmp_path, seed)
     assert_as_nnunet(images, label, recipe, target)
     assert_as_nnunet(images, None, recipe, target)
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".mha"])
+@pytest.mark.parametrize("degrees", [0, 17.3, 100])
+def test_sizes_at_exact_halves_of_oblique_scans(tmp_path, suffix, degrees):
+    """A NIfTI has its directions in float32, so that lengths of the affine's columns are off in the eighth digit."""
+    for number, (spacing, target) in enumerate(
+        [((3.3, 0.5, 0.7), (2.2, 1.0, 0.4)), ((0.9, 1.5, 3.0), (0.6, 1.0, 1.0))]
+    ):
+        voxels = np.random.default_rng(number).integers(1, 99, (7, 13, 9)).astype(np.int16)
+        path = str(tmp_path / f"{number}{suffix}")
+        write(path, voxels, affine_of(spacing, degrees, (10.5, 20, -7)), spacing)
+        assert_as_nnunet([path], None, recipe_of(transpose="none"), target)

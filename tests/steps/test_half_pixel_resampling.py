@@ -69,8 +69,9 @@ def test_predictions_go_back_linearly_and_by_the_nearest_slice(case):
 def test_which_axis_is_separate_on_the_way_back_is_decided_by_the_target_first():
     grid = Grid((6, 8, 8), affine_of((4.0, 1.0, 1.0)))
     step = HalfPixelResampling(target=(1.0, 4.0, 1.0), separate="auto")
-    there = step.plan_back(LABEL, grid, {"grid": step.grid(grid).to_json()}, linear=True)
-    assert there.orders == (1, 0, 1)
+    params = step.plan(Volumes({}), grid)
+    assert params["separate"] == [0, 1]
+    assert step.plan_back(LABEL, grid, params, linear=True).orders == (1, 0, 1)
 
 
 def test_without_the_key_all_axes_have_one_order():

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monai_mriprep.errors import GeometryError
+from monai_mriprep.volume.axes import Turn
 from monai_mriprep.volume.geometry import Grid, reverse_axes, round_size, same_grid_problem, target_grid
 from monai_mriprep.volume.resample import plan_resampling
 from tests.oracles import SCANS, affine_of, new_affine, plan, read
@@ -202,6 +203,17 @@ def test_the_spacing_that_a_header_states_survives_an_oblique_direction(spacing,
 def test_noise_that_a_header_states_is_left_where_axes_are_those_of_the_world(spacing):
     grid = Grid((2, 3, 4), affine_of(spacing)[:, [0, 2, 1, 3]])
     assert grid.stated_spacing == tuple(spacing[axis] for axis in (0, 2, 1))
+
+
+def test_the_spacing_that_a_header_states_beside_its_affine_counts_where_it_is_that_of_the_affine():
+    rounded = affine_of((3.0, 0.5, 0.25), 17).astype(np.float32)
+    grid = Grid((20, 30, 40), rounded, (3.0, 0.5, 0.25))
+    assert grid.spacing != grid.stated_spacing == (3.0, 0.5, 0.25)
+    assert grid.part((1, 2, 3), (5, 6, 7)).stated_spacing == (3.0, 0.5, 0.25)
+    assert Turn((2, 0, 1)).grid(grid).stated_spacing == (0.25, 3.0, 0.5)
+    assert pickle.loads(pickle.dumps(grid)).stated_spacing == (3.0, 0.5, 0.25)
+    assert grid == Grid(grid.shape, grid.affine)
+    assert Grid(grid.shape, rounded, (0.25, 0.5, 3.0)).stated_spacing == Grid(grid.shape, rounded).stated_spacing
 
 
 @pytest.mark.parametrize("degrees", [0, 17.3, 61])
