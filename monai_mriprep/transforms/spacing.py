@@ -66,7 +66,7 @@ class AnisotropyAwareSpacingd(StepShelld):
     order
         Spline order 0 to 3, one for all keys or one each; an entry may be a triple for z, y, x.
     grid
-        ``monai``, ``nnunet`` or ``itk``: see `monai_mriprep.volume.geometry.target_grid`. Under ``itk``, voxels whose
+        One of `monai_mriprep.volume.geometry.target_grid`, such as ``monai``. Under ``itk``, voxels whose
         centre lies outside the volume become 0, under all keys.
     boundary
         ``nearest`` or ``mirror``.

@@ -119,7 +119,7 @@ def test_contradictory_options_are_refused(options, match):
 def test_an_array_is_a_target_and_an_unknown_grid_is_refused():
     found = AnisotropyAwareSpacingd(BOTH, target=np.array(TARGET))(case())
     np.testing.assert_allclose(found["image"].pixdim, TARGET, atol=1e-9)
-    with pytest.raises(ResamplingError, match="monai, nnunet or itk, not 'nnU-Net'"):
+    with pytest.raises(ResamplingError, match="one of monai, nnunet, itk, nnunet_exact, not 'nnU-Net'"):
         AnisotropyAwareSpacingd(BOTH, target=TARGET, grid="nnU-Net")
 
 
