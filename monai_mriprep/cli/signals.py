@@ -26,7 +26,8 @@ class Stopped(BaseException):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.status = 128 + number
-        self.message = f"{WORDS[signal.Signals(number)]}; the same command resumes"
+        self.word = WORDS[signal.Signals(number)]
+        self.message = f"{self.word}; the same command resumes"
 
 
 def stop_on_signals() -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 
@@ -11,6 +15,8 @@ from nnunetv2.training.dataloading.nnunet_dataset import comp_blosc2_params, inf
 
 from monai_mriprep.nnunet import writing
 from monai_mriprep.nnunet.writing import save_case
+from tests.nnunet.raw import CAMPAIGN
+from tests.test_docs import ROOT
 
 RNG = np.random.default_rng(1)
 DATA = RNG.normal(size=(2, 9, 30, 31)).astype(np.float32)
@@ -56,6 +62,38 @@ def test_wherever_it_stops_no_case_is_there_that_only_looks_done(tmp_path, monke
     with pytest.raises(StoppedError):
         save_case(str(tmp_path / "a"), DATA, LABEL, {}, CUTS)
     assert nnUNetDatasetBlosc2.get_identifiers(str(tmp_path)) == []
+
+
+WRITER = """
+import sys
+import numpy as np
+from tests.nnunet.test_writing import CUTS, DATA, LABEL
+from monai_mriprep.nnunet.writing import save_case
+from tests.nnunet.raw import CAMPAIGN
+from tests.test_docs import ROOT
+print("begins", flush=True)
+for number in range(100000):
+    save_case(f"{sys.argv[1]}/case_{number}", DATA, LABEL, {"number": number}, CUTS)
+"""
+
+
+def test_whenever_it_is_killed_every_case_that_is_listed_is_whole(tmp_path):
+    for kill in range(20 if CAMPAIGN else 2):
+        folder = tmp_path / str(kill)
+        folder.mkdir()
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, folder], cwd=ROOT, stdout=subprocess.PIPE)
+        writer.stdout.readline()
+        time.sleep(0.05 + 0.013 * kill)
+        writer.kill()
+        writer.communicate()
+        dataset = nnUNetDatasetBlosc2(str(folder))
+        assert len(dataset.identifiers) > 1
+        for case in dataset.identifiers:
+            data, label, _, facts = dataset[case]
+            np.testing.assert_array_equal(data[:], DATA)
+            np.testing.assert_array_equal(label[:], LABEL)
+            assert case == f"case_{facts['number']}"
+        assert infer_dataset_class(str(folder)) is nnUNetDatasetBlosc2
 
 
 def test_what_a_killed_run_leaves_is_not_seen(tmp_path):

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from monai_mriprep.cli.show import OK, log, say
+from monai_mriprep.cli.signals import Stopped
 from monai_mriprep.nnunet.commands import COMMANDS, run_command
 
 __all__ = ["SETTINGS", "nnunet"]
@@ -15,6 +16,12 @@ SETTINGS: dict[str, Any] = {
     "context_settings": {"allow_interspersed_args": False, "help_option_names": ["-h", "--help"]}
 }
 """Everything after the name of nnU-Net's command is nnU-Net's."""
+
+
+AFTER_A_STOP = {
+    "preprocess": "the same command begins anew: nnU-Net empties the folder first",
+    "predict": "the same command with --continue_prediction goes on",
+}
 
 
 def nnunet(
@@ -36,5 +43,9 @@ def nnunet(
     if arguments and "--help" in arguments:
         say(context.get_help())
         return OK
-    run_command(command, arguments or [], lambda sentence: log(f"nnunet: {sentence}"))
+    try:
+        run_command(command, arguments or [], lambda sentence: log(f"nnunet: {sentence}"))
+    except Stopped as stopped:
+        stopped.message = f"{stopped.word}; {AFTER_A_STOP[command]}"
+        raise
     return OK

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from types import SimpleNamespace
 
 import pytest
 
 from monai_mriprep.cli.app import app
+from monai_mriprep.cli.signals import Stopped
 from monai_mriprep.nnunet import commands
 from tests.cli.shell import cli
 
@@ -98,3 +100,17 @@ def test_without_nnunet_the_way_to_install_it_is_told(monkeypatch):
     monkeypatch.setattr(commands, "untested", lambda: missing("install it"))
     with pytest.raises(commands.NnunetError, match="install it"):
         run("preprocess")
+
+
+@pytest.mark.parametrize(
+    ("command", "advice"), [("preprocess", "begins anew"), ("predict", "--continue_prediction goes on")]
+)
+def test_a_stop_says_how_to_go_on(nnunet, monkeypatch, command, advice):
+    def stop(*_):
+        raise Stopped(signal.SIGTERM)
+
+    monkeypatch.setattr(commands, "import_module", stop)
+    with pytest.raises(Stopped) as stopped:
+        run(command, "-d", "1")
+    assert stopped.value.message.startswith("terminated; the same command")
+    assert advice in stopped.value.message
