@@ -20,7 +20,7 @@ from monai_mriprep.formats.read import read_header
 from monai_mriprep.volume.geometry import Grid
 from monai_mriprep.volume.resample import apply_plan, plan_resampling
 
-__all__ = ["JOBS", "NAMES", "Job", "Scan", "Volume", "of_peers", "ours"]
+__all__ = ["JOBS", "NAMES", "Job", "Scan", "Volume", "files_of", "of_peers", "ours"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Volume:
 def ours(data: Path, job: Job, keys: Mapping[str, Any]) -> Volume:
     """By a recipe of ours."""
     recipe = Recipe.model_validate({"target_spacing": job.target, **keys})
-    done = build_transforms(recipe)({role: str(path) for role, path in _files(data, job).items()})
+    done = build_transforms(recipe)({role: str(path) for role, path in files_of(data, job).items()})
     image, label = (done[role].as_tensor()[0].numpy() for role in ("image", "label"))
     return Volume(image, label, Grid(image.shape, done["image"].affine.numpy()))
 
@@ -69,7 +69,7 @@ def ours(data: Path, job: Job, keys: Mapping[str, Any]) -> Volume:
 def of_peers(data: Path, python: Path, folder: Path) -> dict[str, dict[str, Volume]]:
     """By every peer: tool to scan to volume."""
     jobs = [
-        {"case": name, "target": job.target, **{role: str(path) for role, path in _files(data, job).items()}}
+        {"case": name, "target": job.target, **{role: str(path) for role, path in files_of(data, job).items()}}
         for name, job in JOBS.items()
     ]
     (folder / "jobs.json").write_text(json.dumps(jobs))
@@ -79,7 +79,8 @@ def of_peers(data: Path, python: Path, folder: Path) -> dict[str, dict[str, Volu
     return {tool.name: {name: _read(tool / f"{name}.npz") for name in JOBS} for tool in tools}
 
 
-def _files(data: Path, job: Job) -> dict[str, Path]:
+def files_of(data: Path, job: Job) -> dict[str, Path]:
+    """Image and label, in the folder of real scans."""
     folder = data / "mixed"
     return {"image": folder / f"ImagesTr/{job.image}.mha", "label": folder / f"LabelsTr/{job.label}.mha"}
 
@@ -96,7 +97,7 @@ class Scan:
     """A scan as stored, and what our default makes of it: on any grid, so that grids can be told from values."""
 
     def __init__(self, data: Path, job: Job) -> None:
-        spacing = read_header(_files(data, job)["image"]).grid.spacing
+        spacing = read_header(files_of(data, job)["image"]).grid.spacing
         self.stored = ours(data, job, {"intensity": "none", "target_spacing": spacing})
         self.default = ours(data, job, {})
         raw = self._on(self.default.grid, self.stored.image, 3)
