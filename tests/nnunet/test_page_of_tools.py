@@ -1,4 +1,4 @@
-"""docs/compared.md: the figures of ours and of nnU-Net are measured again; the other tools are not in this environment."""
+"""docs/compared.md: the figures of ours and of nnU-Net, measured again. The other tools are not installed here."""
 
 from __future__ import annotations
 
