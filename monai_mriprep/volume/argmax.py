@@ -35,6 +35,9 @@ __all__ = ["HALF_CHANCE", "highest_channel", "resample_argmax"]
 HALF_CHANCE = 3 * 2.0**-25
 """The highest score whose sigmoid, in float32, is not more than 0.5: ``thresholds`` of regions."""
 
+MOST_THREADS = 4
+"""Each takes some megabytes, and between products it waits for the interpreter's lock."""
+
 Scores = torch.Tensor | NDArray[Any]
 
 
@@ -47,7 +50,8 @@ def resample_argmax(
 ) -> torch.Tensor:
     """The class of each voxel of resampled scores.
 
-    Memory is taken for the result and, in each thread, for some tiles of ``slab * 48`` rows: a few megabytes.
+    Memory is taken for the result and, in each of up to four threads, for some tiles of ``slab * 48`` rows: in all some
+    30 MiB.
 
     Parameters
     ----------
@@ -92,13 +96,13 @@ def resample_argmax(
         for tile in (tiles[index] for index in indices):
             channels = tile.channels(logits)
             if round_to is not None:
-                channels = (values.to(round_to).float() for values in channels)
+                channels = (values.copy_(values.to(round_to)) for values in channels)
             count = len(logits)
             labels[tile.made] = (
                 highest_channel(channels, count) if thresholds is None else _last_over(thresholds, channels)
             )
 
-    with exact_products(device), threads_of(device) as threads:
+    with exact_products(device), threads_of(device, MOST_THREADS) as threads:
         threads.share(len(tiles), work)
     picked = apply_plan(labels[None], picks)
     return (with_zeros_outside(picked, plan) if plan.zero_outside else picked)[0]

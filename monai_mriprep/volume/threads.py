@@ -38,22 +38,23 @@ class Threads:
 
 
 @contextmanager
-def threads_of(device: torch.device) -> Iterator[Threads]:
-    """As many threads as torch would use here; inside each, torch itself uses one.
+def threads_of(device: torch.device, most: int | None = None) -> Iterator[Threads]:
+    """As many threads as torch would use here, or `most`; inside each, torch itself uses one.
 
     A thread that ends gives memory back to MKL, under a lock, a moment after Python has joined it. A process that is
     forked in that moment inherits the lock, and its first product of matrices never returns. So only the main thread
     multiplies by itself; every other caller, such as a thread that fills a `CacheDataset`, may end before a fork.
     """
-    count = torch.get_num_threads() if device.type == "cpu" else 1
-    if device.type != "cpu" or (count == 1 and current_thread() is main_thread()):
+    available = torch.get_num_threads() if device.type == "cpu" else 1
+    if device.type != "cpu" or (available == 1 and current_thread() is main_thread()):
         yield Threads(1, None)
         return
+    count = min(available, most or available)
     try:
         with _lent_pool(count) as pool:
             yield Threads(count, pool)
     finally:
-        torch.set_num_threads(count)  # the initializers have changed the default of later threads
+        torch.set_num_threads(available)  # the initializers have changed the default of later threads
 
 
 _IDLE_POOLS: defaultdict[int, list[Executor]] = defaultdict(list)

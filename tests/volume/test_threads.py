@@ -75,3 +75,15 @@ def test_a_lent_thread_uses_one_thread_whatever_it_computes(threads):
         with threads_of(torch.device("cpu")) as lent:
             lent.share(3, task)
     assert counts == [1] * 3
+
+
+@pytest.mark.parametrize(("most", "expected"), [(None, 3), (2, 2), (1, 1), (8, 3)])
+def test_no_more_threads_are_lent_than_are_wanted(most, expected, threads):
+    threads(3)
+    with threads_of(torch.device("cpu"), most) as lent:
+        assert lent.count == expected
+        counts = []
+        lent.share(7, lambda indices: counts.append(len(indices)))
+    assert len(counts) == expected
+    assert sum(counts) == 7
+    assert torch.get_num_threads() == 3
