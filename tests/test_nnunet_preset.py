@@ -13,6 +13,7 @@ import SimpleITK
 from monai_mriprep import LoadNpzd, Recipe, preprocess, restore
 from monai_mriprep.run.check import check_dataset
 from monai_mriprep.verify.audit import verify_output
+from monai_mriprep.verify.compare import compare_outputs
 from tests.oracles import write_dataset
 from tests.runs import done_records
 
@@ -50,6 +51,11 @@ def test_what_lies_outside_is_no_class(made):
     assert json.loads((output / "dataset.json").read_text())["labels"] == {"background": 0, "label_1": 1, "label_2": 2}
     for record in done_records(output).values():
         assert record.labels.after[-1] > 0
+
+
+def test_it_is_no_class_where_two_folders_are_compared(made):
+    _, output = made
+    assert [found.value for found in compare_outputs(output, output).classes] == [1, 2, 3]
 
 
 def test_check_says_what_shapes_can_be_at_most_and_verify_finds_them_intact(made):

@@ -105,10 +105,12 @@ class LabelSummary:
             )
         yield from unclear_labels(self.histogram, new_numbers)
 
-    def warnings(self) -> Iterator[str]:
-        """What needs review."""
-        if self.negative:
-            yield f"{counted(self.negative, 'negative label voxel')} (down to {self.minimum:g}) will become 0"
+    def warnings(self, lowest: int = 0) -> Iterator[str]:
+        """What needs review; `lowest` is the lowest value that the recipe keeps, 0 or -1."""
+        below = sum(count for value, count in self.histogram.items() if value < lowest) if lowest else self.negative
+        if below:
+            than = f" below {lowest}" if lowest else ""
+            yield f"{counted(below, 'negative label voxel')}{than} (down to {self.minimum:g}) will become 0"
         if len(self.histogram) > MANY_VALUES:
             yield f"the label has {len(self.histogram)} different values; that looks like intensities, not like classes"
 

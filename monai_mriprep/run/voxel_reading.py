@@ -83,7 +83,7 @@ class CaseReader:
             warnings=(
                 *report.warnings,
                 *_of_channels(summaries, ImageSummary.warnings),
-                *(label.summary.warnings() if label else ()),
+                *(label.summary.warnings(self.recipe.label_outside) if label else ()),
                 *self._draw(report.case, channels[0], label),
             ),
             image_contents=combined([channel.summary for channel in known]) if len(known) == len(channels) else None,

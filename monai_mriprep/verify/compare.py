@@ -22,7 +22,7 @@ from monai_mriprep.store.lock import shared
 from monai_mriprep.store.manifest import Index, read_index
 from monai_mriprep.store.records import Done
 from monai_mriprep.store.store import Store, open_store
-from monai_mriprep.types import LABEL, Spacing
+from monai_mriprep.types import LABEL, OUTSIDE, Spacing
 from monai_mriprep.verify.comparison import Both, CaseDifference, ClassVolume, Comparison, Volume
 from monai_mriprep.volume.geometry import Grid, same_grid_problem
 
@@ -189,7 +189,7 @@ def _classes(a: Done, b: Done) -> tuple[ClassVolume, ...]:
         return ()
     values = {value for one in (a, b) for histogram in (one.labels.before, one.labels.after) for value in histogram}
     in_a, in_b = _volumes(a), _volumes(b)
-    return tuple(ClassVolume(value, (in_a(value), in_b(value))) for value in sorted(values - {0}))
+    return tuple(ClassVolume(value, (in_a(value), in_b(value))) for value in sorted(values - {0, OUTSIDE}))
 
 
 def _volumes(record: Done) -> Callable[[int], Volume]:

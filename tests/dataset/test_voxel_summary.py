@@ -89,6 +89,12 @@ def test_a_label_is_summed_up_as_numpy_and_scipy_do(summary_of):
     assert found.box == (tuple(s.start for s in box), tuple(s.stop - 1 for s in box))
     assert [*found.problems()] == []
     assert [*found.warnings()] == ["1 negative label voxel (down to -2) will become 0"]
+    assert [*found.warnings(-1)] == ["1 negative label voxel below -1 (down to -2) will become 0"]
+
+
+def test_a_label_for_what_lies_outside_is_kept_by_a_recipe_that_has_one(summary_of):
+    found = summary_of(summarize_label, np.full(SHAPE, -1, np.int16))
+    assert [*found.warnings()] != [] == [*found.warnings(-1)]
 
 
 def label_with(**values):

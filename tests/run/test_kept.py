@@ -133,6 +133,7 @@ OTHERS = {
     "a table": wanted((4.0, 1.0, 1.0), "table"),
     "said by the recipe": wanted((4.0, 1.0, 1.0), "recipe", target_spacing=(4.0, 1.0, 1.0)),
     "another rule": wanted((4.0, 1.0, 1.0), target_rule="nnunet"),
+    "plans": wanted((4.0, 1.0, 1.0), "plans", target_rule="nnUNetPlans.json"),
     "another recipe, too": wanted((4.0, 1.0, 1.0), order=1),
 }
 
@@ -147,6 +148,13 @@ def test_nothing_else_is_taken_for_the_same_statistics(other):
         Redo(number=1, complete=False),
         True,
     )
+
+
+def test_plans_that_have_changed_do_not_change_a_folder():
+    before, now = (wanted((z, 1.0, 1.0), "plans", target_rule="nnUNetPlans.json") for z in (3.0, 4.0))
+    assert not decide_target(kept(before), before).is_new
+    with pytest.raises(OutputError, match=r"from nnU-Net's plans -> from nnU-Net's plans"):
+        decide_target(kept(before), now)
 
 
 def test_a_redo_that_is_not_complete_is_gone_on_with():
