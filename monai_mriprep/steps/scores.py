@@ -56,7 +56,5 @@ def backward_classes(trace: Trace, scores: torch.Tensor) -> torch.Tensor:
 
 
 def _by_channels(steps: Sequence[AppliedStep], scores: torch.Tensor) -> torch.Tensor:
-    import torch  # the scores are torch's, so this costs nothing
-
-    copies = (channel[None].to(torch.float32, copy=True) for channel in scores)
-    return compute.argmax.highest_channel((undone(steps, copy, PREDICTION) for copy in copies), len(scores))
+    channels = (undone(steps, channel[None].float(), PREDICTION) for channel in scores)
+    return compute.argmax.highest_channel(channels, len(scores))

@@ -81,10 +81,9 @@ def resample_argmax(
 
     Notes
     -----
-    Linear interpolation gives each value the bits that it has from `apply_plan`, in volumes of a usual size. The last
-    digit may differ in volumes of a few voxels along an axis, in the last columns where they are few beyond a multiple
-    of 48, and, of a cubic spline, in more of those. The comparison of two channels is then another only where they are
-    equal but for it.
+    Interpolated linearly, values have the bits that `apply_plan` gives them. The last digit may differ in volumes of a
+    few voxels along an axis, and, of a cubic spline, in the last columns where they are few beyond a multiple of 48.
+    There the class may be another one where two channels are equal but for that digit.
     """
     _require_fit(logits, plan, thresholds)
     device = logits.device if isinstance(logits, torch.Tensor) else torch.device("cpu")
@@ -161,8 +160,8 @@ class _Tile:
 
 
 def _floats(part: Scores) -> torch.Tensor:
-    """A copy in float32, contiguous; of an array that may be read-only, or have negative strides."""
-    tensor = part if isinstance(part, torch.Tensor) else torch.from_numpy(np.array(part, order="C"))
+    """A copy in float32, contiguous; of an array in any byte order, which may be read-only or run backwards."""
+    tensor = part if isinstance(part, torch.Tensor) else torch.from_numpy(np.array(part, part.dtype.newbyteorder("=")))
     return tensor.detach().to(torch.float32, copy=True, memory_format=torch.contiguous_format)
 
 
@@ -238,7 +237,7 @@ def highest_channel(channels: Iterable[torch.Tensor], count: int) -> torch.Tenso
     Parameters
     ----------
     channels
-        One after the other, of one shape and type. The first is written to.
+        One after the other, of one shape and type; not written to.
     count
         Their number.
 
@@ -248,7 +247,7 @@ def highest_channel(channels: Iterable[torch.Tensor], count: int) -> torch.Tenso
         Of their shape; uint8, or int16 of more than 256 channels.
     """
     others = iter(channels)
-    highest = next(others)
+    highest = next(others).clone()
     labels = torch.zeros_like(highest, dtype=_type_of(count))
     for number, values in enumerate(others, 1):
         _put(number, values > highest, labels)

@@ -32,6 +32,15 @@ class Doubled(Step):
         return torch.where(volume < 0, 2 * volume, volume * volume)
 
 
+class Flat(Step):
+    """Returns a view of one number."""
+
+    name = "flat"
+
+    def invert(self, volume, role, grid, params):
+        return volume.mean().expand(1, *grid.shape)
+
+
 class OwnResampling(Resampling):
     """One from outside, with a way back of its own."""
 
@@ -135,6 +144,12 @@ def noting(shapes: list[tuple[int, ...]], invert: Callable) -> Callable:
         return invert(self, volume, *others)
 
     return noted
+
+
+def test_a_step_may_return_a_view_of_one_number():
+    trace = traced([Flat()])
+    scores = scores_on(trace) + torch.tensor([0, 2, 5, 3])[:, None, None, None]
+    assert backward_classes(trace, scores).unique().tolist() == [2]
 
 
 def test_scores_that_cannot_be_interpolated_are_refused():

@@ -77,8 +77,7 @@ def write_npz(path: Path, scores: np.ndarray) -> None:
     np.savez(path.with_suffix(".npz"), probabilities=scores)
 
 
-@pytest.mark.parametrize("write", [np.save, write_npz], ids=["npy", "npz"])
-@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize(("dtype", "write"), [(np.float32, np.save), (np.float16, write_npz)], ids=["npy", "npz"])
 def test_scores_of_20_classes_are_restored_in_48_mib_more_than_a_label(output, tmp_path, dtype, write):
     trace = done_records(output)["big"].trace
     for folder in ("label", "scores"):

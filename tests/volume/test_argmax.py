@@ -168,7 +168,8 @@ def test_scores_may_lie_in_any_way():
     last = np.ascontiguousarray(np.moveaxis(array, 0, -1))
     turned = np.ascontiguousarray(array[:, ::-1, :, ::-1])[:, ::-1, :, ::-1]
     permuted = logits.permute(3, 0, 2, 1).contiguous().permute(1, 3, 2, 0)
-    for form in (array, read_only, np.moveaxis(last, -1, 0), turned, permuted):
+    swapped = array.astype(array.dtype.newbyteorder("S"))
+    for form in (array, read_only, swapped, np.moveaxis(last, -1, 0), turned, permuted):
         assert torch.equal(resample_argmax(form, plan), expected)
 
 
