@@ -85,22 +85,27 @@ class Preprocessor(DefaultPreprocessor):
     def _preprocessed(
         self, data: Any, given: Any, properties: Any, plans_manager: Any, configuration_manager: Any, dataset_json: Any
     ) -> Case:
-        """Of data that may be written to. What ours do not take, nnU-Net's own method does, or refuses in its words."""
+        """Of data that may be written to. What is not ours, nnU-Net's own method does, or refuses in its words."""
         label = None if given is None else _whole_numbers(given)
         if given is not None and (label is None or label.shape[1:] != data.shape[1:]):
             arrays: Case = super().run_case_npy(
                 data, given, properties, plans_manager, configuration_manager, dataset_json
             )
             return arrays
-        axes = plans_manager.transpose_forward
+        return self._arrays(data, label, properties, plans_manager, configuration_manager, dataset_json)
+
+    def _arrays(
+        self, data: Any, label: Any, properties: Any, plans_manager: Any, configuration_manager: Any, dataset_json: Any
+    ) -> Case:
+        """nnU-Net's steps in its order; the label may be None, and is then only inside and outside."""
+        has_label, axes = label is not None, plans_manager.transpose_forward
         data, label, facts = _cropped(data, label, axes)
         properties.update(facts)
+        intensities = plans_manager.foreground_intensity_properties_per_channel
+        data = self._normalize(data, label, configuration_manager, intensities)
         spacing = [properties["spacing"][axis] for axis in axes]
-        data = self._normalize(
-            data, label, configuration_manager, plans_manager.foreground_intensity_properties_per_channel
-        )
         data, label = _resampled(data, label, spacing, configuration_manager.spacing)
-        if given is not None:
+        if has_label:
             classes = _classes(plans_manager.get_label_manager(_loaded(dataset_json)))
             properties["class_locations"] = class_locations(label, classes)
         return data, label.astype(np.int16 if label.max() > 127 else np.int8, copy=False), properties

@@ -80,6 +80,7 @@ def test_regions_channels_and_an_ignore_label_too(regions, tmp_path, variant):
     assert_same_files(regions, tmp_path, CASES, *managers(regions, VARIANTS[variant]))
 
 
+@pytest.mark.timeout(900)
 def test_the_real_scans_too(shared, tmp_path):
     cases = [path.name.removesuffix(".mha") for path in (shared.raw / "labelsTr").iterdir()]
     cases = cases if CAMPAIGN else sorted(cases)[1::3]
@@ -119,6 +120,21 @@ def test_arrays_are_the_same_and_not_written_to(planned, dtype, label):
     data[:, :2] = data[:, :, 5:9, 7:9] = 0
     seg = None if label is None else rng.choice([0, 1, 2, 200], (1, 12, 20, 22)).astype(label)
     stock, ours = arrays_of(planned, data=data, seg=seg)
+    assert_same_arrays(stock[:2], ours[:2])
+    assert_same_properties(stock[2], ours[2])
+
+
+def test_a_picture_is_the_same(planned):
+    rng = np.random.default_rng(7)
+    data, seg = rng.integers(0, 255, (1, 1, 40, 50)), rng.choice([0, 1, 2], (1, 1, 40, 50))
+    manager, *both = managers(planned, lambda plans: plans["configurations"]["2d"].update(spacing=[0.9, 1.3]), "2d")
+    stock, ours = (
+        one.preprocessor_class(verbose=False).run_case_npy(
+            data, seg, {"spacing": [999, 1.0, 1.0]}, manager, one, planned.dataset
+        )
+        for one in both
+    )
+    assert stock[0].shape == (1, 1, 44, 38)
     assert_same_arrays(stock[:2], ours[:2])
     assert_same_properties(stock[2], ours[2])
 
