@@ -71,9 +71,9 @@ from tests.nnunet.test_writing import CUTS, DATA, LABEL
 from monai_mriprep.nnunet.writing import save_case
 from tests.nnunet.raw import CAMPAIGN
 from tests.test_docs import ROOT
-print("begins", flush=True)
 for number in range(100000):
     save_case(f"{sys.argv[1]}/case_{number}", DATA, LABEL, {"number": number}, CUTS)
+    print(number, flush=True)
 """
 
 
@@ -82,8 +82,9 @@ def test_whenever_it_is_killed_every_case_that_is_listed_is_whole(tmp_path):
         folder = tmp_path / str(kill)
         folder.mkdir()
         writer = subprocess.Popen([sys.executable, "-c", WRITER, folder], cwd=ROOT, stdout=subprocess.PIPE)
-        writer.stdout.readline()
-        time.sleep(0.05 + 0.013 * kill)
+        for _ in range(3):
+            writer.stdout.readline()
+        time.sleep(0.0013 * kill)
         writer.kill()
         writer.communicate()
         dataset = nnUNetDatasetBlosc2(str(folder))
