@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from monai_mriprep import volume as compute
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
     from monai_mriprep.volume.resample import ResamplingPlan
 
 __all__ = ["HalfPixelResampling"]
+
+
+INDEX_BYTES = 8
+VOTE_BYTES = 350
+"""Memory for an output voxel of a vote: to keep its place, and while it is one of `VOXELS_AT_ONCE` that are decided."""
+VOXELS_AT_ONCE = 1 << 18
 
 
 class HalfPixelResampling(Resampling):
@@ -70,6 +77,11 @@ class HalfPixelResampling(Resampling):
         order = self._order if role.kind == IMAGE.kind else int(linear)
         _, separate = params["separate"]
         return plan_half_pixel(self.grid(grid, params).shape, grid.shape, order, separate)
+
+    def working_bytes(self, grid: Grid) -> int:
+        """What a vote takes, where every voxel lies between two classes."""
+        voxels = math.prod(self.grid(grid).shape)
+        return voxels * INDEX_BYTES + min(voxels, VOXELS_AT_ONCE) * VOTE_BYTES if self.label == "linear" else 0
 
     @property
     def _order(self) -> int:

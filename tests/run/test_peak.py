@@ -26,6 +26,10 @@ NOISE_BYTES = 30 * 2**20
 
 FINE, COARSE = Recipe(target_spacing=(3.0, 0.8, 0.8)), Recipe(target_spacing=(3.0, 2.0, 2.0))
 MATCHED = Recipe(target_spacing=SPACING, geometry="resample_label")
+NNUNET = Recipe(preset="nnunet", target_spacing=(3.0, 0.8, 0.8))
+MASKED = Recipe(
+    preset="nnunet", target_spacing=(3.0, 2.0, 2.0), transpose=(2, 0, 1), normalization={"foreground": "filled"}
+)
 CASES: dict[str, tuple[Recipe, str, Callable[[np.ndarray], np.ndarray], tuple[int, int, int]]] = {
     "64-bit label": (FINE, "int16", np.int64, SHAPE),
     "64-bit image and label": (COARSE, "int32", np.int64, SHAPE),
@@ -33,6 +37,8 @@ CASES: dict[str, tuple[Recipe, str, Callable[[np.ndarray], np.ndarray], tuple[in
     "label much larger than its image": (MATCHED, "int16", np.int64, (60, 500, 800)),
     "thick slices": (MATCHED, "int16", np.uint8, (31, 250, 400)),
     "unsigned": (COARSE, "uint16", np.uint16, SHAPE),
+    "as nnU-Net": (NNUNET, "int16", np.int16, SHAPE),
+    "as nnU-Net, inside the mask": (MASKED, "int32", np.int64, SHAPE),
 }
 
 
@@ -70,7 +76,9 @@ def measure(sender, job, case) -> None:
     sender.send((result.status, result.error, memory("VmHWM") - before))
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.stress] if "mask" in name else []) for name in CASES]
+)
 def test_the_peak_of_a_case_is_within_its_estimate(tmp_path, name):
     recipe, image, as_label, label_shape = CASES[name]
     rng = np.random.default_rng(0)

@@ -7,9 +7,10 @@ import pytest
 import torch
 from skimage.transform import resize
 
-from monai_mriprep.steps import Volumes, backward, forward
+from monai_mriprep.steps import Volumes, backward, forward, half_pixel_resampling
 from monai_mriprep.steps.half_pixel_resampling import HalfPixelResampling
 from monai_mriprep.types import IMAGE, LABEL
+from monai_mriprep.volume import vote
 from monai_mriprep.volume.geometry import Grid
 from tests.oracles import affine_of, relative_error
 
@@ -88,3 +89,7 @@ def test_a_label_goes_by_the_nearest_voxel_unless_a_vote_is_asked_for():
     label = torch.arange(8).reshape(1, 2, 2, 2)
     done, _ = forward([HalfPixelResampling(target=(0.5, 1.0, 1.0))], Volumes({LABEL: label}), grid)
     assert torch.equal(done.by_role[LABEL], label.repeat_interleave(2, dim=1))
+
+
+def test_a_vote_decides_as_many_voxels_at_once_as_its_memory_is_told_for():
+    assert half_pixel_resampling.VOXELS_AT_ONCE == vote.VOXELS_AT_ONCE
