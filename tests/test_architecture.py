@@ -137,7 +137,7 @@ def test_only_the_table_of_roles_spells_their_names_and_kinds():
     """
     modules = sorted(PACKAGE.rglob("*.py"))
     found = {str(path.relative_to(PACKAGE)): lines for path in modules if (lines := spelt_roles(path))}
-    assert found.keys() == {"types.py", "recipe/model.py", "recipe/presets.py"}, found
+    assert found.keys() == {"types.py", "recipe/agreement.py", "recipe/presets.py"}, found
 
 
 # --- Names ------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from monai_mriprep.errors import StatisticsError
 from monai_mriprep.models import Model, shortened
 from monai_mriprep.recipe import Recipe
-from monai_mriprep.recipe.model import OF_CROP
+from monai_mriprep.recipe.agreement import OF_CROP
 from monai_mriprep.recipe.values import AxisOrder, SpacingTriple
 from monai_mriprep.types import Spacing
 

@@ -16,10 +16,11 @@ from pydantic import (
 )
 
 from monai_mriprep.errors import RecipeError
+from monai_mriprep.recipe.agreement import DEPENDENT, THRESHOLD, require_agreement, require_effect
 from monai_mriprep.recipe.extensions import StepOfRecipe
 from monai_mriprep.recipe.presets import PRESETS, under_users_keys
 from monai_mriprep.recipe.run_settings import RUN_KEYS
-from monai_mriprep.recipe.sections import ExplainedError, Section, Sections, explanation, facts_of, keys_of
+from monai_mriprep.recipe.sections import Section, Sections, explanation, facts_of, keys_of
 from monai_mriprep.recipe.values import (
     FROM_LIST,
     Amount,
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
 
     from pydantic.config import JsonDict
 
-__all__ = ["OF_CROP", "Normalization", "Recipe", "all_keys", "given_or_default"]
+__all__ = ["Normalization", "Recipe", "all_keys", "given_or_default"]
 
 
 def _key(default: Any, what: str, allowed: str, *, voxels: bool, since: str = "0.1.0") -> Any:
@@ -92,21 +93,6 @@ class Normalization(Section):
         voxels=True,
         since="0.2.0",
     )
-
-
-OF_CROP = ("crop", "filled")
-"""The foregrounds of nnU-Net's z-scores."""
-
-WITHOUT_EFFECT = {"percentile": ("epsilon",), "none": ("foreground", "epsilon")}
-"""The keys of `Normalization` that change nothing under another intensity than z-scores."""
-
-
-NEEDED = {
-    ("separate_axis", "auto"): ("grid", "nnunet_exact"),
-    ("label", "linear"): ("grid", "nnunet_exact"),
-    ("label_outside", -1): ("crop", "nonzero_filled"),
-}
-"""What a value of a key needs: the key, and its value. The key is one that stands before."""
 
 
 class Recipe(Section):
@@ -288,7 +274,7 @@ class Recipe(Section):
         since="0.7.0",
     )
     separate_threshold: Amount = _key(
-        3.0,
+        THRESHOLD,
         "How many times the finest spacing the coarsest must exceed for that.",
         "a number from 0",
         voxels=True,
@@ -368,60 +354,16 @@ class Recipe(Section):
     def _is_orientation(cls, codes: str) -> str:
         return codes if codes == "keep" else orientation_codes(codes)
 
-    @field_validator("crop_margin")
+    @field_validator(*DEPENDENT)
     @classmethod
-    def _has_crop(cls, margin: float, info: ValidationInfo) -> float:
-        if margin and info.data.get("crop") == "none":
-            msg = f"{margin} has no effect without a crop; add `crop: nonzero`, or remove crop_margin"
-            raise ExplainedError(msg)
-        return margin
-
-    @field_validator("boundary", "order")
-    @classmethod
-    def _fits_exact_grid(cls, value: object, info: ValidationInfo) -> object:
-        if info.data.get("grid") == "nnunet_exact" and (value == "mirror" or isinstance(value, tuple)):
-            what = "repeats the edge" if value == "mirror" else "has one order; `separate_axis: auto` is its other"
-            msg = f"`grid: nnunet_exact` {what}; set {info.field_name} to its default, or `grid: nnunet`"
-            raise ExplainedError(msg)
+    def _agrees(cls, value: Any, info: ValidationInfo) -> Any:
+        require_agreement(str(info.field_name), value, info.data)
         return value
-
-    @field_validator(*{key for key, _ in NEEDED})
-    @classmethod
-    def _has_what_it_needs(cls, value: Any, info: ValidationInfo) -> Any:
-        key, needed = NEEDED.get((str(info.field_name), value), ("", ""))
-        if needed and info.data.get(key) != needed:
-            msg = f"{value} needs `{key}: {needed}`; set that, too, or leave {info.field_name} at its default"
-            raise ExplainedError(msg)
-        return value
-
-    @field_validator("separate_threshold")
-    @classmethod
-    def _has_separate_axis(cls, threshold: float, info: ValidationInfo) -> float:
-        if threshold != cls.model_fields["separate_threshold"].default and info.data.get("separate_axis") == "none":
-            msg = f"{threshold} has no effect; add `separate_axis: auto`, or remove separate_threshold"
-            raise ExplainedError(msg)
-        return threshold
 
     @field_validator("normalization")
     @classmethod
     def _has_effect(cls, section: Normalization, info: ValidationInfo) -> Normalization:
-        default, intensity = Normalization(), info.data.get("intensity", "zscore")
-        for key in WITHOUT_EFFECT.get(intensity, ()):
-            if (value := getattr(section, key)) != (usual := getattr(default, key)):
-                msg = (
-                    f"{key} {value} has no effect under `intensity: {intensity}`; set it to {usual}, its default, or "
-                    "set `intensity: zscore`"
-                )
-                raise ExplainedError(msg)
-        if section.foreground in OF_CROP and section.epsilon:
-            msg = f"epsilon {section.epsilon} has no effect under `foreground: {section.foreground}`; set it to 0.0"
-            raise ExplainedError(msg)
-        if section.foreground in OF_CROP and intensity != "zscore":
-            msg = f"foreground {section.foreground} is of z-scores; set `intensity: zscore`, or another foreground"
-            raise ExplainedError(msg)
-        if section.foreground == "filled" and info.data.get("crop") != "nonzero_filled":
-            msg = "foreground filled is the mask of `crop: nonzero_filled`; set it, too, or another foreground"
-            raise ExplainedError(msg)
+        require_effect(section, info.data)
         return section
 
     @field_validator("pattern")

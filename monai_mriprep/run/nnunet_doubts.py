@@ -15,7 +15,7 @@ from monai_mriprep.dataset.statistics import SpacingStatistics, shown_spacing
 from monai_mriprep.dataset.target_rules import target_spacing
 from monai_mriprep.errors import RecordError
 from monai_mriprep.recipe import Recipe
-from monai_mriprep.recipe.model import OF_CROP
+from monai_mriprep.recipe.agreement import OF_CROP
 from monai_mriprep.steps.crop import FilledCrop
 from monai_mriprep.store.description import StatisticsSource
 from monai_mriprep.store.records import Done

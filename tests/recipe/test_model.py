@@ -181,7 +181,10 @@ def test_what_has_no_effect_under_an_intensity_is_refused(intensity, section):
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ({"separate_axis": "auto"}, "separate_axis: auto needs `grid: nnunet_exact`; set that, too, or leave"),
+        (
+            {"separate_axis": "auto"},
+            "auto needs `grid: nnunet_exact`; set that, too, or `separate_axis: none`",
+        ),
         ({"label": "linear", "grid": "nnunet"}, "label: linear needs `grid: nnunet_exact`"),
         ({"label_outside": -1, "crop": "nonzero"}, "label_outside: -1 needs `crop: nonzero_filled`"),
         ({"separate_threshold": 2.0, **EXACT}, "separate_threshold: 2.0 has no effect; add `separate_axis: auto`"),
