@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from monai_mriprep.nnunet.locations import class_locations
 from monai_mriprep.nnunet.reading import read_images, read_segmentation
 from monai_mriprep.nnunet.threads import one_thread_in_workers
-from monai_mriprep.nnunet.writing import save_case
+from monai_mriprep.nnunet.writing import Cut, save_case
 from monai_mriprep.volume.fill import filled
 from monai_mriprep.volume.half_pixel import plan_half_pixel, separate_axis
 from monai_mriprep.volume.resample import apply_plan
@@ -79,8 +79,8 @@ class Preprocessor(DefaultPreprocessor):
         )
         label = label.astype(np.int16, copy=False)
         patch = tuple(configuration_manager.patch_size)
-        cuts = [comp_blosc2_params(array.shape, patch, array.itemsize) for array in (data, label)]
-        save_case(output_filename_truncated, data, label, properties, cuts)
+        of_data, of_label = (Cut(*comp_blosc2_params(one.shape, patch, one.itemsize)) for one in (data, label))
+        save_case(output_filename_truncated, data, label, properties, (of_data, of_label))
 
     def _preprocessed(
         self, data: Any, given: Any, properties: Any, plans_manager: Any, configuration_manager: Any, dataset_json: Any

@@ -6,13 +6,13 @@ import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import blosc2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["save_case"]
+__all__ = ["Cut", "save_case"]
 
 CODEC = {"codec": blosc2.Codec.LZ4, "clevel": 5, "nthreads": 1}
 """Training reads patches all the time, and writes once. Measured on two cases (10 MiB), against nnU-Net's LZ4HC: LZ4
@@ -23,27 +23,47 @@ IMAGE_FILTERS, LABEL_FILTERS = [blosc2.Filter.SHUFFLE], [blosc2.Filter.NOFILTER]
 """What nnU-Net finds by compressing a part of each array twice, for images that were resampled, and for labels."""
 
 
+class Cut(NamedTuple):
+    """Shapes of an array's blocks, which are compressed, and chunks, which are read."""
+
+    blocks: tuple[int, ...]
+    chunks: tuple[int, ...]
+
+
 def save_case(
-    base: str, data: NDArray[np.float32], label: NDArray[np.int16], properties: Mapping[str, Any], cuts: Any
+    base: str,
+    data: NDArray[np.float32],
+    label: NDArray[np.int16],
+    properties: Mapping[str, Any],
+    cuts: tuple[Cut, Cut],
 ) -> None:
     """Write ``base.b2nd``, ``base_seg.b2nd`` and ``base.pkl``.
 
-    nnU-Net knows a case by its ``.b2nd``. So that file appears last, and all of them under their names only when they
-    are whole: a run that is killed leaves no case that only looks done. What it was writing stays in a folder of its
-    own, whose name begins with a dot and which nnU-Net does not see.
+    nnU-Net knows a case by its ``.b2nd``. So that file appears last, an older one goes first, and all three get their
+    names only when they are whole: a run that is killed leaves no case that only looks done. What it was writing stays
+    in a folder of its own, whose name begins with a dot and which nnU-Net does not see.
+
+    Parameters
+    ----------
+    base
+        Folder and name of the case.
+    data, label
+        ``(C, D, H, W)`` and ``(1, D, H, W)``.
+    properties
+        nnU-Net's facts of the case.
+    cuts
+        Of `data`, and of `label`.
     """
-    target = Path(base)
-    with TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
-        names = [f"{target.name}{ending}" for ending in ("_seg.b2nd", ".pkl", ".b2nd")]
-        staged_label, staged_facts, staged_data = (Path(folder, name) for name in names)
-        _write_array(staged_label, label, cuts[1], LABEL_FILTERS)
-        _write_array(staged_data, data, cuts[0], IMAGE_FILTERS)
-        staged_facts.write_bytes(pickle.dumps(dict(properties)))
-        for staged in (staged_label, staged_facts, staged_data):
-            staged.replace(target.parent / staged.name)
+    folder, case = Path(base).parent, Path(base).name
+    with TemporaryDirectory(prefix=f".{case}.", dir=folder) as staged:
+        _write_array(Path(staged, f"{case}_seg.b2nd"), label, cuts[1], LABEL_FILTERS)
+        _write_array(Path(staged, f"{case}.b2nd"), data, cuts[0], IMAGE_FILTERS)
+        Path(staged, f"{case}.pkl").write_bytes(pickle.dumps(dict(properties)))
+        Path(folder, f"{case}.b2nd").unlink(missing_ok=True)
+        for ending in ("_seg.b2nd", ".pkl", ".b2nd"):
+            Path(staged, f"{case}{ending}").replace(folder / f"{case}{ending}")
 
 
-def _write_array(path: Path, array: NDArray[Any], cut: Any, filters: list[Any]) -> None:
-    blocks, chunks = cut
-    array = np.ascontiguousarray(array)
-    blosc2.asarray(array, urlpath=str(path), chunks=chunks, blocks=blocks, cparams={**CODEC, "filters": filters})
+def _write_array(path: Path, array: NDArray[Any], cut: Cut, filters: list[Any]) -> None:
+    whole, options = np.ascontiguousarray(array), {**CODEC, "filters": filters}
+    blosc2.asarray(whole, urlpath=str(path), chunks=cut.chunks, blocks=cut.blocks, cparams=options)

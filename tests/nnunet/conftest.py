@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.nnunet.programs import CONFIGURATION, OURS, run, script, write_trainer
+from tests.nnunet.programs import preprocess_by_both, run, script, write_trainer
 from tests.nnunet.raw import CAMPAIGN, NAME, Planned, plan, write_raw
 from tests.test_docs import ROOT
 
@@ -61,13 +61,7 @@ def regions(planned, tmp_path_factory) -> Planned:
 @pytest.fixture(scope="session")
 def preprocessed(planned) -> dict[str, Path]:
     """The folders that nnU-Net's command and ours have written; the second is where nnU-Net trains."""
-    words = ("preprocess", "-d", 1, "-c", "3d_fullres", "-np", 1, "--no_pbar")
-    folder = planned.done / CONFIGURATION
-    run(planned, script("nnUNetv2_preprocess"), *words[1:])
-    stock = shutil.move(folder, planned.folder / "stock")
-    done = run(planned, *OURS, *words)
-    assert "nnunet:" not in done.stderr  # nothing stays nnU-Net's own
-    return {"stock": Path(stock), "ours": folder}
+    return preprocess_by_both(planned)
 
 
 @pytest.fixture(scope="session")

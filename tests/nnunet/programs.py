@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from tests.nnunet.raw import Planned
 from tests.test_docs import ROOT
 
-__all__ = ["CONFIGURATION", "OURS", "run", "script", "write_trainer"]
+__all__ = ["CONFIGURATION", "OURS", "preprocess_by_both", "run", "script", "write_trainer"]
 
 OURS = (sys.executable, "-m", "monai_mriprep", "nnunet")
 CONFIGURATION = "nnUNetPlans_3d_fullres"
@@ -55,6 +56,17 @@ def run(planned: Planned, *words: object, status: int = 0) -> subprocess.Complet
 def script(name: str) -> Path:
     """One of nnU-Net's own commands."""
     return Path(sys.executable).with_name(name)
+
+
+def preprocess_by_both(planned: Planned) -> dict[str, Path]:
+    """The folders that nnU-Net's command and ours have written; the second is where nnU-Net trains."""
+    words = ("preprocess", "-d", 1, "-c", "3d_fullres", "-np", 1, "--no_pbar")
+    folder = planned.done / CONFIGURATION
+    run(planned, script("nnUNetv2_preprocess"), *words[1:])
+    stock = shutil.move(folder, planned.folder / "stock")
+    done = run(planned, *OURS, *words)
+    assert "nnunet:" not in done.stderr  # nothing stays nnU-Net's own
+    return {"stock": Path(stock), "ours": folder}
 
 
 def write_trainer(planned: Planned) -> None:

@@ -11,7 +11,8 @@ import SimpleITK
 
 pytest.importorskip("nnunetv2", reason="nnU-Net is not installed (the extra nnunet)")
 
-from tests.nnunet.programs import CONFIGURATION, OURS, run, script
+from tests.nnunet.programs import CONFIGURATION, OURS, preprocess_by_both, run, script
+from tests.nnunet.raw import CAMPAIGN
 from tests.nnunet.same import assert_same_case
 
 CASES = ("case_0", "case_1", "case_2")
@@ -24,6 +25,16 @@ def test_preprocess_writes_the_files_that_nnunet_writes(preprocessed):
         assert names == {f"{case}{ending}" for case in CASES for ending in (".b2nd", "_seg.b2nd", ".pkl")}
     for case in CASES:
         assert_same_case(preprocessed["stock"], preprocessed["ours"], case)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(not CAMPAIGN, reason="the full campaign alone runs both commands on the real scans")
+def test_preprocess_writes_the_same_of_real_scans(shared):
+    both = preprocess_by_both(shared)
+    cases = [path.name.removesuffix(".mha") for path in (shared.raw / "labelsTr").iterdir()]
+    assert len(list(both["ours"].iterdir())) == 3 * len(cases)
+    for case in cases:
+        assert_same_case(both["stock"], both["ours"], case)
 
 
 def test_nnunet_trains_and_validates_on_them(trained):

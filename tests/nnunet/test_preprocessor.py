@@ -83,7 +83,7 @@ def test_regions_channels_and_an_ignore_label_too(regions, tmp_path, variant):
 @pytest.mark.timeout(900)
 def test_the_real_scans_too(shared, tmp_path):
     cases = [path.name.removesuffix(".mha") for path in (shared.raw / "labelsTr").iterdir()]
-    cases = cases if CAMPAIGN else sorted(cases)[1::3]
+    cases = cases if CAMPAIGN else sorted(cases)[::3]
     assert_same_files(shared, tmp_path / "own", cases, *managers(shared))
     assert_same_files(shared, tmp_path / "forced", cases, *managers(shared, with_settings(spacing=[2.4, 1.3, 1.1])))
 

@@ -14,14 +14,14 @@ pytest.importorskip("nnunetv2", reason="nnU-Net is not installed (the extra nnun
 from nnunetv2.training.dataloading.nnunet_dataset import comp_blosc2_params, infer_dataset_class, nnUNetDatasetBlosc2
 
 from monai_mriprep.nnunet import writing
-from monai_mriprep.nnunet.writing import save_case
+from monai_mriprep.nnunet.writing import Cut, save_case
 from tests.nnunet.raw import CAMPAIGN
 from tests.test_docs import ROOT
 
 RNG = np.random.default_rng(1)
 DATA = RNG.normal(size=(2, 9, 30, 31)).astype(np.float32)
 LABEL = RNG.integers(-1, 3, (1, 9, 30, 31)).astype(np.int16)
-CUTS = [comp_blosc2_params(array.shape, (8, 16, 16), array.itemsize) for array in (DATA, LABEL)]
+CUTS = tuple(Cut(*comp_blosc2_params(one.shape, (8, 16, 16), one.itemsize)) for one in (DATA, LABEL))
 
 
 def test_nnunet_reads_it(tmp_path):
@@ -32,7 +32,7 @@ def test_nnunet_reads_it(tmp_path):
     data, label, before, facts = nnUNetDatasetBlosc2(str(tmp_path))["a.b"]
     np.testing.assert_array_equal(data[:], DATA)
     np.testing.assert_array_equal(label[:], LABEL)
-    assert [(array.blocks, array.chunks) for array in (data, label)] == CUTS
+    assert [(array.blocks, array.chunks) for array in (data, label)] == [*CUTS]
     assert (data.dtype, label.dtype, before, facts) == (np.float32, np.int16, None, {"spacing": [1, 2, 3]})
 
 
@@ -42,9 +42,12 @@ def test_a_case_is_replaced(tmp_path):
     np.testing.assert_array_equal(nnUNetDatasetBlosc2(str(tmp_path))["a"][0][:], 2 * DATA)
 
 
+@pytest.mark.parametrize("before", [False, True])
 @pytest.mark.parametrize("calls", range(3))
-def test_wherever_it_stops_no_case_is_there_that_only_looks_done(tmp_path, monkeypatch, calls):
-    """At each of the three files: the case is listed only with all of them."""
+def test_wherever_it_stops_no_case_is_there_that_only_looks_done(tmp_path, monkeypatch, calls, before):
+    """At each of the three files, also in place of older ones: the case is listed only with all of them."""
+    if before:
+        save_case(str(tmp_path / "a"), DATA, LABEL, {}, CUTS)
 
     class StoppedError(Exception):
         pass
@@ -68,7 +71,7 @@ WRITER = """
 import sys
 import numpy as np
 from tests.nnunet.test_writing import CUTS, DATA, LABEL
-from monai_mriprep.nnunet.writing import save_case
+from monai_mriprep.nnunet.writing import Cut, save_case
 from tests.nnunet.raw import CAMPAIGN
 from tests.test_docs import ROOT
 for number in range(100000):
