@@ -54,9 +54,14 @@ class HalfPixelResampling(Resampling):
 
         Raises
         ------
+        LabelError
+            If the classes of a label are to vote, and its values are no integers.
         VoxelError
             As `Resampling.plan`.
         """
+        for role, label in volumes.of_kind(LABEL.kind).items():
+            if self.label == "linear":
+                compute.labels.plan_cast(label, volumes.name(role))
         there, back = (grid.stated_spacing, self.target), (self.target, grid.stated_spacing)
         separate = [self._separate(*there), self._separate(*back)]
         return {**super().plan(volumes, grid), "separate": separate}
@@ -64,7 +69,9 @@ class HalfPixelResampling(Resampling):
     def apply(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
         """Resample one volume; a label by a vote, if that is asked for."""
         if role.kind == LABEL.kind and self.label == "linear":
-            return compute.vote.resample_by_vote(volume, self._resampling_plan(role, grid, params))
+            whole = volume.round() if volume.is_floating_point() else volume
+            plan = self._resampling_plan(role, grid, params)
+            return compute.vote.resample_by_vote(whole.cpu(), plan).to(volume.device)
         return super().apply(volume, role, grid, params)
 
     def _resampling_plan(self, role: Role, grid: Grid, params: Params) -> ResamplingPlan:

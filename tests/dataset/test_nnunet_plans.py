@@ -15,6 +15,7 @@ from monai_mriprep.dataset.survey import survey_dataset
 from monai_mriprep.dataset.target_rules import target_spacing
 from monai_mriprep.errors import StatisticsError
 from monai_mriprep.recipe import Recipe
+from monai_mriprep.run.plan import plan_run
 
 CHOSEN = {
     "data_identifier": "nnUNetPlans_3d_fullres",
@@ -157,3 +158,11 @@ def test_the_mask_and_the_transposition_of_public_plans(shared_data, name):
 def test_the_mask_is_for_scans_of_which_less_than_three_quarters_are_left():
     assert not normalizes_inside([0.75, 0.1, 0.9])
     assert normalizes_inside([0.7499, 0.1, 0.9])
+
+
+def test_a_run_says_that_its_target_is_that_of_plans(dataset, tmp_path):
+    path = written(tmp_path)
+    plan = plan_run(dataset, tmp_path / "out", recipe_of(path))
+    assert (plan.job.target, plan.wanted.statistics) == ((1.5, 4.0, 1.0), "plans")
+    given = plan_run(dataset, tmp_path / "out", recipe_of(path, target_spacing=(3, 1, 1)))
+    assert (given.job.target, given.wanted.statistics) == ((3.0, 1.0, 1.0), "recipe")

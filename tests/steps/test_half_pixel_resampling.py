@@ -7,6 +7,7 @@ import pytest
 import torch
 from skimage.transform import resize
 
+from monai_mriprep.errors import LabelError
 from monai_mriprep.steps import Volumes, backward, forward, half_pixel_resampling
 from monai_mriprep.steps.half_pixel_resampling import HalfPixelResampling
 from monai_mriprep.types import IMAGE, LABEL
@@ -89,6 +90,16 @@ def test_a_label_goes_by_the_nearest_voxel_unless_a_vote_is_asked_for():
     label = torch.arange(8).reshape(1, 2, 2, 2)
     done, _ = forward([HalfPixelResampling(target=(0.5, 1.0, 1.0))], Volumes({LABEL: label}), grid)
     assert torch.equal(done.by_role[LABEL], label.repeat_interleave(2, dim=1))
+
+
+def test_floats_that_are_no_classes_are_refused_and_those_that_nearly_are_become_them():
+    grid = Grid((2, 2, 2), affine_of((1.0, 1.0, 1.0)))
+    step, label = HalfPixelResampling(target=(0.5, 1.0, 1.0), label="linear"), torch.zeros(1, 2, 2, 2)
+    label[0, 0, 0, 0] = 2.0004
+    done, _ = forward([step], Volumes({LABEL: label}), grid)
+    assert done.by_role[LABEL].unique().tolist() == [0, 2]
+    with pytest.raises(LabelError, match=r"seg\.mha: label value 2\.5005 is not an integer"):
+        forward([step], Volumes({LABEL: label * 1.25}, {LABEL: "seg.mha"}), grid)
 
 
 def test_a_vote_decides_as_many_voxels_at_once_as_its_memory_is_told_for():
