@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK
+import torch
 
 pytest.importorskip("nnunetv2", reason="nnU-Net has an environment of its own (docs/nnunet.md)")
 
@@ -18,6 +19,8 @@ from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPre
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from monai_mriprep import Recipe, build_transforms, open_dataset, preprocess
+from monai_mriprep.steps import backward
+from monai_mriprep.transforms.way_back import trace_of
 from tests.oracles import affine_of, itk_image
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -48,6 +51,8 @@ def plans_of(recipe: Recipe, target: tuple[float, ...]) -> PlansManager:
         "resampling_fn_data_kwargs": {"is_seg": False, "order": 3, **RESAMPLING},
         "resampling_fn_seg": "resample_data_or_seg_to_shape",
         "resampling_fn_seg_kwargs": {"is_seg": True, "order": 1, **RESAMPLING},
+        "resampling_fn_probabilities": "resample_data_or_seg_to_shape",
+        "resampling_fn_probabilities_kwargs": {"is_seg": False, "order": 1, **RESAMPLING},
     }
     plans = {
         "transpose_forward": list(axes),
@@ -177,6 +182,26 @@ def test_small_arrays_with_ties(tmp_path, seed):
     images, label, recipe, target = random_case(tmp_path, seed)
     assert_as_nnunet(images, label, recipe, target)
     assert_as_nnunet(images, None, recipe, target)
+
+
+@pytest.mark.parametrize("seed", range(RANDOM // 2))
+def test_scores_go_back_as_by_nnunets_export(tmp_path, seed):
+    """Resampled to the crop, put into the scan, and turned back."""
+    images, _, recipe, target = random_case(tmp_path, seed)
+    item = {"image": images if len(images) > 1 else images[0]}
+    trace = trace_of(build_transforms(recipe, target, "inference")(item)["image"])
+    scores = np.random.default_rng(seed).normal(size=(3, *trace.target.shape)).astype(np.float32)
+    back = backward(trace, torch.from_numpy(scores))[0].numpy()
+    plans, (_, properties) = plans_of(recipe, target), SimpleITKIO().read_images(images)
+    axes, crop = recipe.transposition(target), next(one for one in trace.steps if one.step.name == "filled_crop")
+    box = tuple(slice(*ends) for ends in zip(crop.params["begin"], crop.params["end"], strict=True))
+    configuration, spacing = plans.get_configuration("3d_fullres"), [properties["spacing"][axis] for axis in axes]
+    shape = [part.stop - part.start for part in box]
+    expected = configuration.resampling_fn_probabilities(scores, shape, configuration.spacing, spacing)
+    turned = back.transpose(0, *(axis + 1 for axis in axes))
+    assert np.abs(turned[(slice(None), *box)] - expected).max() < TOLERANCE * np.ptp(expected)
+    turned[(slice(None), *box)] = 0
+    assert not turned.any()
 
 
 @pytest.mark.parametrize("suffix", [".nii.gz", ".mha"])
