@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
@@ -32,21 +33,42 @@ class Stopped(BaseException):
 
 def stop_on_signals() -> None:
     """Raise `Stopped` on the first signal, and ignore those that follow; a signal that is ignored already stays so."""
-    main = os.getpid()
 
     def stop(number: int, _: FrameType | None) -> None:
         stopped = Stopped(number)
-        if os.getpid() != main:  # a child that has just been forked, and did not set its own handlers yet
-            os._exit(stopped.status)
         for each in WORDS:  # whoever is impatient must not break the clean-up
             signal.signal(each, signal.SIG_IGN)
         _end_after(GRACE_SECONDS, stopped)
         raise stopped
 
+    _let_children_die(stop)
     for each in WORDS:
         if signal.getsignal(each) is not signal.SIG_IGN:
             signal.signal(each, stop)
     sys.unraisablehook = _RaisedAgain(sys.unraisablehook)
+
+
+def _let_children_die(handler: Callable[..., object]) -> None:
+    """Let forked children, such as those of nnU-Net's pools, die of signals as if there was no handler in Python.
+
+    It would not be called while a child waits for a lock in C; and what arrives while Python forks, it forgets. A pool
+    that ends its workers would wait for such a child for ever.
+    """
+    masks = threading.local()
+
+    def hold_back() -> None:
+        masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, WORDS)
+
+    def go_on() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masks.before)
+
+    def die() -> None:
+        for each in WORDS:
+            if signal.getsignal(each) is handler:
+                signal.signal(each, signal.SIG_DFL)
+        go_on()
+
+    os.register_at_fork(before=hold_back, after_in_parent=go_on, after_in_child=die)
 
 
 class _RaisedAgain:

@@ -206,3 +206,21 @@ def test_a_child_that_was_just_forked_shows_nothing():
     os.killpg(process.pid, signal.SIGTERM)
     assert process.communicate(timeout=10)[1] == f"error: terminated; {RESUMES}\n"
     assert process.returncode == 143
+
+
+def test_a_forked_child_dies_of_a_signal_itself():
+    """Also of one that comes while Python forks, and would forget it: a pool's `terminate` waited for ever."""
+    process = started(
+        """
+import os, signal, time
+from monai_mriprep.cli.signals import stop_on_signals
+stop_on_signals()
+for number in (signal.SIGINT, signal.SIGTERM):
+    child = os.fork()
+    if child == 0:
+        time.sleep(60)
+    os.kill(child, number)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    )
+    assert process.communicate(timeout=10)[0].split() == ["-2", "-15"]
