@@ -43,11 +43,20 @@ class LaterResampling:
     def __call__(self, logits: Any, shape: Any, spacing: Any, new_spacing: Any) -> Any:
         """Logits ``(C, D, H, W)`` on a grid of this shape, once they are needed; spacings in mm, z y x."""
         tensor = torch.as_tensor(logits)
-        if tuple(shape) == tuple(tensor.shape[1:]) or tensor.dtype not in TYPES or tensor.device.type != "cpu":
+        if tuple(shape) == tuple(tensor.shape[1:]) or not _is_ours(tensor):
             return self.stock(logits, shape, spacing, new_spacing)
         before, after = (tuple(map(int, sizes)) for sizes in (tensor.shape[1:], shape))
         plan = plan_half_pixel(before, after, order=1, separate=separate_axis(spacing, new_spacing))
         return PendingLogits.of(tensor, plan, cache(partial(self.stock, logits, shape, spacing, new_spacing)))
+
+
+def _is_ours(logits: torch.Tensor) -> bool:
+    """Numbers of a type that a network gives; in a product of matrices, nan and infinity would spoil whole rows."""
+    return (
+        logits.dtype in TYPES
+        and logits.device.type == "cpu"
+        and all(bool(torch.isfinite(end)) for channel in logits for end in torch.aminmax(channel))
+    )
 
 
 class PendingLogits(torch.Tensor):

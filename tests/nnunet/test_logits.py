@@ -162,3 +162,15 @@ def test_types_that_are_not_nnunets_stay(planned):
     stock = ConfigurationManager(planned.plans["configurations"]["3d_fullres"]).resampling_fn_probabilities
     found = LaterResampling(stock)(smooth(2, np.float64), AFTER, *SPACINGS["one grid"])
     assert type(found) is np.ndarray
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_what_is_not_finite_stays_nnunets_and_spoils_no_more_voxels_than_there(both, value):
+    logits = smooth(3, np.float16)
+    logits[1, 3, 7, 9] = value
+    stock, ours = (one.resampling_fn_probabilities(logits, AFTER, *SPACINGS["one grid"]) for one in both)
+    assert 0 < np.count_nonzero(~np.isfinite(stock)) < 100
+    np.testing.assert_array_equal(np.asarray(ours), stock)
+    labels = LabelManager({"background": 0, "a": 1, "b": 2}, None)
+    found = [np.asarray(labels.convert_logits_to_segmentation(one)) for one in (stock, ours)]
+    np.testing.assert_array_equal(*found)
