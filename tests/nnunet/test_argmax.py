@@ -74,7 +74,7 @@ def test_regions_are_nnunets(spacings):
 
 
 COST = """
-import json, resource, sys, time
+import json, sys, time
 import numpy as np
 import torch
 from nnunetv2.preprocessing.resampling.default_resampling import resample_data_or_seg_to_shape
@@ -94,16 +94,15 @@ def stock(logits):
     whole = resample_data_or_seg_to_shape(logits, after, *spacings, False, 1, 0, None)
     return whole.argmax(0).astype(np.uint8)
 
-def resident():
-    pages = int(open("/proc/self/statm").read().split()[1])
-    return pages * resource.getpagesize()
+def memory_of(name):  # ru_maxrss would count what the parent had when it started this process
+    (line,) = [line for line in open("/proc/self/status") if line.startswith(name)]
+    return 1024 * int(line.split()[1])
 
 def cost(classes_of, logits):
-    memory, start = resident(), time.process_time()
+    memory, start = memory_of("VmRSS"), time.process_time()
     classes = classes_of(logits)
     seconds = time.process_time() - start
-    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return classes, seconds, (peak - memory) / 2**20
+    return classes, seconds, (memory_of("VmHWM") - memory) / 2**20
 
 logits = np.empty((count, *before), np.float16 if half else np.float32)
 for number, channel in enumerate(logits):
