@@ -45,7 +45,7 @@ class Intensities(Step):
             If the mask of the foreground is asked for, and no step before has added it; or if there are two images:
             the foreground of one would scale the other.
         VoxelError
-            If float32 cannot hold the image.
+            If float32 cannot hold the image, or the sums of which its moments are made.
         """
         images = volumes.of_kind(IMAGE.kind)
         if not images:
@@ -58,6 +58,7 @@ class Intensities(Step):
         if image.dtype.itemsize == 8 and image.is_floating_point():
             compute.intensity.require_magnitudes(image, volumes.name(role))
         moments = self.moments_of(image, self.mask_of(volumes))
+        compute.intensity.require_finite_moments(moments, volumes.name(role))
         return {
             "mean": [one.mean for one in moments],
             "std": [one.std for one in moments],

@@ -22,6 +22,7 @@ __all__ = [
     "float32_moments",
     "foreground_moments",
     "moment_problems",
+    "require_finite_moments",
     "require_magnitudes",
     "require_scores",
     "standardize",
@@ -133,15 +134,35 @@ def float32_moments(values: NDArray[np.float32], mask: NDArray[np.bool_] | None 
         digits, and where there are many rows in more of them.
     mask
         Of the same shape; the values to take.
+
+    Returns
+    -------
+    mean, std
+        Not finite where float32 cannot hold the sums: see `require_finite_moments`.
     """
     chosen = values if mask is None else values[mask]
-    return float(chosen.mean()), float(chosen.std())
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(chosen.mean()), float(chosen.std())
 
 
 def exact_moments(values: NDArray[np.float32], mask: NDArray[np.bool_] | None = None) -> Moments:
     """`float32_moments`, and the number of voxels; of none all are 0."""
     count = values.size if mask is None else int(np.count_nonzero(mask))
     return Moments(count, *float32_moments(values, mask)) if count else Moments(0, 0.0, 0.0)
+
+
+def require_finite_moments(moments: Sequence[Moments], name: str) -> None:
+    """Refuse an image of which float32 cannot hold the sums of the values or of their squares.
+
+    Raises
+    ------
+    VoxelError
+        With the moments; `name` is what to call the image, such as its file.
+    """
+    for one in moments:
+        if not (math.isfinite(one.mean) and math.isfinite(one.std)):
+            found = f"mean {one.mean:g} and deviation {one.std:g}"
+            raise VoxelError(name, f"its values have {found} in float32, which cannot hold their sums: repair the scan")
 
 
 def require_magnitudes(image: torch.Tensor, name: str) -> tuple[float, float]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from monai_mriprep.errors import VoxelError
 from monai_mriprep.steps import Volumes, backward, forward
 from monai_mriprep.steps.crop import FilledCrop
 from monai_mriprep.steps.exact_normalization import ExactNormalization
@@ -77,3 +78,10 @@ def test_an_image_gets_its_units_back():
     done, trace = forward([ExactNormalization()], Volumes({IMAGE: image}), GRID)
     back, _ = backward(trace, done.by_role[IMAGE], IMAGE)
     np.testing.assert_allclose(back.numpy(), image.numpy(), atol=1e-3)
+
+
+@pytest.mark.parametrize("largest", [1e22, 1e38])
+def test_values_whose_sums_float32_does_not_hold_are_refused_by_name(largest):
+    image = image_of(1).float() * (largest / 1000)
+    with pytest.raises(VoxelError, match=r"image: .*deviation (inf|nan).*float32, which cannot hold.*repair the scan"):
+        forward([FilledCrop(), ExactNormalization()], Volumes({IMAGE: image}), GRID)
