@@ -87,7 +87,8 @@ class Preprocessor(DefaultPreprocessor):
     ) -> Case:
         """Of data that may be written to. What is not ours, nnU-Net's own method does, or refuses in its words."""
         label = None if given is None else _whole_numbers(given)
-        if given is not None and (label is None or label.shape[1:] != data.shape[1:]):
+        fits = given is None or (label is not None and label.shape[1:] == data.shape[1:])
+        if not fits or not np.isfinite(data).all():
             arrays: Case = super().run_case_npy(
                 data, given, properties, plans_manager, configuration_manager, dataset_json
             )

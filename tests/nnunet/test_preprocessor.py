@@ -146,6 +146,16 @@ def test_an_image_that_is_zero_everywhere_is_the_same(planned):
     assert_same_properties(stock[2], ours[2])
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_image_with_holes_in_its_numbers_is_nnunets(planned, value):
+    data = np.random.default_rng(8).normal(size=(1, 8, 9, 10))
+    data[0, 3, 4, 5] = value
+    stock, ours = arrays_of(planned, data=data, seg=None)
+    for one, other in zip(stock[:2], ours[:2], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_a_label_between_whole_numbers_is_nnunets(planned):
     rng = np.random.default_rng(6)
     data, seg = rng.random((1, 8, 9, 10)), rng.choice([0, 0.5, 1], (1, 8, 9, 10))
