@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from monai_mriprep.nnunet.threads import limited_threads
 from monai_mriprep.volume.argmax import resample_argmax
-from monai_mriprep.volume.half_pixel import plan_half_pixel, separate_axis
-from monai_mriprep.volume.resample import ResamplingPlan, apply_plan
+from monai_mriprep.volume.half_pixel import separate_axis
+from monai_mriprep.volume.resample import ResamplingPlan, apply_plan, plan_half_pixel
 
 __all__ = ["LaterResampling", "PendingLogits"]
 

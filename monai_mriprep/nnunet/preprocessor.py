@@ -20,15 +20,13 @@ from monai_mriprep.nnunet.locations import class_locations
 from monai_mriprep.nnunet.reading import read_images, read_segmentation
 from monai_mriprep.nnunet.threads import one_thread_in_workers
 from monai_mriprep.nnunet.writing import Cut, save_case
+from monai_mriprep.types import OUTSIDE
 from monai_mriprep.volume.fill import filled
-from monai_mriprep.volume.half_pixel import plan_half_pixel, separate_axis
-from monai_mriprep.volume.resample import apply_plan
+from monai_mriprep.volume.half_pixel import separate_axis
+from monai_mriprep.volume.resample import apply_plan, plan_half_pixel
 from monai_mriprep.volume.vote import resample_by_vote
 
 __all__ = ["Preprocessor"]
-
-OUTSIDE = -1
-"""nnU-Net's label of what is outside the filled mask."""
 
 Case = tuple[NDArray[np.float32], NDArray[Any], dict[str, Any]]
 

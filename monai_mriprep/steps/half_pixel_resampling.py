@@ -11,7 +11,7 @@ from monai_mriprep.steps.base import Params, Volumes
 from monai_mriprep.steps.resampling import Resampling
 from monai_mriprep.types import IMAGE, LABEL, GridRule, LabelRule, Role, SeparateAxis, Spacing
 from monai_mriprep.volume.geometry import Grid
-from monai_mriprep.volume.half_pixel import plan_half_pixel, separate_axis
+from monai_mriprep.volume.half_pixel import separate_axis
 
 if TYPE_CHECKING:
     import torch
@@ -77,13 +77,13 @@ class HalfPixelResampling(Resampling):
     def _resampling_plan(self, role: Role, grid: Grid, params: Params) -> ResamplingPlan:
         order = self._order if role.kind == IMAGE.kind else int(role.kind == LABEL.kind and self.label == "linear")
         separate, _ = params["separate"]
-        return plan_half_pixel(grid.shape, self.grid(grid, params).shape, order, separate)
+        return compute.resample.plan_half_pixel(grid.shape, self.grid(grid, params).shape, order, separate)
 
     def plan_back(self, role: Role, grid: Grid, params: Params, linear: bool) -> ResamplingPlan:
         """How `invert` resamples a volume onto `grid`; `linear` for floats that are no labels, which interpolates."""
         order = self._order if role.kind == IMAGE.kind else int(linear)
         _, separate = params["separate"]
-        return plan_half_pixel(self.grid(grid, params).shape, grid.shape, order, separate)
+        return compute.resample.plan_half_pixel(self.grid(grid, params).shape, grid.shape, order, separate)
 
     def working_bytes(self, grid: Grid) -> int:
         """What a vote takes, where every voxel lies between two classes."""

@@ -1,20 +1,15 @@
-"""Resampling to another number of voxels of the same extent, exactly as nnU-Net plans it.
+"""Sizes on a grid of the same extent, exactly as nnU-Net plans them, and the axis that it does not interpolate.
 
-Sizes are rounded and ties broken as in nnU-Net, without the tolerances that the other grids have. Where voxels are much
-longer than wide, one axis is separate: it takes the nearest slice, and the spline runs within slices.
+`monai_mriprep.volume.resample.plan_half_pixel` plans the resampling to them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from monai_mriprep.types import Shape, Spacing
 
-if TYPE_CHECKING:
-    from monai_mriprep.volume.resample import ResamplingPlan
-
-__all__ = ["SEPARATE_THRESHOLD", "exact_shape", "plan_half_pixel", "separate_axis"]
+__all__ = ["SEPARATE_THRESHOLD", "exact_shape", "separate_axis"]
 
 SEPARATE_THRESHOLD = 3.0
 """Where the longest edge of a voxel is more than this many times the shortest, nnU-Net interpolates within slices."""
@@ -53,27 +48,3 @@ def separate_axis(spacing: Spacing, target: Spacing, threshold: float = SEPARATE
             axes = [axis for axis, edge in enumerate(edges) if longest / edge == 1]
             return axes[0] if len(axes) == 1 else None
     return None
-
-
-def plan_half_pixel(
-    shape_in: Sequence[int], shape_out: Sequence[int], order: int = 3, separate: int | None = None
-) -> ResamplingPlan:
-    """Plan the resampling to another number of voxels of the same extent; beyond the ends the edge is repeated.
-
-    Parameters
-    ----------
-    shape_in, shape_out
-        Voxels before and after, z y x.
-    order
-        Spline order, 0 to 3.
-    separate
-        An axis with order 0, from 0; None for the same order along all.
-    """
-    from monai_mriprep.volume.resample import ResamplingPlan
-    from monai_mriprep.volume.spline import HalfPixelAxis
-
-    z, y, x = (
-        HalfPixelAxis.of(n_in, n_out, 0 if axis == separate else order)
-        for axis, (n_in, n_out) in enumerate(zip(shape_in, shape_out, strict=True))
-    )
-    return ResamplingPlan((z, y, x))

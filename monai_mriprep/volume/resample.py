@@ -18,10 +18,10 @@ from monai_mriprep.types import Boundary, Clip, Shape
 from monai_mriprep.volume.buffers import as_float32, empty_float32
 from monai_mriprep.volume.geometry import Grid
 from monai_mriprep.volume.products import AxisBlocks, exact_products, resample_volume
-from monai_mriprep.volume.spline import AxisPlan, nearest_indices
+from monai_mriprep.volume.spline import AxisPlan, HalfPixelAxis, nearest_indices
 from monai_mriprep.volume.threads import threads_of
 
-__all__ = ["ResamplingPlan", "apply_plan", "plan_resampling", "with_zeros_outside"]
+__all__ = ["ResamplingPlan", "apply_plan", "plan_half_pixel", "plan_resampling", "with_zeros_outside"]
 
 ROUNDING = 1e-10
 """A step this close to 1 is 1, and a start this close to 0 is 0: the difference is the rounding of affines."""
@@ -113,6 +113,30 @@ def plan_resampling(
         for n_in, n_out, step, start, axis_order in zip(source.shape, target.shape, steps, starts, orders, strict=True)
     )
     return ResamplingPlan((z, y, x), zero_outside)
+
+
+def plan_half_pixel(
+    shape_in: Sequence[int], shape_out: Sequence[int], order: int = 3, separate: int | None = None
+) -> ResamplingPlan:
+    """Plan the resampling to another number of voxels of the same extent; beyond the ends the edge is repeated.
+
+    Ties are broken as in nnU-Net, without the tolerance that `plan_resampling` has.
+
+    Parameters
+    ----------
+    shape_in, shape_out
+        Voxels before and after, z y x.
+    order
+        Spline order, 0 to 3.
+    separate
+        An axis with order 0, from 0, such as `monai_mriprep.volume.half_pixel.separate_axis` finds; None for the same
+        order along all.
+    """
+    z, y, x = (
+        HalfPixelAxis.of(n_in, n_out, 0 if axis == separate else order)
+        for axis, (n_in, n_out) in enumerate(zip(shape_in, shape_out, strict=True))
+    )
+    return ResamplingPlan((z, y, x))
 
 
 def apply_plan(volume: torch.Tensor, plan: ResamplingPlan, clip: Clip = False) -> torch.Tensor:

@@ -16,7 +16,8 @@ from nnunetv2.preprocessing.resampling.default_resampling import resample_data_o
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 
 from monai_mriprep.volume.argmax import HALF_CHANCE, resample_argmax
-from monai_mriprep.volume.half_pixel import plan_half_pixel, separate_axis
+from monai_mriprep.volume.half_pixel import separate_axis
+from monai_mriprep.volume.resample import plan_half_pixel
 from tests.nnunet.raw import CAMPAIGN
 from tests.test_docs import ROOT
 
@@ -79,7 +80,7 @@ import numpy as np
 import torch
 from nnunetv2.preprocessing.resampling.default_resampling import resample_data_or_seg_to_shape
 from monai_mriprep.volume.argmax import resample_argmax
-from monai_mriprep.volume.half_pixel import plan_half_pixel
+from monai_mriprep.volume.resample import plan_half_pixel
 
 count, half = int(sys.argv[1]), sys.argv[2] == "half"
 before, after = (120, 200, 200), (200, 320, 320)

@@ -109,7 +109,7 @@ LARGE = """
 import json, sys
 import torch
 from monai_mriprep.volume.argmax import resample_argmax
-from monai_mriprep.volume.half_pixel import plan_half_pixel
+from monai_mriprep.volume.resample import plan_half_pixel
 
 slices = int(sys.argv[1])
 before, after = (slices // 3, 160, 160), (slices, 512, 512)

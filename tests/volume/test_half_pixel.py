@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from monai_mriprep.volume.half_pixel import exact_shape, plan_half_pixel, separate_axis
+from monai_mriprep.volume.half_pixel import exact_shape, separate_axis
+from monai_mriprep.volume.resample import plan_half_pixel
 from monai_mriprep.volume.spline import HalfPixelAxis, axis_matrix, nearest_indices
 
 

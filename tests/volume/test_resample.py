@@ -18,8 +18,7 @@ from monai.transforms.spatial.array import Spacing, SpatialResample
 
 from monai_mriprep.errors import ResamplingError
 from monai_mriprep.volume.geometry import Grid, target_grid
-from monai_mriprep.volume.half_pixel import plan_half_pixel
-from monai_mriprep.volume.resample import ResamplingPlan, apply_plan, plan_resampling
+from monai_mriprep.volume.resample import ResamplingPlan, apply_plan, plan_half_pixel, plan_resampling
 from monai_mriprep.volume.spline import NEGLIGIBLE, axis_matrix
 from tests import oracles
 from tests.oracles import SCANS, affine_of, itk_image, read, relative_error

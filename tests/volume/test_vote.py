@@ -7,8 +7,7 @@ import torch
 
 from monai_mriprep.errors import ResamplingError
 from monai_mriprep.volume.geometry import Grid, target_grid
-from monai_mriprep.volume.half_pixel import plan_half_pixel
-from monai_mriprep.volume.resample import plan_resampling
+from monai_mriprep.volume.resample import plan_half_pixel, plan_resampling
 from monai_mriprep.volume.vote import resample_by_vote
 
 
