@@ -7,6 +7,7 @@ slice, and other spaces. What ITK reads is then compared with the header.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from dataclasses import replace
@@ -81,7 +82,8 @@ def read(path: Path, file_size: int, channels: int = 1) -> Header:
         end = file.tell()
     sizes = _sizes(path, fields, channels)
     body = _body(path, fields, end, file_size)
-    return checked_header(path, sizes, _affine(path, fields), _dtype(path, fields), body, channels=channels)
+    affine, spacing = _affine(path, fields), _stated_spacing(path, fields)
+    return checked_header(path, sizes, affine, _dtype(path, fields), body, channels=channels, spacing=spacing)
 
 
 def _body(path: Path, fields: dict[str, str], end: int, file_size: int) -> Body | LibraryBody:
@@ -190,13 +192,25 @@ def _affine(path: Path, fields: dict[str, str]) -> NDArray[np.float64]:
         spacing = parse_numbers(path, "spacings", _required_spacings(path, fields), 3)
         return LPS_TO_RAS @ compose_affine(path, np.eye(3).tolist(), spacing, (0, 0, 0))
     space = fields.get("space", "").lower()
-    steps = np.array([_vector(path, "space directions", text) for text in _axis_vectors(path, fields)])
+    steps = _steps(path, fields)
     origin = _vector(path, "space origin", fields.get("space origin", "(0,0,0)"))
     lengths = np.maximum(np.abs(steps).max(axis=1), 1e-300)  # scale first, so that no square overflows
     spacing = lengths * np.linalg.norm(steps / lengths[:, None], axis=1)
     return SPACES.get(space, LPS_TO_RAS) @ compose_affine(
         path, steps / np.maximum(spacing, 1e-300)[:, None], spacing.tolist(), origin
     )
+
+
+def _steps(path: Path, fields: dict[str, str]) -> NDArray[np.float64]:
+    """From voxel to voxel along x, y, z; a vector in each row."""
+    return np.array([_vector(path, "space directions", text) for text in _axis_vectors(path, fields)])
+
+
+def _stated_spacing(path: Path, fields: dict[str, str]) -> list[float] | None:
+    """Of z, y, x, with ITK's rounding: a header states it only as the lengths of its vectors."""
+    if "space directions" not in fields:
+        return None
+    return [math.sqrt(x * x + y * y + z * z) for x, y, z in _steps(path, fields)[::-1].tolist()]
 
 
 def _required_spacings(path: Path, fields: dict[str, str]) -> str:

@@ -10,6 +10,7 @@ import SimpleITK
 from monai_mriprep.errors import HeaderError
 from monai_mriprep.formats.read import read_header
 from tests.formats.volumes import BODY, ROTATION, TEXT, VALUES, assert_same_as_itk, nrrd, slices
+from tests.oracles import affine_of, itk_image
 
 TEMPLATE = """NRRD0004
 # a comment
@@ -138,3 +139,14 @@ def test_a_lying_nrrd_is_refused(tmp_path, changes, problem):
 
     with pytest.raises(HeaderError, match=problem):
         read_header(path)
+
+
+@pytest.mark.parametrize("degrees", [0, 17.3, 61.2, 100])
+@pytest.mark.parametrize("spacing", [(3.0, 1.25, 0.5), (1.1, 0.9, 2.7)])
+def test_the_spacing_of_an_oblique_scan_is_itks_to_the_last_digit(tmp_path, spacing, degrees):
+    """It decides where a size lies at a half."""
+    path = tmp_path / "volume.nrrd"
+    image = itk_image(np.zeros((2, 3, 4), np.int16), affine_of(spacing, degrees, (1.5, -20.25, 3.0)))
+    image.SetSpacing(spacing[::-1])
+    SimpleITK.WriteImage(image, str(path))
+    assert read_header(path).grid.stated_spacing == SimpleITK.ReadImage(str(path)).GetSpacing()[::-1]

@@ -204,7 +204,7 @@ def test_scores_go_back_as_by_nnunets_export(tmp_path, seed):
     assert not turned.any()
 
 
-@pytest.mark.parametrize("suffix", [".nii.gz", ".mha"])
+@pytest.mark.parametrize("suffix", [".nii.gz", ".mha", ".nrrd"])
 @pytest.mark.parametrize("degrees", [0, 17.3, 100])
 def test_sizes_at_exact_halves_of_oblique_scans(tmp_path, suffix, degrees):
     """A NIfTI has its directions in float32, so that lengths of the affine's columns are off in the eighth digit."""
