@@ -21,7 +21,7 @@ from monai_mriprep.nnunet.reading import read_images, read_segmentation
 from monai_mriprep.nnunet.threads import one_thread_in_workers
 from monai_mriprep.nnunet.writing import Cut, save_case
 from monai_mriprep.types import OUTSIDE
-from monai_mriprep.volume.fill import filled
+from monai_mriprep.volume.fill import box_around, filled
 from monai_mriprep.volume.half_pixel import separate_axis
 from monai_mriprep.volume.resample import apply_plan, plan_half_pixel
 from monai_mriprep.volume.vote import resample_by_vote
@@ -126,7 +126,7 @@ def _cropped(data: Any, label: Any, axes: Any) -> tuple[NDArray[np.float32], NDA
     order = [0, *(1 + axis for axis in axes)]
     mask = filled((data != 0).any(axis=0)).transpose(axes)
     data = data.transpose(order)
-    box = _box(mask)
+    box = [list(ends) for ends in box_around(mask) or ((0, size) for size in mask.shape)]
     inside = (slice(None), *(slice(*ends) for ends in box))
     facts = {"shape_before_cropping": data.shape[1:], "bbox_used_for_cropping": box}
     data, mask = data[inside], mask[None][inside]
@@ -136,16 +136,6 @@ def _cropped(data: Any, label: Any, axes: Any) -> tuple[NDArray[np.float32], NDA
     label = label.transpose(order)[inside]
     label[(label == 0) & ~mask] = OUTSIDE
     return data, label, facts
-
-
-def _box(mask: NDArray[np.bool_]) -> list[list[int]]:
-    """First and past last index of the mask along each axis; all of an empty one."""
-    others = ((1, 2), (0, 2), (0, 1))
-    hits = [np.flatnonzero(mask.any(axis=axes)) for axes in others]
-    return [
-        [int(along[0]), int(along[-1]) + 1] if len(along) else [0, size]
-        for along, size in zip(hits, mask.shape, strict=True)
-    ]
 
 
 def _resampled(data: Any, label: Any, spacing: Any, target: Any) -> tuple[NDArray[np.float32], NDArray[Any]]:

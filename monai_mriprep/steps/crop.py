@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from monai_mriprep import volume as compute
 from monai_mriprep.errors import counted
 from monai_mriprep.recipe.values import Amount
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import torch
-    from numpy.typing import NDArray
 
 __all__ = ["FilledCrop", "NonZeroCrop"]
 
@@ -54,26 +51,25 @@ class NonZeroCrop(Step):
             If every voxel is 0, so that nothing is cut away; and if a label marks voxels outside the box.
         """
         role, image = volumes.image
-        occupied = (image != 0).any(dim=0)
-        hits = [np.flatnonzero(occupied.any(dim=others).cpu().numpy()) for others in ((1, 2), (0, 2), (0, 1))]
-        if not len(hits[0]):
+        box = compute.fill.box_around((image != 0).any(dim=0).cpu().numpy())
+        if box is None:
             volumes.warn(role, "the image is 0 everywhere; it is not cropped")
             return {"begin": [0, 0, 0], "end": list(grid.shape)}
-        params = self._box_around(hits, grid)
+        params = self._with_margin(box, grid)
         for label_role, label in volumes.of_kind(LABEL.kind).items():
             if lost := int(label.count_nonzero()) - int(label[_box(params)].count_nonzero()):
                 problem = f"the crop loses {counted(lost, 'labelled voxel')}; a larger crop_margin keeps more"
                 volumes.warn(label_role, problem)
         return params
 
-    def _box_around(self, hits: Sequence[NDArray[np.int64]], grid: Grid) -> Params:
-        """The box that holds these indices along z, y, x, and the margin."""
+    def _with_margin(self, box: Sequence[tuple[int, int]], grid: Grid) -> Params:
+        """The box and the margin, as far as there are voxels."""
         margins = [
             math.ceil(min(self.margin / spacing - WHOLE_VOXEL, n))
             for n, spacing in zip(grid.shape, grid.spacing, strict=True)
         ]
-        begin = [max(0, int(along[0]) - margin) for along, margin in zip(hits, margins, strict=True)]
-        past = [int(along[-1]) + 1 + margin for along, margin in zip(hits, margins, strict=True)]
+        begin = [max(0, first - margin) for (first, _), margin in zip(box, margins, strict=True)]
+        past = [last + margin for (_, last), margin in zip(box, margins, strict=True)]
         return {"begin": begin, "end": list(map(min, past, grid.shape))}
 
     def apply(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Fill the holes of a mask."""
+"""The box around a mask, and its holes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,19 @@ from scipy import ndimage
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["filled"]
+__all__ = ["box_around", "filled"]
+
+
+def box_around(mask: NDArray[np.bool_]) -> list[tuple[int, int]] | None:
+    """Along each axis the first index of the mask, and the one after the last; None where the mask is empty.
+
+    Parameters
+    ----------
+    mask
+        ``(D, H, W)``, bool.
+    """
+    hits = [np.flatnonzero(mask.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
+    return [(int(along[0]), int(along[-1]) + 1) for along in hits] if len(hits[0]) else None
 
 
 def filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from monai_mriprep.volume.fill import filled
+from monai_mriprep.volume.fill import box_around, filled
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8, 0.95])
@@ -28,3 +28,10 @@ def test_a_shell_is_filled_and_a_cup_is_not():
 def test_uniform_mask_stays(value):
     mask = np.full((3, 4, 5), value)
     assert np.array_equal(filled(mask), mask)
+
+
+def test_box_around():
+    mask = np.zeros((6, 7, 8), bool)
+    assert box_around(mask) is None
+    mask[2, 3, 0] = mask[4, 3, 7] = True
+    assert box_around(mask) == [(2, 5), (3, 4), (0, 8)]
