@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import locale
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -63,10 +65,21 @@ def write_series(
             image.SetMetaData(tag, value)
         path = folder / f"{len(stack) - k:03d}.dcm"
         writer.SetFileName(str(path))
-        writer.Execute(image)
+        with _same_locale():
+            writer.Execute(image)
         if slopes is not None:
             path.write_bytes(_rescaled(path.read_bytes(), slopes[k]))
     return folder
+
+
+@contextmanager
+def _same_locale() -> Iterator[None]:
+    """GDCM's writer sets the locale of the process to C, in which text files without a named encoding are ASCII."""
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        yield
+    finally:
+        locale.setlocale(locale.LC_ALL, before)
 
 
 PIXELS = b"\xe0\x7f\x10\x00"

@@ -1,5 +1,7 @@
 """DICOM series as SimpleITK reads them, and series that are no volume."""
 
+import locale
+
 import numpy as np
 import pytest
 import SimpleITK
@@ -31,6 +33,12 @@ def test_a_dicom_series_is_what_itk_says(tmp_path, dtype):
     np.testing.assert_array_equal(values, STACK)
     assert values.dtype == np.dtype(dtype)
     np.testing.assert_allclose(header.frame.spacing, (3.3, 0.8, 0.7), rtol=1e-12)
+
+
+def test_writing_a_series_leaves_the_locale_to_the_tests_after_it(tmp_path):
+    before = locale.setlocale(locale.LC_CTYPE, "")  # as Python sets it at its start
+    write_series(tmp_path / "scan", STACK)
+    assert locale.setlocale(locale.LC_CTYPE) == before
 
 
 def test_a_series_scaled_slice_by_slice(tmp_path):

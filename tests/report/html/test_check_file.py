@@ -50,7 +50,7 @@ def many(count: int) -> DatasetReport:
 
 def test_every_case_has_its_picture(tmp_path):
     checked(write_cases(tmp_path / "scans", 3), tmp_path / "scans.html")
-    html = parsed((tmp_path / "scans.html").read_text())
+    html = parsed((tmp_path / "scans.html").read_text(encoding="utf-8"))
     assert [card["data-case"] for card in html.every("article")] == ["case_0", "case_1", "case_2"]
     pictures = [card.one("img") for card in html.every("article")]
     assert {picture["src"][:23] for picture in pictures} == {"data:image/webp;base64,"}
@@ -65,7 +65,7 @@ def test_pictures_that_are_too_many_for_the_memory_are_the_same(tmp_path, monkey
     for limit in (1 << 26, 1):
         monkeypatch.setattr(check_file, "IN_MEMORY", limit)
         checked(root, tmp_path / "scans.html")
-        html = parsed((tmp_path / "scans.html").read_text())
+        html = parsed((tmp_path / "scans.html").read_text(encoding="utf-8"))
         found.append([image["src"] for image in html.every("img")])
         assert names_in(tmp_path) == ["scans", "scans.html"]
     assert found[0] == found[1]
@@ -78,7 +78,7 @@ def test_hostile_names_are_text(tmp_path):
         (root / folder / "case_0.mha").rename(root / folder / f"{name.replace('/', '')}.mha")
     file = tmp_path / 'my "scans" #1.html'
     checked(root, file)
-    html = parsed(file.read_text())
+    html = parsed(file.read_text(encoding="utf-8"))
     assert html.one("article")["data-case"] == name
     assert len(list(html.every("script"))) == 1
     assert r"\u202e" in html.one("h1").text
@@ -89,10 +89,10 @@ def test_more_cases_have_pages_beside_the_file(tmp_path):
     write(file, many(1010))
     pages = tmp_path / "scans #1_files"
     assert names_in(pages) == ["page-0001.html", "page-0002.html", "page-0003.html"]
-    html = parsed(file.read_text())
+    html = parsed(file.read_text(encoding="utf-8"))
     (link,) = html.one("nav", "pages").every("a")
     assert link["href"] == "scans%20%231_files/page-0001.html"
-    last = parsed((pages / "page-0003.html").read_text())
+    last = parsed((pages / "page-0003.html").read_text(encoding="utf-8"))
     assert next(iter(last.one("nav", "pages").every("a")))["href"] == "../scans%20%231.html"
     assert sum(1 for _ in last.every("article")) == 10
 
@@ -109,9 +109,9 @@ def test_pages_of_an_earlier_report_go_and_nothing_else(tmp_path):
 def test_a_report_of_ours_is_replaced(tmp_path):
     file = tmp_path / "scans.html"
     write(file, many(2))
-    first = file.read_text()
+    first = file.read_text(encoding="utf-8")
     write(file, many(3))
-    assert "case_2" in file.read_text()
+    assert "case_2" in file.read_text(encoding="utf-8")
     assert "case_2" not in first
 
 

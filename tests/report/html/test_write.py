@@ -33,7 +33,7 @@ def old(tmp_path) -> Path:
 
 def test_of_an_old_folder_the_result_alone_is_drawn_and_kept(old):
     write_report(old)
-    html = parsed((old / "report.html").read_text())
+    html = parsed((old / "report.html").read_text(encoding="utf-8"))
     assert [card["data-case"] for card in html.every("article")] == NAMES
     said = {figure.one("figcaption").text for figure in html.every("figure", "picture")}
     assert said == {"as preprocessed; no picture was drawn of what was before"}
@@ -43,9 +43,9 @@ def test_of_an_old_folder_the_result_alone_is_drawn_and_kept(old):
 
 def test_the_same_folder_gives_the_same_page_again(old):
     write_report(old)
-    first = parsed((old / "report.html").read_text())
+    first = parsed((old / "report.html").read_text(encoding="utf-8"))
     write_report(old)
-    again = parsed((old / "report.html").read_text())
+    again = parsed((old / "report.html").read_text(encoding="utf-8"))
     for page in (first, again):
         assert all(one.one("figcaption").text.startswith("as preprocessed;") for one in page.every("figure", "picture"))
         assert page.one("p", "about").text.startswith("The pictures show the result alone")
@@ -54,11 +54,11 @@ def test_the_same_folder_gives_the_same_page_again(old):
 
 def test_a_picture_that_was_lost_is_drawn_of_the_result_and_not_kept(old):
     """A later report would take it for one of before and after."""
-    lines = (old / "manifest.jsonl").read_text().splitlines()
+    lines = (old / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
     measured = json.loads(lines[-1]) | {"measures": measures(5.0).model_dump(mode="json"), "time": 1.8e9}
     append_record(old, measured)
     write_report(old)
-    cards = parsed((old / "report.html").read_text()).every("article")
+    cards = parsed((old / "report.html").read_text(encoding="utf-8")).every("article")
     assert [len(list(card.every("img"))) for card in cards] == [1, 1]
     assert [read_picture(old, name) is None for name in NAMES] == [False, True]
 
@@ -67,7 +67,7 @@ def test_a_case_whose_files_are_gone_has_a_card_without_a_picture(old):
     (old / "imagesTr" / f"{NAMES[0]}.npz").unlink()
     (old / "labelsTr" / "10002_0001.npz").write_bytes(b"damaged")
     write_report(old)
-    html = parsed((old / "report.html").read_text())
+    html = parsed((old / "report.html").read_text(encoding="utf-8"))
     assert [list(card.every("img")) for card in html.every("article")] == [[], []]
 
 
@@ -76,7 +76,7 @@ def test_at_the_end_of_a_run_nothing_is_drawn(old):
         store.prepare(())
         write_stored_report(store)
         store.leave()
-    assert list(parsed((old / "report.html").read_text()).every("img")) == []
+    assert list(parsed((old / "report.html").read_text(encoding="utf-8")).every("img")) == []
     assert not (old / ".report").exists() or list((old / ".report").iterdir()) == []
 
 
@@ -87,7 +87,7 @@ def test_what_is_no_picture_is_not_shown(old):
     with open_store(old) as store:
         store.prepare(())
         write_stored_report(store)
-    assert list(parsed((old / "report.html").read_text()).every("img")) == []
+    assert list(parsed((old / "report.html").read_text(encoding="utf-8")).every("img")) == []
 
 
 def test_pages_of_an_earlier_report_go(old):
@@ -128,14 +128,14 @@ def test_absurd_numbers_in_records_spoil_nothing(old):
         labels = {"before": {"1": 2**62}, "after": {"1": 2**62}}
         append_record(old, done_line(f"odd_{number}", source_grid=place, target_grid=place, labels=labels, time=1.8e9))
     write_report(old)
-    assert (old / "report.html").read_text().count('class="card"') == 4
+    assert (old / "report.html").read_text(encoding="utf-8").count('class="card"') == 4
 
 
 def test_a_link_in_place_of_the_page_is_not_followed(old, tmp_path):
     (tmp_path / "elsewhere").write_text("mine")
     (old / "report.html").symlink_to(tmp_path / "elsewhere")
     write_report(old)
-    assert (tmp_path / "elsewhere").read_text() == "mine"
+    assert (tmp_path / "elsewhere").read_text(encoding="utf-8") == "mine"
     assert not (old / "report.html").is_symlink()
 
 
@@ -156,7 +156,7 @@ def test_suspects_that_were_preprocessed_have_a_view(old, monkeypatch):
     monkeypatch.setattr(facts, "find_suspects", lambda cases: suspects)
     append_record(old, {"event": "failed", "case": "10003", "time": 1, "error": "broken"})
     write_report(old)
-    html = parsed((old / "report.html").read_text())
+    html = parsed((old / "report.html").read_text(encoding="utf-8"))
     assert [hook["data-case"] for hook in html.every("div", "viewer")] == [NAMES[0]]
     assert [block["data-case"] for block in html.every("script", "viewer-volume")] == [NAMES[0]]
 
@@ -165,7 +165,7 @@ def test_only_the_first_suspects_of_the_page_have_a_view(old, monkeypatch):
     monkeypatch.setattr(views, "MOST_VIEWS", 1)
     monkeypatch.setattr(facts, "find_suspects", lambda cases: [Suspect(name, "size", "odd") for name in NAMES])
     write_report(old)
-    cards = list(parsed((old / "report.html").read_text()).every("article"))
+    cards = list(parsed((old / "report.html").read_text(encoding="utf-8")).every("article"))
     assert [len(list(card.every("div", "viewer"))) for card in cards] == [1, 0]
 
 
@@ -178,7 +178,7 @@ def test_a_report_of_several_pages_replaces_those_of_an_earlier_one(old, monkeyp
     write_report(old)
     pages = sorted((old / "report").iterdir())
     assert [page.name for page in pages] == ["page-0001.html", "page-0002.html"]
-    assert [name in page.read_text() for name, page in zip(NAMES, pages, strict=True)] == [True, True]
+    assert [name in page.read_text(encoding="utf-8") for name, page in zip(NAMES, pages, strict=True)] == [True, True]
 
 
 def test_a_picture_of_a_case_that_failed_shows_the_scan(old):
@@ -186,7 +186,7 @@ def test_a_picture_of_a_case_that_failed_shows_the_scan(old):
     append_record(old, {"event": "failed", "case": "c", "time": 1.0, "error": "broken"})
     (old / ".report" / "c.webp").write_bytes(read_picture(old, NAMES[0]))
     write_report(old)
-    image = parsed((old / "report.html").read_text()).one("article", id="case-1").one("img")
+    image = parsed((old / "report.html").read_text(encoding="utf-8")).one("article", id="case-1").one("img")
     assert image["alt"] == "Three planes of c: as scanned; it could not be preprocessed"
 
 
@@ -196,7 +196,7 @@ def test_what_is_set_aside_for_it_is_told(old, tmp_path, caplog):
     write_report(old)
     (message,) = caplog.messages
     assert "report.html is a link, which cannot be used here; it is set aside as" in message
-    assert (tmp_path / "mine.html").read_text() == "mine"
+    assert (tmp_path / "mine.html").read_text(encoding="utf-8") == "mine"
 
 
 def test_of_several_channels_the_first_is_drawn(old):
@@ -215,7 +215,11 @@ def test_what_is_pruned_while_it_is_written_is_not_shown(old, monkeypatch):
     def prune_meanwhile(store, *arguments):
         monkeypatch.undo()
         before(store, *arguments)
-        left = [line for line in (old / "manifest.jsonl").read_text().splitlines(True) if NAMES[0] not in line]
+        left = [
+            line
+            for line in (old / "manifest.jsonl").read_text(encoding="utf-8").splitlines(True)
+            if NAMES[0] not in line
+        ]
         (old / "new").write_text("".join(left))
         (old / "new").replace(old / "manifest.jsonl")
 
@@ -223,10 +227,12 @@ def test_what_is_pruned_while_it_is_written_is_not_shown(old, monkeypatch):
     monkeypatch.setattr(write, "_write", prune_meanwhile)
     page = write_report(old)
     assert [case.name for case in page.cases] == NAMES[1:]
-    assert NAMES[0] not in (old / "report.html").read_text()
+    assert NAMES[0] not in (old / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_file_that_would_fill_the_memory_is_not_drawn(old, monkeypatch):
     monkeypatch.setattr(views, "LARGEST", 100)
     write_report(old)
-    assert [list(card.every("img")) for card in parsed((old / "report.html").read_text()).every("article")] == [[], []]
+    assert [
+        list(card.every("img")) for card in parsed((old / "report.html").read_text(encoding="utf-8")).every("article")
+    ] == [[], []]
