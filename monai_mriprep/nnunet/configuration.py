@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
@@ -46,14 +46,14 @@ def stays_stock(configuration: Any) -> Iterator[str]:
 
 @contextmanager
 def configurations_are_ours(tell: Callable[[str], object]) -> Iterator[None]:
-    """Let all plans hand out our configurations, and call `tell` with what is left to nnU-Net."""
-    stock = PlansManager.get_configuration
+    """Let all plans hand out our configurations, and call `tell` once with each thing that is left to nnU-Net."""
+    stock, tell_once = PlansManager.get_configuration, cache(tell)
 
     @lru_cache(maxsize=10)
     def ours(plans: Any, name: str) -> Configuration:
         configuration = Configuration(stock(plans, name).configuration)
         for sentence in stays_stock(configuration):
-            tell(f"{name}: {sentence}")
+            tell_once(f"{name}: {sentence}")
         return configuration
 
     PlansManager.get_configuration = ours

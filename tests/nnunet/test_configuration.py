@@ -54,6 +54,7 @@ def test_each_part_that_stays_is_said_once(planned):
     with configurations_are_ours(said.append):
         manager = PlansManager(plans)
         one, _ = (manager.get_configuration("3d_fullres") for _ in range(2))
+        PlansManager(plans).get_configuration("3d_fullres")  # nnU-Net reads its plans more than once
     other = "resample_torch_fornnunet, not resample_data_or_seg_to_shape"
     assert said == [
         f"3d_fullres: the preprocessing is nnU-Net's own: resampling_fn_seg is {other}",
