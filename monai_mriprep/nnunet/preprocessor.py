@@ -6,6 +6,8 @@ resample, list where the classes are. It computes z-scores itself.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -47,9 +49,14 @@ class Preprocessor(DefaultPreprocessor):
             int8, or int16 where it exceeds 127; ``(1, D, H, W)``.
         properties
             nnU-Net's facts of the case.
+
+        Raises
+        ------
+        RuntimeError
+            If anything fails; it names the case.
         """
         reader = plans_manager.image_reader_writer_class()
-        with one_thread_in_workers():
+        with _naming(image_files), one_thread_in_workers():
             data, properties = read_images(reader, image_files)
             label = None if seg_file is None else read_segmentation(reader, seg_file)
             return self._preprocessed(data, label, properties, plans_manager, configuration_manager, dataset_json)
@@ -108,6 +115,16 @@ class Preprocessor(DefaultPreprocessor):
             classes = _classes(plans_manager.get_label_manager(_loaded(dataset_json)))
             properties["class_locations"] = class_locations(label, classes)
         return data, label.astype(np.int16 if label.max() > 127 else np.int8, copy=False), properties
+
+
+@contextmanager
+def _naming(files: Sequence[str]) -> Iterator[None]:
+    """Let an error say whose it is: neither nnU-Net's own nor those of the libraries that read always do."""
+    try:
+        yield
+    except Exception as error:
+        msg = f"the case of {files[0]}: {type(error).__name__}: {error}"
+        raise RuntimeError(msg) from error
 
 
 def _loaded(dataset_json: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -172,3 +174,12 @@ def test_a_label_of_another_shape_is_refused_in_nnunets_words(planned):
         ours.preprocessor_class(verbose=False).run_case_npy(
             data, seg, {"spacing": [1, 1, 1]}, manager, ours, planned.dataset
         )
+
+
+def test_an_error_names_the_case(regions, tmp_path):
+    image, *_ = regions.files("case_0")
+    broken = tmp_path / "broken_0000.nii.gz"
+    broken.write_bytes(Path(image).read_bytes()[:2000])
+    manager, _, ours = managers(regions)
+    with pytest.raises(RuntimeError, match=f"the case of {broken}: EOFError: Compressed file ended"):
+        ours.preprocessor_class(verbose=False).run_case([str(broken)] * 2, None, manager, ours, regions.dataset)
