@@ -78,7 +78,7 @@ def derive_target(
     """Derive the target spacing, with the reason in words; parameters and errors as in `target_spacing`."""
     target, reason = _choose(statistics, rule, median_size)
     text = f"target spacing {shown_spacing(target)} mm (z y x): median {shown_spacing(statistics.median)}, {reason}"
-    return TargetDerivation(target, text, tuple(_warnings(target, statistics.median)))
+    return TargetDerivation(target, text, tuple(_warnings(target, statistics.median, rule)))
 
 
 def _choose(
@@ -120,15 +120,16 @@ def _nnunet(statistics: SpacingStatistics, median_size: Sequence[float]) -> tupl
     return (z, y, x), f"{facts}, anisotropic: {'zyx'[worst]} {source}"
 
 
-def _warnings(target: Spacing, median: Spacing) -> Iterator[str]:
+def _warnings(target: Spacing, median: Spacing, rule: TargetRule) -> Iterator[str]:
     """Warn of a target that the rule is not meant to give, or that makes many voxels."""
     times = math.prod(median) / math.prod(target)
     cost = f"takes {times:.1f} times the voxels that the median {shown_spacing(median)} mm would"
     if target[0] < max(target[1:]) * (1 - RATIO_TOLERANCE):  # nnU-Net's bound; a reversed table falls below it
         finer = "is finer along z than in-plane" + (f", and {cost}" if times > 1 else "")
+        remedy = "`target_spacing`" if rule == "nnunet" else "`target_spacing` or `target_rule: nnunet`"
         yield (
             f"the target spacing {shown_spacing(target)} mm (z y x) {finer}; "
-            "check that the statistics are in z y x order, or set `target_spacing` or `target_rule: nnunet`"
+            f"check that the statistics are in z y x order, or set {remedy}"
         )
     elif times > COSTLY * (1 + RATIO_TOLERANCE):
         yield f"the target spacing {shown_spacing(target)} mm (z y x) {cost}; `target_spacing` sets another"

@@ -145,3 +145,11 @@ def test_more_than_twice_the_voxels_are_warned_about():
     assert "`target_spacing`" in more.warnings[0]
     few = derive_target(SpacingStatistics((6, 1, 1), (2.9, 1, 1)), "nnunet", (20, 200, 200))
     assert few.warnings == more.warnings
+
+
+def test_nnunets_rule_is_no_remedy_for_itself():
+    thick_x = SpacingStatistics((1, 1, 6), (1, 1, 5))
+    published, nnunet = (derive_target(thick_x, rule, (200, 200, 20)).warnings[0] for rule in ("published", "nnunet"))
+
+    assert published.endswith("or set `target_spacing` or `target_rule: nnunet`")
+    assert nnunet.endswith("or set `target_spacing`")
