@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from monai.transforms.utility.dictionary import MapLabelValued
+from monai.transforms.utils import map_binary_to_indices
 
 from monai_mriprep.errors import ResamplingError
 from monai_mriprep.steps import Volumes, backward, forward
@@ -51,3 +53,11 @@ def test_the_way_back_has_no_class_minus_one_and_leaves_logits_alone():
     assert torch.equal(backward(trace, logits)[0], logits)
     assert torch.equal(backward(trace, logits, IMAGE)[0], logits)
     assert backward(trace, logits, PREDICTION)[0].min() < 0
+
+
+def test_monai_takes_it_for_foreground_until_it_is_made_background_as_the_recipes_page_says():
+    label = torch.tensor([-1, 0, 2, -1], dtype=torch.int8).reshape(1, 1, 1, 4)
+    assert map_binary_to_indices(label)[0].tolist() == [0, 2, 3]
+    mapped = MapLabelValued("label", [-1], [0], dtype=torch.int16)({"label": label})["label"]
+    assert map_binary_to_indices(mapped)[0].tolist() == [2]
+    assert mapped.dtype == torch.int16
