@@ -50,12 +50,12 @@ def read_images(reader: Any, paths: Sequence[str]) -> tuple[NDArray[np.float32],
 
 
 def read_segmentation(reader: Any, path: str) -> NDArray[Any]:
-    """The label of a case, ``(1, D, H, W)``: whole numbers of up to 16 bits, or float32, as `reader` has them."""
+    """The label of a case, ``(1, D, H, W)``: of a type that int16 holds, or float32, as `reader` has them."""
     if type(reader).__name__ in _FACTS:
         values = _read_voxels(path)
         if values is not None:
-            small = values.dtype.kind in "iu" and values.itemsize <= 2
-            return (values if small else values.astype(np.float32))[None]
+            is_small = np.can_cast(values.dtype, np.int16)
+            return (values if is_small else values.astype(np.float32))[None]
     segmentation: NDArray[Any] = reader.read_seg(path)[0]
     return segmentation
 

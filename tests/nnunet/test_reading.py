@@ -76,6 +76,13 @@ def test_nifti_as_both_read_it(tmp_path, uses, dtype, reader):
     assert len(uses) == 2
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32])
+def test_a_label_has_room_for_minus_one_beside_its_values(tmp_path, dtype):
+    """nnU-Net marks with it what is outside; its readers give floats."""
+    label = read_segmentation(SimpleITKIO(), write_itk(tmp_path / "a.mha", values_of(dtype)))
+    assert label.dtype == (dtype if np.can_cast(dtype, np.int16) else np.float32)
+
+
 def test_channels_are_stacked(tmp_path, uses):
     paths = [write_itk(tmp_path / f"a_{n}.mha", values_of(np.int16, n)) for n in range(3)]
     assert_as(SimpleITKIO(), paths)
