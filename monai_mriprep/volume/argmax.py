@@ -108,7 +108,7 @@ def resample_argmax(
 
 
 def _require_fit(logits: Scores, plan: ResamplingPlan, thresholds: Sequence[float] | None) -> None:
-    if logits.ndim != 4 or tuple(logits.shape[1:]) != plan.shape_in or not len(logits):
+    if tuple(logits.shape[1:]) != plan.shape_in or not len(logits):
         msg = f"expected scores of shape (C, {', '.join(map(str, plan.shape_in))}), not {tuple(logits.shape)}"
         raise ResamplingError(msg)
     if thresholds is not None and len(thresholds) != len(logits):

@@ -53,7 +53,7 @@ def resample_by_vote(label: torch.Tensor, plan: ResamplingPlan) -> torch.Tensor:
     ResamplingError
         If the shape of `label` is not the plan's, or the plan has another order.
     """
-    if label.ndim != 4 or tuple(label.shape[1:]) != plan.shape_in or not set(plan.orders) <= {0, 1}:
+    if tuple(label.shape[1:]) != plan.shape_in or not set(plan.orders) <= {0, 1}:
         msg = (
             f"a vote needs a label of shape (C, {', '.join(map(str, plan.shape_in))}) and orders 0 or 1, not "
             f"{tuple(label.shape)} and orders {plan.orders}"

@@ -131,6 +131,12 @@ def test_plans_that_are_none_or_beyond_us_are_refused(tmp_path, chosen, changes,
         read_plans(path)
 
 
+def test_the_readers_whose_axes_a_recipe_can_have(tmp_path):
+    for reader, orientation in {"SimpleITKIO": "keep", "NibabelIO": "keep", "NibabelIOWithReorient": "RAS"}.items():
+        path = written(tmp_path, image_reader_writer=reader)
+        read_plans(path).require_agreement(recipe_of(path, orientation=orientation))
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"[" * 100000, b'{"transpose_forward": NaN}'], ids=len)
 def test_rubbish_is_refused_by_name(tmp_path, content):
     path = tmp_path / "plans.json"

@@ -46,3 +46,4 @@ def test_they_are_voxels_of_the_class_and_none_is_drawn_twice(label):
 
 def test_of_many_voxels_one_in_a_hundred_is_drawn():
     assert len(class_locations(np.ones((1, 10, 320, 330), np.int8), [1])[1]) == 10_560
+    assert len(class_locations(np.ones((1, 1, 1009, 1009), np.int8), [1])[1]) == 10_181, "rounded up"

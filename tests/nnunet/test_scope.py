@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from monai_mriprep.nnunet.scope import STOCK_SETTINGS, why_stock_export, why_stock_preprocessing
+from monai_mriprep.nnunet.scope import RESAMPLER, STOCK_SETTINGS, why_stock_export, why_stock_preprocessing
 
 PLANNED = {
     "preprocessor_name": "DefaultPreprocessor",
@@ -16,6 +16,17 @@ PLANNED = {
 def test_what_nnunet_plans_by_itself_is_ours():
     assert why_stock_preprocessing(PLANNED) is None
     assert why_stock_export(PLANNED) is None
+
+
+def test_the_settings_are_those_that_nnunet_plans():
+    pytest.importorskip("nnunetv2", reason="nnU-Net is not installed (the extra nnunet)")
+    from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
+
+    planner = object.__new__(ExperimentPlanner)
+    function, data, same, label = planner.determine_resampling()
+    export, scores = planner.determine_segmentation_softmax_export_fn()
+    assert list(STOCK_SETTINGS.values()) == [data, label, scores]
+    assert {function.__name__, same.__name__, export.__name__} == {RESAMPLER}
 
 
 def test_another_preprocessor_stays():

@@ -11,7 +11,9 @@ from monai_mriprep.nnunet import threads as module
 from monai_mriprep.nnunet.threads import limited_threads, one_thread_in_workers
 
 
-@pytest.mark.parametrize(("asked", "processors", "most", "used"), [(8, 2, None, 2), (1, 2, None, 1), (8, 4, 1, 1)])
+@pytest.mark.parametrize(
+    ("asked", "processors", "most", "used"), [(8, 2, None, 2), (1, 2, None, 1), (8, 4, 1, 1), (1, 4, 2, 1)]
+)
 def test_no_more_than_processors_and_as_before_afterwards(threads, monkeypatch, asked, processors, most, used):
     monkeypatch.setattr(module, "_processors", lambda: processors)
     threads(asked)
@@ -34,3 +36,10 @@ def test_a_worker_takes_one(threads, monkeypatch, parent, used):
 
 def test_there_are_processors():
     assert 1 <= module._processors() <= os.cpu_count()
+
+
+def test_processors_are_those_that_this_process_may_use(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 3, 4}, raising=False)
+    assert module._processors() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert module._processors() == os.cpu_count()

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from monai_mriprep.recipe import Normalization, Recipe
-from monai_mriprep.recipe.agreement import DEPENDENT, THRESHOLD, WITHOUT_EFFECT, require_agreement, require_effect
+from monai_mriprep.recipe.agreement import (
+    DEPENDENT,
+    NEEDED,
+    THRESHOLD,
+    WITHOUT_EFFECT,
+    require_agreement,
+    require_effect,
+)
 from monai_mriprep.recipe.sections import ExplainedError
 
 
@@ -24,10 +31,13 @@ def test_the_defaults_that_are_written_here_are_those_of_the_keys():
     assert Recipe().separate_threshold == THRESHOLD
     for usual in WITHOUT_EFFECT.values():
         assert all(getattr(Normalization(), key) == value for key, value in usual.items())
+    for (key, _), (*_, default) in NEEDED.items():
+        assert Recipe.model_fields[key].default == default
 
 
 def test_the_mask_is_that_of_a_crop():
     masked = Normalization(foreground="filled")
     require_effect(masked, {"crop": "nonzero_filled"})
+    require_effect(Normalization(foreground="crop"), {"crop": "nonzero"})
     with pytest.raises(ExplainedError, match="is the mask of `crop: nonzero_filled`"):
         require_effect(masked, {"crop": "nonzero"})

@@ -225,6 +225,8 @@ def test_a_target_rule_may_be_a_plan(monkeypatch):
     monkeypatch.setenv("HOME", "/home/of/somebody")
     assert Recipe(target_rule="~/nnUNetPlans.json").target_rule == "/home/of/somebody/nnUNetPlans.json"
     assert Recipe(target_rule="plans.json").dataset_keys() == ("target_rule",)
+    rules = ("published", "nnunet", "plans.json")
+    assert [Recipe(target_rule=rule).named_rule for rule in rules] == ["published", "nnunet", None]
 
 
 def test_channels_are_names_in_order():

@@ -148,11 +148,17 @@ def test_what_a_label_marks_outside_the_box_is_counted():
 def test_the_filled_crop_has_the_same_box_and_the_mask_without_its_holes():
     grid = GRIDS["straight"]
     voxels = np.zeros((2, *grid.shape), np.int16)
-    voxels[0, 1:6, 2:9, 3:8], voxels[0, 3, 4:6, 5], voxels[1, 1, 10, 3] = 5, 0, 7
-    volumes, trace = forward([FilledCrop()], Volumes({IMAGE: torch.from_numpy(voxels)}), grid)
+    voxels[0, 1:6, 2:9, 3:8], voxels[0, 3, 4:6, 5], voxels[1, 1, 10, 3] = 5, 0, -7
+    label = torch.from_numpy(voxels[:1])
+    volumes, trace = forward([FilledCrop()], Volumes({IMAGE: torch.from_numpy(voxels), LABEL: label}), grid)
     plain, other = forward([NonZeroCrop()], Volumes({IMAGE: torch.from_numpy(voxels)}), grid)
     assert trace.steps[0].params == other.steps[0].params
     assert torch.equal(volumes.by_role[IMAGE], plain.by_role[IMAGE].float())
     expected = ndimage.binary_fill_holes(voxels.any(axis=0))[1:6, 2:11, 3:8]
     assert np.array_equal(volumes.by_role[FOREGROUND].numpy(), expected[None])
     assert not volumes.by_role[IMAGE].is_contiguous()
+    assert {role: volume.dtype for role, volume in volumes.by_role.items()} == {
+        IMAGE: torch.float32,
+        LABEL: torch.int16,
+        FOREGROUND: torch.bool,
+    }

@@ -11,7 +11,7 @@ from monai_mriprep.steps import Volumes, backward, forward
 from monai_mriprep.steps.crop import FilledCrop
 from monai_mriprep.steps.exact_normalization import ExactNormalization
 from monai_mriprep.steps.transposition import Transposition
-from monai_mriprep.types import FOREGROUND, IMAGE
+from monai_mriprep.types import FOREGROUND, IMAGE, LABEL
 from monai_mriprep.volume.geometry import Grid
 from tests.oracles import affine_of
 
@@ -36,6 +36,7 @@ def scores_of(crop: np.ndarray, inside: np.ndarray | None = None) -> np.ndarray:
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
 def test_the_moments_are_those_of_a_view_of_the_whole_scan(order):
     image = image_of()
+    image[:, 0, :9] = 0  # outside of the mask, but within the crop
     steps = [Transposition(order=order), FilledCrop(), ExactNormalization()]
     done, trace = forward(steps, Volumes({IMAGE: image}), GRID)
     view = image.numpy().astype(np.float32)[:, :, :-3, :-5].transpose(0, *(axis + 1 for axis in order))
@@ -55,6 +56,20 @@ def test_over_the_mask_the_outside_stays_as_it_is():
     inside[2:4, 7:9, 5:8] = True
     assert np.array_equal(done.by_role[IMAGE][0].numpy(), scores_of(crop, inside))
     assert trace.params("exact_normalization")["voxels"] == [int(inside.sum())]
+
+
+def test_outside_of_a_mask_nothing_changes_and_gradients_do_not_matter():
+    image = image_of(1).float().requires_grad_()
+    mask = torch.arange(SHAPE[0]).reshape(1, -1, 1, 1).expand(1, *SHAPE) < 4
+    done, _ = forward([ExactNormalization(over="foreground")], Volumes({IMAGE: image, FOREGROUND: mask}), GRID)
+    voxels = image[0].detach().numpy()
+    assert np.array_equal(done.by_role[IMAGE][0].detach().numpy(), scores_of(voxels, mask[0].numpy()))
+
+
+def test_where_a_label_came_alone_there_is_nothing_to_scale():
+    label = torch.ones(1, *SHAPE)
+    done, _ = forward([ExactNormalization(over="foreground")], Volumes({LABEL: label, FOREGROUND: label > 0}), GRID)
+    assert torch.equal(done.by_role[LABEL], label)
 
 
 @pytest.mark.filterwarnings("ignore:.*is constant")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from skimage.transform import resize
 from monai_mriprep.errors import LabelError
 from monai_mriprep.steps import Volumes, backward, forward, half_pixel_resampling
 from monai_mriprep.steps.half_pixel_resampling import HalfPixelResampling
-from monai_mriprep.types import IMAGE, LABEL
+from monai_mriprep.types import FOREGROUND, IMAGE, LABEL
 from monai_mriprep.volume import vote
 from monai_mriprep.volume.geometry import Grid
 from tests.oracles import affine_of, relative_error
@@ -68,12 +70,36 @@ def test_predictions_go_back_linearly_and_by_the_nearest_slice(case):
         assert relative_error(found, resized(channel.astype(float), trace.source.shape, axis, 1)) < 2e-6
 
 
+def test_an_image_goes_back_by_its_own_order():
+    grid = Grid((6, 8, 8), affine_of((2.0, 1.0, 1.0)))
+    _, trace = forward([HalfPixelResampling(target=(1.5, 0.8, 1.3))], Volumes({IMAGE: torch.ones(1, 6, 8, 8)}), grid)
+    there = np.random.default_rng(1).random(trace.target.shape).astype(np.float32)
+    back, _ = backward(trace, torch.from_numpy(there)[None], IMAGE)
+    expected = resize(there.astype(float), grid.shape, 3, mode="edge", clip=False, anti_aliasing=False)
+    assert relative_error(back[0].numpy(), expected) < 2e-6
+
+
 def test_which_axis_is_separate_on_the_way_back_is_decided_by_the_target_first():
     grid = Grid((6, 8, 8), affine_of((4.0, 1.0, 1.0)))
     step = HalfPixelResampling(target=(1.0, 4.0, 1.0), separate="auto")
-    params = step.plan(Volumes({}), grid)
+    image = np.random.default_rng(1).random(grid.shape).astype(np.float32)
+    done, trace = forward([step], Volumes({IMAGE: torch.from_numpy(image)[None]}), grid)
+    params = trace.params("half_pixel_resampling")
     assert params["separate"] == [0, 1]
+    expected = resize(image[0].astype(float), (2, 8), 3, mode="edge", clip=False, anti_aliasing=False)
+    assert relative_error(done.by_role[IMAGE][0, 0].numpy(), expected) < 2e-6
     assert step.plan_back(LABEL, grid, params, linear=True).orders == (1, 0, 1)
+
+
+def test_the_ratio_from_which_an_axis_is_separate_can_be_set():
+    grid = Grid((6, 8, 8), affine_of((2.5, 1.0, 1.0)))
+    step = HalfPixelResampling(target=(1.0, 1.0, 1.0), separate="auto", threshold=2.0)
+    assert step.plan(Volumes({}), grid)["separate"] == [0, 0]
+
+
+def test_sizes_are_rounded_without_a_tolerance():
+    step = HalfPixelResampling(target=(2.0, 1.0, 1.0))
+    assert step.grid(Grid((11, 4, 4), affine_of((0.999999, 1.0, 1.0)))).shape == (5, 4, 4)
 
 
 def test_without_the_key_all_axes_have_one_order():
@@ -87,20 +113,43 @@ def test_without_the_key_all_axes_have_one_order():
 
 def test_a_label_goes_by_the_nearest_voxel_unless_a_vote_is_asked_for():
     grid = Grid((2, 2, 2), affine_of((1.0, 1.0, 1.0)))
-    label = torch.arange(8).reshape(1, 2, 2, 2)
+    label = torch.arange(8).reshape(1, 2, 2, 2) + 0.5
     done, _ = forward([HalfPixelResampling(target=(0.5, 1.0, 1.0))], Volumes({LABEL: label}), grid)
     assert torch.equal(done.by_role[LABEL], label.repeat_interleave(2, dim=1))
+
+
+def test_a_mask_goes_by_the_nearest_voxel_where_labels_vote():
+    grid = Grid((2, 2, 2), affine_of((1.0, 1.0, 1.0)))
+    mask = torch.tensor([True, False]).reshape(1, 2, 1, 1).expand(1, 2, 2, 2)
+    step = HalfPixelResampling(target=(0.5, 1.0, 1.0), label="linear")
+    done, _ = forward([step], Volumes({FOREGROUND: mask}), grid)
+    assert torch.equal(done.by_role[FOREGROUND], mask.repeat_interleave(2, dim=1))
 
 
 def test_floats_that_are_no_classes_are_refused_and_those_that_nearly_are_become_them():
     grid = Grid((2, 2, 2), affine_of((1.0, 1.0, 1.0)))
     step, label = HalfPixelResampling(target=(0.5, 1.0, 1.0), label="linear"), torch.zeros(1, 2, 2, 2)
-    label[0, 0, 0, 0] = 2.0004
+    label[0, 0, 0] = torch.tensor([2.0004, 1.9996])
     done, _ = forward([step], Volumes({LABEL: label}), grid)
     assert done.by_role[LABEL].unique().tolist() == [0, 2]
-    with pytest.raises(LabelError, match=r"seg\.mha: label value 2\.5005 is not an integer"):
+    with pytest.raises(LabelError, match=r"seg\.mha: label value 2\.(5005|4995) is not an integer"):
         forward([step], Volumes({LABEL: label * 1.25}, {LABEL: "seg.mha"}), grid)
 
 
 def test_a_vote_decides_as_many_voxels_at_once_as_its_memory_is_told_for():
     assert half_pixel_resampling.VOXELS_AT_ONCE == vote.VOXELS_AT_ONCE
+
+
+def test_the_memory_of_a_vote_is_told(monkeypatch):
+    for module in (half_pixel_resampling, vote):
+        monkeypatch.setattr(module, "VOXELS_AT_ONCE", 1 << 13)
+    grid = Grid((27, 27, 27), affine_of((1.0, 1.0, 1.0)))
+    label = torch.from_numpy(np.random.default_rng(1).integers(0, 9, (1, *grid.shape), np.int8))
+    step = HalfPixelResampling(target=(0.9, 0.9, 0.9), label="linear")
+    params = step.plan(Volumes({LABEL: label}), grid)
+    tracemalloc.start()
+    step.apply(label, LABEL, grid, params)
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 0.5 * step.working_bytes(grid) < taken < 1.2 * step.working_bytes(grid)
+    assert HalfPixelResampling(target=(0.9, 0.9, 0.9)).working_bytes(grid) == 0

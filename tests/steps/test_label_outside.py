@@ -7,7 +7,7 @@ import torch
 from monai.transforms.utility.dictionary import MapLabelValued
 from monai.transforms.utils import map_binary_to_indices
 
-from monai_mriprep.errors import ResamplingError
+from monai_mriprep.errors import MriprepWarning, ResamplingError
 from monai_mriprep.steps import Volumes, backward, forward
 from monai_mriprep.steps.label_cast import OutsideLabelCast
 from monai_mriprep.steps.label_outside import LabelOutside
@@ -24,11 +24,22 @@ def marked(label: torch.Tensor, **others: torch.Tensor) -> Volumes:
     return forward([LabelOutside()], Volumes({LABEL: label, FOREGROUND: INSIDE}), GRID)[0]
 
 
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int64, torch.float32], ids=str)
-def test_background_outside_becomes_minus_one_and_a_label_there_counts_as_inside(dtype):
+SIGNED = {torch.uint8: torch.int16} | {dtype: dtype for dtype in (torch.int8, torch.int16, torch.int64, torch.float32)}
+
+
+@pytest.mark.parametrize(("dtype", "signed"), SIGNED.items(), ids=map(str, SIGNED))
+def test_background_outside_becomes_minus_one_and_a_label_there_counts_as_inside(dtype, signed):
     done = marked(LABELS.to(dtype))
+    assert done.by_role[LABEL].dtype == signed
     assert done.by_role[LABEL].flatten().tolist() == [0, 2, -1, 2]
     assert done.by_role[FOREGROUND].flatten().tolist() == [True, True, False, True]
+
+
+def test_what_is_below_minus_one_is_no_class_and_is_told():
+    label = torch.tensor([0, -3, -1, 2]).reshape(1, 1, 1, 4)
+    with pytest.warns(MriprepWarning, match="1 negative label voxel below -1 became 0"):
+        done, _ = forward([OutsideLabelCast()], Volumes({LABEL: label}), GRID)
+    assert done.by_role[LABEL].flatten().tolist() == [0, 0, -1, 2]
 
 
 def test_without_a_label_the_mask_stays():
@@ -49,6 +60,10 @@ def test_the_way_back_has_no_class_minus_one_and_leaves_logits_alone():
     assert label.dtype == torch.int8
     assert backward(trace, label, LABEL)[0].flatten().tolist() == [0, 2, 0, 2]
     assert backward(trace, label)[0].flatten().tolist() == [0, 2, 0, 2]
+    assert backward(trace, label.float(), LABEL)[0].flatten().tolist() == [0, 2, 0, 2]
+    assert torch.equal(backward(trace, label, IMAGE)[0], label)
+    unsigned = LABELS.to(torch.uint16)
+    assert torch.equal(backward(trace, unsigned)[0], unsigned)
     logits = torch.tensor([-3.0, 1.0, -1.0, 0.5]).reshape(1, 1, 1, 4)
     assert torch.equal(backward(trace, logits)[0], logits)
     assert torch.equal(backward(trace, logits, IMAGE)[0], logits)

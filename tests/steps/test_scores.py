@@ -29,6 +29,7 @@ class Doubled(Step):
     name = "doubled"
 
     def invert(self, volume, role, grid, params):
+        assert volume.dtype == torch.float32
         return torch.where(volume < 0, 2 * volume, volume * volume)
 
 

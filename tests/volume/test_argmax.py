@@ -134,6 +134,7 @@ def test_a_voxel_takes_the_last_region_that_exceeds_its_threshold():
     for number, (values, threshold) in enumerate(zip(apply_plan(logits, plan), thresholds, strict=True), 1):
         expected[values > threshold] = number
     np.testing.assert_array_equal(resample_argmax(logits, plan, thresholds=thresholds), expected)
+    assert not resample_argmax(torch.ones_like(logits), plan, thresholds=[1.0] * 3).any(), "equal does not exceed"
 
 
 def test_half_a_chance_is_where_the_sigmoid_is_one_half():
@@ -153,6 +154,7 @@ def test_half_a_chance_is_where_the_sigmoid_is_one_half():
 def test_scores_are_not_written_to(plan, dtype):
     logits = scores(3, plan).to(dtype)
     before = logits.clone()
+    resample_argmax(logits, plan, round_to=torch.float16)
     found = resample_argmax(logits, plan)
     assert torch.equal(logits, before)
     np.testing.assert_array_equal(found, apply_plan(logits, plan).argmax(0))
@@ -169,7 +171,8 @@ def test_scores_may_lie_in_any_way():
     turned = np.ascontiguousarray(array[:, ::-1, :, ::-1])[:, ::-1, :, ::-1]
     permuted = logits.permute(3, 0, 2, 1).contiguous().permute(1, 3, 2, 0)
     swapped = array.astype(array.dtype.newbyteorder("S"))
-    for form in (array, read_only, swapped, np.moveaxis(last, -1, 0), turned, permuted):
+    trained = logits.clone().requires_grad_()
+    for form in (array, read_only, swapped, np.moveaxis(last, -1, 0), turned, permuted, trained):
         assert torch.equal(resample_argmax(form, plan), expected)
 
 
@@ -182,13 +185,21 @@ def test_threads_change_nothing(name, threads):
     assert torch.equal(resample_argmax(logits, PLANS[name]), alone)
 
 
-def test_outside_of_the_volume_is_the_first_class():
+def test_mixed_precision_changes_nothing():
+    logits, plan = scores(3, PLANS["finer"]), PLANS["finer"]
+    expected = resample_argmax(logits, plan)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(resample_argmax(logits, plan), expected)
+
+
+@pytest.mark.parametrize("zero_outside", [True, False])
+def test_outside_of_the_volume_is_the_first_class_where_the_plan_says_so(zero_outside):
     axes = PLANS["finer"].axes
     moved = AxisPlan(axes[0].n_in, axes[0].n_out, 1.0, -5.0, 1)
-    plan = ResamplingPlan((moved, *axes[1:]), zero_outside=True)
+    plan = ResamplingPlan((moved, *axes[1:]), zero_outside)
     logits = scores(3, plan) + torch.tensor([0, 1, 2])[:, None, None, None]
     found = resample_argmax(logits, plan)
-    assert not found[:5].any()
+    assert found[:5].any() != zero_outside
     np.testing.assert_array_equal(found, apply_plan(logits, plan).argmax(0))
 
 

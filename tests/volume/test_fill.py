@@ -28,6 +28,7 @@ def test_a_shell_is_filled_and_a_cup_is_not():
 def test_uniform_mask_stays(value):
     mask = np.full((3, 4, 5), value)
     assert np.array_equal(filled(mask), mask)
+    assert not np.shares_memory(filled(mask), mask)
 
 
 def test_box_around():

@@ -17,6 +17,7 @@ from monai_mriprep.volume.spline import HalfPixelAxis, axis_matrix, nearest_indi
         (10, 1.00004, 2.0, 5),  # no tolerance: 5.0002
         (11, 0.99999, 2.0, 5),  # 5.49995 is below the half
         (1, 0.1, 5.0, 1),  # never none
+        (3, 0.35, 0.3, 4),  # 3.5, where the quotient is formed first; else less
     ],
 )
 def test_exact_shape(n, spacing, target, expected):
@@ -29,6 +30,7 @@ def test_exact_shape(n, spacing, target, expected):
         ((5.0, 1.0, 1.0), (1.0, 1.0, 1.0), 0),
         ((1.0, 5.0, 1.0), (5.0, 1.0, 1.0), 1),  # the spacing before goes first
         ((1.0, 1.0, 1.0), (1.0, 1.0, 5.0), 2),
+        ((3.1, 1.0, 1.0), (1.0, 1.0, 1.0), 0),
         ((3.0, 1.0, 1.0), (3.0, 1.0, 1.0), None),  # more than three times, not just three times
         ((5.0, 5.0, 1.0), (5.0, 1.0, 1.0), None),  # two longest: none, and the target is not asked
         ((1.0, 1.0, 1.0), (1.0, 1.0, 1.0), None),
@@ -62,4 +64,4 @@ def test_plan_has_order_0_along_the_separate_axis_alone():
     plan = plan_half_pixel((4, 5, 6), (8, 5, 3), order=3, separate=1)
     assert (plan.orders, plan.shape_in, plan.shape_out, plan.separate) == ((3, 0, 3), (4, 5, 6), (8, 5, 3), 1)
     assert plan_half_pixel((4, 5, 6), (4, 5, 6)).is_identity
-    assert plan_half_pixel((4, 5, 6), (8, 5, 3)).separate is None
+    assert plan_half_pixel((4, 5, 6), (8, 5, 3)).orders == (3, 3, 3)

@@ -41,6 +41,7 @@ SHAPES = [
     ((5, 9, 7), (7, 5, 11)),
     ((6, 6, 6), (6, 9, 3)),
     ((5, 2, 9), (7, 15, 6)),  # far beyond an edge, where weights add up to nearly 1
+    ((6, 4, 6), (15, 11, 12)),  # where the last bit of a weight decides
 ]
 
 
