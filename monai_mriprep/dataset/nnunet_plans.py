@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -25,7 +25,15 @@ MASK_SHARE = 0.75
 """nnU-Net normalises inside the mask where the crop leaves less than this share of the median scan."""
 
 SCHEME = "ZScoreNormalization"
-RESAMPLING = "resample_data_or_seg_to_shape"
+
+KNOWN: dict[str, Any] = {
+    "preprocessor_name": "DefaultPreprocessor",
+    "resampling_fn_data": "resample_data_or_seg_to_shape",
+    "resampling_fn_data_kwargs": {"is_seg": False, "order": 3, "order_z": 0, "force_separate_z": None},
+    "resampling_fn_seg": "resample_data_or_seg_to_shape",
+    "resampling_fn_seg_kwargs": {"is_seg": True, "order": 1, "order_z": 0, "force_separate_z": None},
+}
+"""What nnU-Net's own planner writes, and all that is computed here."""
 
 ORIENTATIONS = {"SimpleITKIO": "keep", "NibabelIO": "keep", "NibabelIOWithReorient": "RAS"}
 """The readers whose axes a recipe can have, and its ``orientation`` for each."""
@@ -38,8 +46,11 @@ class _Configuration(Model):
     spacing: SpacingTriple
     normalization_schemes: Names
     use_mask_for_norm: Flags
-    resampling_fn_data: str = RESAMPLING
-    resampling_fn_seg: str = RESAMPLING
+    preprocessor_name: Any = KNOWN["preprocessor_name"]
+    resampling_fn_data: Any = KNOWN["resampling_fn_data"]
+    resampling_fn_data_kwargs: Any = KNOWN["resampling_fn_data_kwargs"]
+    resampling_fn_seg: Any = KNOWN["resampling_fn_seg"]
+    resampling_fn_seg_kwargs: Any = KNOWN["resampling_fn_seg_kwargs"]
 
 
 class _Configurations(Model):
@@ -75,8 +86,6 @@ class NnunetPlans:
         Of each channel, how it is normalised.
     reader
         Who read the images.
-    resampling
-        The functions that resample images and labels.
     """
 
     path: Path
@@ -85,7 +94,6 @@ class NnunetPlans:
     with_mask: tuple[bool, ...]
     schemes: tuple[str, ...]
     reader: str
-    resampling: tuple[str, str]
 
     def require_agreement(self, recipe: Recipe) -> None:
         """Refuse a recipe that would make other arrays than the plans, as far as these say it.
@@ -136,7 +144,7 @@ def read_plans(path: str | Path) -> NnunetPlans:
     ------
     StatisticsError
         If the file cannot be read or lacks what counts, or its channels are normalised by anything but z-scores, or
-        some of them inside the mask and some not, or its reader or resampling is not known here.
+        some of them inside the mask and some not, or its reader, preprocessor or resampling is not known here.
     """
     path = Path(path)
     try:
@@ -150,8 +158,8 @@ def read_plans(path: str | Path) -> NnunetPlans:
         msg = f"{path}: is no nnUNetPlans.json with a configuration {CONFIGURATION}: {what}"
         raise StatisticsError(msg) from error
     plans = _plans(path, file)
-    for problem in _beyond_us(plans):
-        msg = f"{path}: {problem}; use nnU-Net itself for these arrays: monai-mriprep nnunet preprocess"
+    for problem in _beyond_us(plans, file.configurations.of_3d):
+        msg = f"{path}: {shortened(problem)}; use nnU-Net itself for these arrays: monai-mriprep nnunet preprocess"
         raise StatisticsError(msg)
     return plans
 
@@ -166,17 +174,17 @@ def _plans(path: Path, file: _File) -> NnunetPlans:
         chosen.use_mask_for_norm,
         chosen.normalization_schemes,
         file.image_reader_writer,
-        (chosen.resampling_fn_data, chosen.resampling_fn_seg),
     )
 
 
-def _beyond_us(plans: NnunetPlans) -> Iterator[str]:
+def _beyond_us(plans: NnunetPlans, chosen: _Configuration) -> Iterator[str]:
     if others := sorted({*plans.schemes} - {SCHEME}):
-        yield f"normalization_schemes has {', '.join(others)}, and only {SCHEME} is known here"
+        yield f"normalization_schemes has {', '.join(map(repr, others))}, and only {SCHEME} is known here"
     if len(set(plans.with_mask)) != 1 or len(plans.with_mask) != len(plans.schemes):
         flags = ", ".join(str(flag).lower() for flag in plans.with_mask)
         yield f"use_mask_for_norm is [{flags}], and must be the same for each of {len(plans.schemes)} channels"
-    if others := sorted({*plans.resampling} - {RESAMPLING}):
-        yield f"resampling_fn_data or resampling_fn_seg is {', '.join(others)}, and only {RESAMPLING} is known here"
+    for key, known in KNOWN.items():
+        if (value := getattr(chosen, key)) != known:
+            yield f"{key} is {value!r}, and only {known!r} is known here"
     if plans.reader not in ORIENTATIONS:
         yield f"image_reader_writer is {plans.reader!r}, and only {', '.join(ORIENTATIONS)} are known here"

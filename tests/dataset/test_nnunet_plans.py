@@ -107,14 +107,26 @@ BEYOND = {
     "scheme": (
         {"normalization_schemes": ["CTNormalization"]},
         {},
-        "normalization_schemes has CTNormalization, and only",
+        "normalization_schemes has 'CTNormalization', and only",
     ),
     "some masks": (
         {"normalization_schemes": ["ZScoreNormalization"] * 2, "use_mask_for_norm": [True, False]},
         {},
         "use_mask_for_norm is [true, false], and must be the same for each of 2 channels",
     ),
-    "resampling": ({"resampling_fn_seg": "resample_torch"}, {}, "resampling_fn_seg is resample_torch, and only"),
+    "resampling": ({"resampling_fn_seg": "resample_torch"}, {}, "resampling_fn_seg is 'resample_torch', and only"),
+    "order of the spline": (
+        {"resampling_fn_data_kwargs": {"is_seg": False, "order": 1, "order_z": 0, "force_separate_z": None}},
+        {},
+        "resampling_fn_data_kwargs is {'is_seg': False, 'order': 1, 'order_z': 0, 'force_separate_z': None}, and only",
+    ),
+    "slices": (
+        {"resampling_fn_seg_kwargs": {"is_seg": True, "order": 1, "order_z": 0, "force_separate_z": True}},
+        {},
+        "'force_separate_z': True}, and only {",
+    ),
+    "preprocessor": ({"preprocessor_name": "Mine"}, {}, "preprocessor_name is 'Mine', and only 'DefaultPreprocessor'"),
+    "a name that writes on": ({"normalization_schemes": ["\x1b[31m"]}, {}, r"has '\x1b[31m', and"),
     "no flags": ({"use_mask_for_norm": []}, {}, "use_mask_for_norm is [], and must be"),
     "reader": ({}, {"image_reader_writer": "Tiff3DIO"}, "image_reader_writer is 'Tiff3DIO', and only SimpleITKIO,"),
     "order": ({}, {"transpose_forward": [0, 0, 1]}, "transpose_forward: Value error, is no order of three axes"),
@@ -143,6 +155,13 @@ def test_rubbish_is_refused_by_name(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(StatisticsError, match=rf"^{path}: is no nnUNetPlans\.json"):
         read_plans(path)
+
+
+def test_long_names_are_shortened(tmp_path):
+    path = written(tmp_path, {"normalization_schemes": ["A" * 100000], "resampling_fn_seg": ["B"] * 100000})
+    with pytest.raises(StatisticsError) as refused:
+        read_plans(path)
+    assert len(str(refused.value)) < 1000
 
 
 def test_a_file_that_is_not_there_is_refused_by_name(tmp_path):
