@@ -114,6 +114,16 @@ BEYOND = {
         {},
         "use_mask_for_norm is [true, false], and must be the same for each of 2 channels",
     ),
+    "a scheme of two": (
+        {"normalization_schemes": ["ZScoreNormalization", "CTNormalization"], "use_mask_for_norm": [True] * 2},
+        {},
+        "normalization_schemes has 'CTNormalization', and only",
+    ),
+    "too few masks": (
+        {"normalization_schemes": ["ZScoreNormalization"] * 2, "use_mask_for_norm": [True]},
+        {},
+        "use_mask_for_norm is [true], and must be the same for each of 2 channels",
+    ),
     "resampling": ({"resampling_fn_seg": "resample_torch"}, {}, "resampling_fn_seg is 'resample_torch', and only"),
     "order of the spline": (
         {"resampling_fn_data_kwargs": {"is_seg": False, "order": 1, "order_z": 0, "force_separate_z": None}},

@@ -12,7 +12,7 @@ from monai_mriprep import Recipe, preprocess
 from monai_mriprep.errors import MriprepWarning
 from monai_mriprep.formats.write import write_metaimage
 from monai_mriprep.report.html.folder import page_of_folder
-from monai_mriprep.run.nnunet_doubts import nnunet_doubts
+from monai_mriprep.run.nnunet_doubts import _Crop, _of_mask, _of_target, asks_nnunet, nnunet_doubts
 from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.records import Done
 from monai_mriprep.store.store import open_store
@@ -88,9 +88,31 @@ def test_a_target_that_is_no_guess_of_nnunets_is_not_compared(records, source, r
 def test_recipes_that_are_not_nnunets_are_let_alone(records):
     recipe = Recipe(preset="nnunet", normalization={"foreground": "native"})
     assert list(nnunet_doubts(recipe, TARGET, "computed", records[CUT])) == []
+    assert asks_nnunet(PRESET)
+    assert not asks_nnunet(Recipe(normalization={"foreground": "crop"}))
 
 
 def test_a_test_set_has_no_say_and_what_is_not_done_does_not_count(records):
     assert list(nnunet_doubts(PRESET, TARGET, "training", records[CUT])) == []
     assert len(list(nnunet_doubts(PRESET, TARGET, "computed", [*records[CUT], None]))) == 2
     assert list(nnunet_doubts(PRESET, TARGET, "computed", [None])) == []
+    unreadable = records[CUT][0].model_copy(update={"recorded_trace": {}})
+    vars(unreadable).pop("trace")  # which the copy has kept
+    assert list(nnunet_doubts(PRESET, TARGET, "computed", [unreadable])) == []
+
+
+def crop(share: float = 1.0, slices: int = 10, z: float = 4.0) -> _Crop:
+    return _Crop(share, (slices, *SHAPE[1:]), (z, 1.0, 1.0))
+
+
+def test_one_scan_is_not_the_median():
+    few = [crop(0.5), crop(0.5), crop(0.6)]
+    (message,) = _of_mask(PRESET, few)
+    assert "leaves 50.0% of the median scan" in message
+    assert list(_of_target(TARGET, [crop(), crop(z=3.2), crop(slices=99)])) == []
+
+
+def test_a_target_that_differs_by_the_rounding_of_headers_is_the_same():
+    crops = [crop(), crop(z=3.2), crop()]
+    assert list(_of_target((3.36 + 1e-9, 1.0, 1.0), crops)) == []
+    assert list(_of_target((3.37, 1.0, 1.0), crops)) != []

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from monai_mriprep.volume.geometry import Grid, target_grid
+from monai_mriprep.volume.products import exact_products
 from monai_mriprep.volume.resample import apply_plan, plan_resampling
 from tests.oracles import affine_of
 
@@ -62,6 +63,23 @@ def test_the_newer_switch_of_precision_does_not_change_a_bit():
     finally:
         switch.fp32_precision = before
     assert torch.equal(found, expected)
+
+
+def test_within_products_precision_is_full_whatever_the_processor_could_save():
+    before, switch = torch.get_float32_matmul_precision(), torch.backends.mkldnn.matmul
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with torch.autocast("cpu", dtype=torch.bfloat16), exact_products(torch.device("cpu")):
+            assert torch.get_float32_matmul_precision() == "highest"
+            assert not torch.is_autocast_enabled("cpu")
+    finally:
+        torch.set_float32_matmul_precision(before)
+    newer, switch.fp32_precision = switch.fp32_precision, "bf16"
+    try:
+        with exact_products(torch.device("cpu")):
+            assert switch.fp32_precision == "ieee"
+    finally:
+        switch.fp32_precision = newer
 
 
 def test_a_thin_slab_changes_nothing_but_memory(monkeypatch):

@@ -82,8 +82,8 @@ def test_numbers_that_float32_holds_stay_exact_and_nothing_is_written_to():
 
 
 def test_several_parts_are_joined(monkeypatch):
-    label = torch.from_numpy(random_label(1, (9, 9, 9)))[None]
-    plan = plan_half_pixel((9, 9, 9), (13, 13, 13), 1)
+    label = torch.from_numpy(random_label(1, (5, 5, 5)))[None]
+    plan = plan_half_pixel((5, 5, 5), (7, 7, 7), 1)
     whole = resample_by_vote(label, plan)
     monkeypatch.setattr("monai_mriprep.volume.vote.VOXELS_AT_ONCE", 7)
     assert torch.equal(resample_by_vote(label, plan), whole)
