@@ -65,7 +65,7 @@ def _read_channels(
 ) -> tuple[NDArray[np.float32], dict[str, Any]] | None:
     """None if the files are not all alike, or not for us."""
     first, *others = (facts_of(path) for path in paths)
-    if first is None or any(other is None or not _alike(first, other) for other in others):
+    if first is None or any(other is None or repr(other.properties) != repr(first.properties) for other in others):
         return None
     voxels = np.empty((len(paths), *first.shape), np.float32)
     for channel, path in zip(voxels, paths, strict=True):
@@ -74,10 +74,6 @@ def _read_channels(
             return None
         channel[...] = values
     return voxels, first.properties
-
-
-def _alike(one: _Facts, other: _Facts) -> bool:
-    return one.shape == other.shape and repr(one.properties) == repr(other.properties)
 
 
 def _read_voxels(path: str) -> NDArray[Any] | None:

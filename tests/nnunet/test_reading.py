@@ -83,6 +83,20 @@ def test_a_label_has_room_for_minus_one_beside_its_values(tmp_path, dtype):
     assert label.dtype == (dtype if np.can_cast(dtype, np.int16) else np.float32)
 
 
+def test_what_ours_has_read_nnunets_reader_does_not_read_again(tmp_path):
+    class Unread(SimpleITKIO):
+        def read_images(self, paths):
+            raise AssertionError(paths)
+
+        def read_seg(self, path):
+            raise AssertionError(path)
+
+    Unread.__name__ = "SimpleITKIO"
+    path = write_itk(tmp_path / "a.mha", values_of(np.int16))
+    assert read_images(Unread(), [path])[0].shape == (1, *SHAPE)
+    assert read_segmentation(Unread(), path).shape == (1, *SHAPE)
+
+
 def test_channels_are_stacked(tmp_path, uses):
     paths = [write_itk(tmp_path / f"a_{n}.mha", values_of(np.int16, n)) for n in range(3)]
     assert_as(SimpleITKIO(), paths)
@@ -131,6 +145,26 @@ def test_channels_that_differ_are_refused_in_nnunets_words(tmp_path, capsys):
     with pytest.raises(RuntimeError):
         read_images(SimpleITKIO(), paths)
     assert "Not all input images have the same shape" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("other", ["spacing", "origin", "no volume"])
+def test_what_nnunets_reader_says_of_channels_that_do_not_belong_together_is_said(tmp_path, capsys, other):
+    paths = [write_itk(tmp_path / f"a_{n}.mha", values_of(np.int16, n)) for n in range(2)]
+    image = SimpleITK.ReadImage(paths[1])
+    if other == "spacing":
+        image.SetSpacing((0.7, 1 / 3, 3.5))
+    elif other == "origin":
+        image.SetOrigin((-31.5, 7.25, 9.0))
+    SimpleITK.WriteImage(image[:, :, 0] if other == "no volume" else image, paths[1])
+    said = []
+    for read in (SimpleITKIO().read_images, lambda paths: read_images(SimpleITKIO(), paths)):
+        if other == "origin":
+            read(paths)
+        else:
+            with pytest.raises(RuntimeError):
+                read(paths)
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1] != ""
 
 
 def test_a_damaged_file_is_refused_in_nnunets_words(tmp_path):

@@ -19,7 +19,7 @@ from monai.transforms.spatial.array import Spacing, SpatialResample
 from monai_mriprep.errors import ResamplingError
 from monai_mriprep.volume.geometry import Grid, target_grid
 from monai_mriprep.volume.resample import ResamplingPlan, apply_plan, plan_half_pixel, plan_resampling
-from monai_mriprep.volume.spline import NEGLIGIBLE, axis_matrix
+from monai_mriprep.volume.spline import NEGLIGIBLE, HalfPixelAxis, axis_matrix
 from tests import oracles
 from tests.oracles import SCANS, affine_of, itk_image, read, relative_error
 
@@ -140,8 +140,18 @@ def test_clip_by_slice_equals_skimage_slice_by_slice(axis, size):
 
 def test_clip_by_slice_without_a_separate_axis_is_by_channel():
     volume = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 6, 7, 8)).astype(np.float32))
-    plan = plan_half_pixel((6, 7, 8), (9, 9, 9))
-    assert torch.equal(apply_plan(volume, plan, clip="slice"), apply_plan(volume, plan, clip=True))
+    two = ResamplingPlan((*plan_half_pixel((6, 7, 8), (9, 9, 9), 0).axes[:2], HalfPixelAxis.of(8, 9, 3)))
+    for plan in (plan_half_pixel((6, 7, 8), (9, 9, 9)), two):
+        assert torch.equal(apply_plan(volume, plan, clip="slice"), apply_plan(volume, plan, clip=True))
+
+
+def test_clip_by_channel_is_that_across_a_separate_axis_too():
+    volume = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 6, 7, 8)).astype(np.float32))
+    plan = plan_half_pixel((6, 7, 8), (9, 9, 9), separate=0)
+    whole, (low, high) = apply_plan(volume, plan), torch.aminmax(volume.flatten(1), dim=1)
+    expected = torch.clamp(whole, low[:, None, None, None], high[:, None, None, None])
+    assert torch.equal(apply_plan(volume, plan, clip=True), expected)
+    assert not torch.equal(whole, expected)
 
 
 def test_clip_by_slice_leaves_slices_that_are_only_picked_as_they_are():
@@ -403,6 +413,9 @@ def test_gradients_of_gradients_and_no_gradient(count, threads):
     (gradient,) = torch.autograd.grad(apply_plan(x, plan).square().sum(), x, create_graph=True)
     gradient.square().sum().backward()
     assert x.grad is not None
+    y = volume.clone().requires_grad_()
+    apply_plan(y, plan_half_pixel((6, 8, 9), (9, 9, 9), separate=0), clip="slice").sum().backward()
+    assert y.grad is not None
     with torch.inference_mode():
         assert torch.equal(apply_plan(volume, plan), apply_plan(x, plan))
 
