@@ -12,7 +12,7 @@ __all__ = ["recipe"]
 
 
 def recipe(
-    preset: Annotated[str, typer.Option("--preset", help="Name of a preset, such as panther2025.")] = "default",
+    preset: Annotated[str, typer.Option("--preset", help="A preset: panther2025 or nnunet.")] = "default",
 ) -> int:
     """Print a recipe as YAML, every key with its meaning, to start a file of your own from."""
     from monai_mriprep.recipe import Recipe, commented_yaml
