@@ -22,7 +22,14 @@ from typing import Any
 from benchmarks.measure import ROOT, BenchmarkError, finish, launch
 from benchmarks.release import RELEASE, Version, check_out, this_version
 
-REVISIONS = {"0.1.0": RELEASE, "0.2.0": "d130ae6", "0.3.0": "cdef8ad", "0.4.0": "a1e315e", "0.5.0": "640c8dc"}
+REVISIONS = {
+    "0.1.0": RELEASE,
+    "0.2.0": "d130ae6",
+    "0.3.0": "cdef8ad",
+    "0.4.0": "a1e315e",
+    "0.5.0": "640c8dc",
+    "0.6.0": "de9beed",
+}
 """The commits that were released; without one, the code that stands here is run."""
 
 FIRST = ROOT / "tests" / "folder_of_0_1_0"
