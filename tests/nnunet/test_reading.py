@@ -140,6 +140,12 @@ def test_several_volumes_in_a_file_are_nnunets_readers_and_a_single_one_is_not(t
     assert len(uses) == (channels == 1)
 
 
+def test_a_file_with_another_axis_is_refused_in_nibabels_words(tmp_path):
+    nibabel.save(nibabel.Nifti1Image(values_of(np.int16).T[..., None], AFFINE), tmp_path / "a.nii.gz")
+    with pytest.raises(AssertionError, match="only 3d images are supported"):
+        read_images(NibabelIO(), [str(tmp_path / "a.nii.gz")])
+
+
 def test_channels_that_differ_are_refused_in_nnunets_words(tmp_path, capsys):
     paths = [write_itk(tmp_path / f"a_{n}.mha", values_of(np.int16)[: 5 - n]) for n in range(2)]
     with pytest.raises(RuntimeError):

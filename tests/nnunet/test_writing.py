@@ -26,13 +26,14 @@ CUTS = tuple(Cut(*comp_blosc2_params(one.shape, (8, 16, 16), one.itemsize)) for 
 
 def test_nnunet_reads_it(tmp_path):
     turned = np.asfortranarray(DATA)
-    save_case(str(tmp_path / "a.b"), turned, LABEL, {"spacing": [1, 2, 3]}, CUTS)
+    cuts = Cut((1, 4, 16, 16), (1, 8, 30, 31)), Cut((1, 8, 8, 8), (1, 9, 30, 31))
+    save_case(str(tmp_path / "a.b"), turned, LABEL, {"spacing": [1, 2, 3]}, cuts)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.b.b2nd", "a.b.pkl", "a.b_seg.b2nd"]
     assert infer_dataset_class(str(tmp_path)) is nnUNetDatasetBlosc2
     data, label, before, facts = nnUNetDatasetBlosc2(str(tmp_path))["a.b"]
     np.testing.assert_array_equal(data[:], DATA)
     np.testing.assert_array_equal(label[:], LABEL)
-    assert [(array.blocks, array.chunks) for array in (data, label)] == [*CUTS]
+    assert [(array.blocks, array.chunks) for array in (data, label)] == [*cuts]
     assert (data.dtype, label.dtype, before, facts) == (np.float32, np.int16, None, {"spacing": [1, 2, 3]})
 
 

@@ -35,7 +35,7 @@ def scores_of(crop: np.ndarray, inside: np.ndarray | None = None) -> np.ndarray:
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
 def test_the_moments_are_those_of_a_view_of_the_whole_scan(order):
-    image = image_of()
+    image = 1.1 * image_of(8)  # sums that are rounded, in most channels otherwise in a copy
     image[:, 0, :9] = 0  # outside of the mask, but within the crop
     steps = [Transposition(order=order), FilledCrop(), ExactNormalization()]
     done, trace = forward(steps, Volumes({IMAGE: image}), GRID)
