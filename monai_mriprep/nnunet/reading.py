@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from monai_mriprep.errors import VolumeError
+from monai_mriprep.errors import VolumeError, VoxelError, warn
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.formats.voxels import read_voxels
 from monai_mriprep.types import Shape
@@ -81,8 +81,11 @@ def _read_voxels(path: str) -> NDArray[Any] | None:
     try:
         header = read_header(Path(path))
         return None if header.scaled else read_voxels(header)
+    except VoxelError as error:  # ITK reads a file that ends too early, and what is missing is 0
+        warn([f"{error}; nnU-Net's own reader takes it as it is, or refuses it"])
     except VolumeError:
-        return None
+        pass
+    return None
 
 
 def _simpleitk_facts(path: str) -> _Facts | None:

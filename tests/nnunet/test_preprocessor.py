@@ -12,6 +12,7 @@ pytest.importorskip("nnunetv2", reason="nnU-Net is not installed (the extra nnun
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
+from monai_mriprep.errors import MriprepWarning
 from monai_mriprep.nnunet.configuration import Configuration
 from monai_mriprep.nnunet.preprocessor import Preprocessor
 from tests.nnunet.raw import CAMPAIGN
@@ -181,5 +182,6 @@ def test_an_error_names_the_case(regions, tmp_path):
     broken = tmp_path / "broken_0000.nii.gz"
     broken.write_bytes(Path(image).read_bytes()[:2000])
     manager, _, ours = managers(regions)
-    with pytest.raises(RuntimeError, match=f"the case of {broken}: EOFError: Compressed file ended"):
+    refused = pytest.raises(RuntimeError, match=f"the case of {broken}: EOFError: Compressed file ended")
+    with pytest.warns(MriprepWarning, match="the compressed voxels are damaged"), refused:
         ours.preprocessor_class(verbose=False).run_case([str(broken)] * 2, None, manager, ours, regions.dataset)

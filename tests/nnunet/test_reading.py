@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nibabel
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ pytest.importorskip("nnunetv2", reason="nnU-Net is not installed (the extra nnun
 from nnunetv2.imageio.nibabel_reader_writer import NibabelIO, NibabelIOWithReorient
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 
+from monai_mriprep.errors import MriprepWarning
 from monai_mriprep.nnunet import reading
 from monai_mriprep.nnunet.reading import read_images, read_segmentation
 from tests.nnunet.same import assert_same_properties
@@ -118,7 +121,18 @@ def test_scaled_voxels_are_read_by_nnunets_reader(tmp_path, uses):
 def test_what_ours_refuse_is_read_by_nnunets_reader(tmp_path, uses):
     values = values_of(np.float32)
     values[1, 2, 3] = np.nan
-    assert_as(SimpleITKIO(), [write_itk(tmp_path / "a.mha", values)])
+    path = write_itk(tmp_path / "a.mha", values)
+    with pytest.warns(MriprepWarning, match="nnU-Net's own reader takes it as it is"):
+        assert_as(SimpleITKIO(), [path])
+    assert uses == []
+
+
+def test_a_file_that_ends_too_early_is_named(tmp_path, uses):
+    whole = Path(write_itk(tmp_path / "a.nii.gz", values_of(np.int16)))
+    broken = tmp_path / "broken.nii.gz"
+    broken.write_bytes(whole.read_bytes()[:-100])
+    with pytest.warns(MriprepWarning, match="broken.nii.gz: the compressed voxels are damaged"):
+        read_images(SimpleITKIO(), [str(broken)])
     assert uses == []
 
 
