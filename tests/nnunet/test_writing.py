@@ -57,6 +57,7 @@ def test_wherever_it_stops_no_case_is_there_that_only_looks_done(tmp_path, monke
     replace = writing.Path.replace
 
     def replace_or_stop(path, target):
+        assert path.parent.name.startswith(".a."), "which nnU-Net does not see"
         if not left:
             raise StoppedError
         left.pop()

@@ -142,7 +142,7 @@ def test_a_vote_decides_as_many_voxels_at_once_as_its_memory_is_told_for():
 
 def test_the_memory_of_a_vote_is_told(monkeypatch):
     for module in (half_pixel_resampling, vote):
-        monkeypatch.setattr(module, "VOXELS_AT_ONCE", 1 << 13)
+        monkeypatch.setattr(module, "VOXELS_AT_ONCE", 1 << 10)
     grid = Grid((27, 27, 27), affine_of((1.0, 1.0, 1.0)))
     label = torch.from_numpy(np.random.default_rng(1).integers(0, 9, (1, *grid.shape), np.int8))
     step = HalfPixelResampling(target=(0.9, 0.9, 0.9), label="linear")
