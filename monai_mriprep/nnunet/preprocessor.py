@@ -85,7 +85,8 @@ class Preprocessor(DefaultPreprocessor):
         label = label.astype(np.int16, copy=False)
         patch = tuple(configuration_manager.patch_size)
         of_data, of_label = (Cut(*comp_blosc2_params(one.shape, patch, one.itemsize)) for one in (data, label))
-        save_case(output_filename_truncated, data, label, properties, (of_data, of_label))
+        resampled = data.shape[1:] != properties["shape_after_cropping_and_before_resampling"]
+        save_case(output_filename_truncated, data, label, properties, (of_data, of_label), resampled)
 
     def _preprocessed(
         self, data: Any, given: Any, properties: Any, plans_manager: Any, configuration_manager: Any, dataset_json: Any

@@ -19,8 +19,9 @@ CODEC = {"codec": blosc2.Codec.LZ4, "clevel": 5, "nthreads": 1}
 takes a ninth of the time to write, its files are 6 percent larger, and patches are read as fast (4 ms). zstd-1 takes a
 sixth, its files are 3 percent smaller, and patches take almost twice as long."""
 
-IMAGE_FILTERS, LABEL_FILTERS = [blosc2.Filter.SHUFFLE], [blosc2.Filter.NOFILTER]
-"""What nnU-Net finds by compressing a part of each array twice, for images that were resampled, and for labels."""
+INTERPOLATED, REPEATED = [blosc2.Filter.SHUFFLE], [blosc2.Filter.NOFILTER]
+"""Filters for images that were resampled, and for the few values of other images and of labels. nnU-Net compresses a
+part of each array twice to find out. Other images take 1.3 to 1.5 times the space of nnU-Net's; shuffled, up to 2.7."""
 
 
 class Cut(NamedTuple):
@@ -36,6 +37,7 @@ def save_case(
     label: NDArray[np.int16],
     properties: Mapping[str, Any],
     cuts: tuple[Cut, Cut],
+    resampled: bool = True,
 ) -> None:
     """Write ``base.b2nd``, ``base_seg.b2nd`` and ``base.pkl``.
 
@@ -53,11 +55,13 @@ def save_case(
         nnU-Net's facts of the case.
     cuts
         Of `data`, and of `label`.
+    resampled
+        Whether the values of `data` were interpolated.
     """
     folder, case = Path(base).parent, Path(base).name
     with TemporaryDirectory(prefix=f".{case}.", dir=folder) as staged:
-        _write_array(Path(staged, f"{case}_seg.b2nd"), label, cuts[1], LABEL_FILTERS)
-        _write_array(Path(staged, f"{case}.b2nd"), data, cuts[0], IMAGE_FILTERS)
+        _write_array(Path(staged, f"{case}_seg.b2nd"), label, cuts[1], REPEATED)
+        _write_array(Path(staged, f"{case}.b2nd"), data, cuts[0], INTERPOLATED if resampled else REPEATED)
         Path(staged, f"{case}.pkl").write_bytes(pickle.dumps(dict(properties)))
         Path(folder, f"{case}.b2nd").unlink(missing_ok=True)
         for ending in ("_seg.b2nd", ".pkl", ".b2nd"):

@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("nnunetv2", reason="nnU-Net is not installed (the extra nnunet)")
 
+import blosc2
 from nnunetv2.training.dataloading.nnunet_dataset import comp_blosc2_params, infer_dataset_class, nnUNetDatasetBlosc2
 
 from monai_mriprep.nnunet import writing
@@ -108,3 +109,12 @@ def test_what_a_killed_run_leaves_is_not_seen(tmp_path):
     (tmp_path / ".b.x1y2" / "b.b2nd").write_bytes(b"half")
     assert infer_dataset_class(str(tmp_path)) is nnUNetDatasetBlosc2
     assert nnUNetDatasetBlosc2.get_identifiers(str(tmp_path)) == ["a"]
+
+
+def test_values_that_were_not_interpolated_are_not_shuffled(tmp_path):
+    few = np.round(DATA * 20)
+    for resampled in (True, False):
+        save_case(str(tmp_path / str(resampled)), few, LABEL, {}, CUTS, resampled)
+    assert np.array_equal(blosc2.open(str(tmp_path / "False.b2nd"))[:], few)
+    assert blosc2.open(str(tmp_path / "False.b2nd")).schunk.cparams.filters[0] == blosc2.Filter.NOFILTER
+    assert blosc2.open(str(tmp_path / "True.b2nd")).schunk.cparams.filters[0] == blosc2.Filter.SHUFFLE
