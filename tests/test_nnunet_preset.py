@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK
 
-from monai_mriprep import LoadNpzd, Recipe, preprocess, restore
+from monai_mriprep import LoadNpzd, Recipe, restore
 from monai_mriprep.run.check import check_dataset
 from monai_mriprep.verify.audit import verify_output
 from monai_mriprep.verify.compare import compare_outputs
-from tests.oracles import write_dataset
+from tests.presets import assert_resumes, made_by
 from tests.runs import done_records
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:monai_mriprep.errors.MriprepWarning")
@@ -24,13 +23,7 @@ PRESET = Recipe(preset="nnunet", transpose=[1, 0, 2], crop_margin=3.0, label_map
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> tuple[Path, Path]:
-    dataset = tmp_path_factory.mktemp("dataset")
-    write_dataset(dataset)
-    output = tmp_path_factory.mktemp("output")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        assert len(preprocess(dataset, output, PRESET, workers=0).done) == 3
-    return dataset, output
+    return made_by(PRESET, tmp_path_factory)
 
 
 def test_the_files_hold_the_transposed_axes_and_say_so(made):
@@ -68,10 +61,7 @@ def test_check_says_what_shapes_can_be_at_most_and_verify_finds_them_intact(made
 
 
 def test_a_run_resumes_and_the_keys_written_out_are_the_same_recipe(made):
-    dataset, output = made
-    assert len(preprocess(dataset, output, PRESET, workers=0).skipped) == 3
-    spelled = Recipe.model_validate(PRESET.as_dict() | {"preset": "default"})
-    assert len(preprocess(dataset, output, spelled, workers=0).skipped) == 3
+    assert_resumes(*made, PRESET)
 
 
 def test_labels_go_back_onto_the_scan_without_the_class_of_the_outside(made, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import warnings
 from pathlib import Path
 
 import nibabel
@@ -12,7 +11,7 @@ import pytest
 import SimpleITK
 from monai.data.meta_tensor import MetaTensor
 
-from monai_mriprep import LoadNpzd, Recipe, build_transforms, preprocess, restore
+from monai_mriprep import LoadNpzd, Recipe, build_transforms, restore
 from monai_mriprep.run.check import check_dataset
 from monai_mriprep.verify.audit import verify_output
 from tests.oracles import (
@@ -25,8 +24,8 @@ from tests.oracles import (
     plan_axis,
     read,
     relative_error,
-    write_dataset,
 )
+from tests.presets import assert_resumes, made_by
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:monai_mriprep.errors.MriprepWarning")
 
@@ -166,13 +165,7 @@ def test_each_key_of_the_preset_matters(synthetic):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> tuple[Path, Path]:
-    dataset = tmp_path_factory.mktemp("dataset")
-    write_dataset(dataset)
-    output = tmp_path_factory.mktemp("output")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        assert len(preprocess(dataset, output, PRESET, workers=0).done) == 3
-    return dataset, output
+    return made_by(PRESET, tmp_path_factory)
 
 
 def test_check_foretells_the_shapes_and_verify_finds_them_intact(made):
@@ -186,10 +179,7 @@ def test_check_foretells_the_shapes_and_verify_finds_them_intact(made):
 
 
 def test_a_run_resumes_and_the_keys_written_out_are_the_same_recipe(made):
-    dataset, output = made
-    assert len(preprocess(dataset, output, PRESET, workers=0).skipped) == 3
-    spelled = Recipe.model_validate(PRESET.as_dict() | {"preset": "default"})
-    assert len(preprocess(dataset, output, spelled, workers=0).skipped) == 3
+    assert_resumes(*made, PRESET)
 
 
 def test_predictions_go_back_onto_the_scan(made, tmp_path):
