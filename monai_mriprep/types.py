@@ -24,6 +24,7 @@ __all__ = [
     "ROLE_OF_FOLDER",
     "SAME_SPACING_TOLERANCE",
     "SCANNER_SPACING_MM",
+    "SEPARATE_THRESHOLD",
     "SPACING_TOLERANCE",
     "TEST_ROLES",
     "TIE_TOLERANCE",
@@ -139,6 +140,9 @@ FLOAT_HALF_TOLERANCE = 1e-9
 """The same under ``grid: itk``, which rounds plainly: only rounding errors of float64 are tolerated."""
 TIE_TOLERANCE = 1e-4
 """A nearest-neighbour position within this many voxels of a tie rounds up."""
+
+SEPARATE_THRESHOLD = 3.0
+"""Where the longest edge of a voxel is more than this many times the shortest, nnU-Net interpolates within slices."""
 
 # Do image and label lie on one grid? Real headers of one scan differ by about 1e-6.
 SPACING_TOLERANCE = Tolerance(1e-3, 1e-3)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from monai_mriprep.nnunet.threads import limited_threads
 from monai_mriprep.volume.argmax import resample_argmax
 from monai_mriprep.volume.half_pixel import separate_axis
-from monai_mriprep.volume.resample import ResamplingPlan, apply_plan, plan_half_pixel
+from monai_mriprep.volume.resample import ResamplingPlan, apply_plan, is_finite, plan_half_pixel
 
 __all__ = ["LaterResampling", "PendingLogits"]
 
@@ -51,12 +51,8 @@ class LaterResampling:
 
 
 def _is_ours(logits: torch.Tensor) -> bool:
-    """Numbers of a type that a network gives; in a product of matrices, nan and infinity would spoil whole rows."""
-    return (
-        logits.dtype in TYPES
-        and logits.device.type == "cpu"
-        and all(bool(torch.isfinite(end)) for channel in logits for end in torch.aminmax(channel))
-    )
+    """Numbers of a type that a network gives, in the memory of the CPU."""
+    return logits.dtype in TYPES and logits.device.type == "cpu" and is_finite(logits)
 
 
 class PendingLogits(torch.Tensor):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from multiprocessing import parent_process
 
 import torch
+
+from monai_mriprep.machine import processors
 
 __all__ = ["limited_threads", "one_thread_in_workers"]
 
@@ -16,7 +17,7 @@ __all__ = ["limited_threads", "one_thread_in_workers"]
 def limited_threads(most: int | None = None) -> Iterator[None]:
     """No more threads than there are processors, nor than `most`: nnU-Net asks for eight, wherever it exports."""
     before = torch.get_num_threads()
-    torch.set_num_threads(min(before, most or before, _processors()))
+    torch.set_num_threads(min(before, most or before, processors()))
     try:
         yield
     finally:
@@ -26,7 +27,3 @@ def limited_threads(most: int | None = None) -> Iterator[None]:
 def one_thread_in_workers() -> AbstractContextManager[None]:
     """One thread in a worker process, since the others have the other processors; else as `limited_threads`."""
     return limited_threads(None if parent_process() is None else 1)
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

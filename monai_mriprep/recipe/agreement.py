@@ -6,17 +6,15 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from monai_mriprep.recipe.sections import ExplainedError
+from monai_mriprep.types import SEPARATE_THRESHOLD
 
 if TYPE_CHECKING:
     from monai_mriprep.recipe.model import Normalization
 
-__all__ = ["DEPENDENT", "OF_CROP", "THRESHOLD", "require_agreement", "require_effect"]
+__all__ = ["DEPENDENT", "OF_CROP", "require_agreement", "require_effect"]
 
 OF_CROP = ("crop", "filled")
 """The foregrounds of nnU-Net's z-scores."""
-
-THRESHOLD = 3.0
-"""By default, how many times the finest spacing a coarsest one must exceed to be separate."""
 
 WITHOUT_EFFECT: Mapping[str, Mapping[str, object]] = {
     "percentile": {"epsilon": 0.0},
@@ -50,7 +48,7 @@ def require_agreement(key: str, value: Any, before: Mapping[str, Any]) -> None:
 def _problems(key: str, value: Any, before: Mapping[str, Any]) -> Iterator[str]:
     if key == "crop_margin" and value and before.get("crop") == "none":
         yield f"{value} has no effect without a crop; add `crop: nonzero`, or remove crop_margin"
-    if key == "separate_threshold" and value != THRESHOLD and before.get("separate_axis") == "none":
+    if key == "separate_threshold" and value != SEPARATE_THRESHOLD and before.get("separate_axis") == "none":
         yield f"{value} has no effect; add `separate_axis: auto`, or remove separate_threshold"
     if before.get("grid") == "nnunet_exact" and (value == "mirror" or isinstance(value, tuple)):
         what = "repeats the edge" if value == "mirror" else "has one order; `separate_axis: auto` is its other"

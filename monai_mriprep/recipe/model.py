@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from monai_mriprep.errors import RecipeError
-from monai_mriprep.recipe.agreement import DEPENDENT, THRESHOLD, require_agreement, require_effect
+from monai_mriprep.recipe.agreement import DEPENDENT, require_agreement, require_effect
 from monai_mriprep.recipe.extensions import StepOfRecipe
 from monai_mriprep.recipe.presets import PRESETS, under_users_keys
 from monai_mriprep.recipe.run_settings import RUN_KEYS
@@ -35,6 +35,7 @@ from monai_mriprep.recipe.values import (
     orientation_codes,
 )
 from monai_mriprep.types import (
+    SEPARATE_THRESHOLD,
     Boundary,
     Clip,
     Crop,
@@ -274,7 +275,7 @@ class Recipe(Section):
         since="0.7.0",
     )
     separate_threshold: Amount = _key(
-        THRESHOLD,
+        SEPARATE_THRESHOLD,
         "How many times the finest spacing the coarsest must exceed for that.",
         "a number from 0",
         voxels=True,

@@ -22,12 +22,13 @@ from monai_mriprep.dataset.survey import Survey, layout_of, survey_dataset
 from monai_mriprep.dataset.training import Training, training_of
 from monai_mriprep.errors import MriprepError, VolumeError, counted, first_names
 from monai_mriprep.formats.header import Outline
+from monai_mriprep.machine import processors
 from monai_mriprep.recipe import Recipe, given_or_default
 from monai_mriprep.run.cases import Case, Job
 from monai_mriprep.run.dataset_report import CaseReport, DatasetReport, Needs
 from monai_mriprep.run.estimates import estimated, free_bytes, output_bytes, run_seconds, shown_bytes
 from monai_mriprep.run.kept import Kept, TargetDecision, decide_target, decide_target_unlocked
-from monai_mriprep.run.memory import available_memory, default_workers, fits, too_large
+from monai_mriprep.run.memory import available_memory, fits, too_large
 from monai_mriprep.run.outlook import check_writable, foresee_departures
 from monai_mriprep.run.plan import cases_of, check_output_folder, wanted_by
 from monai_mriprep.run.voxel_check import check_voxels, count_classes
@@ -87,7 +88,7 @@ def check_dataset(
         return DatasetReport(root, None if layout is None else layout.seen, fatal=(str(error),))
     output = None if output_root is None else Path(output_root)
     judge = _Check(proposal.survey, available_memory(), output)
-    report = judge.report(default_workers() if workers is None else workers, voxels, keep_picture)
+    report = judge.report(processors() if workers is None else workers, voxels, keep_picture)
     misplaced = () if output is None else tuple(_misplaced(output, proposal.survey))
     return replace(
         report,

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monai_mriprep.formats.names import natural_key
+from monai_mriprep.machine import processors
 from monai_mriprep.run.cases import Case
 from monai_mriprep.run.dataset_report import Needs
 from monai_mriprep.run.decide import Decision
 from monai_mriprep.run.estimates import case_seconds, check_space, elapsed_seconds, free_bytes, output_bytes
 from monai_mriprep.run.kept import kept_in
-from monai_mriprep.run.memory import available_memory, default_workers, fits, too_large
+from monai_mriprep.run.memory import available_memory, fits, too_large
 from monai_mriprep.run.outlook import check_writable, departed, look_ahead
 from monai_mriprep.run.plan import RunPlan
 from monai_mriprep.store.journal import pending_records
@@ -108,7 +109,7 @@ def dry_run(plan: RunPlan, retire: bool = False, workers: int | None = None, max
         plan.derivation,
         tuple(sorted(map(_case_outlook, decisions), key=lambda case: natural_key(case.case))),
         retired,
-        _needs(output, todo, default_workers() if workers is None else workers, memory) if todo else None,
+        _needs(output, todo, processors() if workers is None else workers, memory) if todo else None,
         (*warnings, *lack, *too_much),
         plan.orphans,
         plan.excluded,

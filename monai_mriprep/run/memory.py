@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from monai_mriprep.run.cases import Case
 
-__all__ = ["available_memory", "default_workers", "fits", "how_many_fit", "in_batches", "too_large"]
+__all__ = ["available_memory", "fits", "how_many_fit", "in_batches", "too_large"]
 
 MAIN_BYTES = 600 * 2**20
 """Resident memory of the main process with MONAI loaded (measured: 560 MiB)."""
@@ -108,11 +108,6 @@ def too_large(case: Case, memory: int) -> str:
     if case.is_upper_bound:
         return f"might not fit: the case needs at most {facts}; it is attempted by itself. If it fails, {advice}"
     return f"not attempted: the case needs about {facts}; {advice}"
-
-
-def default_workers() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_batches(cases: Sequence[Case], workers: int, memory: int) -> Iterator[tuple[int, list[Case]]]:

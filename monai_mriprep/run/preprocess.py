@@ -12,6 +12,7 @@ from multiprocessing import current_process
 from pathlib import Path
 
 from monai_mriprep.errors import DiskFullError, MriprepWarning, package_logger
+from monai_mriprep.machine import processors
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.alone import one_by_one
 from monai_mriprep.run.cases import Case, Result
@@ -19,7 +20,7 @@ from monai_mriprep.run.estimates import shown_bytes
 from monai_mriprep.run.loader_workers import loader_workers
 from monai_mriprep.run.lost_cases import without_losses
 from monai_mriprep.run.mappers import Mapper, serial
-from monai_mriprep.run.memory import available_memory, default_workers, fits, in_batches, too_large
+from monai_mriprep.run.memory import available_memory, fits, in_batches, too_large
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.process import process_case
 from monai_mriprep.run.session import RunSummary, Session, open_session
@@ -140,7 +141,7 @@ def execute(
         `monai_mriprep.run.loader_workers.loader_workers`. A mapper of another kind need not keep `case_timeout`.
     """
     start, total = time.perf_counter(), len(session.todo)
-    workers = default_workers() if workers is None else workers
+    workers = processors() if workers is None else workers
     memory = available_memory() if max_memory is None else max_memory
     mappers = mappers or _default_mappers(workers, case_timeout)
     results: list[Result] = []

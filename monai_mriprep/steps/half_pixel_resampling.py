@@ -9,9 +9,9 @@ from monai_mriprep import volume as compute
 from monai_mriprep.recipe.values import Amount
 from monai_mriprep.steps.base import Params, Volumes
 from monai_mriprep.steps.resampling import Resampling
-from monai_mriprep.types import IMAGE, LABEL, GridRule, LabelRule, Role, SeparateAxis, Spacing
+from monai_mriprep.types import IMAGE, LABEL, SEPARATE_THRESHOLD, GridRule, LabelRule, Role, SeparateAxis, Spacing
 from monai_mriprep.volume.geometry import Grid
-from monai_mriprep.volume.half_pixel import separate_axis
+from monai_mriprep.volume.half_pixel import VOXELS_AT_ONCE, separate_axis
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +24,6 @@ __all__ = ["HalfPixelResampling"]
 INDEX_BYTES = 8
 VOTE_BYTES = 350
 """Memory for an output voxel of a vote: to keep its place, and while it is one of `VOXELS_AT_ONCE` that are decided."""
-VOXELS_AT_ONCE = 1 << 18
 
 
 class HalfPixelResampling(Resampling):
@@ -46,7 +45,7 @@ class HalfPixelResampling(Resampling):
     name = "half_pixel_resampling"
     rule: GridRule = "nnunet_exact"
     separate: SeparateAxis = "none"
-    threshold: Amount = 3.0
+    threshold: Amount = SEPARATE_THRESHOLD
     label: LabelRule = "nearest"
 
     def plan(self, volumes: Volumes, grid: Grid) -> Params:

@@ -137,8 +137,7 @@ def _require_finite(volume: torch.Tensor, role: Role, plan: ResamplingPlan) -> N
     """Refuse nan and infinities to interpolate, which the zeros of a product turn into nan far around them."""
     if plan.is_nearest or plan.is_identity or not volume.is_floating_point():
         return
-    ends = (end for channel in volume.detach() for end in channel.aminmax())
-    if not all(np.isfinite(float(end)) for end in ends):
+    if not compute.resample.is_finite(volume):
         msg = (
             f"the {role.name} holds values that are not finite (nan or infinite), so it cannot be interpolated: put "
             "numbers in their place, or ask for nearest neighbour"

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from monai_mriprep.errors import MriprepError, OutputError, RecordError, first_names
 from monai_mriprep.formats.names import natural_key
+from monai_mriprep.machine import processors
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.recipe.fingerprint import ALGORITHM_VERSION, fingerprint_of
-from monai_mriprep.run.memory import default_workers
 from monai_mriprep.store.description import RunDescription, read_description
 from monai_mriprep.store.journal import pending_records
 from monai_mriprep.store.layout import MANIFEST, OUTPUT_SUFFIX, PARTIAL, RETIRED, RUN, VOLUME_FOLDERS, is_temporary
@@ -108,7 +108,7 @@ def verify_output(output_root: str | Path, workers: int | None = None) -> Verify
         If a run is alive in the folder, which would change what is being read.
     """
     with open_store(Path(output_root)) as store, shared(store.root):
-        return _verify(store, default_workers() if workers is None else workers)
+        return _verify(store, processors() if workers is None else workers)
 
 
 def _verify(store: Store, workers: int) -> VerifyReport:

@@ -119,14 +119,10 @@ def _require_fit(logits: Scores, plan: ResamplingPlan, thresholds: Sequence[floa
 def _apart(plan: ResamplingPlan) -> tuple[ResamplingPlan, ResamplingPlan]:
     """Two plans: the first computes values along some axes, the second picks them along the others."""
     within, picks = (
-        [axis if (axis.order == 0) is picking else _kept(n) for axis, n in zip(plan.axes, shape, strict=True)]
+        [axis if (axis.order == 0) is picking else AxisPlan.kept(n) for axis, n in zip(plan.axes, shape, strict=True)]
         for picking, shape in ((False, plan.shape_in), (True, plan.shape_out))
     )
     return ResamplingPlan((within[0], within[1], within[2])), ResamplingPlan((picks[0], picks[1], picks[2]))
-
-
-def _kept(n: int) -> AxisPlan:
-    return AxisPlan(n, n, 1.0, 0.0, 0)
 
 
 Product = Callable[[torch.Tensor], torch.Tensor]

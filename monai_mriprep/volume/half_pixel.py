@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from monai_mriprep.types import Shape, Spacing
+from monai_mriprep.types import SEPARATE_THRESHOLD, Shape, Spacing
 
-__all__ = ["SEPARATE_THRESHOLD", "exact_shape", "separate_axis"]
+__all__ = ["VOXELS_AT_ONCE", "exact_shape", "separate_axis"]
 
-SEPARATE_THRESHOLD = 3.0
-"""Where the longest edge of a voxel is more than this many times the shortest, nnU-Net interpolates within slices."""
+VOXELS_AT_ONCE = 1 << 18
+"""Voxels that vote at once: what that takes beside the label is the same for a label of any size. It stands here, since
+plans of memory are made without torch: see `monai_mriprep.volume.vote`.
+"""
 
 
 def exact_shape(shape: Sequence[int], spacing: Sequence[float], target: Sequence[float]) -> Shape:

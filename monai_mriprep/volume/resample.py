@@ -21,7 +21,7 @@ from monai_mriprep.volume.products import AxisBlocks, exact_products, resample_v
 from monai_mriprep.volume.spline import AxisPlan, HalfPixelAxis, nearest_indices
 from monai_mriprep.volume.threads import threads_of
 
-__all__ = ["ResamplingPlan", "apply_plan", "plan_half_pixel", "plan_resampling", "with_zeros_outside"]
+__all__ = ["ResamplingPlan", "apply_plan", "is_finite", "plan_half_pixel", "plan_resampling", "with_zeros_outside"]
 
 ROUNDING = 1e-10
 """A step this close to 1 is 1, and a start this close to 0 is 0: the difference is the rounding of affines."""
@@ -170,6 +170,12 @@ def apply_plan(volume: torch.Tensor, plan: ResamplingPlan, clip: Clip = False) -
     return with_zeros_outside(result, plan) if plan.zero_outside else result
 
 
+def is_finite(volume: torch.Tensor) -> bool:
+    """Whether all values of ``(C, D, H, W)`` are finite; the zeros of a product make nan of others, far around them."""
+    ends = (end for channel in volume.detach() for end in torch.aminmax(channel))
+    return all(bool(torch.isfinite(end)) for end in ends)
+
+
 def _resampled(volume: torch.Tensor, plan: ResamplingPlan, clip: Clip) -> torch.Tensor:
     """The resampled volume, extrapolated by the boundary rule."""
     if plan.is_nearest:
@@ -194,7 +200,7 @@ def _clipped_by_slice(volume: torch.Tensor, plan: ResamplingPlan, axis: int) -> 
     """Resample within the slices that are picked, each once; limit each to its range; then pick."""
     picks, places = np.unique(nearest_indices(plan.axes[axis]), return_inverse=True)
     slices = as_float32(volume if len(picks) == volume.shape[axis + 1] else _take(volume, picks, axis + 1))
-    kept = AxisPlan(len(picks), len(picks), 1.0, 0.0, 0)
+    kept = AxisPlan.kept(len(picks))
     z, y, x = (kept if a == axis else one for a, one in enumerate(plan.axes))
     within = replace(plan, axes=(z, y, x))
     result = slices

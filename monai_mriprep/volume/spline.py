@@ -60,6 +60,11 @@ class AxisPlan:
     tie_tolerance: ClassVar[float] = TIE_TOLERANCE
     """A nearest position this close below a tie rounds up, too, in input voxels."""
 
+    @classmethod
+    def kept(cls, n: int) -> AxisPlan:
+        """An axis of `n` voxels that stays as it is."""
+        return AxisPlan(n, n, 1.0, 0.0, 0)
+
     @property
     def is_identity(self) -> bool:
         """Nothing to do on this axis."""

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from monai_mriprep.errors import ResamplingError
+from monai_mriprep.volume.half_pixel import VOXELS_AT_ONCE
 from monai_mriprep.volume.spline import AxisPlan, nearest_indices
 
 if TYPE_CHECKING:
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from monai_mriprep.volume.resample import ResamplingPlan
 
 __all__ = ["resample_by_vote"]
-
-VOXELS_AT_ONCE = 1 << 18
-"""Voxels that vote at once: what that takes beside the label is the same for a label of any size."""
 
 
 def resample_by_vote(label: torch.Tensor, plan: ResamplingPlan) -> torch.Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 import torch
 
@@ -15,7 +13,7 @@ from monai_mriprep.nnunet.threads import limited_threads, one_thread_in_workers
     ("asked", "processors", "most", "used"), [(8, 2, None, 2), (1, 2, None, 1), (8, 4, 1, 1), (1, 4, 2, 1)]
 )
 def test_no_more_than_processors_and_as_before_afterwards(threads, monkeypatch, asked, processors, most, used):
-    monkeypatch.setattr(module, "_processors", lambda: processors)
+    monkeypatch.setattr(module, "processors", lambda: processors)
     threads(asked)
     with limited_threads(most):
         assert torch.get_num_threads() == used
@@ -27,19 +25,8 @@ def test_no_more_than_processors_and_as_before_afterwards(threads, monkeypatch, 
 
 @pytest.mark.parametrize(("parent", "used"), [(None, 3), (object(), 1)])
 def test_a_worker_takes_one(threads, monkeypatch, parent, used):
-    monkeypatch.setattr(module, "_processors", lambda: 9)
+    monkeypatch.setattr(module, "processors", lambda: 9)
     monkeypatch.setattr(module, "parent_process", lambda: parent)
     threads(3)
     with one_thread_in_workers():
         assert torch.get_num_threads() == used
-
-
-def test_there_are_processors():
-    assert 1 <= module._processors() <= os.cpu_count()
-
-
-def test_processors_are_those_that_this_process_may_use(monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 3, 4}, raising=False)
-    assert module._processors() == 3
-    monkeypatch.delattr(os, "sched_getaffinity")
-    assert module._processors() == os.cpu_count()

@@ -8,12 +8,12 @@ from monai_mriprep.recipe import Normalization, Recipe
 from monai_mriprep.recipe.agreement import (
     DEPENDENT,
     NEEDED,
-    THRESHOLD,
     WITHOUT_EFFECT,
     require_agreement,
     require_effect,
 )
 from monai_mriprep.recipe.sections import ExplainedError
+from monai_mriprep.types import SEPARATE_THRESHOLD
 
 
 def test_dependent_keys_stand_behind_those_that_they_need():
@@ -28,7 +28,7 @@ def test_defaults_need_nothing(key):
 
 
 def test_the_defaults_that_are_written_here_are_those_of_the_keys():
-    assert Recipe().separate_threshold == THRESHOLD
+    assert Recipe().separate_threshold == SEPARATE_THRESHOLD
     for usual in WITHOUT_EFFECT.values():
         assert all(getattr(Normalization(), key) == value for key, value in usual.items())
     for (key, _), (*_, default) in NEEDED.items():

@@ -76,11 +76,11 @@ def run(
     130 interrupted, 143 terminated.
     """
     from monai_mriprep.cli.progress import log_lines, watched
+    from monai_mriprep.machine import processors
     from monai_mriprep.report.facts import run_json
     from monai_mriprep.report.html.after_run import warn_of_older_report, with_report
     from monai_mriprep.run.dry_run import dry_run
     from monai_mriprep.run.estimates import case_seconds
-    from monai_mriprep.run.memory import default_workers
     from monai_mriprep.run.plan import plan_run
     from monai_mriprep.run.session import open_session
 
@@ -95,7 +95,7 @@ def run(
         summary = session.summary()
         if session.todo:
             work = {case.name: case_seconds(case) for case in session.todo}
-            with watched(lines, work, default_workers() if job.workers is None else job.workers) as watch:
+            with watched(lines, work, processors() if job.workers is None else job.workers) as watch:
                 with watch.doing("loading MONAI"):
                     from monai_mriprep.run.preprocess import execute
                 summary = execute(session, job.workers, fail_fast, job.max_memory, watch, job.case_timeout)
