@@ -68,8 +68,8 @@ $(TESTS): pyproject.toml constraints.txt
 	touch $(RUN) $@
 
 $(ALL): $(TESTS)
-	@echo 'Installing what builds the documentation and looks at pages in a browser into $(VENV).'
-	$(PIP) -e '.[test,bundle,docs,browser]'
+	@echo 'Installing what builds the documentation, looks at pages in a browser and starts a cluster into $(VENV).'
+	$(PIP) -e '.[test,bundle,docs,browser,dask,remote,servers]'
 	touch $@
 
 # timm, which nnU-Net names, asks for a torchvision that does not load beside a torch for CPUs, and that nothing here uses.
