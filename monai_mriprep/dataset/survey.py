@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +20,7 @@ from monai_mriprep.dataset.exclusions import NOBODY, Exclusions
 from monai_mriprep.dataset.layout import Layout
 from monai_mriprep.dataset.outlines import CaseOutlines, read_outlines
 from monai_mriprep.dataset.pairing import Orphan
+from monai_mriprep.dataset.reading_ahead import read_each
 from monai_mriprep.dataset.recognise import recognise, recognise_images
 from monai_mriprep.dataset.statistics import SpacingStatistics
 from monai_mriprep.dataset.target_choice import TargetChoice, choose_target
@@ -245,7 +246,8 @@ def survey_dataset(
         grouping = layout.cases(recipe.channels, with_labels=False)
     excluded = tuple(case.name for case in grouping.cases if case.name in exclusions)
     grouping = replace(grouping, cases=tuple(case for case in grouping.cases if case.name not in exclusions))
-    outlines = tuple(read_outlines(layout, case, recipe.channel_count, with_labels) for case in grouping.cases)
+    read = partial(read_outlines, layout, channels=recipe.channel_count, with_label=with_labels)
+    outlines = tuple(read_each(read, grouping.cases))
     unread = unread_files(layout.own_folders)
     return Survey(root, recipe, layout, grouping, outlines, unread, training, exclusions, excluded)
 

@@ -8,6 +8,7 @@ arbitrary memory.
 from __future__ import annotations
 
 import re
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -196,19 +197,24 @@ def read_image(
     return array, Grid((z, y, x), reverse_axes(affine))
 
 
+_ONE_THREAD = threading.RLock()
+"""Held while ITK works: whether it shows warnings is said for all threads. It holds Python's lock anyhow."""
+
+
 @contextmanager
 def itk_raising(kind: type[VolumeError], path: Path) -> Iterator[Any]:
-    """Import ITK with its warnings off. An error that it raises becomes a `kind` that names the file."""
+    """Import ITK with its warnings off, for one thread at a time. Its errors become a `kind` that names the file."""
     import itk
 
-    shown = itk.ProcessObject.GetGlobalWarningDisplay()
-    itk.ProcessObject.SetGlobalWarningDisplay(False)
-    try:
-        yield itk
-    except RuntimeError as error:
-        raise kind(path, f"ITK cannot read it: {_shortened(str(error))}") from error
-    finally:
-        itk.ProcessObject.SetGlobalWarningDisplay(shown)
+    with _ONE_THREAD:
+        shown = itk.ProcessObject.GetGlobalWarningDisplay()
+        itk.ProcessObject.SetGlobalWarningDisplay(False)
+        try:
+            yield itk
+        except RuntimeError as error:
+            raise kind(path, f"ITK cannot read it: {_shortened(str(error))}") from error
+        finally:
+            itk.ProcessObject.SetGlobalWarningDisplay(shown)
 
 
 def _shortened(message: str) -> str:
