@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing.connection
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
-from monai_mriprep.run.cases import Case, Result
 from monai_mriprep.run.children import Children, become_worker, how_it_died
-from monai_mriprep.run.mappers import Lost, Mapper, Outcome, Work
+from monai_mriprep.run.mappers import Found, Item, Lost, Mapper
 from monai_mriprep.run.under_way import UnderWay, shown_seconds
 
 __all__ = ["alone", "one_by_one", "over_the_limit"]
@@ -16,7 +16,7 @@ EXIT_SECONDS = 5.0
 """For a worker that has sent its result, or closed the pipe, to end."""
 
 
-def alone(work: Work, case: Case, timeout: float | None = None) -> Outcome:
+def alone(work: Callable[[Item], Found], case: Item, timeout: float | None = None) -> Found | Lost:
     """Work on a case in a process of its own.
 
     Parameters
@@ -35,24 +35,23 @@ def alone(work: Work, case: Case, timeout: float | None = None) -> Outcome:
             sender.close()
             with UnderWay(timeout) as under_way:
                 under_way.begin(case, process.pid)
-                result = _received(receiver)
+                result: Found | None = _received(receiver)
         process.join(EXIT_SECONDS)
     if result is not None:
         return result
     return Lost(case.name, over_the_limit(timeout) if under_way.timed_out else how_it_died(process.exitcode))
 
 
-def _work_and_send(sender: multiprocessing.connection.Connection, work: Work, case: Case) -> None:
+def _work_and_send(sender: multiprocessing.connection.Connection, work: Callable[[Item], Found], case: Item) -> None:
     become_worker()
     sender.send(work(case))
 
 
-def _received(receiver: multiprocessing.connection.Connection) -> Result | None:
+def _received(receiver: multiprocessing.connection.Connection) -> Any:
     try:
-        result: Result = receiver.recv()
+        return receiver.recv()
     except (EOFError, OSError):  # OSError: it died in the middle of a message
         return None
-    return result
 
 
 def over_the_limit(timeout: float | None) -> str:
@@ -63,7 +62,7 @@ def over_the_limit(timeout: float | None) -> str:
 def one_by_one(timeout: float | None) -> Mapper:
     """A mapper that works on one case after the other, each in a process of its own, so that a limit can be kept."""
 
-    def mapped(work: Work, cases: Iterable[Case]) -> Iterator[Outcome]:
+    def mapped(work: Callable[[Item], Found], cases: Iterable[Item]) -> Iterator[Found | Lost]:
         return (alone(work, case, timeout) for case in cases)
 
     return mapped

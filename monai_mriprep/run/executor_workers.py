@@ -7,9 +7,8 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
 from contextlib import contextmanager
 from itertools import islice
 
-from monai_mriprep.run.cases import Case, Result
-from monai_mriprep.run.mappers import Lost, Mapper, Outcome, Work
-from monai_mriprep.run.under_way import UnderWay
+from monai_mriprep.run.mappers import Found, Item, Lost, Mapper
+from monai_mriprep.run.under_way import Named, UnderWay
 
 __all__ = ["executor_workers"]
 
@@ -27,14 +26,16 @@ def executor_workers(make: Callable[[], Executor], window: int) -> Mapper:
         Cases that are under way at once, at least 1: as many as the executor has workers.
     """
 
-    def mapped(work: Work, cases: Iterable[Case]) -> Iterator[Outcome]:
+    def mapped(work: Callable[[Item], Found], cases: Iterable[Item]) -> Iterator[Found | Lost]:
         return _in_executor(make, window, work, cases)
 
     return mapped
 
 
-def _in_executor(make: Callable[[], Executor], window: int, work: Work, cases: Iterable[Case]) -> Iterator[Outcome]:
-    futures: dict[Future[Result], Case] = {}
+def _in_executor(
+    make: Callable[[], Executor], window: int, work: Callable[[Item], Found], cases: Iterable[Item]
+) -> Iterator[Found | Lost]:
+    futures: dict[Future[Found], Named] = {}
     cases = iter(cases)
     with _shut_down_at_end(make()) as executor, UnderWay() as under_way:
         try:
@@ -52,9 +53,9 @@ def _in_executor(make: Callable[[], Executor], window: int, work: Work, cases: I
 
 def _submit(
     executor: Executor,
-    work: Work,
-    cases: Iterable[Case],
-    futures: dict[Future[Result], Case],
+    work: Callable[[Item], Found],
+    cases: Iterable[Item],
+    futures: dict[Future[Found], Named],
     under_way: UnderWay,
 ) -> bool:
     """Submit the cases; whether any are under way."""

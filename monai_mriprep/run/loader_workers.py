@@ -12,11 +12,11 @@ import signal
 import struct
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from types import FrameType
-from typing import Any
+from typing import Any, Generic
 
 import torch
 from monai.data.dataloader import DataLoader
@@ -24,10 +24,9 @@ from torch.autograd.profiler import record_function
 
 from monai_mriprep.errors import package_logger
 from monai_mriprep.run.alone import one_by_one, over_the_limit
-from monai_mriprep.run.cases import Case, Result
 from monai_mriprep.run.children import START_METHOD, Children, become_worker, how_it_died
-from monai_mriprep.run.mappers import Lost, Mapper, Outcome, Work, serial
-from monai_mriprep.run.under_way import UnderWay
+from monai_mriprep.run.mappers import Found, Item, Lost, Mapper, serial
+from monai_mriprep.run.under_way import Named, UnderWay
 
 __all__ = ["loader_workers"]
 
@@ -54,13 +53,15 @@ def loader_workers(count: int, timeout: float | None = None) -> Mapper:
         Seconds after which the worker of a case is killed; None is no limit.
     """
 
-    def mapped(work: Work, cases: Iterable[Case]) -> Iterator[Outcome]:
+    def mapped(work: Callable[[Item], Found], cases: Iterable[Item]) -> Iterator[Found | Lost]:
         return _in_loader(count, timeout, work, cases)
 
     return mapped
 
 
-def _in_loader(count: int, timeout: float | None, work: Work, cases: Iterable[Case]) -> Iterator[Outcome]:
+def _in_loader(
+    count: int, timeout: float | None, work: Callable[[Item], Found], cases: Iterable[Item]
+) -> Iterator[Found | Lost]:
     problem: OSError | None = None
     with _Deaths() as deaths, Children() as children:
         under_way = _Listening(timeout, children)
@@ -80,12 +81,13 @@ def _in_loader(count: int, timeout: float | None, work: Work, cases: Iterable[Ca
             yield from _lost(under_way, died)
     if problem is not None:
         LOGGER.warning("no workers can be started (%s): the cases are worked on one after the other", problem)
-        yield from (serial if timeout is None else one_by_one(timeout))(work, cases)
+        mapper: Mapper = serial if timeout is None else one_by_one(timeout)
+        yield from mapper(work, cases)
 
 
 def _started(
-    count: int, work: Work, cases: Iterable[Case], children: Children, under_way: _Listening
-) -> Iterator[tuple[int, Result]]:
+    count: int, work: Callable[[Item], Found], cases: Iterable[Item], children: Children, under_way: _Listening
+) -> Iterator[tuple[int, Found]]:
     """The workers' results, each with the number of its case."""
     children.context.Lock()  # an OSError where semaphores cannot be made; PyTorch's iterator would fall in two
     loader = DataLoader(
@@ -108,7 +110,7 @@ def _started(
         return iter(())
 
 
-def _results(iterator: Iterator[tuple[int, Result]], deaths: _Deaths, under_way: _Listening) -> Iterator[Result]:
+def _results(iterator: Iterator[tuple[int, Found]], deaths: _Deaths, under_way: _Listening) -> Iterator[Found]:
     """The results until there are no more, or a worker dies."""
     try:
         deaths.hold_back()
@@ -143,17 +145,17 @@ def _as_it_is(result: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class _Announced:
+class _Announced(Generic[Item, Found]):
     """The dataset of the loader: its item is the result of a case. A worker says when it begins and finishes one.
 
     Each message is one write of a few bytes, which a pipe takes whole or not at all, and without a lock, which a worker
     that is killed could hold for ever.
     """
 
-    work: Work
+    work: Callable[[Item], Found]
     sender: Connection
 
-    def __getitem__(self, numbered: tuple[int, Case]) -> tuple[int, Result]:
+    def __getitem__(self, numbered: tuple[int, Item]) -> tuple[int, Found]:
         number, case = numbered
         self._say(number, False)
         result = self.work(case)
@@ -170,9 +172,9 @@ class _Listening(UnderWay):
     def __init__(self, timeout: float | None, children: Children) -> None:
         super().__init__(timeout, children.pids, BEGIN_SECONDS[START_METHOD])
         self._receiver, self.sender = children.context.Pipe(duplex=False)
-        self._out: dict[int, Case] = {}
+        self._out: dict[int, Named] = {}
 
-    def handed_out(self, cases: Iterable[Case]) -> Iterator[tuple[int, Case]]:
+    def handed_out(self, cases: Iterable[Item]) -> Iterator[tuple[int, Item]]:
         """The cases, numbered."""
         for number, case in enumerate(cases):
             self._out[number] = case
@@ -233,7 +235,7 @@ class _Deaths:
         self._handler(number, frame)
         self._waiting = True
 
-    def awaited(self, iterator: Iterator[tuple[int, Result]]) -> tuple[int, Result] | None:
+    def awaited(self, iterator: Iterator[tuple[int, Found]]) -> tuple[int, Found] | None:
         """The next result, or None where there are no more."""
         try:
             self._waiting = True

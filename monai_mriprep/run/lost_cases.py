@@ -1,24 +1,27 @@
 """What becomes of a case whose worker was lost; the one rule above all mappers.
 
-It may have been finished and not reported. Else it is tried once more, alone in a process of its own. If that is lost,
-too, the case is the cause, and fails by name.
+It may have been finished and not reported. Else it is tried once more, with nothing else under way. If it is lost
+again, the case is the cause, and fails by name.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import islice
 from typing import Protocol
 
 from monai_mriprep.errors import package_logger
-from monai_mriprep.run.alone import alone
 from monai_mriprep.run.cases import Case, Result
-from monai_mriprep.run.mappers import Lost, Mapper, Work
+from monai_mriprep.run.engines import Outcome, Work
+from monai_mriprep.run.mappers import Lost, Mapper
 
 __all__ = ["Ledger", "without_losses"]
 
 LOGGER = package_logger()
+
+Alone = Callable[[Work, Case], Outcome]
+"""Works on a case by itself, as `monai_mriprep.run.engines.Engine.alone` does."""
 
 
 class Ledger(Protocol):
@@ -31,9 +34,7 @@ class Ledger(Protocol):
         """The result of a case whose worker finished it and could not report it. Nobody works on it."""
 
 
-def without_losses(
-    mapper: Mapper, work: Work, cases: Iterable[Case], ledger: Ledger, timeout: float | None = None
-) -> Iterator[Result]:
+def without_losses(mapper: Mapper, work: Work, cases: Iterable[Case], ledger: Ledger, alone: Alone) -> Iterator[Result]:
     """Have a mapper work on the cases, as often as it takes: each case gets one result, even if its worker is lost.
 
     Parameters
@@ -42,23 +43,29 @@ def without_losses(
         Who works, on what. The cases are taken as the mapper has room for them.
     ledger
         Is told of each case that is handed out, and asked for results that were not reported.
-    timeout
-        Seconds for a case that is tried once more; None is no limit.
+    alone
+        Tries a lost case once more, when the mapper has ended.
     """
     counter = _Counter(cases, ledger)
     while counter.has_more():
-        yield from _one_use(mapper, work, counter, timeout)
+        lost: list[tuple[Case, Lost]] = []
+        yield from _one_use(mapper, work, counter, lost)
+        for case, loss in lost:
+            yield _second_try(alone, work, case, loss, ledger)
 
 
-def _one_use(mapper: Mapper, work: Work, counter: _Counter, timeout: float | None) -> Iterator[Result]:
-    """What one use of the mapper comes to, and at least one result: else it might be used for ever."""
+def _one_use(mapper: Mapper, work: Work, counter: _Counter, lost: list[tuple[Case, Lost]]) -> Iterator[Result]:
+    """What one use of the mapper comes to: a result or a loss at least, else it might be used for ever."""
     came = False
     outcomes = mapper(work, counter)
     try:
         for outcome in outcomes:
             came = True
             case = counter.out.pop(outcome.case)
-            yield _second_try(work, case, outcome, counter.ledger, timeout) if isinstance(outcome, Lost) else outcome
+            if isinstance(outcome, Lost):
+                lost.append((case, outcome))
+            else:
+                yield outcome
     finally:
         if isinstance(outcomes, Generator):
             outcomes.close()
@@ -67,20 +74,19 @@ def _one_use(mapper: Mapper, work: Work, counter: _Counter, timeout: float | Non
         yield result
     if not came:
         case = counter.first()
-        lost = Lost(case.name, "died before it had begun a case")
-        yield _second_try(work, case, lost, counter.ledger, timeout)
+        lost.append((case, Lost(case.name, "died before it had begun a case")))
 
 
-def _second_try(work: Work, case: Case, lost: Lost, ledger: Ledger, timeout: float | None) -> Result:
+def _second_try(alone: Alone, work: Work, case: Case, lost: Lost, ledger: Ledger) -> Result:
     result = ledger.finished(case.name)
     if result is not None:
         return result
     LOGGER.warning("%s: its worker %s; the case is tried once more, alone", case.name, lost.reason)
     ledger.announce(case.name)
-    outcome = alone(work, case, timeout)
-    if isinstance(outcome, Result):
-        return outcome
-    return ledger.finished(case.name) or _failed(case, outcome)
+    outcome = alone(work, case)
+    if isinstance(outcome, Lost):
+        return ledger.finished(case.name) or _failed(case, outcome)
+    return outcome
 
 
 def _failed(case: Case, lost: Lost) -> Result:

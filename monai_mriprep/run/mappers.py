@@ -7,14 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
-from monai_mriprep.run.cases import Case, Result
-from monai_mriprep.run.under_way import UnderWay
+from monai_mriprep.run.under_way import Named, UnderWay
 
-__all__ = ["Lost", "Mapper", "Outcome", "Work", "serial"]
+__all__ = ["Found", "Item", "Lost", "Mapper", "OfCase", "serial"]
 
-Work = Callable[[Case], Result]
-"""What is done with a case; it can be pickled, and must not raise an `Exception`."""
+
+class OfCase(Protocol):
+    """What becomes of an item, such as a `monai_mriprep.run.cases.Result`."""
+
+    @property
+    def case(self) -> str:
+        """The item's name."""
+
+
+Item = TypeVar("Item", bound=Named)
+Found = TypeVar("Found", bound=OfCase)
 
 
 @dataclass(frozen=True)
@@ -33,17 +42,18 @@ class Lost:
     reason: str
 
 
-Outcome = Result | Lost
+class Mapper(Protocol):
+    """Takes cases as it has room for them, never all at once, and yields what becomes of each, in any order.
 
-Mapper = Callable[[Work, Iterable[Case]], Iterator[Outcome]]
-"""Takes cases as it has room for them, never all at once, and yields what becomes of each, in any order.
+    A mapper may end early. Of the cases that it has taken and yielded nothing of, nobody works on one then. The caller
+    hands them out again.
+    """
 
-A mapper may end early. Of the cases that it has taken and yielded nothing of, nobody works on one then. The caller
-hands them out again.
-"""
+    def __call__(self, work: Callable[[Item], Found], cases: Iterable[Item], /) -> Iterator[Found | Lost]:
+        """Carry out some work, which can be pickled and raises no `Exception`, on cases or other items with names."""
 
 
-def serial(work: Work, cases: Iterable[Case]) -> Iterator[Outcome]:
+def serial(work: Callable[[Item], Found], cases: Iterable[Item]) -> Iterator[Found | Lost]:
     """Work on one case after the other, in this process. A mapper."""
     with UnderWay() as under_way:
         for case in cases:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import resource
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -110,14 +110,11 @@ def too_large(case: Case, memory: int) -> str:
     return f"not attempted: the case needs about {facts}; {advice}"
 
 
-def in_batches(cases: Sequence[Case], workers: int, memory: int) -> Iterator[tuple[int, list[Case]]]:
-    """Cut cases, the largest first, into batches that keep within the memory: (workers, cases) each.
+def in_batches(cases: Sequence[Case], at_once: Callable[[Case], int]) -> Iterator[tuple[int, list[Case]]]:
+    """Cut cases, the largest first, into batches that keep within the memory: (how many at once, cases) each.
 
-    Cases that cannot fit have 0 workers. One whose estimate is an upper bound might fit, so it has at least 1.
+    `at_once` says how many of a size may run at once. Cases that cannot fit have 0. One whose estimate is an upper
+    bound might fit, so it has at least 1.
     """
-
-    def at_once(case: Case) -> int:
-        return min(workers, how_many_fit(case, memory) or int(case.is_upper_bound))
-
-    for count, batch in groupby(cases, key=at_once):
+    for count, batch in groupby(cases, key=lambda case: at_once(case) or int(case.is_upper_bound)):
         yield count, list(batch)

@@ -8,30 +8,35 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
-from multiprocessing import current_process
 from pathlib import Path
 
 from monai_mriprep.errors import DiskFullError, MriprepWarning, package_logger
-from monai_mriprep.machine import processors
 from monai_mriprep.recipe import Recipe
-from monai_mriprep.run.alone import one_by_one
 from monai_mriprep.run.cases import Case, Result
-from monai_mriprep.run.estimates import shown_bytes
-from monai_mriprep.run.loader_workers import loader_workers
+from monai_mriprep.run.engines import Engine, ThisMachine
 from monai_mriprep.run.lost_cases import without_losses
-from monai_mriprep.run.mappers import Mapper, serial
-from monai_mriprep.run.memory import available_memory, fits, in_batches, too_large
+from monai_mriprep.run.memory import in_batches
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.process import process_case
 from monai_mriprep.run.session import RunSummary, Session, open_session
 
-__all__ = ["Observer", "execute", "preprocess"]
+__all__ = ["Observer", "Through", "execute", "preprocess"]
 
 LOGGER = package_logger()
 
 Observer = Callable[[Result, int, int], None]
 """Called after each case with its result, how many are finished, and how many there are. An error of its own is
 dropped: what a run does must not depend on who watches it."""
+
+Through = Callable[[Iterable[Result]], Generator[Result, None, None]]
+"""What results go through before they are recorded; it may hold some back, and yields each, or another of its case.
+
+A case that is done has an entry in the journal. Who makes a failed one of it removes that, else the session records it.
+"""
+
+
+def _as_they_are(results: Iterable[Result]) -> Generator[Result, None, None]:
+    yield from results
 
 
 def preprocess(
@@ -116,7 +121,8 @@ def execute(
     max_memory: int | None = None,
     observe: Observer = lambda result, finished, total: None,
     case_timeout: float | None = None,
-    mappers: Callable[[int], Mapper] | None = None,
+    engine: Engine | None = None,
+    through: Through = _as_they_are,
 ) -> RunSummary:
     """Process the unfinished cases of a session. Each case is logged, with its warnings.
 
@@ -136,19 +142,19 @@ def execute(
         Called after each case.
     case_timeout
         As in `preprocess`.
-    mappers
-        Given a number of cases that fit into the memory at once, makes the mapper that works on them; by default
-        `monai_mriprep.run.loader_workers.loader_workers`. A mapper of another kind need not keep `case_timeout`.
+    engine
+        Where the cases are worked on; by default processes of this machine. `workers`, `max_memory` and `case_timeout`
+        are those of the default.
+    through
+        What results go through before they are recorded, such as an upload of their files.
     """
     start, total = time.perf_counter(), len(session.todo)
-    workers = processors() if workers is None else workers
-    memory = available_memory() if max_memory is None else max_memory
-    mappers = mappers or _default_mappers(workers, case_timeout)
+    engine = engine or ThisMachine.limited(workers, max_memory, case_timeout)
     results: list[Result] = []
     stopped: str | None = None
-    doubts = _doubts(session.todo, memory)
+    doubts = _doubts(session.todo, engine)
     # Closed, which ends the workers, before the lock is freed.
-    with closing(_results(session, mappers, workers, memory, case_timeout)) as outcomes:
+    with closing(_results(session, engine)) as worked, closing(through(worked)) as outcomes:
         try:
             for result in map(partial(_warned, doubts), outcomes):
                 session.record(result)
@@ -188,35 +194,21 @@ def _log(result: Result, finished: int, total: int) -> None:
         LOGGER.debug("%s: %s; memory at most %.0f MiB", place, stages, result.facts["peak_mib"], extra=of_case)
 
 
-def _results(
-    session: Session, mappers: Callable[[int], Mapper], workers: int, memory: int, case_timeout: float | None
-) -> Generator[Result, None, None]:
+def _results(session: Session, engine: Engine) -> Generator[Result, None, None]:
     """Process the cases in batches of which as many as the mapper takes fit into the memory."""
     work = partial(process_case, session.plan.job)
-    for fitting, cases in in_batches(session.todo, max(1, workers), memory):
-        LOGGER.debug("%d cases, %d at once in %s of memory", len(cases), fitting, shown_bytes(memory))
-        if fitting == 0:
-            yield from (Result(case.name, "failed", too_large(case, memory)) for case in cases)
+    for at_once, cases in in_batches(session.todo, engine.at_once):
+        LOGGER.debug("%d cases, %d at once", len(cases), at_once)
+        if at_once == 0:
+            yield from (Result(case.name, "failed", engine.too_large(case)) for case in cases)
         else:
-            mapper = mappers(min(fitting, len(cases)))
-            yield from without_losses(mapper, work, cases, session, case_timeout)
+            mapper = engine.mapper(at_once, len(cases))
+            yield from without_losses(mapper, work, cases, session, engine.alone)
 
 
-def _default_mappers(workers: int, case_timeout: float | None) -> Callable[[int], Mapper]:
-    """Given a number of cases at once, the mapper that this process can have."""
-    if current_process().daemon:  # it may have no children
-        if workers or case_timeout:
-            limit = ", and case_timeout is not kept" if case_timeout else ""
-            LOGGER.warning("in a daemonic process cases are worked on in it, one after the other%s", limit)
-        return lambda _: serial
-    if workers == 0:
-        return lambda _: serial if case_timeout is None else one_by_one(case_timeout)
-    return lambda count: loader_workers(count, case_timeout)
-
-
-def _doubts(cases: Iterable[Case], memory: int) -> dict[str, str]:
+def _doubts(cases: Iterable[Case], engine: Engine) -> dict[str, str]:
     """A warning for each case that is attempted though it might not fit into the memory."""
-    return {case.name: too_large(case, memory) for case in cases if case.is_upper_bound and not fits(case, memory)}
+    return {case.name: engine.too_large(case) for case in cases if case.is_upper_bound and not engine.at_once(case)}
 
 
 def _warned(doubts: Mapping[str, str], result: Result) -> Result:

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Protocol
 
 from monai_mriprep.errors import package_logger
 from monai_mriprep.run.cases import Case
 from monai_mriprep.run.estimates import case_seconds
 
-__all__ = ["Begun", "UnderWay", "shown_seconds", "unusual_seconds"]
+__all__ = ["Begun", "Named", "UnderWay", "shown_seconds", "unusual_seconds"]
 
 LOGGER = package_logger()
 
@@ -24,6 +25,14 @@ LEAST_SECONDS = 60.0
 """The estimate is of an idle machine with a local disk, so only what is far beyond it is worth a line."""
 
 LOOK_SECONDS = 0.5
+
+
+class Named(Protocol):
+    """A case, or another item that is worked on."""
+
+    @property
+    def name(self) -> str:
+        """Its name; no other item has it."""
 
 
 @dataclass
@@ -42,7 +51,7 @@ class Begun:
         Seconds after which the next line is due.
     """
 
-    case: Case
+    case: Named
     since: float
     pid: int | None
     unusual: float
@@ -85,12 +94,12 @@ class UnderWay:
         self._ended.set()
         self._thread.join(timeout=5)  # a handler of the log may hang
 
-    def begin(self, case: Case, pid: int | None = None, since: float | None = None) -> None:
+    def begin(self, case: Named, pid: int | None = None, since: float | None = None) -> None:
         """A case was handed out, or a process has begun it."""
         since = time.monotonic() if since is None else since
         self._begun[case.name] = Begun(case, since, pid, unusual_seconds(case))
 
-    def end(self, case: Case) -> None:
+    def end(self, case: Named) -> None:
         """A case has its result."""
         self._begun.pop(case.name, None)
 
@@ -116,7 +125,7 @@ class UnderWay:
             return
         while begun.unusual <= seconds:
             begun.unusual *= 2
-        estimate = shown_seconds(max(1.0, case_seconds(begun.case)))
+        estimate = shown_seconds(max(1.0, _estimated_seconds(begun.case)))
         LOGGER.warning("%s: under way for %s, estimated %s", begun.case.name, shown_seconds(seconds), estimate)
 
     def _limit(self, begun: Begun) -> float | None:
@@ -131,9 +140,14 @@ class UnderWay:
                 os.kill(pid, signal.SIGKILL)
 
 
-def unusual_seconds(case: Case) -> float:
+def unusual_seconds(case: Named) -> float:
     """After how long a case is worth a line."""
-    return max(LEAST_SECONDS, TIMES_THE_ESTIMATE * case_seconds(case))
+    return max(LEAST_SECONDS, TIMES_THE_ESTIMATE * _estimated_seconds(case))
+
+
+def _estimated_seconds(item: Named) -> float:
+    """Of a case; of other items nothing is known."""
+    return case_seconds(item) if isinstance(item, Case) else 0.0
 
 
 def shown_seconds(seconds: float) -> str:

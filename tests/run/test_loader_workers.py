@@ -10,12 +10,14 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 from torch.autograd import profiler
 from torch.utils.data import DataLoader
 
+from monai_mriprep.run.alone import alone
 from monai_mriprep.run.cases import Result
 from monai_mriprep.run.loader_workers import _Deaths, loader_workers
 from monai_mriprep.run.lost_cases import without_losses
@@ -39,7 +41,7 @@ def test_the_case_of_the_dead_worker_is_lost_and_no_other(tmp_path):
 def test_a_death_while_the_result_is_used_does_no_harm(tmp_path):
     """PyTorch's handler would raise in the middle of whatever is done with the result."""
     work, results = Work(tmp_path), []
-    for result in without_losses(loader_workers(2), work, cases(9), Ledger()):
+    for result in without_losses(loader_workers(2), work, cases(9), Ledger(), alone):
         if len(results) == 2:
             wait_for_death(multiprocessing.active_children()[0].pid)
         results.append(result.case)
@@ -72,7 +74,7 @@ def test_it_works_in_a_thread_also_where_a_worker_dies(tmp_path):
     results: list[Result] = []
     work = Work(tmp_path, kill, ("1",), once=True)
     thread = threading.Thread(
-        target=lambda: results.extend(without_losses(loader_workers(2), work, cases(4), Ledger()))
+        target=lambda: results.extend(without_losses(loader_workers(2), work, cases(4), Ledger(), alone))
     )
     thread.start()
     thread.join(timeout=120)
@@ -118,7 +120,7 @@ def test_an_error_of_the_cases_is_no_lack_of_workers(tmp_path):
 def test_an_idle_worker_that_is_stopped_keeps_its_case_no_longer_than_the_limit(tmp_path, monkeypatch):
     monkeypatch.setattr("monai_mriprep.run.loader_workers.BEGIN_SECONDS", {"fork": 0.5})
     work, names = Work(tmp_path), []
-    for result in without_losses(loader_workers(2, 1.0), work, cases(8), Ledger(), 1.0):
+    for result in without_losses(loader_workers(2, 1.0), work, cases(8), Ledger(), partial(alone, timeout=1.0)):
         assert result.status == "done"
         names.append(result.case)
         if len(names) == 2:

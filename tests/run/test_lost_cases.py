@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from torch.utils.data import get_worker_info
 
-from monai_mriprep.run.alone import one_by_one
+from monai_mriprep.run.alone import alone, one_by_one
 from monai_mriprep.run.cases import Case, Result
 from monai_mriprep.run.children import become_worker
+from monai_mriprep.run.engines import Outcome
+from monai_mriprep.run.engines import Work as AnyWork
 from monai_mriprep.run.executor_workers import executor_workers
 from monai_mriprep.run.loader_workers import loader_workers
 from monai_mriprep.run.lost_cases import without_losses
-from monai_mriprep.run.mappers import Lost, Mapper, Outcome, serial
-from monai_mriprep.run.mappers import Work as AnyWork
+from monai_mriprep.run.mappers import Lost, Mapper, serial
 from tests.run.works import Ledger, Work, cases, counted, hang, kill, leave, stop
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.filterwarnings("ignore:This DataLoader will create")]
 
-PROCESS_POOL = functools.partial(
+PROCESS_POOL = partial(
     ProcessPoolExecutor, 2, multiprocessing.get_context("fork"), initializer=become_worker, initargs=(0,)
 )
 IN_PROCESSES: dict[str, Callable[[], Mapper]] = {
@@ -40,7 +41,7 @@ ALL: dict[str, Callable[[], Mapper]] = IN_PROCESSES | {
 
 
 def run(mapper: Mapper, work: AnyWork, count: int, ledger: Ledger | None = None, timeout=None) -> dict[str, Result]:
-    results = list(without_losses(mapper, work, cases(count), ledger or Ledger(), timeout))
+    results = list(without_losses(mapper, work, cases(count), ledger or Ledger(), partial(alone, timeout=timeout)))
     names = [result.case for result in results]
     assert sorted(names, key=int) == [str(index) for index in range(count)], "each case has exactly one result"
     assert multiprocessing.active_children() == []
@@ -67,7 +68,7 @@ def test_no_cases_no_results(tmp_path, mapper):
 @pytest.mark.parametrize("mapper", ALL)
 def test_of_many_cases_few_are_taken_at_once(tmp_path, mapper):
     drawn: list[str] = []
-    results = without_losses(ALL[mapper](), Work(tmp_path), counted(cases(1000), drawn), Ledger())
+    results = without_losses(ALL[mapper](), Work(tmp_path), counted(cases(1000), drawn), Ledger(), alone)
     for _ in range(3):
         next(results)
     results.close()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run import memory
 from monai_mriprep.run.cases import Case
+from monai_mriprep.run.engines import ThisMachine
 from monai_mriprep.run.memory import MAIN_BYTES, WORKER_BYTES, available_memory, how_many_fit, in_batches, too_large
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.preprocess import execute
@@ -30,7 +31,7 @@ def case_of(size: int) -> Case:
 @given(st.lists(st.integers(0, 4000)), st.integers(1, 16), st.integers(0, 16000))
 def test_batches_keep_within_the_memory(sizes, workers, memory):
     cases = [case_of(size * MIB) for size in sorted(sizes, reverse=True)]
-    batches = list(in_batches(cases, workers, memory * MIB))
+    batches = list(in_batches(cases, ThisMachine(workers, memory * MIB).at_once))
     assert [case for _, batch in batches for case in batch] == cases
     for count, batch in batches:
         assert count <= workers
@@ -43,7 +44,7 @@ def test_batches_keep_within_the_memory(sizes, workers, memory):
 @given(st.lists(st.integers(0, 4000), min_size=1), st.integers(1, 16), st.integers(0, 16000))
 def test_a_case_that_might_not_fit_is_attempted_alone(sizes, workers, memory):
     bounds = [replace(case_of(size * MIB), is_upper_bound=True) for size in sorted(sizes, reverse=True)]
-    for count, batch in in_batches(bounds, workers, memory * MIB):
+    for count, batch in in_batches(bounds, ThisMachine(workers, memory * MIB).at_once):
         assert count == min(workers, max(1, how_many_fit(batch[0], memory * MIB)))
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from monai_mriprep.errors import DatasetError, DiskFullError, LockedError
+from monai_mriprep.run.engines import ThisMachine
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.preprocess import execute, preprocess
 from monai_mriprep.run.process import process_case
@@ -255,7 +257,7 @@ def test_an_observer_that_fails_changes_nothing(tmp_path):
     assert [result.case for result in summary.done] == events_of(output, "done") == ["case_0", "case_1"]
 
 
-def test_a_mapper_of_ones_own_is_used_for_as_many_cases_as_fit(tmp_path):
+def test_an_engine_of_ones_own_works_on_as_many_cases_as_fit(tmp_path):
     root, output = write_cases(tmp_path / "dataset", 3), tmp_path / "out"
     counts = []
 
@@ -263,15 +265,31 @@ def test_a_mapper_of_ones_own_is_used_for_as_many_cases_as_fit(tmp_path):
         for case in list(cases)[::-1]:
             yield work(case)
 
-    def mappers(count):
-        counts.append(count)
-        return backwards
+    class Backwards(ThisMachine):
+        def mapper(self, at_once, total):
+            counts.append((at_once, total))
+            return backwards
 
     with open_session(plan_run(root, output)) as session:
-        summary = execute(session, 2, mappers=mappers)
-    assert counts == [2]
+        summary = execute(session, engine=Backwards(2, 2**40))
+    assert counts == [(2, 3)]
     assert [result.case for result in summary.done] == events_of(output, "done") == ["case_2", "case_1", "case_0"]
     assert verify_output(output).findings == ()
+
+
+def test_results_go_through_what_the_caller_gives_before_they_are_recorded(tmp_path):
+    root, output, ended = write_cases(tmp_path / "dataset", 2), tmp_path / "out", []
+
+    def through(results):
+        try:
+            for result in results:
+                yield replace(result, warnings=("uploaded",))
+        finally:
+            ended.append(events_of(output, "done"))
+
+    assert [result.warnings for result in run(root, output, through=through).done] == [("uploaded",)] * 2
+    assert [event["warnings"] for event in events(output) if event["event"] == "done"] == [["uploaded"]] * 2
+    assert len(ended) == 1
 
 
 def test_without_workers_a_case_over_the_limit_is_ended_too(tmp_path, monkeypatch):
