@@ -11,6 +11,7 @@ from pathlib import Path
 from monai_mriprep.errors import OutputError, RecordError, first_names
 from monai_mriprep.formats.names import natural_key
 from monai_mriprep.run.derived import write_derived
+from monai_mriprep.store.attempts import has_records
 from monai_mriprep.store.description import read_description
 from monai_mriprep.store.layout import MANIFEST, SET_ASIDE, SPLITS
 from monai_mriprep.store.lock import exclusive, shared
@@ -80,7 +81,7 @@ def prune_output(output_root: str | Path, cases: Collection[str] = (), dry_run: 
         If something cannot be deleted. The same command goes on where this one has stopped.
     """
     with open_store(Path(output_root)) as store:
-        if store.root.status(MANIFEST) is None:
+        if not has_records(store.root):
             msg = f"{store.root.path}: no {MANIFEST} there, so no records of retired cases; give the folder of a run"
             raise RecordError(msg)
         if dry_run:

@@ -20,6 +20,7 @@ from monai_mriprep.run.derived import remove_derived, write_derived
 from monai_mriprep.run.nnunet_doubts import asks_nnunet, nnunet_doubts
 from monai_mriprep.run.opening import Opening, open_folder
 from monai_mriprep.run.plan import RunPlan
+from monai_mriprep.store.attempts import Shard
 from monai_mriprep.store.description import Redo, write_description
 from monai_mriprep.store.journal import recover, recover_case
 from monai_mriprep.store.layout import DATASET, TABLE
@@ -186,7 +187,9 @@ class RunSummary:
 
 
 @contextmanager
-def open_session(plan: RunPlan, retire: bool = False, take_over: bool = False) -> Iterator[Session]:
+def open_session(
+    plan: RunPlan, retire: bool = False, take_over: bool = False, shard: Shard | None = None
+) -> Iterator[Session]:
     """Take the output folder, finish what a crash interrupted there, and decide what is to be done.
 
     What needs review is logged, and the target spacing. When the session ends, however it does, what its workers have
@@ -200,6 +203,8 @@ def open_session(plan: RunPlan, retire: bool = False, take_over: bool = False) -
         Cases may leave the dataset, however many and whatever else has changed: their files go to ``retired/``.
     take_over
         Finish and clear away what writers of other machines have left; they must have ended.
+    shard
+        Work on this part of the cases alone, beside others that work on theirs; nothing is derived from the records.
 
     Raises
     ------

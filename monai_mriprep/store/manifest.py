@@ -1,20 +1,23 @@
-"""``manifest.jsonl``: one record a line, only ever appended to; and what it says, in little memory."""
+"""The records: one a line, only ever appended to; and what they say, in little memory.
+
+They are in ``manifest.jsonl``, and in the files of shards until ``merge``: see `monai_mriprep.store.attempts`.
+"""
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import IO, NamedTuple
 
 from monai_mriprep.errors import RecordError
 from monai_mriprep.formats.sealed import NewerVersionError
 from monai_mriprep.store import calls
+from monai_mriprep.store.attempts import Shard, record_files
 from monai_mriprep.store.folder import Folder
 from monai_mriprep.store.layout import LONGEST_NAME, MANIFEST
 from monai_mriprep.store.records import Done, Opened, Record, Retired, read_record
@@ -39,9 +42,10 @@ class Made(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """Where a line is in the file, what its event is, and by what its case was made if it is finished."""
+    """Where a line is, what its event is, and by what its case was made if it is finished."""
 
     event: str
+    file: str
     offset: int
     length: int
     made: Made | None = None
@@ -65,7 +69,11 @@ class Index:
     nameless
         What is wrong with lines that are no records and name no case, and that no crash has torn.
     opened
-        Of the last run; None up to 0.3.0.
+        Of the last run, or shard; None up to 0.3.0.
+    opened_whole
+        Of the last run that was no shard.
+    begun
+        The numbers of the shards that have begun, by the hash of their list of cases and their count.
     """
 
     root: Folder
@@ -74,6 +82,8 @@ class Index:
     damaged: dict[str, str] = field(default_factory=dict)
     nameless: list[str] = field(default_factory=list)
     opened: Opened | None = None
+    opened_whole: Opened | None = None
+    begun: dict[tuple[str | None, int], set[int]] = field(default_factory=dict)
     _made: dict[Made, Made] = field(default_factory=dict)
 
     def finished(self, without: Collection[str] = ()) -> Counter[Made]:
@@ -104,8 +114,10 @@ class Index:
         return record if isinstance(record, Done) else None
 
     def all_done(self) -> Iterator[Done]:
-        """The last record of success of each case, one at a time, in the order of the file."""
-        for case, _ in sorted(self.done_places.items(), key=lambda item: item[1].offset):
+        """The last record of success of each case, one at a time, in the order of the files."""
+        order = {file: number for number, file in enumerate(record_files(self.root))}
+        places = self.done_places.items()
+        for case, _ in sorted(places, key=lambda item: (order.get(item[1].file, -1), item[1].offset)):
             record = self.done(case)
             if record is not None:
                 yield record
@@ -117,8 +129,8 @@ class Index:
         more = f"{rest} more lines of {MANIFEST} cannot be trusted; `verify` names the cases"
         return (*found[:shown], more) if rest > 1 else found
 
-    def add(self, number: int, offset: int, line: bytes) -> None:
-        """Enter the next line.
+    def add(self, file: str, number: int, offset: int, line: bytes) -> None:
+        """Enter the next line of a file.
 
         Raises
         ------
@@ -128,15 +140,22 @@ class Index:
         try:
             record = read_record(line.decode(errors="replace"))
         except NewerVersionError as error:
-            msg = f"{self.root.path / MANIFEST}, line {number}: {error}"
+            msg = f"{self.root.path / file}, line {number}: {error}"
             raise NewerVersionError(msg) from error
         except RecordError as error:
-            self._add_damaged(line, f"line {number} of {MANIFEST} cannot be trusted ({error})")
+            self._add_damaged(line, f"line {number} of {file} cannot be trusted ({error})")
             return
         if isinstance(record, Opened):
-            self.opened = record
+            self._add_opened(record)
         else:
-            self._add_record(record, _Place(record.event, offset, len(line), self._made_of(record)))
+            self._add_record(record, _Place(record.event, file, offset, len(line), self._made_of(record)))
+
+    def _add_opened(self, opened: Opened) -> None:
+        self.opened, shard = opened, Shard.of(opened.shard)
+        if shard is None:
+            self.opened_whole = opened
+        else:
+            self.begun.setdefault((opened.plan, shard.count), set()).add(shard.number)
 
     def _add_record(self, record: Record, place: _Place) -> None:
         self.places[record.case] = place
@@ -164,7 +183,7 @@ class Index:
     def _read(self, place: _Place | None) -> Record | None:
         if place is None:
             return None
-        with _reading(self.root) as file:
+        with _reading(self.root, place.file) as file:
             file.seek(place.offset)
             line = file.read(place.length)
         record = read_record(line.decode(errors="replace"))
@@ -185,35 +204,45 @@ def named_cases(line: bytes) -> Iterator[str]:
 
 
 def read_index(root: Folder) -> Index:
-    """Read every line once.
+    """Read every line of every file of records once. Of a case, the last line of the last file counts.
 
     Raises
     ------
     RecordError
-        If a newer version has written one, or the file cannot be read.
+        If a newer version has written one, or a file cannot be read.
     """
     index = Index(root)
-    offset, number = 0, 1
-    for line, is_rest in manifest_lines(root):
-        record = line.lstrip(b"\0")  # where a crash, or a sync that failed, has lost what stood before it
-        if not is_rest:
-            index.add(number, offset + len(line) - len(record), record)
-        offset += len(line)
-        number += line.endswith(b"\n")
+    for file in record_files(root):
+        _read_file(index, file)
     return index
 
 
+def _read_file(index: Index, file: str) -> None:
+    offset, number = 0, 1
+    for line, is_rest in _lines_of(index.root, file):
+        record = line.lstrip(b"\0")  # where a crash, or a sync that failed, has lost what stood before it
+        if not is_rest:
+            index.add(file, number, offset + len(line) - len(record), record)
+        offset += len(line)
+        number += line.endswith(b"\n")
+
+
 def manifest_lines(root: Folder) -> Iterator[tuple[bytes, bool]]:
-    """The lines of the file as they are, each with False; none if there is no file.
+    """The lines of all files of records as they are, in the order in which they count, each with False.
 
     A line without end comes in pieces. It is damaged, whatever it holds, and all pieces but the first have True.
 
     Raises
     ------
     RecordError
-        If the file cannot be read.
+        If a file cannot be read.
     """
-    with _reading(root) as file:
+    for file in record_files(root):
+        yield from _lines_of(root, file)
+
+
+def _lines_of(root: Folder, name: str) -> Iterator[tuple[bytes, bool]]:
+    with _reading(root, name) as file:
         is_rest = False
         while line := file.readline(LONGEST_LINE):
             yield line, is_rest
@@ -221,27 +250,28 @@ def manifest_lines(root: Folder) -> Iterator[tuple[bytes, bool]]:
 
 
 @contextmanager
-def _reading(root: Folder) -> Iterator[IO[bytes]]:
+def _reading(root: Folder, name: str) -> Iterator[IO[bytes]]:
     try:
-        with root.reading(MANIFEST) if root.status(MANIFEST) else nullcontext(io.BytesIO()) as file:
+        with root.reading(name) as file:
             yield file
     except OSError as error:
-        msg = f"{root.path / MANIFEST}: the records cannot be read ({error.strerror}); mend it, then run again"
+        msg = f"{root.path / name}: the records cannot be read ({error.strerror}); mend it, then run again"
         raise RecordError(msg) from error
 
 
-def append_lines(root: Folder, lines: Sequence[str]) -> None:
-    """Append lines by one system call. A torn last line, all that a power cut can leave, is closed first.
+def append_lines(root: Folder, lines: Sequence[str], name: str = MANIFEST) -> None:
+    """Append lines to a file of records by one system call.
 
-    Only the name of a new file is synced; `Folder.sync_file` waits for the lines.
+    A torn last line, all that a power cut can leave, is closed first. Only the name of a new file is synced;
+    `Folder.sync_file` waits for the lines.
 
     Raises
     ------
     OSError
         If that fails.
     """
-    is_new = root.status(MANIFEST) is None
-    descriptor = root.appending(MANIFEST)
+    is_new = root.status(name) is None
+    descriptor = root.appending(name)
     try:
         text = "".join(f"{line}\n" for line in lines)
         calls.write(descriptor, (_missing_newline(descriptor) + text).encode())

@@ -29,8 +29,8 @@ def outdated_in(store: Store, index: Index) -> IsOutdated:
     """A function that tells them.
 
     A case is outdated if the folder was started anew since (``--redo``), if the folder has a newer record of it, or if
-    it has none at all, and a later run has begun: the case was pruned. Older records say nothing, for a power cut may
-    have lost those that came after them. That somebody has begun the case anew says nothing either.
+    it has none at all, and a later run has begun that was no shard: the case was pruned. Older records say nothing, for
+    a power cut may have lost those that came after them. That somebody has begun the case anew says nothing either.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def outdated_in(store: Store, index: Index) -> IsOutdated:
 def _last_word(index: Index, case: str) -> Record | Opened | None:
     latest = index.latest(case)
     if latest is None:
-        return index.opened
+        return index.opened_whole
     return index.done(case) if isinstance(latest, Started) else latest
 
 

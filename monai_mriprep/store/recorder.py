@@ -20,20 +20,23 @@ GROUP_SECONDS = 1.0
 
 
 class Recorder:
-    """Appends records to the manifest, and syncs them in groups.
+    """Appends records to a file of them, and syncs them in groups.
 
     A line is written at once. With the 64th record of a finished case, or the first that comes more than a second after
-    the last sync, the manifest and the folders of volumes are synced. Only then are the journal entries of this group
+    the last sync, the file and the folders of volumes are synced. Only then are the journal entries of this group
     removed, so a power cut before it loses nothing.
 
     Parameters
     ----------
     store
         Where.
+    file
+        The name of the file; a shard has one of its own (`monai_mriprep.store.attempts`).
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, file: str = MANIFEST) -> None:
         self.store = store
+        self.file = file
         self._entries: list[str] = []
         self._synced = time.monotonic()
 
@@ -86,14 +89,14 @@ class Recorder:
     def _append(self, record: Mapping[str, Any]) -> None:
         line = seal({**record, "time": round(time.time(), 3)})
         with self._named_errors():
-            append_lines(self.store.root, [line])
+            append_lines(self.store.root, [line], self.file)
 
     def _sync(self) -> None:
         with self._named_errors():
-            self.store.root.sync_file(MANIFEST)
+            self.store.root.sync_file(self.file)
             for name in filter(self.store.has_folder, VOLUME_FOLDERS):
                 self.store.folder(name).sync()
         self._synced = time.monotonic()
 
     def _named_errors(self) -> AbstractContextManager[None]:
-        return named_errors(self.store.root.path / MANIFEST, "the records cannot be written", AGAIN)
+        return named_errors(self.store.root.path / self.file, "the records cannot be written", AGAIN)

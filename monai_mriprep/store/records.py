@@ -274,6 +274,12 @@ class Opened(Model):
         Files that were skipped, for they have no partner; None up to 0.5.0.
     declared_labels
         The values that labels may have, where the dataset says so.
+    shard
+        Which part of the run it is, such as ``3-of-8``; None for the whole.
+    plan
+        Hash of the list of cases by which the parts were split.
+    writer
+        Who has begun it.
     """
 
     event: Literal["opened"] = "opened"
@@ -285,6 +291,9 @@ class Opened(Model):
     versions: dict[str, str] = Field(default_factory=dict)
     orphans: Count | None = None
     declared_labels: Annotated[tuple[Whole, ...] | None, Field(strict=False)] = None
+    shard: str | None = None
+    plan: str | None = None
+    writer: str | None = None
 
 
 Record = Started | Failed | Done | Retired

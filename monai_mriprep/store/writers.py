@@ -13,10 +13,12 @@ import subprocess
 import sys
 import uuid
 from contextlib import suppress
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
+
+from monai_mriprep.store.attempts import Shard
 
 __all__ = ["State", "Writer", "another_name", "this_writer"]
 
@@ -24,7 +26,7 @@ State = Literal["own", "alive", "dead", "foreign"]
 
 _NAME = re.compile(
     r"(?P<host>[A-Za-z0-9.-]{1,60})_(?P<machine>[0-9a-f]{8})_(?P<boot>[0-9a-f]{8})_(?P<pids>[0-9a-f]{8})"
-    r"_(?P<pid>[0-9]{1,10})_(?P<start>[0-9]{1,20})(?:\+[0-9a-f]{32})?"
+    r"_(?P<pid>[0-9]{1,10})_(?P<start>[0-9]{1,20})(?:\+(?P<shard>[0-9]{1,6}-of-[0-9]{1,6}))?(?:\+[0-9a-f]{32})?"
 )
 
 
@@ -42,6 +44,8 @@ class Writer:
         Hash of the space that its process id is valid in: containers have their own.
     pid, start
         The process, and when it began, for the kernel gives ids again.
+    shard
+        The part of a run that it works on; None for the whole.
     """
 
     host: str
@@ -50,11 +54,13 @@ class Writer:
     pids: str
     pid: str
     start: str
+    shard: Shard | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:
         """Of its folder of temporary files."""
-        return "_".join(astuple(self))
+        process = "_".join((self.host, self.machine, self.boot, self.pids, self.pid, self.start))
+        return process if self.shard is None else f"{process}+{self.shard}"
 
     @classmethod
     def of(cls, name: str) -> Writer | None:
@@ -63,7 +69,11 @@ class Writer:
         A writer may have several folders: from ``+`` on, the names of the others tell them apart.
         """
         found = _NAME.fullmatch(name)
-        return None if found is None else cls(**found.groupdict())
+        if found is None:
+            return None
+        facts = found.groupdict()
+        shard = Shard.of(facts.pop("shard"))
+        return cls(**facts, shard=shard)
 
     def state(self) -> State:
         """Whether it is this process, another one that is alive, one that is dead, or one that cannot be asked."""
@@ -84,9 +94,9 @@ def this_writer() -> Writer:
     return _writer(os.getpid())  # a forked process is another writer
 
 
-def another_name() -> str:
-    """A name for one more folder of this process, which no other call gives."""
-    return f"{this_writer().name}+{uuid.uuid4().hex}"
+def another_name(shard: Shard | None = None) -> str:
+    """A name for one more folder of this process, for the whole or a part of a run, which no other call gives."""
+    return f"{replace(this_writer(), shard=shard).name}+{uuid.uuid4().hex}"
 
 
 @cache

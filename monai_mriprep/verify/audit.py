@@ -14,6 +14,7 @@ from monai_mriprep.formats.names import natural_key
 from monai_mriprep.machine import processors
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.recipe.fingerprint import ALGORITHM_VERSION, fingerprint_of
+from monai_mriprep.store.attempts import has_records
 from monai_mriprep.store.description import RunDescription, read_description
 from monai_mriprep.store.journal import pending_records
 from monai_mriprep.store.layout import MANIFEST, OUTPUT_SUFFIX, PARTIAL, RETIRED, RUN, VOLUME_FOLDERS, is_temporary
@@ -113,7 +114,7 @@ def verify_output(output_root: str | Path, workers: int | None = None) -> Verify
 
 def _verify(store: Store, workers: int) -> VerifyReport:
     root = store.root.path
-    if store.root.status(MANIFEST) is None:
+    if not has_records(store.root):
         msg = f"{root}: no {MANIFEST} there, so nothing to compare with; give the output folder of a run, or {REPAIR}"
         raise RecordError(msg)
     index = read_index(store.root)

@@ -16,6 +16,7 @@ import numpy as np
 from monai_mriprep.errors import RecordError
 from monai_mriprep.formats.names import natural_key
 from monai_mriprep.recipe.differences import changed_keys
+from monai_mriprep.store.attempts import has_records
 from monai_mriprep.store.description import RunDescription, read_description
 from monai_mriprep.store.layout import MANIFEST, RUN
 from monai_mriprep.store.lock import shared
@@ -95,7 +96,7 @@ class _Result(NamedTuple):
 def _opened(stack: ExitStack, root: Path) -> _Side:
     store = stack.enter_context(open_store(root))
     stack.enter_context(shared(store.root))
-    if store.root.status(MANIFEST) is None:
+    if not has_records(store.root):
         msg = f"{root}: no {MANIFEST} there, so nothing to compare; give the output folders of two runs"
         raise RecordError(msg)
     index = read_index(store.root)

@@ -268,3 +268,31 @@ def test_a_record_that_can_no_longer_be_read_is_an_error_of_ours(root, monkeypat
     ):
         with pytest.raises(RecordError, match=r"manifest\.jsonl: the records cannot be read \(Permission denied\)"):
             ask()
+
+
+def test_files_of_shards_are_read_in_the_order_of_their_attempts(root):
+    """No clock is compared: the line of the last file counts, whatever time it states."""
+    of = [f"manifest.000{number}.1-of-2.jsonl" for number in (1, 2)]
+    append_lines(root, [seal(done_line("a", peak_mib=1.0)), started("b")])
+    append_lines(root, [seal({**done_line("a", peak_mib=3.0), "time": 1.0})], of[1])
+    append_lines(root, [seal({**done_line("a", peak_mib=2.0), "time": 9.0}), seal(done_line("c"))], of[0])
+    index = read_index(root)
+    assert index.latest("a").peak_mib == 3.0
+    assert [record.case for record in index.all_done()] == ["b", "c", "a"]
+    assert index.cases() == {"a", "b", "c"}
+
+
+def test_which_shards_have_begun_is_known_and_the_last_whole_run(root):
+    whole = {**OPENED, "cases": 1}
+    append_lines(root, [seal(whole)])
+    for number in (1, 3):
+        shard = {**OPENED, "cases": 4, "shard": f"{number}-of-8", "plan": "abc", "writer": "w"}
+        append_lines(root, [seal(shard)], f"manifest.0001.{number}-of-8.jsonl")
+    index = read_index(root)
+    assert index.begun == {("abc", 8): {1, 3}}
+    assert (index.opened.cases, index.opened_whole.cases) == (4, 1)
+
+
+def test_a_damaged_line_of_a_shard_is_named_with_its_file(root):
+    append_lines(root, ["{}"], "manifest.0001.1-of-2.jsonl")
+    assert "line 1 of manifest.0001.1-of-2.jsonl cannot be trusted" in read_index(root).nameless[0]

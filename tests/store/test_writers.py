@@ -8,13 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import astuple, replace
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
 import pytest
 
 from monai_mriprep.store import writers
+from monai_mriprep.store.attempts import Shard
 from monai_mriprep.store.writers import Writer, another_name, this_writer
 
 CHILD = """
@@ -24,6 +25,7 @@ print(this_writer().name, flush=True)
 sys.stdin.read()
 """
 HERE = this_writer()
+PARTS = HERE.name.split("_")
 
 
 @pytest.fixture
@@ -164,6 +166,15 @@ def test_a_folder_of_its_own():
     assert first != second
 
 
+def test_a_writer_of_a_part_of_a_run_says_which_one_and_is_the_same_process():
+    mine = replace(HERE, shard=Shard(3, 8))
+    assert mine.name == f"{HERE.name}+3-of-8"
+    for name in (mine.name, another_name(Shard(3, 8))):
+        assert Writer.of(name).shard == Shard(3, 8)
+        assert Writer.of(name) == HERE
+        assert Writer.of(name).state() == "own"
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -174,10 +185,11 @@ def test_a_folder_of_its_own():
         f"{HERE.name}+{'0' * 31}",
         f"../{HERE.name}",
         HERE.name.replace("_", "-"),
-        "_".join(astuple(HERE)[:-1]),
-        "_".join(["", *astuple(HERE)[1:]]),
-        "_".join([*astuple(HERE)[:-1], "x"]),
-        "_".join([*astuple(HERE)[:-2], "-1", "1"]),
+        f"{HERE.name}+3of8",
+        "_".join(PARTS[:-1]),
+        "_".join(["", *PARTS[1:]]),
+        "_".join([*PARTS[:-1], "x"]),
+        "_".join([*PARTS[:-2], "-1", "1"]),
     ],
     ids=count(),  # the name of this process would differ in each process of pytest-xdist
 )
