@@ -10,6 +10,7 @@ from typing import Any, Literal
 from monai_mriprep.dataset.case_files import CaseFiles
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.recipe.fingerprint import fingerprint_of
+from monai_mriprep.store.record_parts import Origin
 from monai_mriprep.types import Role, Spacing
 
 __all__ = [
@@ -97,6 +98,10 @@ class Case:
         Voxels of the image on the target grid; 0 where a header could not be read.
     is_upper_bound
         Whether the voxels decide the grid, as for a crop, so that both figures say what it can be at most.
+    origins
+        Of each source that is a copy of an object, by its path, the object; of the other files of its voxels, too.
+    problem
+        Why its files cannot be had; the case fails with it. None where they can.
     """
 
     name: str
@@ -105,6 +110,8 @@ class Case:
     memory_bytes: int = 0
     output_voxels: int = 0
     is_upper_bound: bool = False
+    origins: Mapping[str, Origin] = field(default_factory=dict, hash=False)
+    problem: str | None = None
 
 
 def output_paths(output_root: Path, case: Case) -> dict[str, Path]:

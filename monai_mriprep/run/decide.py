@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,7 +13,7 @@ from monai_mriprep.errors import counted
 from monai_mriprep.formats.npz import stored_crc
 from monai_mriprep.run.cases import Case, Job
 from monai_mriprep.store.folder import Folder
-from monai_mriprep.store.record_parts import OutputRecord, RecordedFile, SourceRecord
+from monai_mriprep.store.record_parts import Origin, OutputRecord, RecordedFile, SourceRecord
 from monai_mriprep.store.records import Done, Failed, Record, Retired, Started
 from monai_mriprep.store.store import Store
 
@@ -61,8 +62,8 @@ def decide(job: Job, case: Case, record: Record | None, store: Store) -> Decisio
         if len(sources) != len(paths):
             return Decision("redo", f"source {role} was of {counted(len(sources), 'channel')}; now it has {len(paths)}")
         for path, source in zip(paths, sources, strict=True):
-            if not (_is_unchanged(path, source) and _has_unchanged_data(path, source)):
-                return Decision("redo", f"source {role} changed: {path}")
+            if not (_is_unchanged(path, source, case.origins) and _has_unchanged_data(path, source, case.origins)):
+                return Decision("redo", f"source {role} changed: {_told(path, case.origins)}")
     for role, place in case.outputs.items():
         folder, name = place.split("/")
         if not _is_intact(store.folder(folder), name, record.outputs[role]):
@@ -78,18 +79,27 @@ _NOT_DONE = {
 }
 
 
-def _is_unchanged(path: Path, recorded: RecordedFile) -> bool:
-    """Size and modification time are the recorded ones."""
+def _told(path: Path, origins: Mapping[str, Origin]) -> str:
+    """What a source is called: by its object, if it is a copy of one."""
+    origin = origins.get(str(path))
+    return str(path) if origin is None else origin.address
+
+
+def _is_unchanged(path: Path, recorded: RecordedFile, origins: Mapping[str, Origin]) -> bool:
+    """Size and modification time are the recorded ones; of a copy of an object, what the store says of that."""
+    origin = origins.get(str(path))
+    if origin is not None:
+        return recorded.is_of(origin)
     try:
         return recorded.fits(path.stat())
     except OSError:
         return False
 
 
-def _has_unchanged_data(path: Path, source: SourceRecord) -> bool:
+def _has_unchanged_data(path: Path, source: SourceRecord, origins: Mapping[str, Origin]) -> bool:
     """The same of the other files that hold its voxels, each beside the header, beside what that links to, or in it."""
     homes = (path, path.parent, path.resolve().parent) if source.data else ()
-    return all(any(_is_unchanged(home / Path(file.path).name, file) for home in homes) for file in source.data)
+    return all(any(_is_unchanged(home / Path(file.path).name, file, origins) for home in homes) for file in source.data)
 
 
 def _is_intact(folder: Folder, name: str, recorded: OutputRecord) -> bool:

@@ -116,7 +116,7 @@ def _kept_description(plan: RunPlan, decision: TargetDecision, kept: Kept, store
     if plan.computed_statistics is not None:
         store.replace(STATISTICS, [plan.computed_statistics.as_csv().encode()])
     description = RunDescription(
-        dataset_root=str(plan.dataset_root.resolve()),
+        dataset_root=plan.dataset_name,
         recipe=plan.job.recipe.as_dict(),
         target_spacing=decision.target,
         derivation=decision.derivation,

@@ -100,7 +100,7 @@ def look_ahead(plan: RunPlan, store: Store, index: Index, kept: Kept, confirmed:
     looks = tuple(_look(plan, index, store))
     renamed = (look.case.name for look in looks if look.is_renamed)
     departures = find_departures(index, plan.cases, renamed, plan.exclusions, plan.excluded)
-    before, now = _recorded_identity(index, kept), _identity(plan.dataset_root, plan.job)
+    before, now = _recorded_identity(index, kept), _identity(plan.dataset_name, plan.job)
     if not confirmed:
         refuse_departures(store.root.path, departures, before, now)
     warnings = (*plan.warnings, *index.problems(), *_without_records(index, store), *target.warnings, *_back(looks))
@@ -144,8 +144,8 @@ def _recorded_identity(index: Index, kept: Kept) -> DatasetIdentity | None:
     return None
 
 
-def _identity(dataset_root: Path, job: Job) -> DatasetIdentity:
-    return DatasetIdentity(str(dataset_root.resolve()), job.recipe.pattern)
+def _identity(dataset_name: str, job: Job) -> DatasetIdentity:
+    return DatasetIdentity(dataset_name, job.recipe.pattern)
 
 
 def _without_records(index: Index, store: Store) -> Iterator[str]:
@@ -195,7 +195,7 @@ def foresee_departures(
         before = _recorded_identity(index, kept_in(store, index))
         renamed = (case.name for case in cases if is_renamed(case, index.done(case.name)))
         departures = find_departures(index, cases, renamed, exclusions)
-        refuse_departures(output, departures, before, _identity(dataset_root, wanted.job))
+        refuse_departures(output, departures, before, _identity(str(dataset_root.resolve()), wanted.job))
         return tuple(departed(departures, output, "a run moves the files from before to {}"))
 
 

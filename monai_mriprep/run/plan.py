@@ -55,6 +55,8 @@ class RunPlan:
         The list of excluded cases.
     excluded
         Names of the cases of the dataset that it has left out.
+    address
+        Of the dataset in an object store, where `dataset_root` stands for one; None of a folder.
     """
 
     dataset_root: Path
@@ -69,6 +71,12 @@ class RunPlan:
     roles: tuple[Role, ...] = ROLES
     exclusions: Exclusions = NOBODY
     excluded: tuple[str, ...] = ()
+    address: str | None = None
+
+    @property
+    def dataset_name(self) -> str:
+        """What the records call the dataset: its address, or its path."""
+        return self.address or str(self.dataset_root.resolve())
 
 
 def plan_run(

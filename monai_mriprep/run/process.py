@@ -29,7 +29,7 @@ from monai_mriprep.run.look import Look, Volume, look_at, look_at_failed
 from monai_mriprep.steps.intensities import Intensities
 from monai_mriprep.store.journal import commit_files
 from monai_mriprep.store.pictures import remove_pictures, write_picture
-from monai_mriprep.store.record_parts import OutputRecord, RecordedFile, json_histogram, one_or_several
+from monai_mriprep.store.record_parts import Origin, OutputRecord, RecordedFile, json_histogram, one_or_several
 from monai_mriprep.store.staging import StagedFile, removed_on_error, stage_files
 from monai_mriprep.store.store import Store, open_store
 from monai_mriprep.transforms.apply_steps import trace_of
@@ -47,6 +47,8 @@ def process_case(job: Job, case: Case) -> Result:
 
     Never raises an `Exception`: whatever goes wrong becomes a failed `Result` that names the case.
     """
+    if case.problem is not None:
+        return Result(case.name, "failed", case.problem)
     watch = _Stopwatch()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", MriprepWarning)
@@ -132,7 +134,7 @@ def _carry_out(job: Job, case: Case, store: Store, watch: _Stopwatch) -> tuple[d
         files = stage_files(store, {_split(case.outputs[role]): volume for role, volume in written.items()})
     with removed_on_error(store.staging, [file.move for file in files]):
         with watch.stage("hash"):
-            sources = {role: _sources(headers[role], stamped) for role, stamped in stamps.items()}
+            sources = {role: _sources(headers[role], stamped, case.origins) for role, stamped in stamps.items()}
         outputs = {role: _output(file) for role, file in zip(case.outputs, reversed(files), strict=True)}
     facts = {
         "fingerprint": job.fingerprint,
@@ -244,21 +246,30 @@ def _stamps(header: Header) -> list[tuple[Path, os.stat_result]]:
     return [(path, path.stat()) for path in header.files]
 
 
-def _sources(headers: Sequence[Header], stamps: Sequence[Sequence[tuple[Path, os.stat_result]]]) -> Any:
+def _sources(
+    headers: Sequence[Header],
+    stamps: Sequence[Sequence[tuple[Path, os.stat_result]]],
+    origins: Mapping[str, Origin],
+) -> Any:
     """What is recorded of the sources of a role."""
-    return one_or_several([_source(*of_file) for of_file in zip(headers, stamps, strict=True)])
+    return one_or_several([_source(*of_file, origins) for of_file in zip(headers, stamps, strict=True)])
 
 
-def _source(header: Header, stamps: Sequence[tuple[Path, os.stat_result]]) -> dict[str, Any]:
+def _source(
+    header: Header, stamps: Sequence[tuple[Path, os.stat_result]], origins: Mapping[str, Origin]
+) -> dict[str, Any]:
     """What is recorded of a source, and who read it; ``data`` lists the other files that hold its voxels."""
-    first, *data = (RecordedFile.of(path, status).model_dump() for path, status in stamps)
+    files = (RecordedFile.of(path, status, origins.get(str(path))) for path, status in stamps)
+    first, *data = (file.model_dump(exclude_none=True) for file in files)
     return {**first, "reader": header.reader, **({"data": data} if data else {})}
 
 
 def _output(file: StagedFile) -> dict[str, Any]:
     """Path relative to the output root, so that the folder may be moved."""
     path, size, mtime_ns = file.move.path, file.size, file.mtime_ns
-    return OutputRecord(path=path, size=size, mtime_ns=mtime_ns, sha256=file.sha256, crc32=file.crc32).model_dump()
+    return OutputRecord(path=path, size=size, mtime_ns=mtime_ns, sha256=file.sha256, crc32=file.crc32).model_dump(
+        exclude_none=True
+    )
 
 
 def _warn_of_labels(case: Case, before: dict[int, int], after: dict[int, int]) -> None:

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, NamedTuple, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, PlainSerializer, model_validator
 
@@ -22,6 +22,7 @@ __all__ = [
     "HeaderRecord",
     "Histogram",
     "LabelRecord",
+    "Origin",
     "OutputRecord",
     "RecordedFile",
     "RecordedGrid",
@@ -66,28 +67,52 @@ Histogram = dict[Annotated[Whole, Field(strict=False)], Count]
 """Voxels of each label; JSON holds its number as text."""
 
 
+class Origin(NamedTuple):
+    """The object that a file is a copy of.
+
+    Parameters
+    ----------
+    address
+        Such as ``s3://bucket/scans/a.mha``.
+    etag
+        What the store calls its content.
+    size
+        In bytes.
+    modified_ns
+        When it was written, in nanoseconds since 1970.
+    """
+
+    address: str
+    etag: str
+    size: int
+    modified_ns: int
+
+
 class RecordedFile(Model):
     """Enough of a file to see that it has changed.
 
     Parameters
     ----------
     path
-        As it was found; outputs relative to the output folder.
+        As it was found, or the address of its object; outputs relative to the output folder.
     size
         In bytes.
     mtime_ns
         Time of the last change, in nanoseconds since 1970.
     sha256
         Hexadecimal.
+    etag
+        What an object store calls the content; None of a file.
     """
 
     path: RecordedPath
     size: Count
     mtime_ns: Whole
     sha256: str
+    etag: str | None = None
 
     @staticmethod
-    def of(path: Path, status: os.stat_result) -> RecordedFile:
+    def of(path: Path, status: os.stat_result, origin: Origin | None = None) -> RecordedFile:
         """What is to be recorded of a file.
 
         Parameters
@@ -96,13 +121,23 @@ class RecordedFile(Model):
             The file, or a folder of slices.
         status
             Taken before its content was used, because it may have changed since.
+        origin
+            The object that it is a copy of, which is recorded in its place.
         """
+        sha256 = sha256_of(path)
+        if origin is not None:
+            address, etag, size, mtime_ns = origin
+            return RecordedFile(path=address, size=size, mtime_ns=mtime_ns, sha256=sha256, etag=etag)
         size, mtime_ns = status.st_size, status.st_mtime_ns
-        return RecordedFile(path=str(path.absolute()), size=size, mtime_ns=mtime_ns, sha256=sha256_of(path))
+        return RecordedFile(path=str(path.absolute()), size=size, mtime_ns=mtime_ns, sha256=sha256)
 
     def fits(self, status: os.stat_result) -> bool:
         """Whether a file has the recorded size and time of modification."""
         return (status.st_size, status.st_mtime_ns) == (self.size, self.mtime_ns)
+
+    def is_of(self, origin: Origin) -> bool:
+        """Whether an object has the recorded content."""
+        return (origin.etag, origin.size) == (self.etag, self.size)
 
 
 class SourceRecord(RecordedFile):

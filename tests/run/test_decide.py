@@ -13,6 +13,7 @@ import pytest
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.cases import Case, Job, output_paths
 from monai_mriprep.run.decide import Decision, decide
+from monai_mriprep.store.record_parts import Origin
 from monai_mriprep.store.records import Done, Failed, Record, Started
 from monai_mriprep.store.store import open_store
 from tests.runs import case_from, done_line, record_of
@@ -205,3 +206,57 @@ def test_a_rebuilt_record_is_redone_for_it_does_not_know_its_sources(job, case):
     decision = decided(job, case, record_of(line_of(job, case, repaired=True)))
     assert decision.action == "redo"
     assert decision.reason.startswith("its record was rebuilt from its files")
+
+
+@pytest.fixture
+def copy(case) -> Case:
+    """A case whose files are copies of objects, and are not here yet."""
+    origins = {str(path): Origin(f"s3://b/{path.name}", path.name, 8, 5) for (path,) in case.sources.values()}
+    for path in origins:
+        Path(path).unlink()
+    return replace(case, origins=origins)
+
+
+def line_of_copy(job: Job, copy: Case) -> dict:
+    """The line of a case that was made of objects."""
+    (image,), (label,) = copy.sources.values()
+    for path in (image, label):
+        path.write_bytes(b"copy")
+    line = line_of(job, copy)
+    for path, role in ((image, "image"), (label, "label")):
+        origin = copy.origins[str(path)]
+        line["sources"][role] |= {"path": origin.address, "etag": origin.etag, "size": origin.size, "mtime_ns": 5}
+        path.unlink()
+    return line
+
+
+def test_a_copy_is_known_by_what_the_store_says_of_its_object(job, copy):
+    record = record_of(line_of_copy(job, copy))
+    assert decided(job, copy, record).action == "skip"
+
+
+@pytest.mark.parametrize("change", [{"etag": "other"}, {"size": 9}])
+def test_a_replaced_object_is_redone_and_named(job, copy, change):
+    record = record_of(line_of_copy(job, copy))
+    (label,) = copy.sources["label"]
+    replaced = replace(copy, origins={**copy.origins, str(label): copy.origins[str(label)]._replace(**change)})
+    assert decided(job, replaced, record) == Decision("redo", "source label changed: s3://b/a_label.mha")
+
+
+def test_an_object_written_again_with_the_same_content_is_skipped(job, copy):
+    record = record_of(line_of_copy(job, copy))
+    later = {path: origin._replace(modified_ns=77) for path, origin in copy.origins.items()}
+    assert decided(job, replace(copy, origins=later), record).action == "skip"
+
+
+def test_the_files_of_its_voxels_are_known_by_their_objects_too(job, copy):
+    (image,) = copy.sources["image"]
+    voxels = image.with_suffix(".raw")
+    line = line_of_copy(job, copy)
+    data = {"path": "s3://b/a_image.raw", "size": 3, "mtime_ns": 5, "sha256": "", "etag": "v"}
+    line["sources"]["image"]["data"] = [data]
+    record = record_of(line)
+    assert decided(job, copy, record).action == "redo"  # nobody knows an object of it
+    for etag, action in (("v", "skip"), ("w", "redo")):
+        origins = {**copy.origins, str(voxels): Origin("s3://b/a_image.raw", etag, 3, 5)}
+        assert decided(job, replace(copy, origins=origins), record).action == action
