@@ -16,6 +16,7 @@
     ├── GeometryError            image and label do not lie on the same grid
     ├── ResamplingError          grid, order, boundary or array do not fit together
     ├── NnunetError              nnU-Net, or what it needs, is missing
+    ├── RemoteError              an object store does not give or take an object
     └── OutputError              the output folder cannot be used
         ├── LockedError          another run is alive in it
         ├── DiskFullError        no space is left
@@ -53,6 +54,7 @@ __all__ = [
     "PairingError",
     "RecipeError",
     "RecordError",
+    "RemoteError",
     "ResamplingError",
     "StatisticsError",
     "UnpairedError",
@@ -138,6 +140,10 @@ class ResamplingError(MriprepError):
 
 class NnunetError(MriprepError):
     """nnU-Net is not installed, or lacks what it needs to start."""
+
+
+class RemoteError(MriprepError):
+    """An object store does not give or take an object, or an address is none that can be used."""
 
 
 class OutputError(MriprepError):

@@ -10,7 +10,7 @@ from monai_mriprep.errors import VolumeError
 from monai_mriprep.formats.names import SUFFIXES, stem
 from monai_mriprep.formats.read import read_header
 
-__all__ = ["unread_files"]
+__all__ = ["DETACHED", "unread_files"]
 
 DETACHED = (".mhd", ".nhdr", ".hdr")
 """Suffixes of headers whose voxels are in separate files."""

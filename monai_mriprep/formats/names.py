@@ -1,4 +1,4 @@
-"""Names of volumes: suffixes, stems, their order, where they lead. How a folder of DICOM slices is recognised.
+"""Names of volumes: suffixes, stems, their order, where they lead. How DICOM slices are recognised.
 
 Words: a *stem* is a file name without its volume suffix. Names are compared as they are written; only the
 suffix ignores case.
@@ -11,10 +11,24 @@ import re
 import unicodedata
 from pathlib import Path
 
-__all__ = ["SUFFIXES", "composed", "holds_dicom", "natural_key", "real_path", "stem", "suffix_of"]
+__all__ = ["SUFFIXES", "address_in", "composed", "holds_dicom", "natural_key", "real_path", "stem", "suffix_of"]
 
 SUFFIXES = (".nii.gz", ".mha", ".mhd", ".nii", ".nrrd", ".nhdr", ".hdr", ".mgz", ".mgh")
 """The formats that are read; the longest suffix first."""
+
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/{1,2}([^/].*)", re.DOTALL)
+
+
+def address_in(path: str | Path) -> str | None:
+    """The address in an object store that stands in the place of a path; None if it is a path.
+
+    A `Path` has lost one of the two slashes.
+
+    >>> address_in("s3://bucket/scans"), address_in(Path("s3://bucket/scans")), address_in("/data/scans")
+    ('s3://bucket/scans', 's3://bucket/scans', None)
+    """
+    found = _ADDRESS.fullmatch(os.fspath(path))
+    return found and f"{found[1]}://{found[2]}"
 
 
 def stem(path: str | Path) -> str:

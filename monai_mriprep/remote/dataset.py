@@ -1,0 +1,186 @@
+"""A dataset in an object store: what its names and headers say, before a voxel is fetched; and the files of a case.
+
+The names and headers stand in a tree of stubs: of each volume its first bytes, and zeros up to its size, which take no
+space. Plans are made of that tree, and then it is removed. Voxels are never read from it: the sources of a case lie in
+another place, where there is nothing until the objects were fetched whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from monai_mriprep.dataset.unread_files import DETACHED
+from monai_mriprep.errors import DatasetError, MriprepError
+from monai_mriprep.formats.read import read_channel_headers
+from monai_mriprep.remote.address import last_part
+from monai_mriprep.remote.objects import Objects, Stored
+from monai_mriprep.run.cases import Case
+from monai_mriprep.run.plan import RunPlan
+from monai_mriprep.store.record_parts import Origin
+from monai_mriprep.types import IMAGE
+from monai_mriprep.windows import mapped_in_window
+
+__all__ = ["HEADER_BYTES", "RemoteDataset"]
+
+HEADER_BYTES = 1 << 16
+"""So much of a file is fetched to read its header."""
+
+THREADS = 16
+"""Headers are fetched side by side: each is little, and waits long."""
+
+TEXTS = (".json", ".csv", ".tsv", ".txt", ".yaml", ".yml")
+"""Endings of files that are fetched whole: tables, and what a dataset says of itself."""
+
+VOXELS_ALONE = (".raw", ".zraw", ".raw.gz", ".img", ".img.gz")
+"""Endings of files beside a header, of which only the size counts."""
+
+
+class RemoteDataset:
+    """A dataset in an object store, and where its files stand on this machine meanwhile.
+
+    Parameters
+    ----------
+    objects
+        Those below its address.
+    scratch
+        A folder of this run alone; it must exist.
+
+    Attributes
+    ----------
+    address
+        Where it is.
+    root
+        Of the tree of stubs, a dataset for whoever plans.
+    """
+
+    def __init__(self, objects: Objects, scratch: Path) -> None:
+        self.objects = objects
+        self.address = objects.address
+        self._stubs, self._data = scratch / "headers", scratch / "data"
+        self.root = self._stubs / last_part(objects.address)
+        self._listed: dict[str, Stored] = {}
+        self._folders: defaultdict[str, list[str]] = defaultdict(list)
+        self._homes = re.compile(rf"{re.escape(str(self._data))}/[0-9a-f]+|{re.escape(str(self.root))}")
+
+    def read_headers(self) -> None:
+        """List the dataset, and make the tree of stubs.
+
+        Raises
+        ------
+        DatasetError
+            If there is no object.
+        RemoteError
+            If objects cannot be listed or read.
+        """
+        self._listed = {name: stored for name, stored in self.objects.list().items() if not _is_hidden(name)}
+        if not self._listed:
+            msg = f"{self.address}: there is no object below this address; give the address of a dataset"
+            raise DatasetError(msg)
+        for name in sorted(self._listed):
+            self._folders[name.rpartition("/")[0]].append(name)
+        for _ in mapped_in_window(self._make_stub, self._listed, THREADS):
+            pass
+
+    def _make_stub(self, name: str) -> None:
+        place, size = self.root / name, self._listed[name].size
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with place.open("wb") as file:
+            if needed := min(size, _needed_bytes(name, size)):
+                file.write(self.objects.begin(name, needed))
+            file.truncate(size)
+
+    def planned(self, plan: RunPlan) -> RunPlan:
+        """The plan of the stubs as one of the dataset; the stubs are removed, for nobody may take them for scans.
+
+        Parameters
+        ----------
+        plan
+            From `monai_mriprep.run.plan.plan_run`, of `root`.
+        """
+        channels = plan.job.recipe.channel_count
+        cases = tuple(self._case(case, channels) for case in plan.cases)
+        shutil.rmtree(self._stubs)
+        return replace(
+            plan,
+            cases=cases,
+            derivation=self.told(plan.derivation),
+            wanted=replace(plan.wanted, derivation=self.told(plan.wanted.derivation)),
+            warnings=tuple(map(self.told, plan.warnings)),
+            address=self.address,
+        )
+
+    def _case(self, case: Case, channels: int) -> Case:
+        """A case whose sources lie in a place of its own, since two cases may share a file."""
+        home = self._home(case)
+        sources = {role: tuple(home / self._name(path) for path in paths) for role, paths in case.sources.items()}
+        files = (_with_data(paths, channels if role == IMAGE.name else 1) for role, paths in case.sources.items())
+        names = [self._name(path) for of_role in files for path in of_role]
+        return replace(case, sources=sources, origins={str(home / name): self._origin(name) for name in names})
+
+    def _home(self, case: Case) -> Path:
+        return self._data / hashlib.sha256(case.name.encode(errors="surrogateescape")).hexdigest()
+
+    def _name(self, path: Path) -> str:
+        return os.path.relpath(path, self.root)
+
+    def _origin(self, name: str) -> Origin:
+        """The object of this name; or all those in the folder of this name, the slices of a series, as one."""
+        found = self._listed.get(name)
+        if found is None:
+            slices = [self._listed[one] for one in self._folders[name]]
+            etag = hashlib.sha256("".join(f"{slice_.etag}\n" for slice_ in slices).encode()).hexdigest()
+            modified_ns = max((slice_.modified_ns for slice_ in slices), default=0)
+            found = Stored(sum(slice_.size for slice_ in slices), etag, modified_ns)
+        return Origin(f"{self.address}/{name}", found.etag, found.size, found.modified_ns)
+
+    def fetch(self, case: Case) -> None:
+        """Bring the files of a case, whole, to where its sources are.
+
+        Raises
+        ------
+        RemoteError
+            If one of them cannot be had.
+        OSError
+            If it cannot be written.
+        """
+        for origin in case.origins.values():
+            name = origin.address.removeprefix(f"{self.address}/")
+            for one in [name] if name in self._listed else self._folders[name]:
+                self.objects.get(one, self._home(case) / one, self._listed[one])
+
+    def drop(self, case: Case) -> None:
+        """Remove the files of a case from this machine."""
+        shutil.rmtree(self._home(case), ignore_errors=True)
+
+    def told(self, text: str) -> str:
+        """A text that names files on this machine, with their addresses instead."""
+        return self._homes.sub(self.address, text)
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in name.split("/"))
+
+
+def _needed_bytes(name: str, size: int) -> int:
+    """How many bytes of an object say all that a plan asks."""
+    lower = name.lower()
+    if lower.endswith(TEXTS):
+        return size
+    return 0 if lower.endswith(VOXELS_ALONE) else HEADER_BYTES
+
+
+def _with_data(paths: Sequence[Path], channels: int) -> Iterator[Path]:
+    """Files, and those that hold the voxels of headers among them; where a header cannot be read, its case fails."""
+    yield from paths
+    if any(path.name.lower().endswith(DETACHED) for path in paths):
+        with suppress(MriprepError):
+            for header in read_channel_headers(paths, channels):
+                yield from header.files[1:]
