@@ -130,7 +130,7 @@ class Job:
     output_root
         Where to.
     writer
-        Name of the writer that stages the files; by default the process that works on a case.
+        Name of the writer that stages the files, whose folder must be there; by default the process that works.
     redo
         How often the output folder was started anew; in every record.
     declared_labels

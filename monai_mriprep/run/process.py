@@ -53,7 +53,7 @@ def process_case(job: Job, case: Case) -> Result:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", MriprepWarning)
         try:
-            with open_store(job.output_root, job.writer) as store:
+            with open_store(job.output_root, job.writer, job.writer is not None) as store:
                 with _shown_if_possible(case.name):
                     remove_pictures(store, [case.name])  # of an earlier run: it may show other voxels
                 facts, files = _carry_out(job, case, store, watch)
@@ -71,7 +71,7 @@ def _look_at_failed(job: Job, case: Case, problem: Exception) -> dict[str, Any]:
     if not job.report or not isinstance(problem, MriprepError) or isinstance(problem, DiskFullError):
         return {}
     facts: dict[str, Any] = {}
-    with _shown_if_possible(case.name), open_store(job.output_root, job.writer) as store:
+    with _shown_if_possible(case.name), open_store(job.output_root, job.writer, job.writer is not None) as store:
         facts, picture = look_at_failed(job, case)
         if picture is not None:
             write_picture(store, case.name, picture)

@@ -86,6 +86,23 @@ class Store:
             self._folders[key] = self._open(self.partial, self.writer)
         return self._folders[key]
 
+    def borrow(self) -> None:
+        """Open the folder of another writer's temporary files, which is never made anew: it ends with its writer.
+
+        So a worker that outlives its run cannot write into an output folder that another run has taken over.
+
+        Raises
+        ------
+        OutputError
+            If it is not there.
+        """
+        try:
+            self._folders[f"{PARTIAL}/{self.writer}"] = self.partial.folder(self.writer)
+        except OSError as error:
+            gone = "the run that has handed out this case has ended, or another one has taken its place"
+            msg = f"{self.partial.path / self.writer}: cannot be opened ({error.strerror}): {gone}"
+            raise OutputError(msg) from error
+
     def make_folders(self, names: Iterable[str], parent: Folder | None = None) -> None:
         """Make folders in the output folder, or in one in it, where they are missing; they survive a power cut.
 
@@ -255,17 +272,26 @@ def named_errors(path: Path, problem: str, remedy: str = ANOTHER) -> Iterator[No
 
 
 @contextmanager
-def open_store(path: Path, writer: str | None = None) -> Iterator[Store]:
+def open_store(path: Path, writer: str | None = None, borrowed: bool = False) -> Iterator[Store]:
     """Open an output folder that is there.
+
+    Parameters
+    ----------
+    path, writer
+        As in `Store`.
+    borrowed
+        Work for a writer that must be there: see `Store.borrow`.
 
     Raises
     ------
     OutputError
-        If there is none.
+        If there is none, or no such writer.
     """
     with opened(path) as root:
         store = Store(root, writer)
         try:
+            if borrowed:
+                store.borrow()
             yield store
         finally:
             store.close()

@@ -23,6 +23,7 @@ from monai_mriprep.run.process import process_case
 from monai_mriprep.steps.crop import NonZeroCrop
 from monai_mriprep.store import staging
 from monai_mriprep.store.store import open_store
+from monai_mriprep.store.writers import another_name
 from monai_mriprep.transforms.files import npz_volume
 from tests.oracles import affine_of, itk_image
 from tests.runs import (
@@ -34,6 +35,8 @@ from tests.runs import (
     events,
     image_of,
     job_of,
+    left_over,
+    outputs,
     record_of,
     write_case,
 )
@@ -48,6 +51,22 @@ def oblique(tmp_path) -> tuple[Path, Path]:
     for path, array in zip(paths, (image, (image > 500).astype(np.uint8)), strict=True):
         SimpleITK.WriteImage(itk_image(array, affine_of((3.0, 0.9, 0.8), 20.0, (4.0, -3.0, 1 / 3))), str(path))
     return paths
+
+
+def test_a_worker_that_outlives_its_run_writes_nothing(tmp_path):
+    write_case(tmp_path / "dataset", "a")
+    job, writer = job_of(tmp_path / "out"), another_name()
+    with open_store(job.output_root, writer) as store:
+        assert store.staging.names() == []
+        store.leave()  # as who takes over the folder does
+    shown = tmp_path / "out/.report/a.webp"
+    shown.parent.mkdir()
+    shown.write_bytes(b"of the run that goes on")
+    result = process_case(replace(job, writer=writer), case_of(tmp_path / "dataset", "a"))
+    assert result.status == "failed"
+    assert "has ended, or another one has taken its place" in result.error
+    assert (outputs(job.output_root), left_over(job.output_root)) == ({}, [])
+    assert shown.read_bytes() == b"of the run that goes on"
 
 
 RECIPES = {

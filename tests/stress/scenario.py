@@ -17,6 +17,7 @@ from monai_mriprep.run.process import process_case
 from monai_mriprep.run.session import RunSummary, open_session
 from monai_mriprep.store import calls, recorder
 from monai_mriprep.store.journal import entry_name
+from monai_mriprep.store.store import open_store
 from monai_mriprep.store.writers import Writer, this_writer
 from monai_mriprep.verify.audit import verify_output
 from tests.runs import OUTPUT_FOLDERS, case_of, left_over, outputs, write_case
@@ -155,6 +156,8 @@ def make_scenario(folder: Path) -> Scenario:
 
 def _die_after(moves: int, scenario: Scenario, case: str) -> None:
     plan = plan_run(scenario.dataset, scenario.start, RECIPE)
+    with open_store(plan.job.output_root, dead_writer().name) as store:
+        assert store.staging.names() == []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(calls, "rename", _crash_after(moves, calls.rename))
         with pytest.raises(Crash):
