@@ -17,6 +17,7 @@
     ├── ResamplingError          grid, order, boundary or array do not fit together
     ├── NnunetError              nnU-Net, or what it needs, is missing
     ├── RemoteError              an object store does not give or take an object
+    ├── ClusterError             a cluster or executor cannot work on the cases
     └── OutputError              the output folder cannot be used
         ├── LockedError          another run is alive in it
         ├── DiskFullError        no space is left
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "ClusterError",
     "DatasetError",
     "DiskFullError",
     "GeometryError",
@@ -144,6 +146,10 @@ class NnunetError(MriprepError):
 
 class RemoteError(MriprepError):
     """An object store does not give or take an object, or an address is none that can be used."""
+
+
+class ClusterError(MriprepError):
+    """A cluster or an executor cannot work on the cases: it is not there, or a worker of it does not fit."""
 
 
 class OutputError(MriprepError):

@@ -1,22 +1,64 @@
-"""Any executor of `concurrent.futures`, such as that of a cluster's library, as a mapper."""
+"""Any executor of `concurrent.futures`, such as that of a cluster's library, as a mapper and as an engine."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
+from uuid import uuid4
 
+from monai_mriprep.run.cases import Case
+from monai_mriprep.run.engines import Outcome, Work
 from monai_mriprep.run.mappers import Found, Item, Lost, Mapper
-from monai_mriprep.run.under_way import Named, UnderWay
+from monai_mriprep.run.under_way import UnderWay
 
-__all__ = ["executor_workers"]
+__all__ = ["Executors", "executor_workers"]
+
+ONE_AT_A_TIME = threading.Lock()
+"""Of this process: while a case is worked on, its warnings are caught, which is a matter of the whole process."""
+
+
+@dataclass(frozen=True)
+class Executors:
+    """Executors as an engine. The memory of their workers is not known, so cases of any size run side by side.
+
+    Parameters
+    ----------
+    make
+        Makes an executor; one is in use at a time.
+    workers
+        How many workers it has.
+    """
+
+    make: Callable[[], Executor]
+    workers: int
+
+    def at_once(self, case: Case) -> int:
+        """As many as there are workers."""
+        return self.workers
+
+    def too_large(self, case: Case) -> str:
+        """Nobody can tell."""
+        return f"the case needs about {case.memory_bytes / 2**20:.0f} MiB"
+
+    def mapper(self, at_once: int, total: int) -> Mapper:
+        """One executor for each use."""
+        return executor_workers(self.make, at_once)
+
+    def alone(self, work: Work, case: Case) -> Outcome:
+        """In another executor."""
+        (outcome,) = executor_workers(self.make, 1)(work, [case])
+        return outcome
 
 
 def executor_workers(make: Callable[[], Executor], window: int) -> Mapper:
     """A mapper that submits cases to an executor.
 
-    An executor does not say which case has cost a worker its life. If one breaks, all cases under way are lost.
+    An executor does not say which case has cost a worker its life. If one breaks, all cases under way are lost. If the
+    future of one case has an error, that case is lost.
 
     Parameters
     ----------
@@ -35,40 +77,59 @@ def executor_workers(make: Callable[[], Executor], window: int) -> Mapper:
 def _in_executor(
     make: Callable[[], Executor], window: int, work: Callable[[Item], Found], cases: Iterable[Item]
 ) -> Iterator[Found | Lost]:
-    futures: dict[Future[Found], Named] = {}
-    cases = iter(cases)
-    with _shut_down_at_end(make()) as executor, UnderWay() as under_way:
-        try:
-            while _submit(executor, work, islice(cases, window - len(futures)), futures, under_way):
-                done, _ = wait(futures, return_when=FIRST_COMPLETED)
-                for future in done:
-                    result = future.result()
-                    under_way.end(futures.pop(future))
-                    yield result
-        except BrokenExecutor:
-            pass
-    for case in futures.values():
-        yield Lost(case.name, "died, or one beside it did")
+    cases, futures = iter(cases), dict[Future[Found], Item]()
+    with _shut_down_at_end(make(), futures) as executor, UnderWay() as under_way:
+        is_whole = True
+        while True:
+            for case in islice(cases, window - len(futures) if is_whole else 0):
+                under_way.begin(case)
+                futures[_submitted(executor, work, case)] = case
+            if not futures:
+                return
+            done, _ = wait(futures, return_when=FIRST_COMPLETED)
+            for future in done:
+                case = futures.pop(future)
+                under_way.end(case)
+                is_whole = is_whole and not isinstance(_error(future), BrokenExecutor)
+                outcome = _result(future, case)
+                yield outcome
 
 
-def _submit(
-    executor: Executor,
-    work: Callable[[Item], Found],
-    cases: Iterable[Item],
-    futures: dict[Future[Found], Named],
-    under_way: UnderWay,
-) -> bool:
-    """Submit the cases; whether any are under way."""
-    for case in cases:
-        futures[executor.submit(work, case)] = case
-        under_way.begin(case)
-    return bool(futures)
+def _submitted(executor: Executor, work: Callable[[Item], Found], case: Item) -> Future[Found]:
+    """The future of a case; where the executor takes no more, one that says so."""
+    try:
+        return executor.submit(_carry_out, work, case, uuid4().hex)
+    except BrokenExecutor as error:
+        future: Future[Found] = Future()
+        future.set_exception(error)
+        return future
+
+
+def _carry_out(work: Callable[[Item], Found], case: Item, _: str) -> Found:
+    """Work on a case. With a number of its own it is never the same call as one before, whose outcome may be kept."""
+    with ONE_AT_A_TIME:
+        return work(case)
+
+
+def _error(future: Future[Found]) -> BaseException | None:
+    return CancelledError() if future.cancelled() else future.exception()
+
+
+def _result(future: Future[Found], case: Item) -> Found | Lost:
+    error = _error(future)
+    if error is None:
+        return future.result()
+    if isinstance(error, BrokenExecutor):
+        return Lost(case.name, "died, or one beside it did")
+    return Lost(case.name, f"was lost ({type(error).__name__}: {error})")
 
 
 @contextmanager
-def _shut_down_at_end(executor: Executor) -> Iterator[Executor]:
+def _shut_down_at_end(executor: Executor, futures: Iterable[Future[Found]]) -> Iterator[Executor]:
     """Whatever happens, what was not begun is dropped, and what was is waited for."""
     try:
         yield executor
     finally:
-        executor.shutdown(cancel_futures=True)
+        for future in futures:
+            future.cancel()
+        executor.shutdown()

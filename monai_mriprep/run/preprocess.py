@@ -5,15 +5,18 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping
+from concurrent.futures import Executor
 from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from monai_mriprep.errors import DiskFullError, MriprepWarning, package_logger
+from monai_mriprep.errors import ClusterError, DiskFullError, MriprepWarning, package_logger
+from monai_mriprep.machine import processors
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.cases import Case, Result
 from monai_mriprep.run.engines import Engine, ThisMachine
+from monai_mriprep.run.executor_workers import Executors
 from monai_mriprep.run.lost_cases import without_losses
 from monai_mriprep.run.memory import in_batches
 from monai_mriprep.run.plan import plan_run
@@ -52,6 +55,7 @@ def preprocess(
     like: str | Path | None = None,
     report: bool = True,
     exclude: str | Path | None = None,
+    executor: Callable[[], Executor] | None = None,
 ) -> RunSummary:
     """Preprocess a dataset; cases that were finished before are skipped.
 
@@ -87,6 +91,10 @@ def preprocess(
         A list of cases that are left out, one a line; see `monai_mriprep.dataset.exclusions.read_exclusions`. What is
         finished of them goes to ``retired/``.
 
+    executor
+        Makes an executor of `concurrent.futures`, such as loky's, whose `workers` processes work on the cases. It is
+        called once or more, and each is shut down. Dataset and output folder must have the same paths there.
+
     Returns
     -------
     RunSummary
@@ -94,6 +102,8 @@ def preprocess(
 
     Raises
     ------
+    ClusterError
+        If the cases cannot be worked on there, or `workers` or `case_timeout` are given that would not be kept.
     MriprepError
         If the run cannot start, as where its output folder keeps another recipe or target, or cases have left the
         dataset and nobody has confirmed it.
@@ -105,13 +115,25 @@ def preprocess(
         too. Warnings of single cases are only logged.
     """
     plan = plan_run(dataset_root, output_root, recipe, redo, like, report, exclude)
+    engine = _engine(workers, case_timeout, executor)
     with open_session(plan, retire, take_over) as session:
         for message in session.warnings:
             warnings.warn(message, MriprepWarning, 2)
-        summary = execute(session, workers, case_timeout=case_timeout)
+        summary = execute(session, engine=engine)
     for message in summary.warnings[len(session.warnings) :]:
         warnings.warn(message, MriprepWarning, 2)
     return summary
+
+
+def _engine(workers: int | None, case_timeout: float | None, executor: Callable[[], Executor] | None) -> Engine:
+    """Where the cases are worked on."""
+    if executor is None:
+        return ThisMachine.limited(workers, None, case_timeout)
+    workers = processors() if workers is None else workers
+    if workers < 1 or case_timeout is not None:
+        msg = "executor: give workers, how many it has, at least 1; and no case_timeout, which it would not keep"
+        raise ClusterError(msg)
+    return Executors(executor, workers)
 
 
 def execute(

@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import threading
+import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.thread import BrokenThreadPool
 
 import pytest
 
 from monai_mriprep.run import executor_workers as module
 from monai_mriprep.run.cases import Case, Result
-from monai_mriprep.run.executor_workers import executor_workers
+from monai_mriprep.run.executor_workers import Executors, executor_workers
 from monai_mriprep.run.mappers import Lost
 from monai_mriprep.run.under_way import UnderWay
 from tests.run.works import Work, cases, counted, kill
@@ -42,12 +44,53 @@ def test_no_more_are_under_way_than_the_window(tmp_path):
     outcomes.close()
 
 
-def test_an_error_of_the_work_is_raised(tmp_path):
+def test_a_future_with_an_error_is_the_loss_of_its_case():
     def broken(case: Case) -> Result:
-        raise ZeroDivisionError(case.name)
+        if case.name == "1":
+            raise ZeroDivisionError(case.name)
+        return Result(case.name, "done")
 
-    with pytest.raises(ZeroDivisionError):
-        list(executor_workers(lambda: ThreadPoolExecutor(2), 2)(broken, cases(3)))
+    outcomes = {one.case: one for one in executor_workers(lambda: ThreadPoolExecutor(2), 2)(broken, cases(3))}
+    assert outcomes.pop("1") == Lost("1", "was lost (ZeroDivisionError: 1)")
+    assert {one.status for one in outcomes.values()} == {"done"}
+
+
+def test_in_one_process_one_case_is_worked_on_at_a_time():
+    free = threading.Lock()
+
+    def work(case: Case) -> Result:
+        assert free.acquire(blocking=False)
+        time.sleep(0.01)
+        free.release()
+        return Result(case.name, "done")
+
+    outcomes = list(executor_workers(lambda: ThreadPoolExecutor(4), 4)(work, cases(6)))
+    assert not [outcome for outcome in outcomes if isinstance(outcome, Lost)]
+
+
+def test_an_executor_that_breaks_before_it_has_taken_a_case_loses_it():
+    class Broken(ThreadPoolExecutor):
+        def submit(self, *_: object):
+            raise BrokenThreadPool
+
+    outcomes = set(executor_workers(lambda: Broken(1), 2)(print, cases(5)))
+    assert outcomes == {Lost("0", "died, or one beside it did"), Lost("1", "died, or one beside it did")}
+
+
+def test_no_call_is_the_same_as_one_before():
+    """Dask takes equal calls for one, and keeps its outcome."""
+    calls = []
+
+    class Executor(ThreadPoolExecutor):
+        def submit(self, *call: object):
+            calls.append(call)
+            return super().submit(*call)
+
+    engine = Executors(lambda: Executor(1), 1)
+    (case,) = cases(1)
+    assert [engine.alone(lambda case: Result(case.name, "done"), case).status for _ in range(2)] == ["done"] * 2
+    assert len({call[-1] for call in calls}) == 2
+    assert (engine.at_once(case), engine.too_large(case)) == (1, "the case needs about 7 MiB")
 
 
 def test_the_window_holds_until_the_end(tmp_path):
@@ -62,8 +105,7 @@ def test_what_was_not_begun_is_dropped(tmp_path):
     gate, begun = threading.Event(), []
 
     class Pool(ThreadPoolExecutor):
-        def shutdown(self, *_: object, **how: bool) -> None:
-            super().shutdown(wait=False, **how)
+        def shutdown(self) -> None:
             gate.set()
             super().shutdown()
 

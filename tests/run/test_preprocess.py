@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ from monai.data.image_reader import NumpyReader
 from monai.transforms.io.dictionary import LoadImaged
 
 from monai_mriprep import LoadNpzd, Recipe, build_transforms, preprocess
-from monai_mriprep.errors import MriprepWarning
+from monai_mriprep.errors import ClusterError, MriprepWarning
 from tests.oracles import SYNTHETIC, SYNTHETIC_TARGET, dictionary, reference, relative_error
+from tests.runs import write_cases
 
 MIXED = [
     *("20001_0001", "20001_0002", "20002_0001", "20003_0001", "20004_0001", "20005_0001", "20006_0001", "20007_0001")
@@ -239,3 +241,19 @@ def test_a_negative_label_voxel_is_reported(synthetic, tmp_path):
     summary = run(synthetic, tmp_path / "out")
     for result in summary.done:
         assert any("negative label voxel" in message for message in result.warnings)
+
+
+@pytest.mark.filterwarnings("ignore:.*mri_statistics")
+def test_an_executor_works_on_the_cases(tmp_path):
+    root = write_cases(tmp_path / "dataset", 2)
+    summary = preprocess(root, tmp_path / "out", workers=1, executor=lambda: ThreadPoolExecutor(1))
+    assert [result.case for result in summary.done] == ["case_0", "case_1"]
+    preprocess(root, tmp_path / "here", workers=0)
+    assert outputs(tmp_path / "out") == outputs(tmp_path / "here")
+
+
+@pytest.mark.parametrize("options", [{"workers": 0}, {"case_timeout": 5.0}])
+def test_an_executor_has_workers_and_keeps_no_limit(tmp_path, options):
+    root = write_cases(tmp_path / "dataset", 1)
+    with pytest.raises(ClusterError, match="give workers, how many it has"):
+        preprocess(root, tmp_path / "out", executor=lambda: ThreadPoolExecutor(1), **options)
