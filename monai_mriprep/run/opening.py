@@ -26,7 +26,7 @@ from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.store import Store
 from monai_mriprep.store.takeover import take_over
 
-__all__ = ["Opening", "open_folder"]
+__all__ = ["Opening", "describe", "open_folder"]
 
 VERSIONED = ("monai", "torch", "numpy", "scipy", "nibabel", "isal")
 
@@ -111,11 +111,19 @@ def open_folder(plan: RunPlan, recorder: Recorder, *, confirmed: bool, foreign: 
 
 def _kept_description(plan: RunPlan, decision: TargetDecision, kept: Kept, store: Store) -> RunDescription:
     """What ``run.json`` says, written where the folder gets its recipe and target."""
+    description = describe(plan, decision, kept)
+    if decision.is_new or kept.description is None:
+        if plan.computed_statistics is not None:
+            store.replace(STATISTICS, [plan.computed_statistics.as_csv().encode()])
+        write_description(store, description)
+    return description
+
+
+def describe(plan: RunPlan, decision: TargetDecision, kept: Kept) -> RunDescription:
+    """What ``run.json`` is to say."""
     if kept.description is not None and not decision.is_new:
         return kept.description.model_copy(update={"redo": decision.redo})
-    if plan.computed_statistics is not None:
-        store.replace(STATISTICS, [plan.computed_statistics.as_csv().encode()])
-    description = RunDescription(
+    return RunDescription(
         dataset_root=plan.dataset_name,
         recipe=plan.job.recipe.as_dict(),
         target_spacing=decision.target,
@@ -127,8 +135,6 @@ def _kept_description(plan: RunPlan, decision: TargetDecision, kept: Kept, store
         like=plan.wanted.like,
         redo=decision.redo,
     )
-    write_description(store, description)
-    return description
 
 
 def _has_other_count(index: Index, plan: RunPlan) -> bool:
