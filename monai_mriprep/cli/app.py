@@ -17,6 +17,7 @@ __all__ = ["GROUPS", "app"]
 GROUPS = {
     "Work": {
         "run": "Preprocess a dataset; the same command resumes.",
+        "plan": "Write down the cases, for machines that share the work.",
         "restore": "Put predictions back onto the grids of their sources.",
         "demo": "Make a small synthetic dataset, and preprocess it.",
     },

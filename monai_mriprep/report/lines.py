@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["shown", "table", "wrapped"]
+__all__ = ["rough_time", "shown", "table", "wrapped"]
 
 NAME_WIDTH = 30
 """Of the first column at most: one long name must not take the room of the other columns."""
@@ -18,6 +18,13 @@ GLUE = "\0"
 def shown(name: str) -> str:
     """A name as it is; escaped if it holds characters that would break a line or a terminal."""
     return name if name.isprintable() else repr(name)
+
+
+def rough_time(seconds: float) -> str:
+    """An estimated time in the unit that fits it."""
+    limits = ((100, 1, "seconds"), (100 * 60, 60, "minutes"), (float("inf"), 3600, "hours"))
+    size, unit = next((size, unit) for limit, size, unit in limits if seconds < limit)
+    return f"{seconds / size:.0f} {unit}"
 
 
 def table(rows: Iterable[Sequence[str]], width: int | None = None, spare: Sequence[str] = ()) -> Iterator[str]:

@@ -11,7 +11,7 @@ from monai_mriprep.dataset.pairing import Orphan
 from monai_mriprep.dataset.second_reading import SecondReading
 from monai_mriprep.errors import counted, first_names
 from monai_mriprep.report.groups import Finding, said_once
-from monai_mriprep.report.lines import shown, table
+from monai_mriprep.report.lines import rough_time, shown, table
 from monai_mriprep.run.dataset_report import CaseReport, DatasetReport, Needs
 from monai_mriprep.run.dry_run import CaseOutlook, DryRun
 from monai_mriprep.run.estimates import shown_bytes
@@ -191,13 +191,9 @@ def needs_text(needs: Needs) -> str:
     return (
         f"estimates{at_most}: {shown_bytes(needs.output_bytes)} of disk ({shown_bytes(needs.free_bytes)} free in "
         f"{needs.output_root}); {shown_bytes(needs.memory_bytes)} of memory for the largest case "
-        f"(of {shown_bytes(needs.available_bytes)}); {_duration(needs.seconds)} with "
+        f"(of {shown_bytes(needs.available_bytes)}); {rough_time(needs.seconds)} with "
         f"{counted(needs.workers, 'worker')}"
     )
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
 
 
 def dry_run_text(found: DryRun, width: int | None = None, everything: bool = False) -> Iterator[str]:

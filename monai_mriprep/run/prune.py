@@ -10,10 +10,11 @@ from pathlib import Path
 
 from monai_mriprep.errors import OutputError, RecordError, first_names
 from monai_mriprep.formats.names import natural_key
+from monai_mriprep.run.case_list import drop_list
 from monai_mriprep.run.derived import write_derived
 from monai_mriprep.store.attempts import has_records
 from monai_mriprep.store.description import read_description
-from monai_mriprep.store.layout import MANIFEST, SET_ASIDE, SPLITS
+from monai_mriprep.store.layout import CASES, MANIFEST, SET_ASIDE, SPLITS
 from monai_mriprep.store.lock import exclusive, shared
 from monai_mriprep.store.manifest import Index, read_index
 from monai_mriprep.store.pictures import remove_pictures, remove_report, report_files
@@ -57,7 +58,7 @@ class PruneSummary:
 def prune_output(output_root: str | Path, cases: Collection[str] = (), dry_run: bool = False) -> PruneSummary:
     """Delete what retired cases have left: volumes in ``retired/``, pictures, records, rows of ``manifest.csv``.
 
-    The report goes, too, for it may show them; `monai-mriprep report` writes it anew.
+    The report and the list of `plan` go, too, for they may show or name them; the commands write them anew.
 
     Of a case that lives on, as one whose label was renamed, what came after its retirement stays. What dead writers
     have left in ``.partial`` is finished or cleared away first.
@@ -105,11 +106,14 @@ def _prune(store: Store, cases: Collection[str], warnings: tuple[str, ...], dry_
     files = {path for one in chosen.values() for path in one.files}
     gone = chosen.keys() - read_index(store.root).cases()
     shown = report_files(store) if chosen else ()
+    listed = (CASES,) if chosen and store.root.status(CASES) is not None else ()
     if not dry_run:
         remove_retired(store, files)
         remove_pictures(store, gone)
         if shown:
             remove_report(store)
+        if listed:
+            drop_list(store)
     deleted = delete_records(store, chosen, dry_run)
     index = read_index(store.root)
     if not dry_run:
@@ -118,7 +122,7 @@ def _prune(store: Store, cases: Collection[str], warnings: tuple[str, ...], dry_
     return PruneSummary(
         store.root.path,
         tuple(chosen),
-        (*(path for path in there if path in files), *shown),
+        (*(path for path in there if path in files), *shown, *listed),
         deleted.records,
         deleted.warnings,
         (*warnings, *_what_else(store, gone, [path for path in there if path not in known])),

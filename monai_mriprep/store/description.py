@@ -14,7 +14,7 @@ from monai_mriprep.recipe.values import SpacingTriple
 from monai_mriprep.store.layout import RUN, STATISTICS
 from monai_mriprep.store.store import Store
 
-__all__ = ["Redo", "RunDescription", "StatisticsSource", "read_description", "write_description"]
+__all__ = ["FrozenList", "Redo", "RunDescription", "StatisticsSource", "read_description", "write_description"]
 
 StatisticsSource = Literal["recipe", "table", "computed", "training", "plans"]
 """Where the target spacing of a folder comes from."""
@@ -27,6 +27,15 @@ class Redo(BaseModel):
 
     number: Annotated[int, Field(ge=0)] = 0
     complete: bool = True
+
+
+class FrozenList(BaseModel):
+    """The list of cases that `plan` has written: the SHA-256 of ``cases.jsonl``, hexadecimal, and how many cases."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    cases: Annotated[int, Field(ge=0)]
 
 
 class RunDescription(BaseModel):
@@ -57,6 +66,8 @@ class RunDescription(BaseModel):
         Of a test set: the output folder of its training set.
     redo
         How often the folder was started anew.
+    plan
+        The list of cases, where `plan` has written one.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -72,6 +83,7 @@ class RunDescription(BaseModel):
     statistics: StatisticsSource
     like: str | None = None
     redo: Redo = Redo()
+    plan: FrozenList | None = None
 
 
 _DESCRIPTION = TypeAdapter(RunDescription)

@@ -5,6 +5,7 @@
     imagesTr/ labelsTr/                  the volumes of a training set, nothing else
     imagesTs/                            those of a test set
     run.json                             recipe and target spacing
+    cases.jsonl                          the list of cases, where `plan` was used
     mri_statistics.csv                   statistics that a run has computed
     manifest.jsonl                       the records
     manifest.csv dataset.json            derived from the records
@@ -27,6 +28,7 @@ from monai_mriprep.errors import RecordError
 from monai_mriprep.types import ROLE_OF_FOLDER, ROLES
 
 __all__ = [
+    "CASES",
     "DATASET",
     "FILES",
     "FOLDERS",
@@ -57,6 +59,7 @@ __all__ = [
 ]
 
 RUN = "run.json"
+CASES = "cases.jsonl"
 STATISTICS = "mri_statistics.csv"
 MANIFEST = "manifest.jsonl"
 TABLE = "manifest.csv"
@@ -77,7 +80,7 @@ ROLE_FOLDERS = {role.name: role.folder for role in ROLES}
 """The folder of each role of a training set, by its name."""
 VOLUME_FOLDERS = tuple(ROLE_OF_FOLDER)
 FOLDERS = (*VOLUME_FOLDERS, PARTIAL, PICTURES, REPORT_PAGES)
-FILES = (LOCK, RUN, STATISTICS, MANIFEST, TABLE, DATASET, SPLITS, REPORT)
+FILES = (LOCK, RUN, CASES, STATISTICS, MANIFEST, TABLE, DATASET, SPLITS, REPORT)
 
 LONGEST_NAME = 255
 """In bytes; file systems take no longer one."""

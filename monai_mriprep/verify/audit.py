@@ -14,10 +14,20 @@ from monai_mriprep.formats.names import natural_key
 from monai_mriprep.machine import processors
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.recipe.fingerprint import ALGORITHM_VERSION, fingerprint_of
+from monai_mriprep.run.case_list import list_problem
 from monai_mriprep.store.attempts import has_records
 from monai_mriprep.store.description import RunDescription, read_description
 from monai_mriprep.store.journal import pending_records
-from monai_mriprep.store.layout import MANIFEST, OUTPUT_SUFFIX, PARTIAL, RETIRED, RUN, VOLUME_FOLDERS, is_temporary
+from monai_mriprep.store.layout import (
+    CASES,
+    MANIFEST,
+    OUTPUT_SUFFIX,
+    PARTIAL,
+    RETIRED,
+    RUN,
+    VOLUME_FOLDERS,
+    is_temporary,
+)
 from monai_mriprep.store.lock import shared
 from monai_mriprep.store.manifest import Index, read_index
 from monai_mriprep.store.outdated import outdated_in
@@ -208,6 +218,8 @@ def _compare_with_last_run(store: Store, index: Index) -> Iterator[Finding]:
     if not _agrees_with_itself(run):
         what = "its fingerprint is of another recipe or target spacing than it says: it was changed"
         yield Finding(RUN, f"{what}; remove it, and `run` writes it again")
+    if problem := list_problem(store, run.plan):
+        yield Finding(CASES, problem)
     if not run.redo.complete:
         yield Finding(RUN, "a run with --redo has not come to its end", is_unfinished=True)
     others = [record.case for record in index.all_done() if record.fingerprint != run.fingerprint]

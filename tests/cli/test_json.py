@@ -79,6 +79,12 @@ def test_a_dry_run(ran, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+def test_a_plan(ran, tmp_path):
+    facts = told("plan", ran[0], tmp_path / "out", "--target", "6,1,1")
+    assert (facts["cases"], facts["finished"], facts["target_spacing"], facts["orphans"]) == (3, 0, [6, 1, 1], 1)
+    assert len(facts["sha256"]) == 64
+
+
 def test_a_check(ran):
     facts = told("check", ran[0], status=1)
     assert (facts["status"], facts["ready"], len(facts["cases"])) == ("attention", 2, 3)

@@ -1,0 +1,66 @@
+"""`plan`: the list of cases, written down for shards."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from monai_mriprep.cli.options import (
+    Channels,
+    Config,
+    DatasetRoot,
+    Exclude,
+    Json,
+    Like,
+    Settings,
+    Target,
+    Verbose,
+    configured,
+    required,
+)
+from monai_mriprep.cli.show import OK, report, say, warn
+
+__all__ = ["plan"]
+
+
+def plan(
+    dataset_root: DatasetRoot = None,
+    output_root: Annotated[
+        Path | None,
+        typer.Argument(help="Folder of the preprocessed dataset.", show_default="run.output of the config"),
+    ] = None,
+    config: Config = None,
+    settings: Settings = None,
+    target: Target = None,
+    like: Like = None,
+    channels: Channels = None,
+    exclude: Exclude = None,
+    redo: Annotated[bool, typer.Option("--redo", help="Begin anew: all cases are done again, by this recipe.")] = False,
+    retire: Annotated[
+        bool, typer.Option("--retire", help="Cases may leave the dataset, however many: the first shard retires them.")
+    ] = False,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Look at a dataset once, for all the machines that then work on it: write the list of cases and the target.
+
+    Exit status: 0 the list is written, 2 a run would not start; then nothing was written.
+    """
+    from monai_mriprep.report.facts import plain
+    from monai_mriprep.report.plan_text import plan_text
+    from monai_mriprep.run.plan import plan_run
+    from monai_mriprep.run.planned import plan_cases
+
+    places = {"dataset": dataset_root, "output": output_root, "like": like, "exclude": exclude}
+    recipe, job = configured(config, settings, target, channels, **places)
+    dataset, output = required(job.dataset, "DATASET_ROOT", "dataset"), required(job.output, "OUTPUT_ROOT", "output")
+    found = plan_cases(plan_run(dataset, output, recipe, redo, job.like, exclude=job.exclude), retire)
+    warn(found.warnings, everything=verbose)
+    report(plan_text(found), plain(found), as_json)
+    if not as_json:
+        folders = shlex.join(f"./{path}" if str(path).startswith("-") else str(path) for path in (dataset, output))
+        say(f"next, in each of N jobs and with the same options:  monai-mriprep run {folders} --shard I/N")
+    return OK
