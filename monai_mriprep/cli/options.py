@@ -27,6 +27,7 @@ __all__ = [
     "Quiet",
     "Report",
     "Settings",
+    "ShardOf",
     "Target",
     "Verbose",
     "Workers",
@@ -86,6 +87,15 @@ Report = Annotated[
     bool | None,
     typer.Option(
         "--report/--no-report", help="Measure and draw each case, and write report.html.", show_default="report"
+    ),
+]
+ShardOf = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        help="Do the I-th of N parts of the cases, then `merge`; auto or auto/N in an array job.",
+        show_default="all cases",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]

@@ -77,6 +77,10 @@ class Departures:
         """All that have something to retire."""
         return (*self.unconfirmed, *self.excluded)
 
+    def renamed_alone(self) -> Departures:
+        """Without those that concern the folder as a whole."""
+        return Departures((), self.renamed, self.recorded)
+
 
 def find_departures(
     index: Index,

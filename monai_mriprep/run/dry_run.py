@@ -123,7 +123,7 @@ def _foreseen(plan: RunPlan, confirmed: bool) -> tuple[Decisions, tuple[str, ...
     """What is to be done with each case, who leaves, and what needs review."""
     output = plan.job.output_root
     if not os.path.isdir(output):  # noqa: PTH112, Path raises below a closed one
-        return [(case, NEW) for case in plan.cases], (), plan.warnings
+        return [(case, NEW) for case in plan.own_cases], (), plan.warnings
     with open_store(output) as store, shared(store.root):
         index = read_index(store.root)
         outlook = look_ahead(plan, store, index, kept_in(store, index), confirmed)

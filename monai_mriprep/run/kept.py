@@ -67,6 +67,11 @@ class Kept:
     finished: Counter[Made] = field(default_factory=Counter)
 
     @property
+    def is_bound(self) -> bool:
+        """Whether recipe and target stand: by finished cases, or because parts of a run have agreed on them."""
+        return bool(self.finished) or (self.description is not None and self.description.is_shared)
+
+    @property
     def redo(self) -> Redo:
         """How often the folder was started anew; the records tell, too."""
         highest = max((made.redo for made in self.finished), default=0)
@@ -147,7 +152,7 @@ def decide_target(kept: Kept, wanted: Wanted, redo: bool = False) -> TargetDecis
     Parameters
     ----------
     kept
-        What the folder holds. With no finished case it takes any recipe and target.
+        What the folder holds. With no finished case, and no parts of a run, it takes any recipe and target.
     wanted
         What the run would do without it.
     redo
@@ -166,7 +171,7 @@ def decide_target(kept: Kept, wanted: Wanted, redo: bool = False) -> TargetDecis
     if same and before is None and kept.finished:
         warning = f"{wanted.job.output_root}: {kept.problem}; it is written again, for its finished cases fit this run"
         return replace(as_wanted, warnings=(warning,))
-    if same or not kept.finished:
+    if same or redo or not kept.is_bound:
         return as_wanted
     if before is None or not _differs_by_headers_alone(before, wanted):
         raise OutputError(_refusal(kept, wanted))

@@ -17,16 +17,17 @@ from monai_mriprep.run.decide import Decision
 from monai_mriprep.run.departures import DatasetIdentity, outputs_of_others, retire_cases
 from monai_mriprep.run.estimates import check_space
 from monai_mriprep.run.kept import Kept, TargetDecision, kept_in
-from monai_mriprep.run.outlook import departed, look_ahead
+from monai_mriprep.run.outlook import decided, departed, identity, look_ahead
 from monai_mriprep.run.plan import RunPlan
-from monai_mriprep.store.description import RunDescription, write_description
+from monai_mriprep.run.shards import plan_hash
+from monai_mriprep.store.description import RunDescription, create_description, read_description, write_description
 from monai_mriprep.store.layout import STATISTICS
 from monai_mriprep.store.manifest import Index, read_index
-from monai_mriprep.store.recorder import Recorder
+from monai_mriprep.store.recorder import Recorder, ShardRecorder
 from monai_mriprep.store.store import Store
 from monai_mriprep.store.takeover import take_over
 
-__all__ = ["Opening", "describe", "open_folder"]
+__all__ = ["Opening", "describe", "open_folder", "recorder_of"]
 
 VERSIONED = ("monai", "torch", "numpy", "scipy", "nibabel", "isal")
 
@@ -44,7 +45,7 @@ class Opening:
     description
         What ``run.json`` says.
     decisions
-        What is to be done with each of the plan's cases, in their order, and why.
+        What is to be done with each of the plan's own cases, in their order, and why.
     outdated
         Cases whose files were made by another recipe or target; if such a case fails, its old files must not stay.
     index
@@ -62,6 +63,14 @@ class Opening:
     index: Index
     retired: tuple[str, ...]
     warnings: tuple[str, ...]
+
+
+def recorder_of(plan: RunPlan, store: Store) -> Recorder:
+    """Who writes the records of a run."""
+    if plan.shard is None:
+        return Recorder(store)
+    parts = {"shard": str(plan.shard), "plan": plan_hash(plan.cases), "writer": store.writer}
+    return ShardRecorder(store, plan.shard, _opened(plan, identity(plan.dataset_name, plan.job)) | parts)
 
 
 def open_folder(plan: RunPlan, recorder: Recorder, *, confirmed: bool, foreign: bool) -> Opening:
@@ -100,7 +109,9 @@ def open_folder(plan: RunPlan, recorder: Recorder, *, confirmed: bool, foreign: 
     if leaving := (*departures.names, *departures.never_tried):
         retire_cases(recorder, index, leaving, outputs_of_others(index, set(leaving)), plan.exclusions)
     has_moved = outlook.before is not None and outlook.before != outlook.now
-    if todo or departures.names or has_moved or _has_other_count(index, plan):
+    if isinstance(recorder, ShardRecorder):
+        recorder.begin()
+    elif todo or departures.names or has_moved or _has_other_count(index, plan):
         recorder.add(_opened(plan, outlook.now))
     outdated = frozenset(look.case.name for look in outlook.looks if look.is_outdated and not look.is_renamed)
     decisions = tuple((look.case, look.decision) for look in outlook.looks)
@@ -110,12 +121,20 @@ def open_folder(plan: RunPlan, recorder: Recorder, *, confirmed: bool, foreign: 
 
 
 def _kept_description(plan: RunPlan, decision: TargetDecision, kept: Kept, store: Store) -> RunDescription:
-    """What ``run.json`` says, written where the folder gets its recipe and target."""
+    """What ``run.json`` says, written where the folder gets its recipe and target.
+
+    Of the parts of a run that begin at once, one writes it, and the others are held to it.
+    """
     description = describe(plan, decision, kept)
-    if decision.is_new or kept.description is None:
-        if plan.computed_statistics is not None:
-            store.replace(STATISTICS, [plan.computed_statistics.as_csv().encode()])
-        write_description(store, description)
+    if kept.description is not None and not decision.is_new:
+        return description
+    if plan.computed_statistics is not None:
+        store.replace(STATISTICS, [plan.computed_statistics.as_csv().encode()])
+    if plan.shard is None or kept.description is not None:
+        write_description(store, description, is_shared=plan.shard is not None)
+    elif not create_description(store, description):
+        kept = replace(kept, description=read_description(store))
+        return _kept_description(plan, decided(plan, kept), kept, store)
     return description
 
 

@@ -19,7 +19,16 @@ from monai_mriprep.store.manifest import Index, read_index
 from monai_mriprep.store.records import Done
 from monai_mriprep.store.store import AGAIN, Store, named_errors, open_store
 
-__all__ = ["Look", "Outlook", "check_writable", "departed", "foresee_departures", "look_ahead"]
+__all__ = [
+    "Look",
+    "Outlook",
+    "check_writable",
+    "decided",
+    "departed",
+    "foresee_departures",
+    "identity",
+    "look_ahead",
+]
 
 SHOWN_NAMES = 20
 
@@ -55,7 +64,7 @@ class Outlook:
     target
         What the run works to.
     looks
-        At each of the plan's cases, in their order.
+        At each of the plan's own cases, in their order.
     departures
         Who has left the dataset.
     before, now
@@ -95,20 +104,28 @@ def look_ahead(plan: RunPlan, store: Store, index: Index, kept: Kept, confirmed:
     OutputError
         If the folder keeps another recipe or target, or if cases would leave that nobody confirmed.
     """
-    target = _decided(plan, kept)
+    target = decided(plan, kept)
     plan = replace(plan, job=replace(plan.job, redo=target.redo.number))
     looks = tuple(_look(plan, index, store))
     renamed = (look.case.name for look in looks if look.is_renamed)
     departures = find_departures(index, plan.cases, renamed, plan.exclusions, plan.excluded)
-    before, now = _recorded_identity(index, kept), _identity(plan.dataset_name, plan.job)
+    before, now = _recorded_identity(index, kept), identity(plan.dataset_name, plan.job)
     if not confirmed:
         refuse_departures(store.root.path, departures, before, now)
+    if not plan.leads:
+        departures = departures.renamed_alone()
     warnings = (*plan.warnings, *index.problems(), *_without_records(index, store), *target.warnings, *_back(looks))
     return Outlook(plan, target, looks, departures, before, now, warnings)
 
 
-def _decided(plan: RunPlan, kept: Kept) -> TargetDecision:
-    """The target, as it was when the run was planned."""
+def decided(plan: RunPlan, kept: Kept) -> TargetDecision:
+    """The target of a run, as it was when the run was planned.
+
+    Raises
+    ------
+    OutputError
+        If the folder keeps another recipe or target by now.
+    """
     decision = decide_target(kept, plan.wanted, plan.redo)
     if decision.target != plan.job.target:
         place = plan.job.output_root
@@ -118,7 +135,7 @@ def _decided(plan: RunPlan, kept: Kept) -> TargetDecision:
 
 
 def _look(plan: RunPlan, index: Index, store: Store) -> Iterator[Look]:
-    for case in plan.cases:
+    for case in plan.own_cases:
         latest = index.latest(case.name)
         done = latest if isinstance(latest, Done) else index.done(case.name)
         renamed = is_renamed(case, done)
@@ -144,7 +161,8 @@ def _recorded_identity(index: Index, kept: Kept) -> DatasetIdentity | None:
     return None
 
 
-def _identity(dataset_name: str, job: Job) -> DatasetIdentity:
+def identity(dataset_name: str, job: Job) -> DatasetIdentity:
+    """Where the cases of a run come from."""
     return DatasetIdentity(dataset_name, job.recipe.pattern)
 
 
@@ -195,7 +213,7 @@ def foresee_departures(
         before = _recorded_identity(index, kept_in(store, index))
         renamed = (case.name for case in cases if is_renamed(case, index.done(case.name)))
         departures = find_departures(index, cases, renamed, exclusions)
-        refuse_departures(output, departures, before, _identity(str(dataset_root.resolve()), wanted.job))
+        refuse_departures(output, departures, before, identity(str(dataset_root.resolve()), wanted.job))
         return tuple(departed(departures, output, "a run moves the files from before to {}"))
 
 

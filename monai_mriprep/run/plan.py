@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from monai_mriprep.dataset.case_files import CaseFiles
@@ -19,7 +20,9 @@ from monai_mriprep.recipe import Recipe, given_or_default
 from monai_mriprep.run.cases import Case, Job, OutputNames, SourceFiles
 from monai_mriprep.run.estimates import Estimate, estimated
 from monai_mriprep.run.kept import Wanted, decide_target_unlocked
+from monai_mriprep.run.shards import split
 from monai_mriprep.steps import steps_of
+from monai_mriprep.store.attempts import Shard
 from monai_mriprep.types import ROLE_OF_FOLDER, ROLES, Role
 
 __all__ = ["RunPlan", "cases_of", "check_output_folder", "plan_run", "wanted_by"]
@@ -57,6 +60,8 @@ class RunPlan:
         Names of the cases of the dataset that it has left out.
     address
         Of the dataset in an object store, where `dataset_root` stands for one; None of a folder.
+    shard
+        The part of the cases that is worked on; None is the whole.
     """
 
     dataset_root: Path
@@ -72,6 +77,17 @@ class RunPlan:
     exclusions: Exclusions = NOBODY
     excluded: tuple[str, ...] = ()
     address: str | None = None
+    shard: Shard | None = None
+
+    @cached_property
+    def own_cases(self) -> tuple[Case, ...]:
+        """Those that this run works on: all, or those of its part."""
+        return self.cases if self.shard is None else split(self.cases, self.shard)
+
+    @property
+    def leads(self) -> bool:
+        """Whether this run, of all parts, does what concerns the folder as a whole."""
+        return self.shard is None or self.shard.number == 1
 
     @property
     def dataset_name(self) -> str:

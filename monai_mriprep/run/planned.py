@@ -20,7 +20,8 @@ from monai_mriprep.run.estimates import case_seconds, check_space, output_bytes
 from monai_mriprep.run.kept import Wanted, kept_in
 from monai_mriprep.run.opening import describe
 from monai_mriprep.run.outlook import departed, look_ahead
-from monai_mriprep.run.plan import RunPlan
+from monai_mriprep.run.plan import RunPlan, plan_run
+from monai_mriprep.run.shards import wanted_shard
 from monai_mriprep.store.attempts import attempts_in
 from monai_mriprep.store.description import RunDescription, read_description, write_description
 from monai_mriprep.store.layout import CASES, STATISTICS
@@ -29,7 +30,7 @@ from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.store import Store, make_store, open_store
 from monai_mriprep.types import ROLES, TEST_ROLES, Spacing
 
-__all__ = ["PlanSummary", "plan_cases", "planned"]
+__all__ = ["PlanSummary", "plan_cases", "plan_part", "planned"]
 
 AGAIN = "plan it again, or give what was planned"
 
@@ -214,6 +215,43 @@ def planned(
         excluded=head.excluded,
     )
     return plan, head.retire
+
+
+def plan_part(
+    dataset_root: str | Path,
+    output_root: str | Path,
+    recipe: Recipe | None = None,
+    redo: bool = False,
+    like: str | Path | None = None,
+    report: bool = True,
+    exclude: str | Path | None = None,
+    shard: str | None = None,
+) -> tuple[RunPlan, bool]:
+    """The plan of a run or of a part of it; a part goes by what `plan` has decided, if it has.
+
+    Parameters
+    ----------
+    dataset_root, output_root, recipe, redo, like, report, exclude
+        As of `monai_mriprep.run.plan.plan_run`.
+    shard
+        Which part, as `monai_mriprep.run.shards.read_shard` takes it; None is the whole.
+
+    Returns
+    -------
+    tuple of RunPlan and bool
+        The plan, and whether it was planned that cases may leave however many.
+
+    Raises
+    ------
+    RecipeError
+        If there is no such part, or if a part is to do all cases again.
+    MriprepError
+        As `plan_run`, or as `planned`.
+    """
+    part = wanted_shard(shard, redo)
+    found = None if part is None else planned(dataset_root, output_root, recipe, like, report, exclude)
+    plan, retire = found or (plan_run(dataset_root, output_root, recipe, redo, like, report, exclude), False)
+    return replace(plan, shard=part), retire
 
 
 def _recipe_of(output: Path, description: RunDescription) -> Recipe:

@@ -19,7 +19,7 @@ from monai_mriprep.run.engines import Engine, ThisMachine
 from monai_mriprep.run.executor_workers import Executors
 from monai_mriprep.run.lost_cases import without_losses
 from monai_mriprep.run.memory import in_batches
-from monai_mriprep.run.plan import plan_run
+from monai_mriprep.run.planned import plan_part
 from monai_mriprep.run.process import process_case
 from monai_mriprep.run.session import RunSummary, Session, open_session
 
@@ -56,6 +56,7 @@ def preprocess(
     report: bool = True,
     exclude: str | Path | None = None,
     executor: Callable[[], Executor] | None = None,
+    shard: str | None = None,
 ) -> RunSummary:
     """Preprocess a dataset; cases that were finished before are skipped.
 
@@ -90,10 +91,13 @@ def preprocess(
     exclude
         A list of cases that are left out, one a line; see `monai_mriprep.dataset.exclusions.read_exclusions`. What is
         finished of them goes to ``retired/``.
-
     executor
         Makes an executor of `concurrent.futures`, such as loky's, whose `workers` processes work on the cases. It is
         called once or more, and each is shut down. Dataset and output folder must have the same paths there.
+    shard
+        Work on a part of the cases alone, beside others that work on theirs: ``I/N``, ``auto``, or ``auto/N``; see
+        `monai_mriprep.run.shards.read_shard`. When all have ended, ``monai-mriprep merge OUTPUT_ROOT`` makes one of
+        their records, and writes what is derived from them.
 
     Returns
     -------
@@ -114,9 +118,9 @@ def preprocess(
         For what needs review in the dataset as a whole, such as an image without a label. These warnings are logged,
         too. Warnings of single cases are only logged.
     """
-    plan = plan_run(dataset_root, output_root, recipe, redo, like, report, exclude)
+    plan, may_leave = plan_part(dataset_root, output_root, recipe, redo, like, report, exclude, shard)
     engine = _engine(workers, case_timeout, executor)
-    with open_session(plan, retire, take_over) as session:
+    with open_session(plan, retire or may_leave, take_over) as session:
         for message in session.warnings:
             warnings.warn(message, MriprepWarning, 2)
         summary = execute(session, engine=engine)

@@ -9,7 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from monai_mriprep.errors import OutputError, package_logger
@@ -18,7 +18,7 @@ from monai_mriprep.run.decide import Decision
 from monai_mriprep.run.departures import retire_cases
 from monai_mriprep.run.derived import remove_derived, write_derived
 from monai_mriprep.run.nnunet_doubts import asks_nnunet, nnunet_doubts
-from monai_mriprep.run.opening import Opening, open_folder
+from monai_mriprep.run.opening import Opening, open_folder, recorder_of
 from monai_mriprep.run.plan import RunPlan
 from monai_mriprep.store.attempts import Shard
 from monai_mriprep.store.description import Redo, write_description
@@ -26,8 +26,10 @@ from monai_mriprep.store.journal import recover, recover_case
 from monai_mriprep.store.layout import DATASET, TABLE
 from monai_mriprep.store.lock import exclusive
 from monai_mriprep.store.manifest import read_index
+from monai_mriprep.store.merging import merge_records
 from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.store import Store, make_store, open_store
+from monai_mriprep.store.writers import this_writer
 
 __all__ = ["RunSummary", "Session", "open_session"]
 
@@ -101,15 +103,19 @@ class Session:
         """Record what was finished and not recorded, and remove what else workers have left; none may be alive."""
         self.recorder.flush()
         recover(self.store, self.store.staging, self.recorder.enter)
+        if self.plan.shard is None:
+            self._complete_redo()
+
+    def _complete_redo(self) -> None:
         description, was_redo = self.opening.description, not self.opening.description.redo.complete
         if was_redo and len(self.attempted) >= len(self.todo):
             redo = Redo(number=description.redo.number)
             write_description(self.store, description.model_copy(update={"redo": redo}))
 
     def afterthoughts(self) -> tuple[str, ...]:
-        """What the records of all cases say against the recipe; nothing where they cannot be read."""
+        """What the records of all cases say against the recipe; nothing where they cannot be read, or of a part."""
         job = self.plan.job
-        if not asks_nnunet(job.recipe):
+        if self.plan.shard is not None or not asks_nnunet(job.recipe):
             return ()
         try:
             index = read_index(self.store.root)
@@ -139,6 +145,7 @@ class Session:
             tuple(self.retired),
             self.plan.orphans,
             self.plan.excluded,
+            shard=None if self.plan.shard is None else str(self.plan.shard),
         )
 
 
@@ -170,6 +177,8 @@ class RunSummary:
         The page that shows the cases; None where none was written.
     suspects
         Names of the cases of the output folder that deserve a look, where the page was written anew.
+    shard
+        The part of the cases that it worked on, such as ``3-of-8``; None is the whole.
     """
 
     output_root: Path
@@ -184,6 +193,7 @@ class RunSummary:
     excluded: tuple[str, ...] = ()
     report: Path | None = None
     suspects: tuple[str, ...] = ()
+    shard: str | None = None
 
 
 @contextmanager
@@ -191,6 +201,8 @@ def open_session(
     plan: RunPlan, retire: bool = False, take_over: bool = False, shard: Shard | None = None
 ) -> Iterator[Session]:
     """Take the output folder, finish what a crash interrupted there, and decide what is to be done.
+
+    The records of parts of a run are merged first, unless this is such a part itself.
 
     What needs review is logged, and the target spacing. When the session ends, however it does, what its workers have
     finished is recorded, and ``manifest.csv`` and ``dataset.json`` are written.
@@ -216,10 +228,11 @@ def open_session(
         If the folder cannot be made or written to, if its finished cases have another recipe or target, or if cases
         would leave and `retire` does not confirm it.
     """
+    plan = replace(plan, shard=shard or plan.shard)
     make_store(plan.job.output_root)
-    with open_store(plan.job.output_root) as store:
+    with open_store(plan.job.output_root, replace(this_writer(), shard=plan.shard).name) as store:
         aside = store.prepare(role.folder for role in plan.roles)
-        with exclusive(store.root):
+        with exclusive(store.root, plan.shard):
             try:
                 with _session(plan, store, aside, retire, take_over) as session:
                     yield session
@@ -230,8 +243,10 @@ def open_session(
 @contextmanager
 def _session(plan: RunPlan, store: Store, aside: tuple[str, ...], retire: bool, take_over: bool) -> Iterator[Session]:
     """The session itself; the lock is held."""
-    store.own_manifest()
-    recorder = Recorder(store)
+    if plan.shard is None:
+        store.own_manifest()
+        merge_records(store, take_over)
+    recorder = recorder_of(plan, store)
     opening = open_folder(plan, recorder, confirmed=retire, foreign=take_over)
     session = Session(opening, store, recorder, (*aside, *opening.warnings), list(opening.retired))
     _log(session)
@@ -240,7 +255,8 @@ def _session(plan: RunPlan, store: Store, aside: tuple[str, ...], retire: bool, 
     finally:
         with suppress(OutputError, OSError):  # what cannot be done now, the next run does
             session.close()
-        _derive(session)
+        if plan.shard is None:
+            _derive(session)
 
 
 def _derive(session: Session) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import os
 import re
 from collections.abc import Iterable, Mapping
 
@@ -15,7 +16,7 @@ from monai_mriprep.run.cases import Case
 from monai_mriprep.run.estimates import case_seconds
 from monai_mriprep.store.attempts import Shard
 
-__all__ = ["plan_hash", "read_shard", "split"]
+__all__ = ["plan_hash", "read_shard", "split", "wanted_shard"]
 
 LARGEST_COUNT = 999_999
 
@@ -23,6 +24,20 @@ NUMBERS = ("SLURM_ARRAY_TASK_ID", "PBS_ARRAY_INDEX", "PBS_ARRAYID")
 """Where an array job finds its number."""
 
 FORMS = "give I/N, such as 3/8 for the third of eight; in an array job `auto`, or `auto/N`"
+
+
+def wanted_shard(text: str | None, redo: bool) -> Shard | None:
+    """Which part of a run is meant, by what `read_shard` reads and this process's environment; None is the whole.
+
+    Raises
+    ------
+    RecipeError
+        If it is none, or if all cases are to be done again, which each part would begin anew.
+    """
+    if text is not None and redo:
+        msg = f"--shard {text}: --redo is decided once for all parts; leave it out, and run `plan --redo` before them"
+        raise RecipeError(msg)
+    return None if text is None else read_shard(text, os.environ)
 
 
 def read_shard(text: str, environment: Mapping[str, str]) -> Shard:

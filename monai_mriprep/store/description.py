@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -12,9 +13,23 @@ from monai_mriprep.formats.sealed import FORMAT_VERSION, VERSIONS, NewerVersionE
 from monai_mriprep.models import checked
 from monai_mriprep.recipe.values import SpacingTriple
 from monai_mriprep.store.layout import RUN, STATISTICS
-from monai_mriprep.store.store import Store
+from monai_mriprep.store.store import AGAIN, Store, named_errors
 
-__all__ = ["FrozenList", "Redo", "RunDescription", "StatisticsSource", "read_description", "write_description"]
+__all__ = [
+    "SHARED",
+    "FrozenList",
+    "Redo",
+    "RunDescription",
+    "StatisticsSource",
+    "create_description",
+    "read_description",
+    "settle_description",
+    "share_description",
+    "write_description",
+]
+
+SHARED = 3
+"""The format of a folder whose records may lie in several files, which versions up to 0.7.0 do not look for."""
 
 StatisticsSource = Literal["recipe", "table", "computed", "training", "plans"]
 """Where the target spacing of a folder comes from."""
@@ -85,6 +100,11 @@ class RunDescription(BaseModel):
     redo: Redo = Redo()
     plan: FrozenList | None = None
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether parts of a run write there, which must agree before any of them has finished a case."""
+        return self.version >= SHARED
+
 
 _DESCRIPTION = TypeAdapter(RunDescription)
 
@@ -108,7 +128,7 @@ def read_description(store: Store) -> RunDescription | None:
     except (OSError, ValueError, RecursionError, AttributeError) as error:
         msg = f"{path}: cannot be read ({error})"
         raise RecordError(msg) from error
-    if isinstance(version, int) and FORMAT_VERSION < version < VERSIONS:
+    if isinstance(version, int) and SHARED < version < VERSIONS:
         msg = f"{path}: a newer version of monai-mriprep has written it (format {version}); update monai-mriprep"
         raise NewerVersionError(msg)
     try:
@@ -126,14 +146,57 @@ def _statistics_of(store: Store, facts: dict[str, Any]) -> StatisticsSource:
     return "computed" if store.root.is_file(STATISTICS) else "table"
 
 
-def write_description(store: Store, description: RunDescription) -> None:
-    """Write ``run.json``.
+def write_description(store: Store, description: RunDescription, is_shared: bool | None = None) -> None:
+    """Write ``run.json``; `is_shared` says whether parts of a run write there, by default as it was.
 
     Raises
     ------
     DiskFullError, OutputError
         If it cannot be written.
     """
+    store.replace(RUN, [_encoded(description, description.is_shared if is_shared is None else is_shared)])
+
+
+def create_description(store: Store, description: RunDescription) -> bool:
+    """Write ``run.json`` for the parts of a run, unless it is there; whether it was written.
+
+    Raises
+    ------
+    DiskFullError, OutputError
+        If it cannot be written.
+    """
+    with named_errors(store.root.path / RUN, "cannot be written", AGAIN):
+        return store.root.create_whole(RUN, [_encoded(description, is_shared=True)], store.staging)
+
+
+def share_description(store: Store) -> None:
+    """Keep versions up to 0.7.0 out, which do not look for the records of parts of a run.
+
+    Raises
+    ------
+    DiskFullError, OutputError
+        If ``run.json`` cannot be read or written.
+    """
+    description = read_description(store)
+    if description is not None and not description.is_shared:
+        write_description(store, description, is_shared=True)
+
+
+def settle_description(store: Store) -> None:
+    """Let them in again; there are no parts of a run any more.
+
+    Raises
+    ------
+    DiskFullError, OutputError
+        If ``run.json`` cannot be written.
+    """
+    with suppress(RecordError):  # it says so to whoever needs it
+        description = read_description(store)
+        if description is not None and description.is_shared:
+            write_description(store, description, is_shared=False)
+
+
+def _encoded(description: RunDescription, is_shared: bool) -> bytes:
     is_new = description.like is not None or description.recipe.get("channels") is not None
-    facts = {**description.model_dump(mode="json"), "version": FORMAT_VERSION if is_new else 1}
-    store.replace(RUN, [(json.dumps(facts, indent=2) + "\n").encode()])
+    version = SHARED if is_shared else FORMAT_VERSION if is_new else 1
+    return (json.dumps({**description.model_dump(mode="json"), "version": version}, indent=2) + "\n").encode()

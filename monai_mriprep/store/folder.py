@@ -199,6 +199,40 @@ class Folder:
                 staging.remove(temporary)
             raise
 
+    def create_whole(self, name: str, content: Iterable[bytes], staging: Folder) -> bool:
+        """Write a file with its whole content, unless one is there; whether it was written.
+
+        Parameters
+        ----------
+        name
+            Of several processes that write it at once, one does.
+        content
+            All of it, in pieces.
+        staging
+            Where it is written and synced first.
+        """
+        temporary = temporary_name("json")
+        staging.create(temporary, content, sync=True)
+        try:
+            return self._give_name(staging, temporary, name)
+        finally:
+            with suppress(OSError):
+                staging.remove(temporary)
+
+    def _give_name(self, staging: Folder, temporary: str, name: str) -> bool:
+        try:
+            staging.link(temporary, self, name)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK):
+                raise
+            if self.status(name) is not None:  # a file system without second names
+                return False
+            staging.move(temporary, self, name)
+        self.sync()
+        return True
+
     def appending(self, name: str) -> int:
         """A descriptor for reading and appending to a regular file, which is made if it is missing; close it."""
         return self._open(name, os.O_RDWR | os.O_CREAT | os.O_APPEND)

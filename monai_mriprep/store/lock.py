@@ -1,4 +1,4 @@
-"""The lock of an output folder: one run at a time.
+"""The lock of an output folder: one run at a time, or one of each of its parts.
 
 It is a courtesy: it spares two runs each other's work. Nothing is lost without it, as on a file system that has none,
 because each writer has temporary files of its own.
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from monai_mriprep.errors import LockedError, OutputError, package_logger
 from monai_mriprep.store import calls
+from monai_mriprep.store.attempts import Shard
 from monai_mriprep.store.folder import Folder
 from monai_mriprep.store.layout import LOCK
 
@@ -28,8 +29,8 @@ _locks_of_this_process: dict[Path, object] = {}
 
 
 @contextmanager
-def exclusive(root: Folder) -> Iterator[None]:
-    """Hold the lock of an output folder.
+def exclusive(root: Folder, shard: Shard | None = None) -> Iterator[None]:
+    """Hold the lock of an output folder; for a part of a run the byte of its number alone.
 
     The kernel keeps the lock (POSIX ``fcntl``) and frees it when this process ends, also by a crash. Forked workers do
     not inherit it. Where the file system has no locks, that is logged.
@@ -45,21 +46,21 @@ def exclusive(root: Folder) -> Iterator[None]:
     if _locks_of_this_process.setdefault(place, own) is not own:
         raise _locked_by_this_process(root)
     try:
-        with _locked(root):
+        with _locked(root, shard):
             yield
     finally:
         del _locks_of_this_process[place]
 
 
 @contextmanager
-def _locked(root: Folder) -> Iterator[None]:
+def _locked(root: Folder, shard: Shard | None) -> Iterator[None]:
     try:
         descriptor = root.updating(LOCK)
     except OSError as error:
         msg = f"{root.path / LOCK}: the lock cannot be opened ({error.strerror}); mend it, or choose another folder"
         raise OutputError(msg) from error
     try:
-        _lock(root, descriptor, fcntl.LOCK_EX, "another run is alive there")
+        _lock(root, descriptor, fcntl.LOCK_EX, "another run is alive there", _bytes_of(shard))
         if os.fstat(descriptor).st_nlink == 1:  # else it is somebody else's file, too
             with suppress(OSError):  # on a full disk the lock works without the name of its holder
                 os.ftruncate(descriptor, 0)
@@ -95,9 +96,14 @@ def shared(root: Folder) -> Iterator[None]:
         yield
 
 
-def _lock(root: Folder, descriptor: int, kind: int, refusal: str) -> None:
+def _bytes_of(shard: Shard | None) -> tuple[int, ...]:
+    """How many bytes are locked, and from where; else it is all of them, those after the end included."""
+    return () if shard is None else (1, shard.number)
+
+
+def _lock(root: Folder, descriptor: int, kind: int, refusal: str, place: tuple[int, ...] = ()) -> None:
     try:
-        fcntl.lockf(descriptor, kind | fcntl.LOCK_NB)
+        fcntl.lockf(descriptor, kind | fcntl.LOCK_NB, *place)
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EAGAIN):
             package_logger().warning(

@@ -22,7 +22,7 @@ from monai_mriprep.store.folder import Folder
 from monai_mriprep.store.layout import LONGEST_NAME, MANIFEST
 from monai_mriprep.store.records import Done, Opened, Record, Retired, read_record
 
-__all__ = ["Index", "Made", "append_lines", "manifest_lines", "named_cases", "read_index"]
+__all__ = ["Index", "Made", "append_lines", "file_lines", "manifest_lines", "named_cases", "read_index"]
 
 LONGEST_LINE = 1 << 24
 """Bytes that are taken for one line; a longer one is damaged."""
@@ -219,7 +219,7 @@ def read_index(root: Folder) -> Index:
 
 def _read_file(index: Index, file: str) -> None:
     offset, number = 0, 1
-    for line, is_rest in _lines_of(index.root, file):
+    for line, is_rest in file_lines(index.root, file):
         record = line.lstrip(b"\0")  # where a crash, or a sync that failed, has lost what stood before it
         if not is_rest:
             index.add(file, number, offset + len(line) - len(record), record)
@@ -228,9 +228,7 @@ def _read_file(index: Index, file: str) -> None:
 
 
 def manifest_lines(root: Folder) -> Iterator[tuple[bytes, bool]]:
-    """The lines of all files of records as they are, in the order in which they count, each with False.
-
-    A line without end comes in pieces. It is damaged, whatever it holds, and all pieces but the first have True.
+    """The lines of all files of records, in the order in which they count; see `file_lines`.
 
     Raises
     ------
@@ -238,10 +236,19 @@ def manifest_lines(root: Folder) -> Iterator[tuple[bytes, bool]]:
         If a file cannot be read.
     """
     for file in record_files(root):
-        yield from _lines_of(root, file)
+        yield from file_lines(root, file)
 
 
-def _lines_of(root: Folder, name: str) -> Iterator[tuple[bytes, bool]]:
+def file_lines(root: Folder, name: str) -> Iterator[tuple[bytes, bool]]:
+    """The lines of a file of records as they are, each with False.
+
+    A line without end comes in pieces. It is damaged, whatever it holds, and all pieces but the first have True.
+
+    Raises
+    ------
+    RecordError
+        If the file cannot be read.
+    """
     with _reading(root, name) as file:
         is_rest = False
         while line := file.readline(LONGEST_LINE):

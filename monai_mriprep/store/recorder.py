@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Any
 
+from monai_mriprep.errors import LockedError
 from monai_mriprep.formats.sealed import seal
+from monai_mriprep.store.attempts import Shard, next_attempt
+from monai_mriprep.store.description import share_description
 from monai_mriprep.store.journal import entry_name
 from monai_mriprep.store.layout import MANIFEST, VOLUME_FOLDERS
 from monai_mriprep.store.manifest import append_lines
 from monai_mriprep.store.store import AGAIN, Store, named_errors
 
-__all__ = ["Recorder"]
+__all__ = ["Recorder", "ShardRecorder"]
 
 GROUP_RECORDS = 64
 GROUP_SECONDS = 1.0
@@ -87,9 +90,8 @@ class Recorder:
                 self.store.staging.remove(entry)
 
     def _append(self, record: Mapping[str, Any]) -> None:
-        line = seal({**record, "time": round(time.time(), 3)})
         with self._named_errors():
-            append_lines(self.store.root, [line], self.file)
+            append_lines(self.store.root, [_line(record)], self.file)
 
     def _sync(self) -> None:
         with self._named_errors():
@@ -100,3 +102,58 @@ class Recorder:
 
     def _named_errors(self) -> AbstractContextManager[None]:
         return named_errors(self.store.root.path / self.file, "the records cannot be written", AGAIN)
+
+
+class ShardRecorder(Recorder):
+    """Appends records of a part of a run to a file of its own, which it makes when the first one comes.
+
+    Parameters
+    ----------
+    store
+        Where.
+    shard
+        Which part.
+    opened
+        The first record.
+    """
+
+    def __init__(self, store: Store, shard: Shard, opened: Mapping[str, Any]) -> None:
+        super().__init__(store)
+        self.shard = shard
+        self.opened = opened
+        self._has_begun = False
+
+    def begin(self) -> None:
+        """Make the file with its first record, unless that is done.
+
+        Raises
+        ------
+        LockedError
+            If somebody else makes it at this moment.
+        DiskFullError, OutputError
+            If it cannot be made.
+        """
+        if self._has_begun:
+            return
+        share_description(self.store)
+        self.file = next_attempt(self.store.root, self.shard).file
+        with self._named_errors():
+            self._create()
+        self._has_begun = True
+
+    def _create(self) -> None:
+        root = self.store.root
+        try:
+            root.create(self.file, [f"{_line(self.opened)}\n".encode()], sync=True)
+        except FileExistsError as error:
+            msg = f"{root.path / self.file}: another process begins this part of the run; wait for its end"
+            raise LockedError(msg) from error
+        root.sync()
+
+    def _append(self, record: Mapping[str, Any]) -> None:
+        self.begin()
+        super()._append(record)
+
+
+def _line(record: Mapping[str, Any]) -> str:
+    return seal({**record, "time": round(time.time(), 3)})

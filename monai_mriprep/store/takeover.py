@@ -1,20 +1,25 @@
-"""What other writers have left in an output folder: finished where they are dead, else named and left alone."""
+"""What other writers have left in an output folder: finished where they are dead, else named and left alone.
+
+Parts of a run work beside each other. So what one part has left is the business of that part, and of `merge`.
+"""
 
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 
-from monai_mriprep.errors import package_logger
+from monai_mriprep.errors import LockedError, package_logger
+from monai_mriprep.store.attempts import Shard
 from monai_mriprep.store.folder import Folder
 from monai_mriprep.store.journal import recover
 from monai_mriprep.store.layout import is_entry
 from monai_mriprep.store.manifest import Index, read_index
 from monai_mriprep.store.outdated import outdated_in
 from monai_mriprep.store.recorder import Recorder
-from monai_mriprep.store.store import named_errors
-from monai_mriprep.store.writers import Writer, another_name
+from monai_mriprep.store.store import Store, named_errors
+from monai_mriprep.store.writers import State, Writer, another_name
 
-__all__ = ["take_over"]
+__all__ = ["refuse_shards", "take_over"]
 
 PROBLEM = "what earlier runs have left cannot be read"
 
@@ -27,6 +32,8 @@ def take_over(recorder: Recorder, foreign: bool = False) -> tuple[str, ...]:
 
     A folder is renamed before it is touched, so that of two processes only one gets it. One that cannot be taken over
     is named, and stops nothing. Finished cases that later runs have gone on without are dropped and named.
+
+    A part of a run takes over what dead writers of the same part have left, and those of whole runs.
 
     Parameters
     ----------
@@ -42,23 +49,71 @@ def take_over(recorder: Recorder, foreign: bool = False) -> tuple[str, ...]:
 
     Raises
     ------
+    LockedError
+        If the same part of the run may be under way.
     NewerVersionError
         If a newer version has written an entry of the journal.
     DiskFullError, OutputError
         If the records cannot be written, or ``.partial`` cannot be read.
     """
     store = recorder.store
+    mine = shard_of(store)
     with named_errors(store.partial.path, PROBLEM):
-        problems = [*_recover(recorder, store.staging)]
+        staging = store.staging  # is seen by others from here on, and only then do we look for them
+        if mine is not None:
+            refuse_shards(store, foreign, mine)
+        problems = [*_recover(recorder, staging)]
         left = [name for name in store.partial.names() if name != store.writer and store.partial.is_folder(name)]
         left.sort(key=lambda name: _time_of(store.partial, name), reverse=True)  # of a case, the newest counts
     for name in left:
         writer = Writer.of(name)
-        if writer is not None:
+        if writer is not None and (mine is None or writer.shard in (None, mine)):
             problems += _take_over(recorder, name, writer, foreign)
     with named_errors(store.partial.path, PROBLEM):
         problems += _recover(recorder, store.partial)  # where versions up to 0.3.0 put everything
     return tuple(problems)
+
+
+def shard_of(store: Store) -> Shard | None:
+    """The part of a run that the store's writer works on; None for the whole."""
+    writer = Writer.of(store.writer)
+    return None if writer is None else writer.shard
+
+
+def refuse_shards(store: Store, foreign: bool = False, shard: Shard | None = None) -> None:
+    """Stop where parts of a run may be under way.
+
+    Parameters
+    ----------
+    store
+        The output folder.
+    foreign
+        Those of other machines have ended, as somebody says who knows.
+    shard
+        This part alone; None is any.
+
+    Raises
+    ------
+    LockedError
+        With what writes there, and the remedy.
+    """
+    for name in store.partial.names():
+        writer = Writer.of(name)
+        if writer is None or writer.shard is None or shard not in (None, writer.shard) or name == store.writer:
+            continue
+        state = writer.state()
+        if state == "alive" or (state == "foreign" and not foreign):
+            raise LockedError(_under_way(store.partial.path / name, writer, state))
+
+
+def _under_way(place: Path, writer: Writer, state: State) -> str:
+    who = f"{place}: process {writer.pid} of {writer.host} works on part {writer.shard}"
+    if state == "alive":
+        return f"{who}; wait for its end"
+    return (
+        f"{who}, or did, and cannot be asked from here. If it has ended, --take-over clears up after it, with "
+        "`run --shard` of this part, or with `merge`"
+    )
 
 
 def _time_of(partial: Folder, name: str) -> float:
@@ -68,7 +123,7 @@ def _time_of(partial: Folder, name: str) -> float:
 
 def _take_over(recorder: Recorder, name: str, writer: Writer, foreign: bool) -> tuple[str, ...]:
     partial, state = recorder.store.partial, writer.state()
-    if state == "own" and name not in _taken:  # a transform of this process is saving there
+    if state == "own" and writer.shard is None and name not in _taken:  # a transform of this process is saving there
         return ()
     if state == "alive":
         return (f"{partial.path / name}: process {writer.pid} is writing there; it is left alone",)
@@ -82,15 +137,15 @@ def _take_over(recorder: Recorder, name: str, writer: Writer, foreign: bool) -> 
         "%s: what process %s has left is put in place or cleared away", partial.path / name, writer.pid
     )
     try:
-        return _recover_and_remove(recorder, _renamed(partial, name))
+        return _recover_and_remove(recorder, _renamed(recorder.store, name))
     except FileNotFoundError:  # another process was quicker
         return ()
     except OSError as error:
         return (f"{partial.path / name}: what a dead run has left there cannot be used ({error.strerror})",)
 
 
-def _renamed(partial: Folder, name: str) -> str:
-    mine = another_name()
+def _renamed(store: Store, name: str) -> str:
+    mine, partial = another_name(shard_of(store)), store.partial
     partial.move(name, partial, mine)
     _taken.add(mine)
     return mine

@@ -9,7 +9,7 @@ import pytest
 
 from monai_mriprep.errors import RecordError
 from monai_mriprep.formats.sealed import FORMAT_VERSION, NewerVersionError
-from monai_mriprep.store.description import Redo, RunDescription, read_description, write_description
+from monai_mriprep.store.description import SHARED, Redo, RunDescription, read_description, write_description
 from monai_mriprep.store.store import open_store
 from tests.runs import FOLDER_OF_0_1_0
 
@@ -67,7 +67,7 @@ def test_where_the_target_comes_from_is_believed(store):
 
 
 def test_a_newer_version_is_refused_in_words(store):
-    (store.root.path / "run.json").write_text(json.dumps({"version": FORMAT_VERSION + 1, "unheard": "of"}))
+    (store.root.path / "run.json").write_text(json.dumps({"version": SHARED + 1, "unheard": "of"}))
     with pytest.raises(NewerVersionError, match=r"run\.json: a newer version .* update monai-mriprep"):
         read_description(store)
 

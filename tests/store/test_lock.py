@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from monai_mriprep.errors import LockedError, OutputError
+from monai_mriprep.store.attempts import Shard
 from monai_mriprep.store.folder import Folder, opened
 from monai_mriprep.store.lock import exclusive, shared
 from tests.store.faults import refuse
@@ -20,6 +21,7 @@ from tests.store.faults import refuse
 HOLD = """
 import sys, time
 from pathlib import Path
+from monai_mriprep.store.attempts import Shard
 from monai_mriprep.store.folder import opened
 from monai_mriprep.store.lock import exclusive
 with opened(Path(sys.argv[1])) as root, exclusive(root):
@@ -191,5 +193,32 @@ def test_a_lock_file_with_a_second_name_is_not_written_to(root, tmp_path):
 def test_it_is_free_after_an_error(root):
     with pytest.raises(ZeroDivisionError), exclusive(root):
         _ = 1 / 0
+    with exclusive(root):
+        pass
+
+
+PART = """
+import sys, time
+from pathlib import Path
+from monai_mriprep.store.attempts import Shard
+from monai_mriprep.store.attempts import Shard
+from monai_mriprep.store.folder import opened
+from monai_mriprep.store.lock import exclusive
+with opened(Path(sys.argv[1])) as root, exclusive(root, Shard(2, 3)):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_part_of_a_run_locks_itself_alone_and_keeps_whole_runs_and_readers_out(root, tmp_path):
+    command = [sys.executable, "-c", PART, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"held\n"
+        with exclusive(root, Shard(1, 3)):
+            pass
+        for lock in (exclusive(root, Shard(2, 3)), exclusive(root), shared(root)):
+            with pytest.raises(LockedError, match=f"process {other.pid} on"), lock:
+                pass
+        other.stdin.close()
     with exclusive(root):
         pass

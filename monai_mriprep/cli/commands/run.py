@@ -22,6 +22,7 @@ from monai_mriprep.cli.options import (
     Quiet,
     Report,
     Settings,
+    ShardOf,
     Target,
     Verbose,
     Workers,
@@ -61,6 +62,7 @@ def run(
     take_over: Annotated[
         bool, typer.Option("--take-over", help="Clear up after runs on other machines; they must have ended.")
     ] = False,
+    shard: ShardOf = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop after the first failed case.")] = False,
     max_memory: MaxMemory = None,
     case_timeout: CaseTimeout = None,
@@ -81,14 +83,16 @@ def run(
     from monai_mriprep.report.html.after_run import warn_of_older_report, with_report
     from monai_mriprep.run.dry_run import dry_run
     from monai_mriprep.run.estimates import case_seconds
-    from monai_mriprep.run.plan import plan_run
+    from monai_mriprep.run.planned import plan_part
     from monai_mriprep.run.session import open_session
 
     limits = {"workers": workers, "max_memory": memory_size(max_memory), "case_timeout": case_timeout, "report": show}
     places = {"dataset": dataset_root, "output": output_root, "like": like, "exclude": exclude}
     recipe, job = configured(config, settings, target, channels, **places, **limits)
     dataset, output = required(job.dataset, "DATASET_ROOT", "dataset"), required(job.output, "OUTPUT_ROOT", "output")
-    plan = plan_run(dataset, output, recipe, redo, job.like, job.report is not False, job.exclude)
+    draws = job.report is not False
+    plan, may_leave = plan_part(dataset, output, recipe, redo, job.like, draws, job.exclude, shard)
+    retire = retire or may_leave
     if dry:
         return _say_what_would_be_done(dry_run(plan, retire, job.workers, job.max_memory), verbose, as_json)
     with log_lines(verbose, quiet) as lines, open_session(plan, retire, take_over) as session:
@@ -100,9 +104,9 @@ def run(
                     from monai_mriprep.run.preprocess import execute
                 summary = execute(session, job.workers, fail_fast, job.max_memory, watch, job.case_timeout)
     with log_lines(verbose, quiet):  # after the session, which has recorded all by now
-        if plan.job.report:
+        if draws and plan.shard is None:
             summary = with_report(summary)
-        else:
+        elif plan.shard is None:  # else `merge` writes it
             warn_of_older_report(summary)
     summary = replace(summary, seconds=elapsed())
     return summarize(summary, run_json(summary, plan) if as_json else None)

@@ -1,0 +1,78 @@
+"""One file of records out of those of all parts of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from monai_mriprep.store.attempts import attempts_in
+from monai_mriprep.store.description import settle_description
+from monai_mriprep.store.layout import MANIFEST
+from monai_mriprep.store.manifest import file_lines
+from monai_mriprep.store.store import AGAIN, Store, named_errors
+from monai_mriprep.store.takeover import refuse_shards
+
+__all__ = ["merge_records"]
+
+
+def merge_records(store: Store, foreign: bool = False) -> int:
+    """Put the records of all parts of a run into ``manifest.jsonl``, in the order in which they count.
+
+    The files of the parts go when it is on the disk. So after a crash at any step another call goes on: a file whose
+    lines are in ``manifest.jsonl`` already is only removed.
+
+    Parameters
+    ----------
+    store
+        The output folder; its lock is held, or the file system has none.
+    foreign
+        Parts that other machines have worked on have ended.
+
+    Returns
+    -------
+    int
+        How many files there were.
+
+    Raises
+    ------
+    LockedError
+        If a part may be under way.
+    RecordError
+        If a file of records cannot be read.
+    DiskFullError, OutputError
+        If the records cannot be written; nothing is lost then.
+    """
+    refuse_shards(store, foreign)
+    files = [attempt.file for attempt in attempts_in(store.root)]
+    if files:
+        store.replace(MANIFEST, _merged(store, files))
+        with named_errors(store.root.path, "merged files of records cannot be removed", AGAIN):
+            for file in files:
+                store.root.remove(file)
+            store.root.sync()
+    settle_description(store)
+    return len(files)
+
+
+def _merged(store: Store, files: Collection[str]) -> Iterator[bytes]:
+    """A file is known by its first line, which says who has begun it, and when."""
+    firsts = {file: next(_whole_lines(store, file), b"") for file in files}
+    wanted, there = set(firsts.values()), set[bytes]()
+    if store.root.status(MANIFEST) is not None:
+        for line in _whole_lines(store, MANIFEST):
+            if line in wanted:
+                there.add(line)
+            yield line
+    for file in files:
+        if firsts[file] not in there:
+            yield from _whole_lines(store, file)
+
+
+def _whole_lines(store: Store, file: str) -> Iterator[bytes]:
+    """The lines of a file, in pieces where they are very long; what a crash has torn at its end gets an end."""
+    before: bytes | None = None
+    for line, _ in file_lines(store.root, file):
+        if before is not None:
+            yield before
+        before = line
+    if before is not None:
+        yield before if before.endswith(b"\n") else before + b"\n"
