@@ -38,8 +38,8 @@ def _rows(summary: RunSummary) -> Iterator[tuple[str, object]]:
     yield "results", summary.output_root
     yield "details", summary.output_root / TABLE if summary.failed or of_cases else ""
     yield "report", summary.report
-    yield "part", summary.shard
-    yield "next", f"monai-mriprep merge {summary.output_root}, when all parts have ended" if summary.shard else ""
+    yield "shard", summary.shard
+    yield "next", f"monai-mriprep merge {summary.output_root}, when all shards have ended" if summary.shard else ""
 
 
 def _names(cases: Sequence[str]) -> str:

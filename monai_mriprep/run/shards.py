@@ -35,7 +35,7 @@ def wanted_shard(text: str | None, redo: bool) -> Shard | None:
         If it is none, or if all cases are to be done again, which each part would begin anew.
     """
     if text is not None and redo:
-        msg = f"--shard {text}: --redo is decided once for all parts; leave it out, and run `plan --redo` before them"
+        msg = f"--shard {text}: --redo is decided once for all shards; leave it out, and run `plan --redo` before them"
         raise RecipeError(msg)
     return None if text is None else read_shard(text, os.environ)
 
@@ -61,7 +61,7 @@ def read_shard(text: str, environment: Mapping[str, str]) -> Shard:
         return _of_slurm(environment)
     found = re.fullmatch(r"(auto|[0-9]{1,6})/([0-9]{1,6})", text)
     if found is None:
-        msg = f"--shard {text}: is no part of a run; {FORMS}"
+        msg = f"--shard {text}: is no shard; {FORMS}"
         raise RecipeError(msg)
     number = _array_number(environment) if found[1] == "auto" else int(found[1])
     return _checked(number, int(found[2]), f"--shard {text}")
@@ -101,7 +101,7 @@ def _value(environment: Mapping[str, str], name: str) -> int:
 
 def _checked(number: int, count: int, what: str) -> Shard:
     if not 1 <= number <= count <= LARGEST_COUNT:
-        msg = f"{what}: there is no part {number} of {count}, for the parts are numbered from 1; {FORMS}"
+        msg = f"{what}: there is no shard {number} of {count}, for shards are numbered from 1; {FORMS}"
         raise RecipeError(msg)
     return Shard(number, count)
 

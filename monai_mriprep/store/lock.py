@@ -64,7 +64,8 @@ def _locked(root: Folder, shard: Shard | None) -> Iterator[None]:
         if os.fstat(descriptor).st_nlink == 1:  # else it is somebody else's file, too
             with suppress(OSError):  # on a full disk the lock works without the name of its holder
                 os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, f"{os.getpid()} on {os.uname().nodename}\n".encode(), 0)
+                if shard is None:  # of several parts no name would be the right one
+                    os.pwrite(descriptor, f"{os.getpid()} on {os.uname().nodename}\n".encode(), 0)
         yield
     finally:
         calls.close(descriptor)

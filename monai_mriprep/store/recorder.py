@@ -146,7 +146,7 @@ class ShardRecorder(Recorder):
         try:
             root.create(self.file, [f"{_line(self.opened)}\n".encode()], sync=True)
         except FileExistsError as error:
-            msg = f"{root.path / self.file}: another process begins this part of the run; wait for its end"
+            msg = f"{root.path / self.file}: another process begins this shard; wait for its end"
             raise LockedError(msg) from error
         root.sync()
 

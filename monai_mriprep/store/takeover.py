@@ -107,12 +107,12 @@ def refuse_shards(store: Store, foreign: bool = False, shard: Shard | None = Non
 
 
 def _under_way(place: Path, writer: Writer, state: State) -> str:
-    who = f"{place}: process {writer.pid} of {writer.host} works on part {writer.shard}"
+    who = f"{place}: process {writer.pid} of {writer.host} works on shard {writer.shard}"
     if state == "alive":
         return f"{who}; wait for its end"
     return (
         f"{who}, or did, and cannot be asked from here. If it has ended, --take-over clears up after it, with "
-        "`run --shard` of this part, or with `merge`"
+        "`run --shard` of it, or with `merge`"
     )
 
 

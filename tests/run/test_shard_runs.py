@@ -159,7 +159,7 @@ def test_a_mistake_in_the_dataset_stops_every_part(whole, out, tmp_path):
 
 
 def stage(out: Path, **changes) -> str:
-    """A folder of temporary files, as another process has it that works on part 2 of 3."""
+    """A folder of temporary files, as another process has it that works on shard 2 of 3."""
     name = replace(this_writer(), shard=Shard(2, 3), **changes).name
     (out / ".partial" / name).mkdir()
     return name
@@ -168,7 +168,7 @@ def stage(out: Path, **changes) -> str:
 def test_what_another_machine_may_be_doing_is_refused_until_it_is_taken_over(whole, out):
     name = stage(out, host="elsewhere")
     assert run(whole / "dataset", out, 1).shard  # another part is no business of its
-    with pytest.raises(LockedError, match=r"of elsewhere works on part 2-of-3, or did, .* --take-over clears up"):
+    with pytest.raises(LockedError, match=r"of elsewhere works on shard 2-of-3, or did, .* --take-over clears up"):
         run(whole / "dataset", out, 2)
     with pytest.raises(LockedError, match="--take-over"):
         preprocess(whole / "dataset", out, RECIPE, workers=0, report=False)
@@ -193,7 +193,7 @@ def test_a_part_that_is_alive_is_refused_whatever_is_said(whole, out):
     parent = os.getppid()
     stage(out, pid=str(parent), start=writers._start_of(parent))
     for options in ({}, {"take_over": True}):
-        with pytest.raises(LockedError, match="works on part 2-of-3; wait for its end"):
+        with pytest.raises(LockedError, match="works on shard 2-of-3; wait for its end"):
             run(whole / "dataset", out, 2, **options)
 
 

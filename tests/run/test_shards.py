@@ -38,16 +38,16 @@ def test_a_part_is_given_or_found_in_the_environment(text, environment, shard):
 @pytest.mark.parametrize(
     ("text", "environment", "message"),
     [
-        ("3", {}, "--shard 3: is no part of a run; give I/N"),
-        ("0/8", {}, "--shard 0/8: there is no part 0 of 8, for the parts are numbered from 1"),
-        ("9/8", {}, "no part 9 of 8"),
-        ("-1/8", {}, "is no part of a run"),
+        ("3", {}, "--shard 3: is no shard; give I/N"),
+        ("0/8", {}, "--shard 0/8: there is no shard 0 of 8, for shards are numbered from 1"),
+        ("9/8", {}, "no shard 9 of 8"),
+        ("-1/8", {}, "is no shard"),
         ("auto", {}, "SLURM_ARRAY_TASK_ID is not set, so this is no array job"),
         ("auto", slurm("x", 1, 1, 8), "SLURM_ARRAY_TASK_ID is 'x', which is no number"),
         ("auto", slurm(9, 1, 1, 8), "SLURM_ARRAY_TASK_ID is 9, which is not among 8 numbers from 1 in steps of 1"),
         ("auto", slurm(2, 1, 2, 8), "not among 8 numbers from 1 in steps of 2"),
         ("auto/8", {}, "none of SLURM_ARRAY_TASK_ID, PBS_ARRAY_INDEX, PBS_ARRAYID is set"),
-        ("auto/8", {"PBS_ARRAY_INDEX": "0"}, "no part 0 of 8"),
+        ("auto/8", {"PBS_ARRAY_INDEX": "0"}, "no shard 0 of 8"),
     ],
 )
 def test_what_is_no_part_is_refused_with_variable_value_and_remedy(text, environment, message):
