@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import numpy as np
 
@@ -24,14 +22,12 @@ from monai_mriprep.run.dataset_report import CaseReport, ClassCount
 from monai_mriprep.run.voxel_reading import CaseReader, KeepPicture, Outlines
 from monai_mriprep.types import Shape
 from monai_mriprep.volume.geometry import Grid
+from monai_mriprep.windows import mapped_in_window
 
 __all__ = ["VoxelCheck", "check_voxels", "count_classes"]
 
 COPIES = 4
 """Memory that reading a case and looking at it takes, in its largest volume as stored (measured: 1.3 to 3.0)."""
-
-Item = TypeVar("Item")
-Outcome = TypeVar("Outcome")
 
 
 @dataclass(frozen=True)
@@ -88,7 +84,8 @@ def check_voxels(
     sizes = [outline.nbytes for outline in outlines.values() if isinstance(outline, Outline)]
     fitting = room // max((size for size in sizes if size <= room), default=1)
     reader = CaseReader(survey.recipe, outlines, room, keep_picture)
-    judged = _mapped(reader.read, cases, min(workers, fitting))
+    # Threads suffice, because isal and numpy release the interpreter.
+    judged = tuple(mapped_in_window(reader.read, cases, min(workers, fitting)))
     again = read_again(_headers(outlines), room)
     judged = tuple(_with_second_reading(case, again) for case in judged)
     declared = None if survey.layout.label_values is None else survey.layout.label_values.values
@@ -149,14 +146,6 @@ def _outside(image: Grid, label: Grid, box: tuple[Shape, Shape]) -> Iterator[str
         yield "all that the label marks lies outside the image; check that it belongs to this image"
     elif (low < -1).any() or (high > last + 1).any():
         yield "what the label marks reaches beyond the image, which cuts it off"
-
-
-def _mapped(function: Callable[[Item], Outcome], items: Sequence[Item], threads: int) -> tuple[Outcome, ...]:
-    """Apply a function to each item; threads suffice, because isal and numpy release the interpreter."""
-    if threads <= 1:
-        return tuple(map(function, items))
-    with ThreadPoolExecutor(threads) as executor:
-        return tuple(executor.map(function, items))
 
 
 def count_classes(cases: Iterable[CaseReport]) -> tuple[ClassCount, ...]:

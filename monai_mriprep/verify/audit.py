@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -38,6 +37,7 @@ from monai_mriprep.store.store import Store, open_store
 from monai_mriprep.store.writers import Writer
 from monai_mriprep.types import ROLE_OF_FOLDER
 from monai_mriprep.verify.volumes import file_problems, trace_problems
+from monai_mriprep.windows import mapped_in_window
 
 __all__ = ["Finding", "VerifyReport", "verify_output"]
 
@@ -132,8 +132,7 @@ def _verify(store: Store, workers: int) -> VerifyReport:
     unread: list[Finding] = []
     pending = _pending(store, index, unread)
     check = partial(_check_case, index, partial(_check_outputs, store, pending or ()))
-    with ThreadPoolExecutor(max(1, workers)) as executor:
-        checked = dict(zip(cases, executor.map(check, cases), strict=True))
+    checked = dict(zip(cases, mapped_in_window(check, cases, workers), strict=True))
     recorded = {file.path for record in index.all_done() for file in record.outputs.values()}
     findings = [finding for found in checked.values() for finding in found]
     findings += [Finding(MANIFEST, problem) for problem in _nameless(index)]

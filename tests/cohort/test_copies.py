@@ -99,6 +99,26 @@ def test_more_cases_than_a_block(others, monkeypatch):
     assert [i for i, _ in copies.near_duplicates([case_of(SCAN), *others, case_of(SCAN)])] == [0, 31]
 
 
+@pytest.mark.parametrize("block", [3, 16, 1024])
+def test_what_is_found_is_what_a_comparison_of_all_with_all_finds(block, monkeypatch):
+    """Thumbnails in groups of 1 to 5 that differ by noise of some amount, so that some correlate by more than ALIKE."""
+    monkeypatch.setattr(copies, "BLOCK", block)
+    rng = np.random.default_rng(5)
+    first = [rng.uniform(10, 245, 512) for _ in range(30)]
+    kinds = rng.integers(0, 30, 90)
+    blocks = [first[kind] + rng.normal(0, rng.choice([1, 3, 6]), 512) for kind in kinds]
+    cases = [made(f"case {n}", one, SHAPE_A) for n, one in enumerate(blocks)]
+    alike = np.corrcoef([np.rint(one).clip(0, 255) for one in blocks]) >= ALIKE
+    np.fill_diagonal(alike, False)
+    wanted = {
+        i: ", ".join(f"case {j}" for j in np.flatnonzero(row)[:3]) for i, row in enumerate(alike) if 0 < row.sum() < 4
+    }
+    found = {i: reason.split("that of ")[1].split(";")[0] for i, reason in copies.near_duplicates(cases)}
+    assert {i: names for i, names in found.items() if " more" not in names} == wanted
+    assert sorted(found) == np.flatnonzero(alike.any(axis=1)).tolist()
+    assert len(wanted) > 20
+
+
 def made(name, blocks, percentiles):
     thumbnail = base64.b64encode(np.rint(blocks).clip(0, 255).astype(np.uint8).tobytes()).decode()
     image = ImageMeasures(percentiles=percentiles, histogram=(1,) * BINS, thumbnail=thumbnail)
