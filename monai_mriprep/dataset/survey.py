@@ -28,7 +28,7 @@ from monai_mriprep.dataset.training import Training
 from monai_mriprep.dataset.unread_files import unread_files
 from monai_mriprep.errors import DatasetError, MriprepError, StatisticsError, VolumeError, counted
 from monai_mriprep.formats.header import Outline
-from monai_mriprep.formats.names import SUFFIXES
+from monai_mriprep.formats.names import SUFFIXES, refuse_address
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.steps import Step, final_grid, native_steps
 from monai_mriprep.types import IMAGE, LABEL, Shape, Spacing
@@ -260,6 +260,7 @@ def layout_of(root: Path, training: Training | None = None) -> Layout:
     DatasetError
         If it fits none.
     """
+    refuse_address(root, DatasetError)
     return recognise(root) if training is None else recognise_images(root)
 
 

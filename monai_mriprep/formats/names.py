@@ -11,7 +11,19 @@ import re
 import unicodedata
 from pathlib import Path
 
-__all__ = ["SUFFIXES", "address_in", "composed", "holds_dicom", "natural_key", "real_path", "stem", "suffix_of"]
+from monai_mriprep.errors import MriprepError
+
+__all__ = [
+    "SUFFIXES",
+    "address_in",
+    "composed",
+    "holds_dicom",
+    "natural_key",
+    "real_path",
+    "refuse_address",
+    "stem",
+    "suffix_of",
+]
 
 SUFFIXES = (".nii.gz", ".mha", ".mhd", ".nii", ".nrrd", ".nhdr", ".hdr", ".mgz", ".mgh")
 """The formats that are read; the longest suffix first."""
@@ -29,6 +41,18 @@ def address_in(path: str | Path) -> str | None:
     """
     found = _ADDRESS.fullmatch(os.fspath(path))
     return found and f"{found[1]}://{found[2]}"
+
+
+def refuse_address(place: str | Path, kind: type[MriprepError]) -> None:
+    """Refuse an address where a folder is needed, with an error of this kind."""
+    address = address_in(place)
+    if address is not None:
+        msg = (
+            f"{address}: a folder is needed here, and this is an address in an object store. The command `run` takes "
+            "one, in Python `monai_mriprep.remote.run.preprocess`; for all else copy it into a folder, such as with "
+            f"`aws s3 sync {address} FOLDER`, and give that"
+        )
+        raise kind(msg)
 
 
 def stem(path: str | Path) -> str:

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from monai_mriprep.errors import OutputError, write_error
+from monai_mriprep.formats.names import refuse_address
 from monai_mriprep.store.folder import Folder, opened, temporary_name, what_it_is
 from monai_mriprep.store.layout import (
     FILES,
@@ -287,6 +288,7 @@ def open_store(path: Path, writer: str | None = None, borrowed: bool = False) ->
     OutputError
         If there is none, or no such writer.
     """
+    refuse_address(path, OutputError)
     with opened(path) as root:
         store = Store(root, writer)
         try:
@@ -305,6 +307,7 @@ def make_store(path: Path) -> None:
     OutputError
         If it cannot be made.
     """
+    refuse_address(path, OutputError)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

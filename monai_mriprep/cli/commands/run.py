@@ -67,6 +67,15 @@ def run(
     max_memory: MaxMemory = None,
     case_timeout: CaseTimeout = None,
     show: Report = None,
+    scratch: Annotated[
+        Path | None,
+        typer.Option(
+            "--scratch",
+            metavar="FOLDER",
+            help="For copies of objects, while DATASET_ROOT is an address such as s3://bucket/scans.",
+            show_default="that of temporary files",
+        ),
+    ] = None,
     dry: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and why; write nothing.")] = False,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -79,6 +88,7 @@ def run(
     """
     from monai_mriprep.cli.progress import log_lines, watched
     from monai_mriprep.machine import processors
+    from monai_mriprep.remote.places import at_hand
     from monai_mriprep.report.facts import run_json
     from monai_mriprep.report.html.after_run import warn_of_older_report, with_report
     from monai_mriprep.run.dry_run import dry_run
@@ -91,23 +101,28 @@ def run(
     recipe, job = configured(config, settings, target, channels, **places, **limits)
     dataset, output = required(job.dataset, "DATASET_ROOT", "dataset"), required(job.output, "OUTPUT_ROOT", "output")
     draws = job.report is not False
-    plan, may_leave = plan_part(dataset, output, recipe, redo, job.like, draws, job.exclude, shard)
-    retire = retire or may_leave
-    if dry:
-        return _say_what_would_be_done(dry_run(plan, retire, job.workers, job.max_memory), verbose, as_json)
-    with log_lines(verbose, quiet) as lines, open_session(plan, retire, take_over) as session:
-        summary = session.summary()
-        if session.todo:
-            work = {case.name: case_seconds(case) for case in session.todo}
-            with watched(lines, work, processors() if job.workers is None else job.workers) as watch:
-                with watch.doing("loading MONAI"):
-                    from monai_mriprep.run.preprocess import execute
-                summary = execute(session, job.workers, fail_fast, job.max_memory, watch, job.case_timeout)
-    with log_lines(verbose, quiet):  # after the session, which has recorded all by now
-        if draws and plan.shard is None:
-            summary = with_report(summary)
-        elif plan.shard is None:  # else `merge` writes it
-            warn_of_older_report(summary)
+    with at_hand(dataset, output, scratch) as here:
+        options = (recipe, redo, job.like, draws, job.exclude, shard)
+        plan, may_leave = plan_part(here.dataset, here.output, *options)
+        plan, retire = here.planned(plan), retire or may_leave
+        if dry:
+            return _say_what_would_be_done(dry_run(plan, retire, job.workers, job.max_memory), verbose, as_json)
+        with log_lines(verbose, quiet) as lines, open_session(plan, retire, take_over) as session:
+            summary = session.summary()
+            if session.todo:
+                work = {case.name: case_seconds(case) for case in session.todo}
+                with watched(lines, work, processors() if job.workers is None else job.workers) as watch:
+                    with watch.doing("loading MONAI"):
+                        from monai_mriprep.run.preprocess import execute
+                    engine = here.engine(session, None, job.workers, job.max_memory, job.case_timeout)
+                    summary = execute(
+                        session, job.workers, fail_fast, job.max_memory, watch, job.case_timeout, engine, here.through
+                    )
+        with log_lines(verbose, quiet):  # after the session, which has recorded all by now
+            if draws and plan.shard is None:
+                summary = with_report(summary)
+            elif plan.shard is None:  # else `merge` writes it
+                warn_of_older_report(summary)
     summary = replace(summary, seconds=elapsed())
     return summarize(summary, run_json(summary, plan) if as_json else None)
 

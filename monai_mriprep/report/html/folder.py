@@ -183,8 +183,8 @@ class _Folder:
 
     def facts(self) -> Iterator[Fact]:
         """What there is to know of the folder."""
-        if self.dataset is not None:
-            yield Fact("Dataset", (str(self.dataset),))
+        if (source := self.index.opened or self.description) is not None:
+            yield Fact("Dataset", (source.dataset_root,))
         yield Fact("Output", (str(self.path),))
         if self.description is not None:
             yield from _facts_of_run(self.description)

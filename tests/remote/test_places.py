@@ -1,0 +1,52 @@
+"""Where a run reads and writes on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from monai_mriprep.errors import HeaderError, OutputError
+from monai_mriprep.remote.places import at_hand
+from monai_mriprep.run.cases import Result
+from tests.remote.test_dataset import put_folder
+from tests.runs import write_cases
+
+ADDRESS = "memory://bucket/scans"
+
+
+@pytest.fixture
+def address(store, tmp_path) -> Path:
+    """Of a dataset, as the command line gets it."""
+    put_folder(store, write_cases(tmp_path / "scans", 2))
+    return Path(ADDRESS)
+
+
+def test_folders_are_what_they_are(tmp_path):
+    with at_hand(tmp_path / "scans", tmp_path / "out") as here:
+        assert (here.dataset, here.output) == (tmp_path / "scans", tmp_path / "out")
+        assert here.told(f"{tmp_path}: bad") == f"{tmp_path}: bad"
+        assert list(here.through([Result("a", "failed", "bad")])) == [Result("a", "failed", "bad")]
+
+
+def test_what_stands_for_a_dataset_goes_with_the_block(address, tmp_path):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with at_hand(address, tmp_path / "out", scratch) as here:
+        assert here.dataset.is_dir()
+        assert here.dataset.parts[: len(scratch.parts)] == scratch.parts
+    assert list(scratch.iterdir()) == []
+
+
+def test_errors_and_results_name_addresses(address, tmp_path):
+    with at_hand(address, tmp_path / "out", tmp_path) as here:
+        (result,) = here.through([Result("a", "failed", f"{here.dataset}/a: bad", (f"{here.dataset}/a: odd",))])
+    assert (result.error, result.warnings) == (f"{ADDRESS}/a: bad", (f"{ADDRESS}/a: odd",))
+    with pytest.raises(HeaderError) as raised, at_hand(address, tmp_path / "out", tmp_path) as here:
+        raise HeaderError(here.dataset / "a.mha", "bad")
+    assert str(raised.value) == f"{ADDRESS}/a.mha: bad"
+
+
+def test_a_scratch_that_cannot_be_written_to_is_named(address, tmp_path):
+    with pytest.raises(OutputError, match="give --scratch a folder"), at_hand(address, tmp_path, tmp_path / "none"):
+        pass
