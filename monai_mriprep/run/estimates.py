@@ -22,6 +22,7 @@ from monai_mriprep.types import GeometryPolicy
 from monai_mriprep.volume.geometry import Grid, same_grid_problem
 
 __all__ = [
+    "START_SECONDS",
     "Estimate",
     "case_seconds",
     "check_space",

@@ -1,0 +1,124 @@
+"""The script that starts a run as an array job of SLURM, and merges its records when all tasks have ended."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from monai_mriprep._version import __version__
+from monai_mriprep.run.cases import Case
+from monai_mriprep.run.estimates import START_SECONDS, case_seconds
+from monai_mriprep.run.memory import MAIN_BYTES, WORKER_BYTES
+
+__all__ = ["needs_of_task", "sbatch_script"]
+
+MEMORY_MARGIN, TIME_MARGIN = 1.25, 3
+"""By which the estimates are multiplied: those of time were measured on one machine, and disks differ most."""
+LEAST_MINUTES, MINUTES = 30, 10
+"""Of a task at least; and to whole ones of these."""
+MIB = 2**20
+MERGE_MINUTES, MERGE_MIB = 60, 4096
+"""Of the last job, which reads records and writes tables and the report, 10,000 cases in a few minutes."""
+LARGEST_ARRAY = 1000
+"""As a SLURM has it that nobody has configured (``MaxArraySize`` is 1001)."""
+
+SCRIPT = """\
+#!/bin/bash
+# Made by monai-mriprep {version}: {cases} cases in {shards} shards. Start it by: bash FILE
+# Estimates of a task: {memory_share} MiB, {minutes_share} min; {memory_margin} and {time_margin} times as much is asked for.
+# Add what your cluster asks for, such as --partition and --account, in both places.
+set -euo pipefail
+{warning}
+array=$(sbatch --parsable --job-name=mriprep --array=1-{shards} --nodes=1 --ntasks=1 --cpus-per-task={workers} \\
+    --mem={memory}M --time={time} --signal=B:TERM@120 --requeue --output=mriprep-%A_%a.log <<'TASK'
+#!/bin/bash
+# SLURM has ended the first attempt of a task that it has started again, so what that has left may be taken over.
+exec {run} ${{SLURM_RESTART_COUNT:+--take-over}}
+TASK
+)
+merge=$(sbatch --parsable --job-name=mriprep-merge --dependency="afterany:${{array%%;*}}" --nodes=1 --ntasks=1 \\
+    --mem={merge_memory}M --time={merge_time} --output=mriprep-merge-%j.log <<'MERGE'
+#!/bin/bash
+# All tasks have ended, so what those on other nodes have left may be taken over.
+exec {merge}
+MERGE
+)
+echo "array job ${{array%%;*}}: mriprep-${{array%%;*}}_*.log; then ${{merge%%;*}}: mriprep-merge-${{merge%%;*}}.log"
+"""
+
+
+def sbatch_script(
+    program: Sequence[str], options: Sequence[str], output: Path | str, cases: Sequence[Case], shards: int, workers: int
+) -> str:
+    """A script for bash that hands the array job and the merge to SLURM.
+
+    Parameters
+    ----------
+    program
+        Words that start `monai-mriprep`.
+    options
+        Of the command ``run``, without ``--shard``; they are quoted here.
+    output
+        The output folder.
+    cases
+        Of the plan, whose estimates decide memory and time.
+    shards
+        How many tasks there are.
+    workers
+        Processes of each task, which gets as many processors; 0 is one.
+    """
+    bytes_needed, seconds = needs_of_task(cases, shards, workers)
+    memory, minutes = math.ceil(bytes_needed / MIB), math.ceil(seconds / 60)
+    run = [*program, "run", *options, "--shard", f"auto/{shards}"]
+    merge = [*program, "merge", str(output), "--take-over"]
+    return SCRIPT.format(
+        version=__version__,
+        cases=len(cases),
+        shards=shards,
+        workers=max(1, workers),
+        memory_share=memory,
+        minutes_share=minutes,
+        memory_margin=MEMORY_MARGIN,
+        time_margin=TIME_MARGIN,
+        memory=math.ceil(memory * MEMORY_MARGIN),
+        time=_time(max(LEAST_MINUTES, minutes * TIME_MARGIN)),
+        merge_memory=MERGE_MIB,
+        merge_time=_time(MERGE_MINUTES),
+        run=shlex.join(run),
+        merge=shlex.join(merge),
+        warning=_warning(shards),
+    )
+
+
+def needs_of_task(cases: Iterable[Case], shards: int, workers: int) -> tuple[int, float]:
+    """What a task takes at most, by the estimates.
+
+    Returns
+    -------
+    tuple of int and float
+        Bytes of memory, the program's included, while each worker has a case as large as the largest; seconds of wall
+        time. No shard has more to do than an equal share and the longest case.
+    """
+    cases = tuple(cases)
+    seconds = [case_seconds(case) for case in cases]
+    longest, at_once = max(seconds, default=0.0), max(1, workers)
+    share = sum(seconds) / shards + longest * (1 - 1 / shards)
+    largest = max((case.memory_bytes for case in cases), default=0)
+    return MAIN_BYTES + at_once * (largest + WORKER_BYTES), START_SECONDS + max(share / at_once, longest)
+
+
+def _time(minutes: int) -> str:
+    """As ``--time`` takes it, in whole ten minutes."""
+    hours, rest = divmod(math.ceil(minutes / MINUTES) * MINUTES, 60)
+    return f"{hours}:{rest:02}:00"
+
+
+def _warning(shards: int) -> str:
+    if shards <= LARGEST_ARRAY:
+        return ""
+    return (
+        f"# {shards} tasks are more than SLURM takes unless it is configured: compare MaxArraySize in the output of\n"
+        "# `scontrol show config`, and give fewer shards if it is not larger than that.\n"
+    )
