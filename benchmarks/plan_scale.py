@@ -42,12 +42,12 @@ ElementDataFile = LOCAL
 """
 KINDS = {"ImagesTr": ("MET_SHORT", 2), "LabelsTr": ("MET_UCHAR", 1)}
 
-MEASURED = """
-import json, resource, sys, time
+MEASURED = r"""
+import json, re, sys, time
 from pathlib import Path
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.planned import plan_cases, planned
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+peak = lambda: int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) // 1024  # from exec on
 before, start = peak(), time.perf_counter()
 plan = plan_run(sys.argv[1], sys.argv[2])
 found, middle = plan_cases(plan), time.perf_counter()

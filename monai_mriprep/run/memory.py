@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from monai_mriprep.run.cases import Case
 
-__all__ = ["available_memory", "fits", "how_many_fit", "in_batches", "too_large"]
+__all__ = ["available_memory", "fits", "how_many_fit", "in_batches", "needed_memory", "too_large"]
 
 MAIN_BYTES = 600 * 2**20
 """Resident memory of the main process with MONAI loaded (measured: 560 MiB)."""
@@ -96,6 +96,11 @@ def fits(case: Case, memory: int) -> bool:
 def how_many_fit(case: Case, memory: int) -> int:
     """How many cases of this size may run at once in `memory` bytes; 0 if not even one."""
     return max(0, memory - MAIN_BYTES) // (case.memory_bytes + WORKER_BYTES)
+
+
+def needed_memory(case_bytes: int, count: int) -> int:
+    """How many bytes it takes that `count` cases of so many bytes may run at once."""
+    return MAIN_BYTES + count * (case_bytes + WORKER_BYTES)
 
 
 def too_large(case: Case, memory: int) -> str:

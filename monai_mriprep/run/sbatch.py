@@ -10,7 +10,7 @@ from pathlib import Path
 from monai_mriprep._version import __version__
 from monai_mriprep.run.cases import Case
 from monai_mriprep.run.estimates import START_SECONDS, case_seconds
-from monai_mriprep.run.memory import MAIN_BYTES, WORKER_BYTES
+from monai_mriprep.run.memory import needed_memory
 
 __all__ = ["needs_of_task", "sbatch_script"]
 
@@ -27,12 +27,12 @@ LARGEST_ARRAY = 1000
 SCRIPT = """\
 #!/bin/bash
 # Made by monai-mriprep {version}: {cases} cases in {shards} shards. Start it by: bash FILE
-# Estimates of a task: {memory_share} MiB, {minutes_share} min; {memory_margin} and {time_margin} times as much is asked for.
+# Estimates of a task: {memory} MiB and {minutes} min. Asked for: {memory_margin} and {time_margin} times as much.
 # Add what your cluster asks for, such as --partition and --account, in both places.
 set -euo pipefail
 {warning}
 array=$(sbatch --parsable --job-name=mriprep --array=1-{shards} --nodes=1 --ntasks=1 --cpus-per-task={workers} \\
-    --mem={memory}M --time={time} --signal=B:TERM@120 --requeue --output=mriprep-%A_%a.log <<'TASK'
+    --mem={memory_limit}M --time={time} --signal=B:TERM@120 --requeue --output=mriprep-%A_%a.log <<'TASK'
 #!/bin/bash
 # SLURM has ended the first attempt of a task that it has started again, so what that has left may be taken over.
 exec {run} ${{SLURM_RESTART_COUNT:+--take-over}}
@@ -78,11 +78,11 @@ def sbatch_script(
         cases=len(cases),
         shards=shards,
         workers=max(1, workers),
-        memory_share=memory,
-        minutes_share=minutes,
+        memory=memory,
+        minutes=minutes,
         memory_margin=MEMORY_MARGIN,
         time_margin=TIME_MARGIN,
-        memory=math.ceil(memory * MEMORY_MARGIN),
+        memory_limit=math.ceil(memory * MEMORY_MARGIN),
         time=_time(max(LEAST_MINUTES, minutes * TIME_MARGIN)),
         merge_memory=MERGE_MIB,
         merge_time=_time(MERGE_MINUTES),
@@ -106,7 +106,7 @@ def needs_of_task(cases: Iterable[Case], shards: int, workers: int) -> tuple[int
     longest, at_once = max(seconds, default=0.0), max(1, workers)
     share = sum(seconds) / shards + longest * (1 - 1 / shards)
     largest = max((case.memory_bytes for case in cases), default=0)
-    return MAIN_BYTES + at_once * (largest + WORKER_BYTES), START_SECONDS + max(share / at_once, longest)
+    return needed_memory(largest, at_once), START_SECONDS + max(share / at_once, longest)
 
 
 def _time(minutes: int) -> str:
