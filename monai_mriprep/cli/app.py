@@ -18,6 +18,7 @@ GROUPS = {
     "Work": {
         "run": "Preprocess a dataset; the same command resumes.",
         "plan": "Write down the cases, for machines that share the work.",
+        "merge": "Make one run of what shards have done.",
         "restore": "Put predictions back onto the grids of their sources.",
         "demo": "Make a small synthetic dataset, and preprocess it.",
     },

@@ -10,12 +10,13 @@ from monai_mriprep.errors import OutputError
 from monai_mriprep.formats.names import natural_key
 from monai_mriprep.run.case_table import table_of
 from monai_mriprep.run.dataset_json import describe_dataset, is_current
+from monai_mriprep.store.description import read_description
 from monai_mriprep.store.layout import DATASET, TABLE
 from monai_mriprep.store.manifest import Index
 from monai_mriprep.store.records import Done
 from monai_mriprep.store.store import Store
 
-__all__ = ["remove_derived", "write_derived"]
+__all__ = ["derive", "remove_derived", "write_derived"]
 
 ONE_CHANNEL = ("MRI",)
 TEXTS_AT_ONCE = 1000
@@ -47,6 +48,20 @@ def write_derived(
     done = (record for case in good if (record := index.done(case)) is not None)
     current = (record for record in done if is_current(record, store, fingerprint))
     _write(store, DATASET, _json(current, channels or ONE_CHANNEL))
+
+
+def derive(store: Store, index: Index, cases: Iterable[str]) -> None:
+    """Write both as the folder's own description says; without ``run.json``, as most of its cases were made."""
+    write_derived(store, index, cases, *_made_by(store, index))
+
+
+def _made_by(store: Store, index: Index) -> tuple[str, Sequence[str] | None]:
+    """The fingerprint of the cases to list, and the names of channels."""
+    with suppress(OutputError):
+        description = read_description(store)
+        if description is not None:
+            return description.fingerprint, description.recipe.get("channels")
+    return next((made.fingerprint for made, _ in index.finished().most_common(1)), ""), None
 
 
 def remove_derived(store: Store) -> None:

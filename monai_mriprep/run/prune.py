@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from monai_mriprep.errors import OutputError, RecordError, first_names
+from monai_mriprep.errors import RecordError, first_names
 from monai_mriprep.formats.names import natural_key
 from monai_mriprep.run.case_list import drop_list
-from monai_mriprep.run.derived import write_derived
+from monai_mriprep.run.derived import derive
 from monai_mriprep.store.attempts import has_records
-from monai_mriprep.store.description import read_description
 from monai_mriprep.store.layout import CASES, MANIFEST, SET_ASIDE, SPLITS
 from monai_mriprep.store.lock import exclusive, shared
-from monai_mriprep.store.manifest import Index, read_index
+from monai_mriprep.store.manifest import read_index
+from monai_mriprep.store.merging import merge_records
 from monai_mriprep.store.pictures import remove_pictures, remove_report, report_files
 from monai_mriprep.store.pruning import Retirement, delete_records, retirements
 from monai_mriprep.store.recorder import Recorder
@@ -92,6 +92,7 @@ def prune_output(output_root: str | Path, cases: Collection[str] = (), dry_run: 
         with exclusive(store.root):
             try:
                 store.own_manifest()
+                merge_records(store)
                 left = take_over(Recorder(store))
                 return _prune(store, cases, (*aside, *left))
             finally:
@@ -117,7 +118,7 @@ def _prune(store: Store, cases: Collection[str], warnings: tuple[str, ...], dry_
     deleted = delete_records(store, chosen, dry_run)
     index = read_index(store.root)
     if not dry_run:
-        write_derived(store, index, index.cases(), *_made_by(store, index))
+        derive(store, index, index.cases())
     known = {path for one in retired.values() for path in one.files}
     return PruneSummary(
         store.root.path,
@@ -138,15 +139,6 @@ def _chosen(store: Store, retired: Mapping[str, Retirement], cases: Collection[s
         )
         raise RecordError(msg)
     return {case: retired[case] for case in sorted(cases or retired, key=natural_key)}
-
-
-def _made_by(store: Store, index: Index) -> tuple[str, Sequence[str] | None]:
-    """The fingerprint of the cases to list, without ``run.json`` that of most cases; and the names of channels."""
-    with suppress(OutputError):
-        description = read_description(store)
-        if description is not None:
-            return description.fingerprint, description.recipe.get("channels")
-    return next((made.fingerprint for made, _ in index.finished().most_common(1)), ""), None
 
 
 def _what_else(store: Store, gone: Set[str], unknown: Collection[str]) -> Iterator[str]:

@@ -22,7 +22,7 @@ from monai_mriprep.store.folder import Folder
 from monai_mriprep.store.layout import LONGEST_NAME, MANIFEST
 from monai_mriprep.store.records import Done, Opened, Record, Retired, read_record
 
-__all__ = ["Index", "Made", "append_lines", "file_lines", "manifest_lines", "named_cases", "read_index"]
+__all__ = ["Index", "Made", "append_lines", "file_lines", "first_record", "manifest_lines", "named_cases", "read_index"]
 
 LONGEST_LINE = 1 << 24
 """Bytes that are taken for one line; a longer one is damaged."""
@@ -103,6 +103,11 @@ class Index:
         """The last one of a case."""
         place = self.places.get(case)
         return None if place is None else place.event
+
+    def made(self, case: str) -> Made | None:
+        """By what its last success was made."""
+        place = self.done_places.get(case)
+        return None if place is None else place.made
 
     def latest(self, case: str) -> Record | None:
         """The last record of a case."""
@@ -225,6 +230,20 @@ def _read_file(index: Index, file: str) -> None:
             index.add(file, number, offset + len(line) - len(record), record)
         offset += len(line)
         number += line.endswith(b"\n")
+
+
+def first_record(root: Folder, file: str) -> Record | Opened | None:
+    """The first record of a file; None where it is none that can be read.
+
+    Raises
+    ------
+    RecordError
+        If the file cannot be read.
+    """
+    line, _ = next(file_lines(root, file), (b"", False))
+    with suppress(RecordError):
+        return read_record(line.decode(errors="replace"))
+    return None
 
 
 def manifest_lines(root: Folder) -> Iterator[tuple[bytes, bool]]:

@@ -17,6 +17,7 @@ from monai_mriprep.models import checked
 from monai_mriprep.store.layout import RUN
 from monai_mriprep.store.lock import exclusive, shared
 from monai_mriprep.store.manifest import Index, read_index
+from monai_mriprep.store.merging import merge_records
 from monai_mriprep.store.provenance import rebuilt_record
 from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.records import Done
@@ -85,6 +86,7 @@ def repair_output(output_root: str | Path) -> RepairReport:
         aside = store.prepare(())
         with exclusive(store.root):
             store.own_manifest()
+            merge_records(store)
             recorder = Recorder(store)
             notes = (*aside, *take_over(recorder), *_notes_on_run(store))
             report = _repair(store, recorder, notes)

@@ -85,6 +85,11 @@ def test_a_plan(ran, tmp_path):
     assert len(facts["sha256"]) == 64
 
 
+def test_a_merge(out):
+    facts = told("merge", out, "--no-report", status=1)
+    assert (facts["files"], facts["missing"], facts["not_begun"], facts["report"]) == (0, [], [], None)
+
+
 def test_a_check(ran):
     facts = told("check", ran[0], status=1)
     assert (facts["status"], facts["ready"], len(facts["cases"])) == ("attention", 2, 3)

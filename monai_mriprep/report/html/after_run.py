@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from monai_mriprep.run.session import RunSummary
 
-__all__ = ["warn_of_older_report", "with_report"]
+__all__ = ["new_report", "warn_of_older_report", "with_report"]
 
 
 def with_report(summary: RunSummary) -> RunSummary:
@@ -21,18 +21,23 @@ def with_report(summary: RunSummary) -> RunSummary:
 
     The run is over, and nothing that happens here may spoil it: what prevents a report is logged.
     """
-    page = summary.output_root / REPORT
     has_changed = bool(summary.done or summary.failed or summary.retired)
+    page, suspects = new_report(summary.output_root, has_changed)
+    return replace(summary, report=page, suspects=suspects)
+
+
+def new_report(output_root: Path, has_changed: bool) -> tuple[Path | None, tuple[str, ...]]:
+    """The place of the report, None if it cannot be written; and the suspects, if it was written anew."""
+    page = output_root / REPORT
     if not has_changed and _is_current(page):
-        return replace(summary, report=page)
+        return page, ()
     package_logger().info("writing the report ...")
     try:
-        suspects = _write(summary)
+        return page, _write(output_root)
     except Exception as error:  # noqa: BLE001 - whatever it is
-        why, again = f"{type(error).__name__}: {error}", f"monai-mriprep report {summary.output_root}"
+        why, again = f"{type(error).__name__}: {error}", f"monai-mriprep report {output_root}"
         package_logger().warning("%s cannot be written: %s; `%s` tries again", page, why, again)
-        return summary
-    return replace(summary, report=page, suspects=suspects)
+        return None, ()
 
 
 def warn_of_older_report(summary: RunSummary) -> None:
@@ -51,11 +56,11 @@ def _is_current(page: Path) -> bool:
         return False
 
 
-def _write(summary: RunSummary) -> tuple[str, ...]:
+def _write(output_root: Path) -> tuple[str, ...]:
     """Write it, and name the suspects."""
     from monai_mriprep.report.html.write import write_stored_report
     from monai_mriprep.store.store import open_store
 
-    with open_store(summary.output_root) as store:
+    with open_store(output_root) as store:
         page = write_stored_report(store)
     return tuple(case.name for case in page.cases if case.reasons)

@@ -1,0 +1,45 @@
+"""`merge`: what shards have done becomes one run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from monai_mriprep.cli.options import Json, OutputRoot, Quiet, Verbose
+from monai_mriprep.cli.show import ATTENTION, OK, report, warn
+
+__all__ = ["merge"]
+
+
+def merge(
+    output_root: OutputRoot,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Clear up after shards on other machines; they must have ended.")
+    ] = False,
+    show: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html.")] = True,
+    as_json: Json = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> int:
+    """Make one run of what shards have done: their records become one file; manifest.csv, dataset.json, report.html.
+
+    What dead shards have left is finished first. Nothing is lost if it is interrupted; the same command goes on.
+
+    Exit status: 0 every case is finished, 1 some failed or are missing, 2 it could not be done.
+    """
+    from monai_mriprep.cli.progress import log_lines
+    from monai_mriprep.report.facts import plain
+    from monai_mriprep.report.html.after_run import new_report
+    from monai_mriprep.report.merge_text import merge_text
+    from monai_mriprep.run.merge import merge as merged
+
+    with log_lines(verbose, quiet):
+        found = merged(output_root, take_over)
+        if show:
+            page, suspects = new_report(found.output_root, found.files > 0)
+            found = replace(found, report=page, suspects=suspects)
+    report(merge_text(found), plain(found), as_json)
+    warn(found.warnings, everything=verbose)
+    return OK if found.is_complete else ATTENTION
