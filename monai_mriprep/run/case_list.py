@@ -200,13 +200,17 @@ def list_problem(store: Store, frozen: FrozenList | None) -> str | None:
 
 
 def drop_list(store: Store) -> None:
-    """Remove the list, and what ``run.json`` says of it; a crash leaves a list that nobody takes.
+    """Remove the list, and what ``run.json`` says of it; a crash between leaves a list that nobody takes.
 
     Raises
     ------
+    RecordError
+        If ``run.json`` cannot be read.
     DiskFullError, OutputError
-        If ``run.json`` cannot be written.
+        If it cannot be written, or the list cannot be removed.
     """
+    if store.root.status(CASES) is None:
+        return
     description = read_description(store)
     if description is not None and description.plan is not None:
         write_description(store, description.model_copy(update={"plan": None}))

@@ -12,6 +12,7 @@ from typing import Any
 
 from monai_mriprep._version import __version__
 from monai_mriprep.recipe.fingerprint import ALGORITHM_VERSION
+from monai_mriprep.run.case_list import drop_list
 from monai_mriprep.run.cases import Case
 from monai_mriprep.run.decide import Decision
 from monai_mriprep.run.departures import DatasetIdentity, outputs_of_others, retire_cases
@@ -106,6 +107,9 @@ def open_folder(plan: RunPlan, recorder: Recorder, *, confirmed: bool, foreign: 
         store.probe(role.folder for role in plan.roles)
     lack = check_space(todo, store.root.path)
     description = _kept_description(plan, outlook.target, kept, store)
+    if plan.shard is None:  # the run has looked at the dataset itself
+        drop_list(store)
+        description = description.model_copy(update={"plan": None})
     if leaving := (*departures.names, *departures.never_tried):
         retire_cases(recorder, index, leaving, outputs_of_others(index, set(leaving)), plan.exclusions)
     has_moved = outlook.before is not None and outlook.before != outlook.now

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from monai_mriprep._version import __version__
+from monai_mriprep.errors import RecipeError
 from monai_mriprep.run.cases import Case
 from monai_mriprep.run.estimates import START_SECONDS, case_seconds
 from monai_mriprep.run.memory import needed_memory
+from monai_mriprep.run.plan import RunPlan
 
-__all__ = ["needs_of_task", "sbatch_script"]
+__all__ = ["DEFAULT_WORKERS", "first_of_array", "needs_of_task", "sbatch_script"]
+
+DEFAULT_WORKERS = 4
+"""Of a task, where nobody says how many: all cores of a node would be more than most clusters give at once."""
 
 MEMORY_MARGIN, TIME_MARGIN = 1.25, 3
 """By which the estimates are multiplied: those of time were measured on one machine, and disks differ most."""
@@ -49,8 +55,24 @@ echo "array job ${{array%%;*}}: mriprep-${{array%%;*}}_*.log; then ${{merge%%;*}
 """
 
 
+def first_of_array(shard: str | None) -> str:
+    """The first part of as many as ``--shard auto/N`` makes, of ``I/N`` too; it stands for all where a script is made.
+
+    Raises
+    ------
+    RecipeError
+        If N is not given.
+    """
+    found = re.fullmatch(r"(?:auto|[0-9]{1,6})/([1-9][0-9]{0,5})", shard or "")
+    if found is None:
+        what = "without --shard" if shard is None else f"with --shard {shard}"
+        msg = f"--print-sbatch {what}: how many tasks is not known; give --shard auto/N, such as auto/100"
+        raise RecipeError(msg)
+    return f"1/{found[1]}"
+
+
 def sbatch_script(
-    program: Sequence[str], options: Sequence[str], output: Path | str, cases: Sequence[Case], shards: int, workers: int
+    program: Sequence[str], options: Sequence[str], output: Path | str, plan: RunPlan, workers: int
 ) -> str:
     """A script for bash that hands the array job and the merge to SLURM.
 
@@ -62,13 +84,12 @@ def sbatch_script(
         Of the command ``run``, without ``--shard``; they are quoted here.
     output
         The output folder.
-    cases
-        Of the plan, whose estimates decide memory and time.
-    shards
-        How many tasks there are.
+    plan
+        Of any of the parts: how many there are is the number of tasks, and its estimates decide memory and time.
     workers
         Processes of each task, which gets as many processors; 0 is one.
     """
+    cases, shards = plan.cases, 1 if plan.shard is None else plan.shard.count
     bytes_needed, seconds = needs_of_task(cases, shards, workers)
     memory, minutes = math.ceil(bytes_needed / MIB), math.ceil(seconds / 60)
     run = [*program, "run", *options, "--shard", f"auto/{shards}"]

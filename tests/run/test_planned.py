@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import warnings
 from dataclasses import fields
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import monai_mriprep.formats.read
 from monai_mriprep import preprocess
 from monai_mriprep.errors import LockedError, MriprepWarning, OutputError
 from monai_mriprep.recipe import Recipe
@@ -146,6 +148,32 @@ def test_what_was_planned_is_read_without_the_dataset(dataset, tmp_path):
         if field.name != "exclusions":
             assert getattr(found, field.name) == getattr(plan, field.name), field.name
     assert found.exclusions.by_name == plan.exclusions.by_name
+
+
+@pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
+def test_a_shard_of_what_was_planned_opens_nothing_but_its_own_scans(source, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    plan_cases(plan_run(source, out))
+    opened, listed = [], []
+    read = monai_mriprep.formats.read.regular_file_size
+    monkeypatch.setattr("monai_mriprep.formats.read.regular_file_size", lambda path: opened.append(path) or read(path))
+    scandir, listdir = os.scandir, os.listdir
+    monkeypatch.setattr("os.scandir", lambda path=".": listed.append(path) or scandir(path))
+    monkeypatch.setattr("os.listdir", lambda path=".": listed.append(path) or listdir(path))
+    monkeypatch.setattr("monai_mriprep.run.plan.survey_dataset", None)
+    summary = preprocess(source, out, workers=0, shard="2/3")
+    (done,) = summary.done
+    assert {path.name for path in opened} == {f"{done.case}.mha"}
+    assert not [path for path in listed if str(source) in str(path)]
+
+
+def test_a_run_of_the_whole_looks_itself_and_drops_the_list(source, out):
+    plan_cases(plan_run(source, out))
+    with open_session(plan_run(source, out)):
+        pass
+    assert not (out / "cases.jsonl").exists()
+    assert description(out)["plan"] is None
+    assert verify_output(out).findings == ()
 
 
 def test_a_test_set_is_planned_too(source, ran, tmp_path):

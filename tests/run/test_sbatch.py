@@ -11,9 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from monai_mriprep.run.cases import Case
+from monai_mriprep.errors import RecipeError
+from monai_mriprep.recipe import Recipe
+from monai_mriprep.run.cases import Case, Job
+from monai_mriprep.run.kept import Wanted
 from monai_mriprep.run.memory import how_many_fit
-from monai_mriprep.run.sbatch import needs_of_task, sbatch_script
+from monai_mriprep.run.plan import RunPlan
+from monai_mriprep.run.sbatch import first_of_array, needs_of_task, sbatch_script
+from monai_mriprep.store.attempts import Shard
 
 GIB = 2**30
 AWKWARD = ["data root/$HOME `x`", "out'put", "--set", "normalization.foreground=native", "--pattern", 'a"b\\c;&']
@@ -35,7 +40,9 @@ CASES = cases_of(GIB, GIB // 2)
 
 
 def script_of(cases=CASES, shards=3, workers=4, options=("DATA", "OUT"), program=("monai-mriprep",)):
-    return sbatch_script(program, options, options[1], cases, shards, workers)
+    job = Job(Recipe(), (3.0, 1.0, 1.0), Path(options[1]))
+    plan = RunPlan(Path(options[0]), job, cases, "", Wanted(job, "recipe", ""), shard=Shard(1, shards))
+    return sbatch_script(program, options, options[1], plan, workers)
 
 
 def asked(script: str, option: str) -> list[str]:
@@ -113,3 +120,14 @@ def test_a_task_is_replaced_by_the_program_so_that_signals_reach_it():
     lines = [line for line in script.splitlines() if line.startswith("exec")]
     assert len(lines) == 2
     assert shlex.split(lines[0])[1:5] == [sys.executable, "-m", "monai_mriprep", "run"]
+
+
+@pytest.mark.parametrize("shard", ["auto/100", "7/100"])
+def test_how_many_tasks_there_are_is_what_the_user_says(shard):
+    assert first_of_array(shard) == "1/100"
+
+
+@pytest.mark.parametrize("shard", [None, "auto", "auto/0", "100", ""])
+def test_without_a_number_there_is_no_script(shard):
+    with pytest.raises(RecipeError, match=r"--print-sbatch .*give --shard auto/N, such as auto/100"):
+        first_of_array(shard)

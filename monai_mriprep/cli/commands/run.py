@@ -30,16 +30,18 @@ from monai_mriprep.cli.options import (
     memory_size,
     required,
 )
-from monai_mriprep.cli.show import OK, report, summarize, warn
+from monai_mriprep.cli.show import OK, report, say, summarize, warn
 from monai_mriprep.cli.terminal import width_of
 
 if TYPE_CHECKING:
     from monai_mriprep.run.dry_run import DryRun
+    from monai_mriprep.run.plan import RunPlan
 
 __all__ = ["run"]
 
 
 def run(
+    context: typer.Context,
     dataset_root: DatasetRoot = None,
     output_root: Annotated[
         Path | None,
@@ -76,6 +78,9 @@ def run(
             show_default="that of temporary files",
         ),
     ] = None,
+    print_sbatch: Annotated[
+        bool, typer.Option("--print-sbatch", help="Print a script for SLURM that runs --shard auto/N; run nothing.")
+    ] = False,
     dry: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and why; write nothing.")] = False,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -94,6 +99,7 @@ def run(
     from monai_mriprep.run.dry_run import dry_run
     from monai_mriprep.run.estimates import case_seconds
     from monai_mriprep.run.planned import plan_part
+    from monai_mriprep.run.sbatch import first_of_array
     from monai_mriprep.run.session import open_session
 
     limits = {"workers": workers, "max_memory": memory_size(max_memory), "case_timeout": case_timeout, "report": show}
@@ -102,8 +108,10 @@ def run(
     dataset, output = required(job.dataset, "DATASET_ROOT", "dataset"), required(job.output, "OUTPUT_ROOT", "output")
     draws = job.report is not False
     with at_hand(dataset, output, scratch) as here:
-        options = (recipe, redo, job.like, draws, job.exclude, shard)
+        options = (recipe, redo, job.like, draws, job.exclude, first_of_array(shard) if print_sbatch else shard)
         plan, may_leave = plan_part(here.dataset, here.output, *options)
+        if print_sbatch:
+            return _say_script(context, plan, output, job.workers)
         plan, retire = here.planned(plan), retire or may_leave
         if dry:
             return _say_what_would_be_done(dry_run(plan, retire, job.workers, job.max_memory), verbose, as_json)
@@ -125,6 +133,17 @@ def run(
                 warn_of_older_report(summary)
     summary = replace(summary, seconds=elapsed())
     return summarize(summary, run_json(summary, plan) if as_json else None)
+
+
+def _say_script(context: typer.Context, plan: RunPlan, output: Path | str, workers: int | None) -> int:
+    from monai_mriprep.cli.given import given_words
+    from monai_mriprep.run.sbatch import DEFAULT_WORKERS, sbatch_script
+
+    words = given_words(context, without=("shard", "print_sbatch", "dry"))
+    words += [] if workers is not None else ["--workers", str(DEFAULT_WORKERS)]
+    program = [sys.executable, "-m", "monai_mriprep"]
+    say(sbatch_script(program, words, output, plan, DEFAULT_WORKERS if workers is None else workers), end="")
+    return OK
 
 
 def _say_what_would_be_done(found: DryRun, verbose: bool, as_json: bool) -> int:
