@@ -20,6 +20,7 @@ from scipy.ndimage import map_coordinates
 from monai_mriprep import preprocess, restore
 from monai_mriprep.errors import OutputError
 from monai_mriprep.recipe import Recipe
+from monai_mriprep.run.merge import merge
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.session import open_session
 from monai_mriprep.verify.audit import verify_output
@@ -73,6 +74,18 @@ def test_it_resumes_with_nothing_to_do(folder):
     assert outputs(folder / "out") == before
     (opened,) = (folder / "out/manifest.jsonl").read_bytes().removeprefix(records).splitlines()
     assert json.loads(opened)["dataset_root"] == str(folder / "scans"), "the scans are no more in /data/scans"
+
+
+def test_shards_go_on_with_it_and_leave_it_as_it_is(folder):
+    out = folder / "out"
+    before, records = outputs(out), (out / "manifest.jsonl").read_bytes()
+    for number in (1, 2):
+        assert preprocess(folder / "scans", out, workers=0, shard=f"{number}/2").done == ()
+    assert (out / "manifest.jsonl").read_bytes() == records, "shards write their own files"
+    found = merge(out)
+    assert (found.files, found.done, found.is_complete) == (2, 2, True)
+    assert outputs(out) == before
+    assert (out / "manifest.jsonl").read_bytes().startswith(records)
 
 
 def test_what_it_derives_for_others_is_the_same(folder):
