@@ -3,18 +3,63 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from typing import NamedTuple
 
-from monai_mriprep.measures.model import CaseMeasures, ImageMeasures, LabelMeasures
+from monai_mriprep.measures.model import CaseMeasures, ImageMeasures, LabelMeasures, Side
 from monai_mriprep.volume.geometry import Grid
 from monai_mriprep.volume.label_map import renumbered_histogram
 
-__all__ = ["CohortCase", "Suspect"]
+__all__ = ["CaseNumbers", "CohortCase", "ImageNumbers", "LabelNumbers", "Suspect"]
 
 
-@dataclass(frozen=True)
+class ImageNumbers(NamedTuple):
+    """What cases are compared by of `monai_mriprep.measures.model.ImageMeasures`."""
+
+    percentiles: tuple[float, ...]
+    thumbnail: str
+
+
+class LabelNumbers(NamedTuple):
+    """The numbers of `monai_mriprep.measures.model.LabelMeasures`."""
+
+    components: Mapping[int, int]
+    touches: tuple[Side, ...]
+    outside: float
+    centre: tuple[float, float, float] | None
+    voxel: float | None
+
+
+class CaseNumbers(NamedTuple):
+    """What cases are compared by of their measures, in a third of the memory: all cases are held at once.
+
+    Parameters
+    ----------
+    image
+        One a channel; empty where a channel has no foreground.
+    label
+        None where the image came alone.
+    """
+
+    image: tuple[ImageNumbers, ...]
+    label: LabelNumbers | None
+
+    @classmethod
+    def of(cls, measures: CaseMeasures) -> CaseNumbers:
+        """Those of a case."""
+        image, label = measures.image, measures.label
+        return cls(
+            tuple(ImageNumbers(channel.percentiles, channel.thumbnail) for channel in image),
+            LabelNumbers(label.components, label.touches, label.outside, label.centre, label.voxel) if label else None,
+        )
+
+    def without_thumbnails(self) -> CaseNumbers:
+        """What is left to be held when duplicates have been looked for."""
+        return self._replace(image=tuple(channel._replace(thumbnail="") for channel in self.image))
+
+
+@dataclass(frozen=True, slots=True)
 class CohortCase:
     """What is known of a case; None where it is not.
 
@@ -44,7 +89,7 @@ class CohortCase:
 
     name: str
     grid: Grid | None = None
-    measures: CaseMeasures | None = None
+    measures: CaseMeasures | CaseNumbers | None = None
     before: Mapping[int, int] | None = None
     after: Mapping[int, int] | None = None
     label_grid: Grid | None = None
@@ -55,22 +100,22 @@ class CohortCase:
     new_numbers: Mapping[int, int] = field(default_factory=dict)
 
     @property
-    def image(self) -> tuple[ImageMeasures, ...]:
+    def image(self) -> Sequence[ImageMeasures | ImageNumbers]:
         """Measures of its channels; none where they are not known, or one has no foreground."""
         return () if self.measures is None else self.measures.image
 
     @property
-    def label(self) -> LabelMeasures | None:
+    def label(self) -> LabelMeasures | LabelNumbers | None:
         """Measures of its label; None where they are not known, or it is empty."""
         label = None if self.measures is None else self.measures.label
         return None if label is None or label.centre is None else label
 
-    @cached_property
+    @property
     def classes(self) -> Mapping[int, float] | None:
         """Volume of each class above 0, in mm^3, as stored; None where there is no label, or its grid is not known."""
         return self._volumes_before(self.before)
 
-    @cached_property
+    @property
     def classes_kept(self) -> Mapping[int, tuple[float, float]] | None:
         """The same before and after, under the numbers that the classes have then."""
         renumbered = None if self.before is None else renumbered_histogram(self.before, self.new_numbers)

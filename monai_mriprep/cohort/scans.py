@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
-from monai_mriprep.cohort.case import CohortCase
+from monai_mriprep.cohort.case import CohortCase, ImageNumbers
 from monai_mriprep.cohort.outliers import by_difference, by_factor, few
 from monai_mriprep.cohort.thresholds import INTENSITY_FACTOR, OFFSET, SIZE_FACTOR, SPACING_FACTOR, USUAL
 from monai_mriprep.cohort.words import figure
@@ -72,17 +72,17 @@ def unlike_in_intensity(cases: Sequence[CohortCase]) -> Found:
 
 
 def _each(
-    cases: Sequence[CohortCase], channel: int, value: Callable[[ImageMeasures], float | None]
+    cases: Sequence[CohortCase], channel: int, value: Callable[[ImageMeasures | ImageNumbers], float | None]
 ) -> list[float | None]:
     """A value of a channel of each case, where it has been measured."""
     return [value(case.image[channel]) if len(case.image) > channel else None for case in cases]
 
 
-def _span(image: ImageMeasures) -> float:
+def _span(image: ImageMeasures | ImageNumbers) -> float:
     """From the 5th to the 95th percentile; where they are equal, hardly anything."""
     return max(image.percentiles[5] - image.percentiles[1], sys.float_info.min)
 
 
-def _offset(image: ImageMeasures) -> float | None:
+def _offset(image: ImageMeasures | ImageNumbers) -> float | None:
     low, median, high = image.percentiles[1], image.percentiles[3], image.percentiles[5]
     return median / (high - low) if high > low else None

@@ -20,7 +20,7 @@ __all__ = ["CaseReport", "ClassCount", "DatasetReport", "Needs", "Status"]
 Status = Literal["ready", "attention", "impossible"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CaseReport:
     """What is known of one case.
 

@@ -120,10 +120,10 @@ class Session:
         try:
             index = read_index(self.store.root)
             done = (index.done(case.name) for case in self.plan.cases)
-            current = [record for record in done if record is not None and record.fingerprint == job.fingerprint]
+            current = (record for record in done if record is not None and record.fingerprint == job.fingerprint)
+            return tuple(nnunet_doubts(job.recipe, job.target, self.plan.wanted.statistics, current))
         except OutputError:
             return ()
-        return tuple(nnunet_doubts(job.recipe, job.target, self.plan.wanted.statistics, current))
 
     def summary(
         self,

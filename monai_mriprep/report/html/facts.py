@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -47,7 +47,7 @@ class Moments:
     voxels: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CaseFacts:
     """One case.
 
@@ -89,7 +89,7 @@ class CaseFacts:
         """What was said of it, beside the reasons, which say it already."""
         return tuple(said for said in self.warnings if not any(said.endswith(why.reason) for why in self.reasons))
 
-    @cached_property
+    @property
     def kinds(self) -> tuple[Kind, ...]:
         """What it is, the worst first."""
         held: dict[Kind, bool] = {
@@ -161,6 +161,9 @@ class Page:
         What is said of a case that has an error, and of all such cases.
     stops
         Why nothing could be done with the set as a whole.
+    whole
+        Given one of `cases`, the case with all that its card shows; it is called when the card is written. So the page
+        holds of each case only the numbers that cases are compared by.
     """
 
     title: str
@@ -180,6 +183,7 @@ class Page:
     failed: str = "failed"
     failures: str = "Failed"
     stops: tuple[str, ...] = ()
+    whole: Callable[[CaseFacts], CaseFacts] = lambda case: case
 
     @cached_property
     def has_results(self) -> bool:

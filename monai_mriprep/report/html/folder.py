@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from monai_mriprep import __version__
@@ -27,7 +27,7 @@ from monai_mriprep.report.html.facts import (
     worst_first,
 )
 from monai_mriprep.report.html.methods import Study, paper_of
-from monai_mriprep.report.html.record_facts import Labels, case_facts
+from monai_mriprep.report.html.record_facts import Labels, case_facts, held, whole, without_thumbnails
 from monai_mriprep.run.nnunet_doubts import asks_nnunet, nnunet_doubts
 from monai_mriprep.store.description import RunDescription, read_description
 from monai_mriprep.store.layout import MANIFEST
@@ -64,7 +64,8 @@ def page_of_folder(store: Store, index: Index) -> Page:
     description, problems = _described(store)
     recipe, more_problems = _recipe(description)
     labels = Labels(dict(recipe.label_map) if recipe else {}, index.opened.declared_labels if index.opened else None)
-    cases = worst_first(with_suspicions(case_facts(index, name, labels) for name in index.cases()))
+    compared = with_suspicions(held(case_facts(index, name, labels)) for name in index.cases())
+    cases = worst_first(map(without_thumbnails, compared))
     folder = _Folder(store.root.path.resolve(), index, description, recipe, cases)
     return Page(
         title=(folder.dataset or folder.path).name,
@@ -80,6 +81,7 @@ def page_of_folder(store: Store, index: Index) -> Page:
         about_pictures="" if any(case.cohort.measures for case in cases) else AFTER_ALONE,
         paper=folder.paper(),
         key=f"{folder.dataset} {description.fingerprint if description else ''}",
+        whole=partial(whole, index, labels),
     )
 
 

@@ -1,17 +1,18 @@
-"""What the record of a case says, as the facts of its card."""
+"""What the record of a case says, as the facts of its card; and what of it is held for all cases at once."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from monai_mriprep.cohort.case import CohortCase
+from monai_mriprep.cohort.case import CaseNumbers, CohortCase
+from monai_mriprep.measures.model import CaseMeasures
 from monai_mriprep.report.html.facts import CaseFacts, Moments
 from monai_mriprep.store.manifest import Index
 from monai_mriprep.store.records import Done, Failed
 from monai_mriprep.types import LABEL
 
-__all__ = ["Labels", "case_facts"]
+__all__ = ["Labels", "case_facts", "held", "whole", "without_thumbnails"]
 
 UNFINISHED = "the work on it has begun and not ended; if no run is under way, the same command resumes"
 
@@ -42,6 +43,27 @@ def case_facts(index: Index, name: str, labels: Labels) -> CaseFacts:
     if isinstance(record, Failed):
         return _failed(record, labels)
     return CaseFacts(CohortCase(name), warnings=(index.damaged.get(name, UNFINISHED),))
+
+
+def held(case: CaseFacts) -> CaseFacts:
+    """A case with those of its measures that cases are compared by: without its histograms."""
+    measures = case.cohort.measures
+    return _with_numbers(case, CaseNumbers.of(measures)) if isinstance(measures, CaseMeasures) else case
+
+
+def without_thumbnails(case: CaseFacts) -> CaseFacts:
+    """A case of `held`, once duplicates have been looked for."""
+    numbers = case.cohort.measures
+    return _with_numbers(case, numbers.without_thumbnails()) if isinstance(numbers, CaseNumbers) else case
+
+
+def _with_numbers(case: CaseFacts, numbers: CaseNumbers) -> CaseFacts:
+    return replace(case, cohort=replace(case.cohort, measures=numbers))
+
+
+def whole(index: Index, labels: Labels, case: CaseFacts) -> CaseFacts:
+    """A held case with all that its record says."""
+    return replace(case, cohort=case_facts(index, case.name, labels).cohort)
 
 
 def _done(record: Done, labels: Labels) -> CaseFacts:

@@ -92,7 +92,7 @@ def rendered(
                 page=page,
                 part=part,
                 views=views or Views(),
-                cards=_cards(part, picture_of),
+                cards=_cards(page, part, picture_of),
                 charts=charts_of(page) if part.is_front else (),
                 index=addresses(parts) if part.is_front and len(parts) > 1 else None,
                 front=address(parts[0], part),
@@ -103,8 +103,8 @@ def rendered(
         yield part.file, _pieces(texts)
 
 
-def _cards(part: Part, picture_of: PictureOf) -> Iterator[tuple[int, CaseFacts, Picture | None]]:
-    return ((number, case, picture_of(case)) for number, case in enumerate(part.cases, part.first))
+def _cards(page: Page, part: Part, picture_of: PictureOf) -> Iterator[tuple[int, CaseFacts, Picture | None]]:
+    return ((number, page.whole(case), picture_of(case)) for number, case in enumerate(part.cases, part.first))
 
 
 def _pieces(texts: Iterator[str]) -> Iterator[bytes]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import tracemalloc
 
+import numpy as np
 import pytest
 
-from monai_mriprep.cohort.case import Suspect
+from monai_mriprep.cohort.case import CaseNumbers, Suspect
 from monai_mriprep.errors import RecordError
-from monai_mriprep.measures.model import CaseMeasures, LabelMeasures
+from monai_mriprep.measures.model import BINS, CaseMeasures, LabelMeasures
 from monai_mriprep.report.html import facts
 from monai_mriprep.report.html.folder import page_of_folder
 from monai_mriprep.store.manifest import read_index
@@ -68,11 +70,41 @@ def test_a_case_that_is_done_has_the_facts_of_its_record(folder):
 
 
 def test_a_case_that_failed_has_its_error_and_what_could_be_seen_of_it(folder):
-    case = next(case for case in page_of(folder).cases if case.name == "b")
+    page = page_of(folder)
+    case = next(case for case in page.cases if case.name == "b")
     assert (case.cohort.error, case.kinds[0], case.is_done) == ("broken", "failed", False)
     assert case.cohort.grid == grid()
-    assert case.cohort.measures == measures(7.0)
+    assert case.cohort.measures == CaseNumbers.of(measures(7.0)).without_thumbnails()
     assert case.moments == ()
+
+
+def test_what_a_card_shows_of_a_case_is_read_when_it_is_written(folder):
+    with open_store(folder) as store:
+        page = page_of_folder(store, read_index(store.root))
+        wholes = {case.name: page.whole(case) for case in page.cases}
+    assert wholes["b"].cohort.measures == measures(7.0)
+    assert [(case.suspicions, case.kinds) for case in page.cases] == [
+        (wholes[case.name].suspicions, wholes[case.name].kinds) for case in page.cases
+    ]
+
+
+def test_of_all_cases_few_numbers_are_held(tmp_path):
+    """Their records take four times as much; this is what a report of many cases needs of memory."""
+    rng, count = np.random.default_rng(0), 50
+    for number in range(count):
+        image = measures(7.0).image[0].model_dump(mode="json")
+        image |= {"histogram": rng.integers(300, 10**6, BINS).tolist(), "thumbnail": "A" * 684}
+        line = done_line(f"case {number}", time=2.0, measures={"image": [image], "label": None})
+        append_record(tmp_path, line)
+    with open_store(tmp_path) as store:
+        index = read_index(store.root)
+        page_of_folder(store, index)
+        tracemalloc.start()
+        page = page_of_folder(store, index)
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert len(page.cases) == count
+    assert held < 3800 * count
 
 
 def test_a_case_that_was_begun_says_so(folder):
