@@ -26,6 +26,7 @@ __all__ = [
     "OutputRoot",
     "Quiet",
     "Report",
+    "Scheduler",
     "Settings",
     "ShardOf",
     "Target",
@@ -111,6 +112,16 @@ CaseTimeout = Annotated[
         min=0.1,
         help="End the process of a case after this time, try it once more, alone, and then let it fail.",
         show_default="no limit",
+    ),
+]
+
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        metavar="ADDRESS|local:N",
+        help="Work on a Dask cluster: a scheduler's address, or N workers of this machine.",
+        show_default="none",
     ),
 ]
 

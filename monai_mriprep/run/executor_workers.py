@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from contextlib import contextmanager
@@ -11,14 +10,12 @@ from itertools import islice
 from uuid import uuid4
 
 from monai_mriprep.run.cases import Case
+from monai_mriprep.run.cluster_worker import one_at_a_time
 from monai_mriprep.run.engines import Outcome, Work
 from monai_mriprep.run.mappers import Found, Item, Lost, Mapper
 from monai_mriprep.run.under_way import UnderWay
 
 __all__ = ["Executors", "executor_workers"]
-
-ONE_AT_A_TIME = threading.Lock()
-"""Of this process: while a case is worked on, its warnings are caught, which is a matter of the whole process."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +104,7 @@ def _submitted(executor: Executor, work: Callable[[Item], Found], case: Item) ->
 
 def _carry_out(work: Callable[[Item], Found], case: Item, _: str) -> Found:
     """Work on a case. With a number of its own it is never the same call as one before, whose outcome may be kept."""
-    with ONE_AT_A_TIME:
-        return work(case)
+    return one_at_a_time(work, case)
 
 
 def _error(future: Future[Found]) -> BaseException | None:

@@ -12,7 +12,16 @@ from typing import NamedTuple
 
 from monai_mriprep.run.cases import Case
 
-__all__ = ["available_memory", "fits", "how_many_fit", "in_batches", "needed_memory", "too_large"]
+__all__ = [
+    "MAIN_BYTES",
+    "WORKER_BYTES",
+    "available_memory",
+    "fits",
+    "how_many_fit",
+    "in_batches",
+    "needed_memory",
+    "too_large",
+]
 
 MAIN_BYTES = 600 * 2**20
 """Resident memory of the main process with MONAI loaded (measured: 560 MiB)."""

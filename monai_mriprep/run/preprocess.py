@@ -10,6 +10,7 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from monai_mriprep.errors import ClusterError, DiskFullError, MriprepWarning, package_logger
 from monai_mriprep.machine import processors
@@ -19,9 +20,13 @@ from monai_mriprep.run.engines import Engine, ThisMachine
 from monai_mriprep.run.executor_workers import Executors
 from monai_mriprep.run.lost_cases import without_losses
 from monai_mriprep.run.memory import in_batches
+from monai_mriprep.run.plan import RunPlan
 from monai_mriprep.run.planned import plan_part
 from monai_mriprep.run.process import process_case
 from monai_mriprep.run.session import RunSummary, Session, open_session
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 __all__ = ["Observer", "Through", "execute", "preprocess"]
 
@@ -57,6 +62,7 @@ def preprocess(
     exclude: str | Path | None = None,
     executor: Callable[[], Executor] | None = None,
     shard: str | None = None,
+    client: Client | None = None,
 ) -> RunSummary:
     """Preprocess a dataset; cases that were finished before are skipped.
 
@@ -98,6 +104,8 @@ def preprocess(
         Work on a part of the cases alone, beside others that work on theirs: ``I/N``, ``auto``, or ``auto/N``; see
         `monai_mriprep.run.shards.read_shard`. When all have ended, ``monai-mriprep merge OUTPUT_ROOT`` makes one of
         their records, and writes what is derived from them.
+    client
+        Of `dask.distributed` (extra ``dask``): the workers of its cluster work on the cases. It is left open.
 
     Returns
     -------
@@ -107,7 +115,7 @@ def preprocess(
     Raises
     ------
     ClusterError
-        If the cases cannot be worked on there, or `workers` or `case_timeout` are given that would not be kept.
+        If `executor` or `client` cannot be used, or comes with another or with limits that would not be kept.
     MriprepError
         If the run cannot start, as where its output folder keeps another recipe or target, or cases have left the
         dataset and nobody has confirmed it.
@@ -118,8 +126,10 @@ def preprocess(
         For what needs review in the dataset as a whole, such as an image without a label. These warnings are logged,
         too. Warnings of single cases are only logged.
     """
+    if executor is not None or client is not None:
+        dataset_root, output_root = Path(dataset_root).absolute(), Path(output_root).absolute()
     plan, may_leave = plan_part(dataset_root, output_root, recipe, redo, like, report, exclude, shard)
-    engine = _engine(workers, case_timeout, executor)
+    engine = _engine(plan, workers, case_timeout, executor, client)
     with open_session(plan, retire or may_leave, take_over) as session:
         for message in session.warnings:
             warnings.warn(message, MriprepWarning, 2)
@@ -129,8 +139,16 @@ def preprocess(
     return summary
 
 
-def _engine(workers: int | None, case_timeout: float | None, executor: Callable[[], Executor] | None) -> Engine:
+def _engine(
+    plan: RunPlan,
+    workers: int | None,
+    case_timeout: float | None,
+    executor: Callable[[], Executor] | None,
+    client: Client | None,
+) -> Engine:
     """Where the cases are worked on."""
+    if client is not None:
+        return _of_client(plan, client, (workers, case_timeout, executor))
     if executor is None:
         return ThisMachine.limited(workers, None, case_timeout)
     workers = processors() if workers is None else workers
@@ -138,6 +156,15 @@ def _engine(workers: int | None, case_timeout: float | None, executor: Callable[
         msg = "executor: give workers, how many it has, at least 1; and no case_timeout, which it would not keep"
         raise ClusterError(msg)
     return Executors(executor, workers)
+
+
+def _of_client(plan: RunPlan, client: Client, others: tuple[object, ...]) -> Engine:
+    if client.asynchronous or any(other is not None for other in others):
+        msg = "client: give one that is not asynchronous, and no workers, case_timeout or executor beside it"
+        raise ClusterError(msg)
+    from monai_mriprep.run.dask_workers import DaskCluster  # an extra
+
+    return DaskCluster(client, plan.dataset_root, plan.job.output_root)
 
 
 def execute(

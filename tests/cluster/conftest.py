@@ -1,11 +1,16 @@
-"""An S3 server for the tests of object stores."""
+"""An S3 server for the tests of object stores; and for those of clusters a dataset, and workers of this machine."""
 
 from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+from monai_mriprep import preprocess
+from tests.runs import outputs, write_cases
 
 NUMBERS = itertools.count()
 
@@ -34,3 +39,31 @@ def bucket(server, monkeypatch):
     fs.mkdir(name)
     server.quiet()
     return fs, f"s3://{name}"
+
+
+CASES = 40
+
+
+@pytest.fixture(scope="session")
+def forty(tmp_path_factory) -> Path:
+    """A dataset of small cases, ``case_0`` to ``case_39``."""
+    return write_cases(tmp_path_factory.mktemp("forty"), CASES)
+
+
+@pytest.fixture(scope="session")
+def expected(forty, tmp_path_factory) -> dict[str, str]:
+    """What a run on this machine makes of them."""
+    output = tmp_path_factory.mktemp("expected") / "out"
+    with pytest.warns(match="mri_statistics"):
+        assert len(preprocess(forty, output, workers=0).done) == CASES
+    return outputs(output)
+
+
+@pytest.fixture(scope="session")
+def local() -> Iterator[object]:
+    """A client of a local cluster of two processes."""
+    pytest.importorskip("distributed", reason="needs the extra dask")
+    from monai_mriprep.run.dask_cluster import connected
+
+    with connected("local:2") as client:
+        yield client

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +22,7 @@ from monai_mriprep.cli.options import (
     MaxMemory,
     Quiet,
     Report,
+    Scheduler,
     Settings,
     ShardOf,
     Target,
@@ -34,7 +36,9 @@ from monai_mriprep.cli.show import OK, report, say, summarize, warn
 from monai_mriprep.cli.terminal import width_of
 
 if TYPE_CHECKING:
+    from monai_mriprep.recipe import RunSettings
     from monai_mriprep.run.dry_run import DryRun
+    from monai_mriprep.run.engines import Engine
     from monai_mriprep.run.plan import RunPlan
 
 __all__ = ["run"]
@@ -68,6 +72,7 @@ def run(
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop after the first failed case.")] = False,
     max_memory: MaxMemory = None,
     case_timeout: CaseTimeout = None,
+    scheduler: Scheduler = None,
     show: Report = None,
     scratch: Annotated[
         Path | None,
@@ -100,6 +105,7 @@ def run(
     from monai_mriprep.run.estimates import case_seconds
     from monai_mriprep.run.planned import plan_part
     from monai_mriprep.run.sbatch import first_of_array
+    from monai_mriprep.run.schedulers import require_kept
     from monai_mriprep.run.session import open_session
 
     limits = {"workers": workers, "max_memory": memory_size(max_memory), "case_timeout": case_timeout, "report": show}
@@ -107,9 +113,15 @@ def run(
     recipe, job = configured(config, settings, target, channels, **places, **limits)
     dataset, output = required(job.dataset, "DATASET_ROOT", "dataset"), required(job.output, "OUTPUT_ROOT", "output")
     draws = job.report is not False
+    count = processors() if job.workers is None else job.workers
+    if scheduler is not None:
+        count = require_kept(scheduler, job.workers, job.max_memory, job.case_timeout)
     with at_hand(dataset, output, scratch) as here:
         options = (recipe, redo, job.like, draws, job.exclude, first_of_array(shard) if print_sbatch else shard)
-        plan, may_leave = plan_part(here.dataset, here.output, *options)
+        scans, results = here.dataset, here.output
+        if scheduler is not None:  # whose workers may have been started in another folder
+            scans, results = scans.absolute(), results.absolute()
+        plan, may_leave = plan_part(scans, results, *options)
         if print_sbatch:
             return _say_script(context, plan, output, job.workers)
         plan, retire = here.planned(plan), retire or may_leave
@@ -119,13 +131,13 @@ def run(
             summary = session.summary()
             if session.todo:
                 work = {case.name: case_seconds(case) for case in session.todo}
-                with watched(lines, work, processors() if job.workers is None else job.workers) as watch:
-                    with watch.doing("loading MONAI"):
+                with watched(lines, work, count) as watch, ExitStack() as stack:
+                    with watch.doing("loading MONAI" if scheduler is None else "starting workers, which load MONAI"):
                         from monai_mriprep.run.preprocess import execute
-                    engine = here.engine(session, None, job.workers, job.max_memory, job.case_timeout)
-                    summary = execute(
-                        session, job.workers, fail_fast, job.max_memory, watch, job.case_timeout, engine, here.through
-                    )
+
+                        where = stack.enter_context(_engine(plan, scheduler, job))
+                    engine = here.engine(session, where, count, job.max_memory, job.case_timeout)
+                    summary = execute(session, fail_fast=fail_fast, observe=watch, engine=engine, through=here.through)
         with log_lines(verbose, quiet):  # after the session, which has recorded all by now
             if draws and plan.shard is None:
                 summary = with_report(summary)
@@ -144,6 +156,17 @@ def _say_script(context: typer.Context, plan: RunPlan, output: Path | str, worke
     program = [sys.executable, "-m", "monai_mriprep"]
     say(sbatch_script(program, words, output, plan, DEFAULT_WORKERS if workers is None else workers), end="")
     return OK
+
+
+def _engine(plan: RunPlan, scheduler: str | None, job: RunSettings) -> AbstractContextManager[Engine]:
+    """Where the cases are worked on, as long as the block lasts."""
+    from monai_mriprep.run.engines import ThisMachine
+
+    if scheduler is None:
+        return nullcontext(ThisMachine.limited(job.workers, job.max_memory, job.case_timeout))
+    from monai_mriprep.run.dask_cluster import on_cluster  # an extra
+
+    return on_cluster(plan, scheduler, job.max_memory)
 
 
 def _say_what_would_be_done(found: DryRun, verbose: bool, as_json: bool) -> int:

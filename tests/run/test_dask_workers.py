@@ -1,0 +1,72 @@
+"""Dask's workers as an engine, with a client that only tells of workers; `tests/cluster` has real ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from monai_mriprep.errors import ClusterError
+from monai_mriprep.run.memory import MAIN_BYTES
+from tests.run.works import cases
+
+pytest.importorskip("distributed", reason="needs the extra dask")
+
+from monai_mriprep.run.dask_workers import DaskCluster, chunk_size
+
+GIB = 2**30
+(CASE,) = cases(1)
+
+
+class Client:
+    """Tells of workers with these limits of memory, and these resources."""
+
+    scheduler = SimpleNamespace(address="tcp://somewhere:1")
+
+    def __init__(self, limits: list[int], resources: list[dict[str, float]] | None = None) -> None:
+        resources = resources or [{} for _ in limits]
+        self.workers = {
+            f"tcp://{number}": {"memory_limit": limit, "resources": resource}
+            for number, (limit, resource) in enumerate(zip(limits, resources, strict=True))
+        }
+
+    def scheduler_info(self, n_workers: int) -> dict:
+        return {"workers": self.workers, "n_workers": len(self.workers)}
+
+    def run(self, function, *arguments, on_error: str) -> dict:
+        assert on_error == "return"
+        return dict.fromkeys(self.workers, ModuleNotFoundError("No module named 'monai_mriprep'"))
+
+
+@pytest.mark.parametrize(
+    ("total", "workers", "size"),
+    [(1, 2, 1), (40, 2, 1), (80, 2, 2), (3000, 2, 16), (10**6, 1000, 16), (10**5, 1000, 5)],
+)
+def test_a_chunk_is_a_twentieth_of_the_share_of_a_worker_and_never_large(total, workers, size):
+    assert chunk_size(total, workers) == size
+
+
+def test_the_memory_of_a_worker_is_what_all_declare():
+    cluster = DaskCluster(Client([GIB, GIB], [{"memory": 4 * GIB}, {"memory": 2 * GIB, "GPU": 1}]))
+    sizes = [cluster.at_once(replace(CASE, memory_bytes=size * GIB)) for size in (1, 2, 3, 4, 5)]
+    assert sizes == [2, 2, 1, 1, 0]
+
+
+def test_else_it_is_what_their_limits_leave_beside_the_program():
+    cluster = DaskCluster(Client([2 * GIB, 0, GIB], [{"memory": 1}, {}, {}]))
+    assert cluster.at_once(replace(CASE, memory_bytes=2 * GIB - MAIN_BYTES)) == 2
+    assert cluster.at_once(replace(CASE, memory_bytes=GIB - MAIN_BYTES)) == 3
+    assert cluster.at_once(replace(CASE, memory_bytes=99 * GIB)) == 1, "a worker without a limit"
+
+
+def test_a_case_that_fits_nowhere_is_told_with_the_remedy():
+    cluster = DaskCluster(Client([0], [{"memory": GIB}]))
+    large = replace(CASE, memory_bytes=2 * GIB)
+    assert "needs about 2048 MiB, and no worker has more than 1024 MiB for it" in cluster.too_large(large)
+    assert "might not fit: the case needs at most" in cluster.too_large(replace(large, is_upper_bound=True))
+
+
+def test_a_worker_without_the_package_is_named(tmp_path):
+    with pytest.raises(ClusterError, match=r"worker tcp://0: it cannot load monai-mriprep .*No module named"):
+        DaskCluster(Client([0])).mapper(1, 1)
