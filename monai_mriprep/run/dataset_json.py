@@ -27,8 +27,7 @@ def is_current(record: Done, store: Store, fingerprint: str) -> bool:
     fingerprint
         Of the run; what another recipe has left in the folder must not be mixed in.
     """
-    places = (file.path.split("/") for file in record.outputs.values())
-    return record.fingerprint == fingerprint and all(store.folder(folder).is_file(name) for folder, name in places)
+    return record.fingerprint == fingerprint and all(store.holds(file.path) for file in record.outputs.values())
 
 
 def describe_dataset(records: Iterable[Done], channels: Sequence[str]) -> dict[str, Any]:

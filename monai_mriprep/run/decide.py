@@ -12,7 +12,6 @@ from typing import Literal
 from monai_mriprep.errors import counted
 from monai_mriprep.formats.npz import stored_crc
 from monai_mriprep.run.cases import Case, Job
-from monai_mriprep.store.folder import Folder
 from monai_mriprep.store.record_parts import Origin, OutputRecord, RecordedFile, SourceRecord
 from monai_mriprep.store.records import Done, Failed, Record, Retired, Started
 from monai_mriprep.store.store import Store
@@ -65,8 +64,7 @@ def decide(job: Job, case: Case, record: Record | None, store: Store) -> Decisio
             if not (_is_unchanged(path, source, case.origins) and _has_unchanged_data(path, source, case.origins)):
                 return Decision("redo", f"source {role} changed: {_told(path, case.origins)}")
     for role, place in case.outputs.items():
-        folder, name = place.split("/")
-        if not _is_intact(store.folder(folder), name, record.outputs[role]):
+        if not _is_intact(store, place, record.outputs[role]):
             return Decision("redo", f"output {role} is missing or changed: {store.root.path / place}")
     return DONE_BEFORE
 
@@ -102,10 +100,13 @@ def _has_unchanged_data(path: Path, source: SourceRecord, origins: Mapping[str, 
     return all(any(_is_unchanged(home / Path(file.path).name, file, origins) for home in homes) for file in source.data)
 
 
-def _is_intact(folder: Folder, name: str, recorded: OutputRecord) -> bool:
+def _is_intact(store: Store, place: str, recorded: OutputRecord) -> bool:
     """Size, time and the checksum that its directory states; reading the array is the business of ``verify``."""
+    if place in store.elsewhere:
+        return recorded.is_of(store.elsewhere[place])
+    folder, name = place.split("/")
     try:
-        with folder.reading(name) as file:
+        with store.folder(folder).reading(name) as file:
             return recorded.fits(os.fstat(file.fileno())) and stored_crc(file) == recorded.crc32
     except (OSError, zipfile.BadZipFile, KeyError):
         return False

@@ -105,7 +105,7 @@ def open_folder(plan: RunPlan, recorder: Recorder, *, confirmed: bool, foreign: 
     plan, todo, departures = outlook.plan, outlook.todo, outlook.departures
     if todo:
         store.probe(role.folder for role in plan.roles)
-    lack = check_space(todo, store.root.path)
+    lack = () if store.is_stage else check_space(todo, store.root.path)
     description = _kept_description(plan, outlook.target, kept, store)
     if plan.shard is None:  # the run has looked at the dataset itself
         drop_list(store)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +27,7 @@ from monai_mriprep.store.layout import DATASET, TABLE
 from monai_mriprep.store.lock import exclusive
 from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.merging import merge_records
+from monai_mriprep.store.record_parts import Origin
 from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.store import Store, make_store, open_store
 from monai_mriprep.store.writers import this_writer
@@ -156,7 +157,7 @@ class RunSummary:
     Parameters
     ----------
     output_root
-        Where.
+        Where: a folder, or an address.
     done, failed
         Results of the cases it worked on, without their facts: these are in the records.
     skipped
@@ -181,7 +182,7 @@ class RunSummary:
         The part of the cases that it worked on, such as ``3-of-8``; None is the whole.
     """
 
-    output_root: Path
+    output_root: Path | str
     done: tuple[Result, ...] = ()
     failed: tuple[Result, ...] = ()
     skipped: tuple[str, ...] = ()
@@ -191,14 +192,18 @@ class RunSummary:
     retired: tuple[str, ...] = ()
     orphans: int = 0
     excluded: tuple[str, ...] = ()
-    report: Path | None = None
+    report: Path | str | None = None
     suspects: tuple[str, ...] = ()
     shard: str | None = None
 
 
 @contextmanager
 def open_session(
-    plan: RunPlan, retire: bool = False, take_over: bool = False, shard: Shard | None = None
+    plan: RunPlan,
+    retire: bool = False,
+    take_over: bool = False,
+    shard: Shard | None = None,
+    elsewhere: Mapping[str, Origin] | None = None,
 ) -> Iterator[Session]:
     """Take the output folder, finish what a crash interrupted there, and decide what is to be done.
 
@@ -217,6 +222,8 @@ def open_session(
         Finish and clear away what writers of other machines have left; they must have ended.
     shard
         Work on this part of the cases alone, beside others that work on theirs; nothing is derived from the records.
+    elsewhere
+        As of `monai_mriprep.store.store.Store`.
 
     Raises
     ------
@@ -230,7 +237,8 @@ def open_session(
     """
     plan = replace(plan, shard=shard or plan.shard)
     make_store(plan.job.output_root)
-    with open_store(plan.job.output_root, replace(this_writer(), shard=plan.shard).name) as store:
+    writer = replace(this_writer(), shard=plan.shard)
+    with open_store(plan.job.output_root, writer.name, elsewhere=elsewhere) as store:
         aside = store.prepare(role.folder for role in plan.roles)
         with exclusive(store.root, plan.shard):
             try:

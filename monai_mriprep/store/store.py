@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from monai_mriprep.store.layout import (
     is_output,
     is_probe,
 )
+from monai_mriprep.store.record_parts import Origin
 from monai_mriprep.store.writers import this_writer
 
 __all__ = ["AGAIN", "Store", "make_store", "named_errors", "open_store"]
@@ -39,11 +40,15 @@ class Store:
         The folder.
     writer
         Name of the writer whose files are staged here; by default this process.
+    elsewhere
+        Where this folder is but a stage for another place, the volumes that are there, by their paths; it grows.
     """
 
-    def __init__(self, root: Folder, writer: str | None = None) -> None:
+    def __init__(self, root: Folder, writer: str | None = None, elsewhere: Mapping[str, Origin] | None = None) -> None:
         self.root = root
         self.writer = writer or this_writer().name
+        self.is_stage = elsewhere is not None
+        self.elsewhere = {} if elsewhere is None else elsewhere
         self._folders: dict[str, Folder] = {}
 
     def folder(self, name: str) -> Folder:
@@ -66,6 +71,11 @@ class Store:
         """Paths, relative to it, of the volumes in the folders of the roles, as far as they are there; not sorted."""
         for folder in filter(self.has_folder, VOLUME_FOLDERS):
             yield from (f"{folder}/{name}" for name in self.folder(folder).names() if is_output(name))
+
+    def holds(self, path: str) -> bool:
+        """Whether a volume is there, by its path relative to the output folder, or in the place that it stands for."""
+        folder, name = path.split("/")
+        return path in self.elsewhere or self.folder(folder).is_file(name)
 
     @property
     def partial(self) -> Folder:
@@ -273,12 +283,17 @@ def named_errors(path: Path, problem: str, remedy: str = ANOTHER) -> Iterator[No
 
 
 @contextmanager
-def open_store(path: Path, writer: str | None = None, borrowed: bool = False) -> Iterator[Store]:
+def open_store(
+    path: Path,
+    writer: str | None = None,
+    borrowed: bool = False,
+    elsewhere: Mapping[str, Origin] | None = None,
+) -> Iterator[Store]:
     """Open an output folder that is there.
 
     Parameters
     ----------
-    path, writer
+    path, writer, elsewhere
         As in `Store`.
     borrowed
         Work for a writer that must be there: see `Store.borrow`.
@@ -290,7 +305,7 @@ def open_store(path: Path, writer: str | None = None, borrowed: bool = False) ->
     """
     refuse_address(path, OutputError)
     with opened(path) as root:
-        store = Store(root, writer)
+        store = Store(root, writer, elsewhere)
         try:
             if borrowed:
                 store.borrow()

@@ -260,3 +260,20 @@ def test_the_files_of_its_voxels_are_known_by_their_objects_too(job, copy):
     for etag, action in (("v", "skip"), ("w", "redo")):
         origins = {**copy.origins, str(voxels): Origin("s3://b/a_image.raw", etag, 3, 5)}
         assert decided(job, replace(copy, origins=origins), record).action == action
+
+
+def test_an_output_that_lies_elsewhere_is_known_by_what_is_told_of_it(job, case):
+    line = line_of(job, case)
+    for role, file in line["outputs"].items():
+        file["etag"] = role
+        output_paths(job.output_root, case)[role].unlink()
+    record = record_of(line)
+    there = {file["path"]: Origin("s3://b/x", role, file["size"], 0) for role, file in line["outputs"].items()}
+    for elsewhere, action in (
+        (there, "skip"),
+        ({**there, "labelsTr/a.npz": there["labelsTr/a.npz"]._replace(etag="other")}, "redo"),
+        ({"imagesTr/a.npz": there["imagesTr/a.npz"]}, "redo"),
+    ):
+        with open_store(job.output_root, elsewhere=elsewhere) as store:
+            assert decide(job, case, record, store).action == action
+            assert [store.holds(path) for path in there] == [path in elsewhere for path in there]
