@@ -1,25 +1,30 @@
-"""Where a run reads and writes on this machine, be its dataset a folder or in an object store."""
+"""Where a run reads and writes on this machine, be dataset and output folders or in an object store."""
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monai_mriprep.errors import MriprepError, OutputError, VolumeError
+from monai_mriprep.errors import MriprepError, OutputError, VolumeError, package_logger
 from monai_mriprep.machine import processors
 from monai_mriprep.remote.address import address_of
 from monai_mriprep.remote.dataset import RemoteDataset
 from monai_mriprep.remote.engine import WithFiles
 from monai_mriprep.remote.objects import Objects
+from monai_mriprep.remote.output import RemoteOutput
+from monai_mriprep.remote.publishing import Publisher
 from monai_mriprep.remote.read_ahead import ReadAhead
 from monai_mriprep.run.cases import Result
 from monai_mriprep.run.plan import RunPlan
-from monai_mriprep.run.session import Session
+from monai_mriprep.run.session import RunSummary, Session
+from monai_mriprep.store.layout import REPORT
+from monai_mriprep.store.record_parts import Origin
 
 if TYPE_CHECKING:
     from monai_mriprep.run.engines import Engine
@@ -33,91 +38,162 @@ MORE_AHEAD = 2
 class Places:
     """Where a run reads and writes on this machine.
 
+    The methods are called in the order in which they stand here.
+
+    Parameters
+    ----------
+    dataset, output
+        The folders, or what stands in their place in an object store.
+
     Attributes
     ----------
     dataset, output
         The folders to plan with.
     """
 
-    def __init__(self, dataset: Path, output: Path, remote: RemoteDataset | None = None) -> None:
-        self.dataset = dataset if remote is None else remote.root
-        self.output = output
-        self._remote = remote
+    def __init__(self, dataset: Path | RemoteDataset, output: Path | RemoteOutput) -> None:
+        self._dataset = dataset if isinstance(dataset, RemoteDataset) else None
+        self._output = output if isinstance(output, RemoteOutput) else None
+        self.dataset = dataset if isinstance(dataset, Path) else dataset.root
+        self.output = output if isinstance(output, Path) else output.root
         self._ahead: ReadAhead | None = None
+        self._publisher: Publisher | None = None
+
+    def fetch(self) -> None:
+        """Bring here what a plan needs: the headers of the dataset, the records in the output."""
+        if self._dataset is not None:
+            self._dataset.read_headers()
+        if self._output is not None:
+            self._output.read_records()
 
     def planned(self, plan: RunPlan) -> RunPlan:
         """The plan, whose cases have their sources where they will be fetched to."""
-        return plan if self._remote is None else self._remote.planned(plan)
+        return plan if self._dataset is None else self._dataset.planned(plan)
+
+    @property
+    def elsewhere(self) -> Mapping[str, Origin] | None:
+        """As `monai_mriprep.run.session.open_session` takes it."""
+        return None if self._output is None else self._output.elsewhere
+
+    def begin(self, session: Session) -> None:
+        """Write back what a session has decided at its start; errors as of `finish`."""
+        if self._output is not None:
+            self._output.put_description()
+            self._publisher = Publisher(self._output, session)
+            self._publisher.publish()
 
     def engine(
         self, session: Session, engine: Engine | None, workers: int | None, memory: int | None, timeout: float | None
     ) -> Engine | None:
         """The engine of a run, which gets each case with its files; the rest as in `run.preprocess.execute`."""
-        if self._remote is None:
+        if self._dataset is None:
             return engine
         from monai_mriprep.run.engines import ThisMachine  # loads torch, which a run with nothing to do does not
 
         ahead = (processors() if workers is None else workers) + MORE_AHEAD
-        self._ahead = ReadAhead(session.todo, self._remote.fetch, self._remote.drop, ahead)
+        self._ahead = ReadAhead(session.todo, self._dataset.fetch, self._dataset.drop, ahead)
         return WithFiles(engine or ThisMachine.limited(workers, memory, timeout), self._ahead)
 
     def through(self, results: Iterable[Result]) -> Generator[Result, None, None]:
-        """The results, which name addresses and no files of this machine; what a case has fetched is removed."""
+        """The results, which name no files of this machine, and whose own are written back."""
+        told = self._told_results(results)
+        yield from told if self._publisher is None else self._publisher.through(told)
+
+    def _told_results(self, results: Iterable[Result]) -> Iterator[Result]:
         for result in results:
             if self._ahead is not None:
                 self._ahead.finish(result.case)
-            yield self._told_result(result)
+            error = None if result.error is None else self.told(result.error)
+            facts = {key: self.told(value) if isinstance(value, str) else value for key, value in result.facts.items()}
+            yield replace(result, error=error, warnings=tuple(map(self.told, result.warnings)), facts=facts)
 
-    def _told_result(self, result: Result) -> Result:
-        error = None if result.error is None else self.told(result.error)
-        facts = {key: self.told(value) if isinstance(value, str) else value for key, value in result.facts.items()}
-        return replace(result, error=error, warnings=tuple(map(self.told, result.warnings)), facts=facts)
+    def before_report(self, summary: RunSummary) -> bool:
+        """Whether a report is to be written; what earlier runs have drawn is at hand then."""
+        if self._output is None:
+            return True
+        if self._output.has_report and self._output.is_derived:
+            return False
+        self._output.fetch_pictures()
+        return True
+
+    def finish(self, summary: RunSummary) -> RunSummary:
+        """Write back what is not there yet, after the session; the summary tells of addresses.
+
+        Raises
+        ------
+        OutputError
+            If another run has begun there meanwhile, to other ends.
+        RemoteError
+            If something cannot be written.
+        """
+        warnings = tuple(map(self.told, summary.warnings))
+        if self._output is None or self._publisher is None:
+            return replace(summary, warnings=warnings)
+        self._publisher.publish()
+        if summary.shard is None and not self._output.is_derived:
+            self._output.put_derived()
+        address = self._output.address
+        has_report = summary.report is not None or (summary.shard is None and self._output.has_report)
+        return replace(
+            summary, output_root=address, warnings=warnings, report=f"{address}/{REPORT}" if has_report else None
+        )
+
+    def rescue(self) -> None:
+        """Write back what a session has finished that an error, or an interrupt, has ended."""
+        if self._publisher is not None:
+            try:
+                self._publisher.publish()
+            except MriprepError as error:
+                package_logger().warning("%s; what is not recorded there is done again", error)
 
     def told(self, text: str) -> str:
         """A text with addresses in place of the files of this machine that stand for them."""
-        return text if self._remote is None else self._remote.told(text)
+        for one in (self._dataset, self._output):
+            text = text if one is None else one.told(text)
+        return text
 
     def close(self) -> None:
-        """Fetch nothing more."""
-        if self._ahead is not None:
-            self._ahead.close()
+        """Fetch and write nothing more."""
+        for one in (self._ahead, self._publisher):
+            if one is not None:
+                one.close()
 
 
 @contextmanager
 def at_hand(dataset: Path, output: Path, scratch: Path | None = None) -> Iterator[Places]:
-    """Have a dataset at hand, or what stands for it while a run is planned and carried out; that goes with the block.
+    """Have dataset and output at hand, or what stands for them while a run is planned and carried out.
+
+    All that stands for them goes with the block.
 
     Parameters
     ----------
-    dataset
-        A folder, or an address such as ``s3://bucket/scans``.
-    output
-        A folder.
+    dataset, output
+        Folders, or addresses such as ``s3://bucket/scans``.
     scratch
         Where copies of objects lie meanwhile, in a folder of their own; by default where temporary files go.
 
     Raises
     ------
     DatasetError, RemoteError
-        If the dataset cannot be listed, or its headers cannot be read.
+        If the dataset cannot be listed, or its headers or the records in the output cannot be read.
     OutputError
-        If nothing can be written to `scratch`.
+        If nothing can be written to `scratch`, or the output is none of a run.
     """
-    address = address_of(dataset)
-    if address is None:
+    of_dataset, of_output = address_of(dataset), address_of(output)
+    if of_dataset is None and of_output is None:
         yield Places(dataset, output)
         return
+    if of_dataset is not None and of_output is not None and f"{of_output}/".startswith(f"{of_dataset}/"):
+        msg = f"{of_output}: the output would mix with the dataset {of_dataset}; choose an address outside of it"
+        raise OutputError(msg)
     with _scratch_folder(scratch) as folder:
-        remote = RemoteDataset(Objects(address), folder)
-        remote.read_headers()
-        places = Places(dataset, output, remote)
-        try:
+        places = Places(
+            dataset if of_dataset is None else RemoteDataset(Objects(of_dataset), folder),
+            output if of_output is None else RemoteOutput(Objects(of_output), folder),
+        )
+        with _addresses_told(places):
+            places.fetch()
             yield places
-        except MriprepError as error:
-            _tell(error, places)
-            raise
-        finally:
-            places.close()
 
 
 @contextmanager
@@ -133,8 +209,28 @@ def _scratch_folder(parent: Path | None) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def _addresses_told(places: Places) -> Iterator[None]:
+    """Let errors and lines of the log name addresses, and no files of this machine."""
+
+    def tell(record: logging.LogRecord) -> bool:
+        record.msg, record.args = places.told(record.getMessage()), ()
+        return True
+
+    package_logger().addFilter(tell)
+    try:
+        yield
+    except BaseException as error:
+        places.rescue()
+        if isinstance(error, MriprepError):
+            _tell(error, places)
+        raise
+    finally:
+        places.close()
+        package_logger().removeFilter(tell)
+
+
 def _tell(error: MriprepError, places: Places) -> None:
-    """Let an error name addresses, and no files of this machine."""
     error.args = tuple(_told_value(value, places) for value in error.args)
     if isinstance(error, VolumeError):
         error.path, error.problem = places.told(error.path), places.told(error.problem)

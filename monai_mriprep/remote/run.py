@@ -1,4 +1,4 @@
-"""A whole run whose dataset may be in an object store."""
+"""A whole run whose dataset and output may be in an object store."""
 
 from __future__ import annotations
 
@@ -30,14 +30,12 @@ def preprocess(
     report: bool = True,
     exclude: str | Path | None = None,
 ) -> RunSummary:
-    """Preprocess a dataset that may be in an object store; cases that were finished before are skipped.
+    """Preprocess a dataset; it and the output may be in an object store. Cases that were finished before are skipped.
 
     Parameters
     ----------
-    dataset_root
-        A folder, or an address such as ``s3://bucket/scans``.
-    output_root
-        A folder.
+    dataset_root, output_root
+        Folders, or addresses such as ``s3://bucket/scans``.
     scratch
         A folder for copies of the objects that are worked on, which go at the end; by default that of temporary files.
     recipe, workers, case_timeout, redo, retire, take_over, like, report, exclude
@@ -46,15 +44,18 @@ def preprocess(
     Raises
     ------
     RemoteError
-        If an address cannot be used, listed or read. An object that cannot be had fails its case alone.
+        If an address cannot be used, listed, read or written. An object that cannot be had, or a volume that cannot be
+        written, fails its case alone.
     """
     with at_hand(Path(dataset_root), Path(output_root), None if scratch is None else Path(scratch)) as places:
         plan = places.planned(plan_run(places.dataset, places.output, recipe, redo, like, report, exclude))
-        with open_session(plan, retire, take_over) as session:
+        with open_session(plan, retire, take_over, elsewhere=places.elsewhere) as session:
+            places.begin(session)
             for message in session.warnings:
-                warnings.warn(message, MriprepWarning, 2)
+                warnings.warn(places.told(message), MriprepWarning, 2)
             engine = places.engine(session, None, workers, None, case_timeout)
             summary = execute(session, workers, case_timeout=case_timeout, engine=engine, through=places.through)
+        summary = places.finish(summary)
     for message in summary.warnings[len(session.warnings) :]:
         warnings.warn(message, MriprepWarning, 2)
     return summary

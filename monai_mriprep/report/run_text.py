@@ -36,7 +36,7 @@ def _rows(summary: RunSummary) -> Iterator[tuple[str, object]]:
     yield "warnings", len(summary.warnings) + of_cases
     yield "time", duration(summary.seconds)
     yield "results", summary.output_root
-    yield "details", summary.output_root / TABLE if summary.failed or of_cases else ""
+    yield "details", f"{summary.output_root}/{TABLE}" if summary.failed or of_cases else ""
     yield "report", summary.report
     yield "shard", summary.shard
     yield "next", f"monai-mriprep merge {summary.output_root}, when all shards have ended" if summary.shard else ""

@@ -35,7 +35,7 @@ def bucket(server, monkeypatch):
     login = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
     for name, value in {**login, "AWS_ENDPOINT_URL": server.address}.items():
         monkeypatch.setenv(name, value)
-    fs, name = s3fs.S3FileSystem(), f"bucket-{os.getpid()}-{next(NUMBERS)}"
+    fs, name = s3fs.S3FileSystem(use_listings_cache=False), f"bucket-{os.getpid()}-{next(NUMBERS)}"
     fs.mkdir(name)
     server.quiet()
     return fs, f"s3://{name}"

@@ -79,7 +79,7 @@ def run(
         typer.Option(
             "--scratch",
             metavar="FOLDER",
-            help="For copies of objects, while DATASET_ROOT is an address such as s3://bucket/scans.",
+            help="For copies of objects, where DATASET_ROOT or OUTPUT_ROOT is an address.",
             show_default="that of temporary files",
         ),
     ] = None,
@@ -127,7 +127,11 @@ def run(
         plan, retire = here.planned(plan), retire or may_leave
         if dry:
             return _say_what_would_be_done(dry_run(plan, retire, job.workers, job.max_memory), verbose, as_json)
-        with log_lines(verbose, quiet) as lines, open_session(plan, retire, take_over) as session:
+        with (
+            log_lines(verbose, quiet) as lines,
+            open_session(plan, retire, take_over, elsewhere=here.elsewhere) as session,
+        ):
+            here.begin(session)
             summary = session.summary()
             if session.todo:
                 work = {case.name: case_seconds(case) for case in session.todo}
@@ -140,9 +144,10 @@ def run(
                     summary = execute(session, fail_fast=fail_fast, observe=watch, engine=engine, through=here.through)
         with log_lines(verbose, quiet):  # after the session, which has recorded all by now
             if draws and plan.shard is None:
-                summary = with_report(summary)
+                summary = with_report(summary) if here.before_report(summary) else summary
             elif plan.shard is None:  # else `merge` writes it
                 warn_of_older_report(summary)
+            summary = here.finish(summary)
     summary = replace(summary, seconds=elapsed())
     return summarize(summary, run_json(summary, plan) if as_json else None)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monai_mriprep.errors import package_logger
 from monai_mriprep.store.layout import MANIFEST, REPORT
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from monai_mriprep.run.session import RunSummary
 
 __all__ = ["new_report", "warn_of_older_report", "with_report"]
@@ -22,7 +21,7 @@ def with_report(summary: RunSummary) -> RunSummary:
     The run is over, and nothing that happens here may spoil it: what prevents a report is logged.
     """
     has_changed = bool(summary.done or summary.failed or summary.retired)
-    page, suspects = new_report(summary.output_root, has_changed)
+    page, suspects = new_report(Path(summary.output_root), has_changed)
     return replace(summary, report=page, suspects=suspects)
 
 
@@ -42,7 +41,7 @@ def new_report(output_root: Path, has_changed: bool) -> tuple[Path | None, tuple
 
 def warn_of_older_report(summary: RunSummary) -> None:
     """Say that a report that is there shows what was before a run that writes none: cases may have left since."""
-    page = summary.output_root / REPORT
+    page = Path(summary.output_root) / REPORT
     if page.is_file() and not _is_current(page):
         again = f"`monai-mriprep report {summary.output_root}` writes it anew"
         package_logger().warning("%s is older than the records, and may show cases that have left; %s", page, again)

@@ -1,0 +1,106 @@
+"""An output folder in an object store, and the stage for it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from monai_mriprep.errors import OutputError
+from monai_mriprep.remote.objects import Objects
+from monai_mriprep.remote.output import RemoteOutput
+from monai_mriprep.store.layout import MANIFEST, RUN
+
+
+@pytest.fixture
+def objects(store) -> Objects:
+    """Those of an output."""
+    return Objects("memory://bucket/out")
+
+
+@pytest.fixture
+def output(objects, tmp_path) -> RemoteOutput:
+    """With two batches of an earlier run, the second without an end, and one volume."""
+    objects.put(".records/0002.a/000001.jsonl", b"third\n")
+    objects.put(".records/0001.b/000002.jsonl", b"second")
+    objects.put(".records/0001.b/000001.jsonl", b"first\n")
+    objects.put("imagesTr/a.npz", b"voxels")
+    objects.put("retired/imagesTr/a.npz", b"older voxels")
+    output = RemoteOutput(objects, tmp_path)
+    output.read_records()
+    return output
+
+
+def test_records_are_read_in_the_order_of_attempts_and_batches(output):
+    assert (output.root / MANIFEST).read_bytes() == b"first\nsecond\nthird\n"
+    assert output.attempt == 3
+    assert not output.is_derived
+
+
+def test_a_batch_is_an_object_of_its_own(output):
+    output.put_records("writer", 1, b"fourth\n")
+    assert output.objects.read(".records/0003.writer/000001.jsonl") == b"fourth\n"
+    output.put_derived()
+    assert output.objects.read(MANIFEST) == b"first\nsecond\nthird\nfourth\n"
+
+
+def test_no_volume_is_fetched_and_each_is_known(output):
+    assert list(output.elsewhere) == ["imagesTr/a.npz"]
+    assert output.elsewhere["imagesTr/a.npz"].size == 6
+    assert [path.name for path in output.root.iterdir()] == [MANIFEST]
+
+
+def test_a_retired_volume_replaces_none(output):
+    assert output.retire("imagesTr/a.npz") == "retired/imagesTr/a.2.npz"
+    assert output.retire("imagesTr/a.npz") is None
+    assert output.objects.read("retired/imagesTr/a.2.npz") == b"voxels"
+    assert output.objects.look("imagesTr/a.npz") is None
+
+
+@pytest.mark.parametrize("redo", [0, 1])
+def test_the_first_description_decides(objects, tmp_path, redo):
+    output = RemoteOutput(objects, tmp_path)
+    output.read_records()
+    described = {"fingerprint": "f", "redo": {"number": 0}, "derivation": "mine"}
+    (output.root / RUN).write_text(json.dumps(described))
+    objects.put(RUN, json.dumps(described | {"redo": {"number": redo}, "derivation": "theirs"}).encode())
+    if redo:
+        with pytest.raises(OutputError, match="another run has begun there at this moment"):
+            output.put_description()
+    else:
+        output.put_description()
+    assert b"theirs" in objects.read(RUN)
+
+
+def test_a_description_of_ones_own_may_change(objects, tmp_path):
+    output = RemoteOutput(objects, tmp_path)
+    output.read_records()
+    for content in ("{}", '{"fingerprint": "g"}'):
+        (output.root / RUN).write_text(content)
+        output.put_description()
+        assert objects.read(RUN).decode() == content
+
+
+def test_what_is_derived_names_the_address_and_an_older_list_goes(output):
+    output.objects.put("dataset.json", b"old")
+    output.objects.put("report/page-0002.html", b"old")
+    output = RemoteOutput(output.objects, output.root.parent.parent / "again")
+    output.read_records()
+    (output.root / "report.html").write_text(f"<p>{output.root}/imagesTr</p>")
+    output.put_derived()
+    assert output.objects.read("report.html") == b"<p>memory://bucket/out/imagesTr</p>"
+    assert not {"dataset.json", "report/page-0002.html"} & output.objects.list().keys()
+
+
+def test_pictures_of_earlier_runs_are_brought_for_a_report(objects, tmp_path):
+    objects.put(".report/a.webp", b"picture")
+    output = RemoteOutput(objects, tmp_path)
+    output.read_records()
+    output.fetch_pictures()
+    assert (output.root / ".report" / "a.webp").read_bytes() == b"picture"
+
+
+def test_records_that_no_run_has_put_there_are_refused(objects, tmp_path):
+    objects.put(MANIFEST, b"line\n")
+    with pytest.raises(OutputError, match=r"memory://bucket/out: is a copy of an output folder, without .records/"):
+        RemoteOutput(objects, tmp_path).read_records()

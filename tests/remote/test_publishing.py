@@ -1,0 +1,87 @@
+"""What a run has done is written back: volumes first, then the records that tell of them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from monai_mriprep import preprocess
+from monai_mriprep.remote import objects, publishing, run
+from tests.runs import write_case, write_cases
+
+pytestmark = pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
+
+ADDRESS = "memory://bucket/out"
+
+
+@pytest.fixture
+def scans(store, tmp_path):
+    return write_cases(tmp_path / "scans", 3)
+
+
+@pytest.fixture
+def out(store):
+    """The objects of the output."""
+    return objects.Objects(ADDRESS)
+
+
+def lines(out) -> list[dict]:
+    """All records, in their order."""
+    batches = sorted(name for name in out.list() if name.startswith(".records/"))
+    return [json.loads(line) for batch in batches for line in out.read(batch).splitlines()]
+
+
+def test_a_run_is_that_of_a_folder(scans, out, tmp_path):
+    run.preprocess(scans, ADDRESS, workers=0)
+    preprocess(scans, tmp_path / "local", workers=0)
+    for path in sorted((tmp_path / "local").glob("*Tr/*.npz")):
+        assert out.read(f"{path.parent.name}/{path.name}") == path.read_bytes()
+    assert out.read("dataset.json") == (tmp_path / "local" / "dataset.json").read_bytes()
+    done = [line for line in lines(out) if line["event"] == "done"]
+    for line in done:
+        for file in line["outputs"].values():
+            stored = out.look(file["path"])
+            assert (file["size"], file["etag"]) == (stored.size, stored.etag)
+    assert len(run.preprocess(scans, ADDRESS, workers=0).skipped) == 3
+
+
+def test_a_record_is_written_after_the_volumes_it_tells_of(scans, out, monkeypatch):
+    order, real = [], objects.Objects.put
+    monkeypatch.setattr(
+        objects.Objects, "put", lambda self, name, content: order.append(name) or real(self, name, content)
+    )
+    monkeypatch.setattr(publishing, "BATCH_RECORDS", 1)
+    run.preprocess(scans, ADDRESS, workers=0)
+    batches = [place for place, name in enumerate(order) if name.startswith(".records/")]
+    assert len(batches) == 4  # of the opening, and of each case
+    for place in batches:
+        told = [json.loads(line) for line in out.read(order[place]).splitlines()]
+        told = [file["path"] for line in told for file in line.get("outputs", {}).values()]
+        assert set(told) <= set(order[:place])
+
+
+def test_the_stage_holds_volumes_only_until_they_are_recorded(scans, monkeypatch, tmp_path):
+    monkeypatch.setattr(publishing, "BATCH_RECORDS", 1)
+    left, real = [], publishing.Publisher.publish
+
+    def publish(self):
+        real(self)
+        left.append(len(list(self._output.root.glob("*Tr/*.npz"))))
+
+    monkeypatch.setattr(publishing.Publisher, "publish", publish)
+    run.preprocess(scans, ADDRESS, workers=0, scratch=tmp_path)
+    assert max(left) <= 4
+    assert left[-1] == 0
+
+
+def test_a_case_that_comes_back_and_one_that_left(scans, out):
+    run.preprocess(scans, ADDRESS, workers=0)
+    for folder in ("ImagesTr", "LabelsTr"):
+        (scans / folder / "case_1.mha").unlink()
+    assert run.preprocess(scans, ADDRESS, workers=0).retired == ("case_1",)
+    (retired,) = (line for line in lines(out) if line["event"] == "retired")
+    assert retired["files"] == ["retired/imagesTr/case_1.npz", "retired/labelsTr/case_1.npz"]
+    write_case(scans, "case_1", seed=1)
+    assert [result.case for result in run.preprocess(scans, ADDRESS, workers=0).done] == ["case_1"]
+    assert {"imagesTr/case_1.npz", "retired/imagesTr/case_1.npz"} < out.list().keys()
