@@ -28,6 +28,7 @@ from monai_mriprep.store.layout import CASES, STATISTICS
 from monai_mriprep.store.lock import exclusive
 from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.store import Store, make_store, open_store
+from monai_mriprep.store.takeover import refuse_shards
 from monai_mriprep.types import ROLES, TEST_ROLES, Spacing
 
 __all__ = ["PlanSummary", "plan_cases", "plan_part", "planned"]
@@ -99,7 +100,7 @@ def plan_cases(plan: RunPlan, retire: bool = False) -> PlanSummary:
     Raises
     ------
     LockedError
-        If a run is alive in the folder.
+        If a run or a shard is alive in the folder, or may be on another machine.
     DiskFullError
         If the cases to do cannot fit on the disk.
     OutputError
@@ -119,9 +120,10 @@ def plan_cases(plan: RunPlan, retire: bool = False) -> PlanSummary:
 
 def _plan(plan: RunPlan, store: Store, retire: bool) -> PlanSummary:
     """The lock is held."""
+    refuse_shards(store)
     if unmerged := attempts_in(store.root):
-        what = f"{store.root.path}: holds records of {counted(len(unmerged), 'attempt')} of shards that are not merged"
-        msg = f"{what}, or shards are alive; wait for their end, then `merge {store.root.path}`, then plan again"
+        what = f"{store.root.path}: holds {counted(len(unmerged), 'file')} of records of shards that are not merged"
+        msg = f"{what}; when all shards have ended, `merge {store.root.path}`, then plan again"
         raise OutputError(msg)
     index = read_index(store.root)
     kept = kept_in(store, index)

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import warnings
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,8 @@ from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.planned import plan_cases, planned
 from monai_mriprep.run.prune import prune_output
 from monai_mriprep.run.session import open_session
+from monai_mriprep.store.attempts import Shard
+from monai_mriprep.store.writers import this_writer
 from monai_mriprep.verify.audit import verify_output
 from tests.runs import write_case, write_cases
 
@@ -128,9 +130,16 @@ def test_a_run_that_is_alive_there_is_not_disturbed(source, out):
 def test_records_of_shards_are_merged_first(source, out):
     (out / "manifest.0001.1-of-2.jsonl").write_bytes((out / "manifest.jsonl").read_bytes())
     before = state(out)
-    with pytest.raises(OutputError, match=r"1 attempt of shards that are not merged.*`merge"):
+    with pytest.raises(OutputError, match=r"1 file of records of shards that are not merged.*`merge"):
         plan_cases(plan_run(source, out))
     assert state(out) == before
+
+
+def test_a_shard_that_may_be_alive_elsewhere_is_not_disturbed(source, out):
+    there = replace(this_writer(), host="elsewhere", machine="0" * 8, shard=Shard(1, 2))
+    (out / ".partial" / there.name).mkdir(parents=True)
+    with pytest.raises(LockedError, match="of elsewhere works on shard 1-of-2"):
+        plan_cases(plan_run(source, out))
 
 
 def test_what_was_planned_is_read_without_the_dataset(dataset, tmp_path):
