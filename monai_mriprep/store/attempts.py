@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from monai_mriprep.errors import OutputError
+from monai_mriprep.errors import RecordError
 from monai_mriprep.store.folder import Folder
 from monai_mriprep.store.layout import MANIFEST
 
@@ -80,15 +80,11 @@ def attempts_in(root: Folder) -> tuple[Attempt, ...]:
 
     Raises
     ------
-    OutputError
+    RecordError
         If the folder cannot be listed.
     """
-    try:
-        found = map(Attempt.of, root.names())
-        return tuple(sorted(attempt for attempt in found if attempt is not None))
-    except OSError as error:
-        msg = f"{root.path}: cannot be listed ({error.strerror}); mend it, then run again"
-        raise OutputError(msg) from error
+    found = map(Attempt.of, _names(root))
+    return tuple(sorted(attempt for attempt in found if attempt is not None))
 
 
 def next_attempt(root: Folder, shard: Shard) -> Attempt:
@@ -96,7 +92,7 @@ def next_attempt(root: Folder, shard: Shard) -> Attempt:
 
     Raises
     ------
-    OutputError
+    RecordError
         If the folder cannot be listed.
     """
     return Attempt(max((attempt.number for attempt in attempts_in(root)), default=0) + 1, shard)
@@ -107,10 +103,10 @@ def record_files(root: Folder) -> tuple[str, ...]:
 
     Raises
     ------
-    OutputError
+    RecordError
         If the folder cannot be listed.
     """
-    merged = () if root.status(MANIFEST) is None else (MANIFEST,)
+    merged = (name for name in _names(root) if name == MANIFEST)
     return (*merged, *(attempt.file for attempt in attempts_in(root)))
 
 
@@ -119,7 +115,15 @@ def has_records(root: Folder) -> bool:
 
     Raises
     ------
-    OutputError
+    RecordError
         If the folder cannot be listed.
     """
     return bool(record_files(root))
+
+
+def _names(root: Folder) -> list[str]:
+    try:
+        return root.names()
+    except OSError as error:
+        msg = f"{root.path}: cannot be listed ({error.strerror}); mend it, then run again"
+        raise RecordError(msg) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from monai_mriprep.store.attempts import attempts_in
+from monai_mriprep.store.attempts import attempts_in, record_files
 from monai_mriprep.store.description import settle_description
 from monai_mriprep.store.layout import MANIFEST
 from monai_mriprep.store.manifest import file_lines
@@ -57,11 +57,10 @@ def _merged(store: Store, files: Collection[str]) -> Iterator[bytes]:
     """A file is known by its first line, which says who has begun it, and when."""
     firsts = {file: next(_whole_lines(store, file), b"") for file in files}
     wanted, there = set(firsts.values()), set[bytes]()
-    if store.root.status(MANIFEST) is not None:
-        for line in _whole_lines(store, MANIFEST):
-            if line in wanted:
-                there.add(line)
-            yield line
+    for line in _whole_lines(store, MANIFEST) if MANIFEST in record_files(store.root) else ():
+        if line in wanted:
+            there.add(line)
+        yield line
     for file in files:
         if firsts[file] not in there:
             yield from _whole_lines(store, file)

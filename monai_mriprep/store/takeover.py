@@ -96,8 +96,12 @@ def refuse_shards(store: Store, foreign: bool = False, shard: Shard | None = Non
     ------
     LockedError
         With what writes there, and the remedy.
+    OutputError
+        If ``.partial`` cannot be listed.
     """
-    for name in store.partial.names():
+    with named_errors(store.partial.path, PROBLEM):
+        names = store.partial.names()
+    for name in names:
         writer = Writer.of(name)
         if writer is None or writer.shard is None or shard not in (None, writer.shard) or name == store.writer:
             continue

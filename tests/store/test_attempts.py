@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from monai_mriprep.errors import OutputError
+from monai_mriprep.errors import RecordError
 from monai_mriprep.store.attempts import Attempt, Shard, attempts_in, has_records, next_attempt, record_files
 from monai_mriprep.store.folder import opened
 
@@ -60,5 +60,5 @@ def test_a_folder_that_cannot_be_listed_is_named(root, monkeypatch):
         raise OSError(5, "I/O error")
 
     monkeypatch.setattr("monai_mriprep.store.calls.names", fail)
-    with pytest.raises(OutputError, match=r"cannot be listed \(I/O error\); mend it"):
+    with pytest.raises(RecordError, match=r"cannot be listed \(I/O error\); mend it"):
         has_records(root)

@@ -157,7 +157,7 @@ def make_scenario(folder: Path) -> Scenario:
 def _die_after(moves: int, scenario: Scenario, case: str) -> None:
     plan = plan_run(scenario.dataset, scenario.start, RECIPE)
     with open_store(plan.job.output_root, dead_writer().name) as store:
-        assert store.staging.names() == []
+        store.make_folders([store.writer], store.partial)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(calls, "rename", _crash_after(moves, calls.rename))
         with pytest.raises(Crash):
