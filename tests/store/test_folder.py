@@ -60,6 +60,7 @@ BY_NAME = {
     "remove": lambda folder, name: folder.remove(name),
     "remove_folder": lambda folder, name: folder.remove_folder(name),
     "replace": lambda folder, name: folder.replace(name, [b"x"], folder),
+    "create_whole": lambda folder, name: folder.create_whole(name, [b"x"], folder),
     "appending": lambda folder, name: folder.appending(name),
     "updating": lambda folder, name: folder.updating(name),
 }
@@ -196,6 +197,32 @@ def test_a_replaced_file_is_synced_before_it_is_moved_and_its_folder_after(folde
     assert kinds == ["sync", "move", "sync"]
     assert seen[1] == ("move", "folder/a")
     assert seen[2][1].endswith("/folder")
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
+def test_of_several_that_create_a_whole_file_the_first_one_does(folder, staging, monkeypatch, links):
+    if not links:
+        refuse(monkeypatch, "link", lambda *_: True, errno.EPERM)
+    assert folder.create_whole("a", [b"1", b"2"], staging)
+    assert not folder.create_whole("a", [b"3"], staging)
+    assert folder.read("a") == b"12"
+    assert staging.names() == []
+
+
+@pytest.mark.parametrize("fault", [crash_at, fail_at])
+def test_a_file_that_is_created_whole_is_whole_or_not_there_whatever_fails(folder, staging, monkeypatch, fault):
+    for number in range(20):
+        with monkeypatch.context() as patch:
+            fault(patch, number, *((errno.EIO,) if fault is fail_at else ()))
+            try:
+                folder.create_whole("a", [b"1", b"2"], staging)
+            except (Crash, OSError):
+                place = folder.path / "a"
+                assert not place.exists() or place.read_bytes() == b"12"
+            else:
+                break
+        (folder.path / "a").unlink(missing_ok=True)
+    assert number > 4
 
 
 def test_moves_and_second_names(folder, staging):
