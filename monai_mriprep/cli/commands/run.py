@@ -123,7 +123,7 @@ def run(
             scans, results = scans.absolute(), results.absolute()
         plan, may_leave = plan_part(scans, results, *options)
         if print_sbatch:
-            return _say_script(context, plan, output, job.workers)
+            return _say_script(context, plan, output, job.workers if scheduler is None else count)
         plan, retire = here.planned(plan), retire or may_leave
         if dry:
             return _say_what_would_be_done(dry_run(plan, retire, job.workers, job.max_memory), verbose, as_json)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from importlib.util import find_spec
 
 import pytest
 
@@ -39,6 +40,15 @@ def test_a_script_has_the_same_options_and_nothing_is_written(tmp_path, capsys, 
     assert sorted(task_of(again)) == sorted([*words, take_over])
     for word in ("--no-report", "--case-timeout", "60.5", "order=1", "clip=true", "--target", "3,1,1", str(dataset)):
         assert word in words
+
+
+@pytest.mark.skipif(find_spec("distributed") is None, reason="needs the extra dask")
+def test_workers_of_dask_in_a_task_get_its_processors(tmp_path, capsys):
+    dataset = write_cases(tmp_path / "data", 1)
+    options = ["--scheduler", "local:3", "--shard", "auto/5", "--print-sbatch"]
+    script = call(capsys, "run", dataset, tmp_path / "out", *options)
+    assert "--cpus-per-task=3 " in script
+    assert "--workers" not in task_of(script)
 
 
 def test_how_many_tasks_must_be_said(tmp_path):
