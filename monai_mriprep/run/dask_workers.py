@@ -7,6 +7,7 @@ needs the same memory for any number of cases.
 from __future__ import annotations
 
 import math
+import pickle
 import threading
 import time
 from collections import deque
@@ -145,13 +146,24 @@ class DaskCluster:
         fitting = [address for address, room in self.workers.items() if needed <= room]
         where = {"workers": fitting} if len(fitting) < len(self.workers) else {}
         return self.client.submit(
-            carry_out,
-            demands,
-            work,
-            chunk,
+            pickle.loads,
+            pickle.dumps(_Call(carry_out, demands, work, chunk)),
             key=f"mriprep-{uuid4()}",  # the scheduler keeps what stands before the number for ever
             **({"resources": {MEMORY: needed}} if self._is_declared else where),
         )
+
+
+class _Call:
+    """A call that is pickled, and made where it is unpickled: the scheduler, which unpickles tasks, sees bytes alone.
+
+    So it needs neither this package nor the memory and time to load PyTorch.
+    """
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        self._call = function, arguments
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return self._call
 
 
 class _Tasks:
