@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
+import inspect
 import json
 import re
 import shlex
@@ -14,6 +16,7 @@ import typer
 from monai.bundle.config_parser import ConfigParser
 from monai.data.utils import list_data_collate
 
+from monai_mriprep import preprocess
 from monai_mriprep.cli.app import app
 from monai_mriprep.demo.phantoms import make_demo_dataset
 
@@ -112,3 +115,14 @@ def test_the_image_is_made_of_what_the_tests_run_with():
 def test_the_page_of_the_cluster_examples_names_each():
     text = (CLUSTER / "README.md").read_text()
     assert [path.name for path in CLUSTER.iterdir() if path.is_file() and path.name not in text] == ["README.md"]
+
+
+def test_the_example_of_dask_jobqueue_calls_what_there_is():
+    """dask-jobqueue is not installed here, so it is read and not run."""
+    tree = ast.parse((ROOT / "examples/cluster/dask_jobqueue_slurm.py").read_text(encoding="utf-8"))
+    calls = {ast.unparse(node.func): node for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    call = calls["preprocess"]
+    bound = inspect.signature(preprocess).bind(*call.args, **{word.arg: word.value for word in call.keywords})
+    assert sorted(bound.arguments) == ["client", "dataset_root", "output_root"]
+    (extra,) = (word for word in calls["SLURMCluster"].keywords if word.arg == "worker_extra_args")
+    assert ast.unparse(extra.value) == "['--resources', f'memory={for_a_case}']"
