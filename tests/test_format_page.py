@@ -17,8 +17,9 @@ from monai_mriprep.formats.comment import FIRST_LEFT_OUT, LARGEST
 from monai_mriprep.formats.sealed import FORMAT_VERSION
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.store import description, layout, record_parts, records
+from monai_mriprep.store.attempts import Attempt
 from monai_mriprep.store.provenance import Provenance
-from tests.runs import FOLDER_OF_0_1_0, done_records, write_cases
+from tests.runs import FOLDER_OF_0_1_0, done_records, write_case, write_cases
 from tests.test_docs import ROOT, blocks_of
 
 PAGE = ROOT / "docs" / "format.md"
@@ -91,6 +92,18 @@ def test_it_reads_the_folders_of_released_versions(reader, folder):
     assert_read(found, folder)
 
 
+def test_it_reads_what_shards_have_done_before_it_is_merged(reader, tmp_path):
+    dataset, out = write_cases(tmp_path / "dataset", 3), tmp_path / "out"
+    recipe = Recipe(target_spacing=(2.0, 1.0, 0.8))
+    for number in (2, 1, 2):  # the last one finds a source that has changed
+        preprocess(dataset, out, recipe, workers=0, shard=f"{number}/2")
+        write_case(dataset, "case_1", seed=9)
+    assert json.loads((out / "run.json").read_text())["version"] == description.SHARED
+    found = read(reader, out)
+    assert len(found) == 6
+    assert_read(found, out)
+
+
 def test_it_notices_a_flipped_bit(reader, out, tmp_path):
     text = (out / "manifest.jsonl").read_bytes()
     (tmp_path / "manifest.jsonl").write_bytes(text.replace(b'"done", "case": "case_1"', b'"done", "case": "case_3"'))
@@ -118,6 +131,8 @@ def test_the_page_names_every_file_and_folder_and_the_current_version():
         assert name in TEXT
     table = TEXT.split("## 1.")[0]
     assert f"| {FORMAT_VERSION} | 0.5.0 |" in table
+    assert f"| {description.SHARED} | 0.8.0 |" in table
+    assert Attempt.of("manifest.ATTEMPT.I-of-N.jsonl".replace("ATTEMPT", "0001").replace("I-of-N", "3-of-8"))
     assert f"{LARGEST:,} bytes" in TEXT
     first, second, third = FIRST_LEFT_OUT
     assert f"`{first}` is left out, then `{second}`, then `{third}`" in TEXT

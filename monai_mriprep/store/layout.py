@@ -8,6 +8,7 @@
     cases.jsonl                          the list of cases, where `plan` was used
     mri_statistics.csv                   statistics that a run has computed
     manifest.jsonl                       the records
+    manifest.ATTEMPT.I-of-N.jsonl        those of a shard, until they are merged (`monai_mriprep.store.attempts`)
     manifest.csv dataset.json            derived from the records
     splits_final.json                    folds, where `split` was used
     report.html                          derived from the records and the pictures

@@ -135,6 +135,21 @@ def test_an_empty_file_goes(store):
     assert parts(store) == []
 
 
+def test_a_shard_that_begins_meanwhile_keeps_its_file(store, monkeypatch):
+    """Where there are no locks."""
+    late = Attempt(3, Shard(2, 2)).file
+
+    def begin(*_):
+        append_lines(store.root, [opened(late), seal(done_line("late"))], late)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("monai_mriprep.store.merging.refuse_shards", begin)
+        merge_records(store)
+    assert parts(store) == [late]
+    assert read_description(store).is_shared
+    assert read_index(store.root).cases() == {"a", "late", *FILES}
+
+
 def test_a_part_that_may_be_under_way_is_waited_for(store, tmp_path):
     from dataclasses import replace
 
