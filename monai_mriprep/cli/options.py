@@ -27,6 +27,7 @@ __all__ = [
     "Quiet",
     "Report",
     "Scheduler",
+    "Scratch",
     "Settings",
     "ShardOf",
     "Target",
@@ -97,6 +98,15 @@ ShardOf = Annotated[
         metavar="I/N",
         help="Do the I-th of N parts of the cases, then `merge`; auto or auto/N in an array job.",
         show_default="all cases",
+    ),
+]
+Scratch = Annotated[
+    Path | None,
+    typer.Option(
+        "--scratch",
+        metavar="FOLDER",
+        help="For copies of objects, where a folder is given by its address, such as s3://bucket/scans.",
+        show_default="that of temporary files",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from monai_mriprep.errors import OutputError
 from monai_mriprep.remote.address import last_part
 from monai_mriprep.remote.objects import Objects, Stored
+from monai_mriprep.store.attempts import Attempt, Shard
 from monai_mriprep.store.layout import (
     DATASET,
     MANIFEST,
@@ -73,8 +73,13 @@ class RemoteOutput:
         self._listed: dict[str, Stored] = {}
         self._run_json: bytes | None = None
 
-    def read_records(self) -> None:
+    def read_records(self, apart: bool = False) -> None:
         """Bring what a run must know of those before it to the stage: records, ``run.json``, a computed table.
+
+        Parameters
+        ----------
+        apart
+            Put the records of shards that no run of the whole has come after into files of their own, as shards do it.
 
         Raises
         ------
@@ -94,11 +99,13 @@ class RemoteOutput:
         self.attempt = 1 + max((_attempt(name) for name in batches), default=0)
         self.elsewhere.update((name, self._origin(name, of)) for name, of in self._listed.items() if _is_volume(name))
         self.root.mkdir(parents=True)
-        with self.records.open("wb") as truth:
-            for content in mapped_in_window(self.objects.read, batches, THREADS):
-                truth.write(content if content.endswith(b"\n") else content + b"\n")
-        if batches:
-            shutil.copyfile(self.records, self.root / MANIFEST)
+        own_files = _of_shards(batches) if apart else {}
+        with self.records.open("wb") as records:
+            for name, content in zip(batches, mapped_in_window(self.objects.read, batches, THREADS), strict=True):
+                lines = content if content.endswith(b"\n") else content + b"\n"
+                records.write(lines)
+                with (self.root / own_files.get(name, MANIFEST)).open("ab") as file:
+                    file.write(lines)
         for name in {RUN, STATISTICS} & self._listed.keys():
             (self.root / name).write_bytes(self.objects.read(name))
         self._run_json = self._on_stage(RUN)
@@ -223,6 +230,17 @@ class RemoteOutput:
 def _attempt(name: str) -> int:
     found = _BATCH.fullmatch(name)
     return int(found["attempt"]) if found else 0
+
+
+def _of_shards(batches: Sequence[str]) -> dict[str, str]:
+    """The files in which shards have these batches that are not merged: no run of the whole has come after them."""
+    found = {name: (_attempt(name), Shard.of(name.split("/")[1].rpartition("+")[2])) for name in batches}
+    merged = max((attempt for attempt, shard in found.values() if shard is None), default=0)
+    return {
+        name: Attempt(attempt, shard).file
+        for name, (attempt, shard) in found.items()
+        if shard is not None and attempt > merged
+    }
 
 
 def _is_volume(name: str) -> bool:

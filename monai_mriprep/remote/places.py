@@ -21,6 +21,7 @@ from monai_mriprep.remote.output import RemoteOutput
 from monai_mriprep.remote.publishing import Publisher
 from monai_mriprep.remote.read_ahead import ReadAhead
 from monai_mriprep.run.cases import Result
+from monai_mriprep.run.merge import MergeSummary
 from monai_mriprep.run.plan import RunPlan
 from monai_mriprep.run.session import RunSummary, Session
 from monai_mriprep.store.layout import REPORT
@@ -29,7 +30,7 @@ from monai_mriprep.store.record_parts import Origin
 if TYPE_CHECKING:
     from monai_mriprep.run.engines import Engine
 
-__all__ = ["Places", "at_hand"]
+__all__ = ["Places", "at_hand", "output_at_hand"]
 
 MORE_AHEAD = 2
 """So many cases more than there are workers are fetched before anybody asks for them."""
@@ -59,12 +60,12 @@ class Places:
         self._ahead: ReadAhead | None = None
         self._publisher: Publisher | None = None
 
-    def fetch(self) -> None:
-        """Bring here what a plan needs: the headers of the dataset, the records in the output."""
+    def fetch(self, apart: bool) -> None:
+        """Bring here what a plan needs: the headers of the dataset, the records in the output; see `at_hand`."""
         if self._dataset is not None:
             self._dataset.read_headers()
         if self._output is not None:
-            self._output.read_records()
+            self._output.read_records(apart)
 
     def planned(self, plan: RunPlan) -> RunPlan:
         """The plan, whose cases have their sources where they will be fetched to."""
@@ -107,7 +108,7 @@ class Places:
             facts = {key: self.told(value) if isinstance(value, str) else value for key, value in result.facts.items()}
             yield replace(result, error=error, warnings=tuple(map(self.told, result.warnings)), facts=facts)
 
-    def before_report(self, summary: RunSummary) -> bool:
+    def before_report(self) -> bool:
         """Whether a report is to be written; what earlier runs have drawn is at hand then."""
         if self._output is None:
             return True
@@ -138,6 +139,17 @@ class Places:
             summary, output_root=address, warnings=warnings, report=f"{address}/{REPORT}" if has_report else None
         )
 
+    def finish_merge(self, found: MergeSummary) -> MergeSummary:
+        """Write back what `merge` has made of records; errors and the rest as of `finish`."""
+        if self._output is None:
+            return found
+        if not self._output.is_derived:
+            self._output.put_derived()
+        self._output.put_description()
+        address = self._output.address
+        report = None if found.report is None else f"{address}/{REPORT}"
+        return replace(found, output_root=address, warnings=tuple(map(self.told, found.warnings)), report=report)
+
     def rescue(self) -> None:
         """Write back what a session has finished that an error, or an interrupt, has ended."""
         if self._publisher is not None:
@@ -160,7 +172,7 @@ class Places:
 
 
 @contextmanager
-def at_hand(dataset: Path, output: Path, scratch: Path | None = None) -> Iterator[Places]:
+def at_hand(dataset: Path, output: Path, scratch: Path | None = None, apart: bool = False) -> Iterator[Places]:
     """Have dataset and output at hand, or what stands for them while a run is planned and carried out.
 
     All that stands for them goes with the block.
@@ -171,6 +183,8 @@ def at_hand(dataset: Path, output: Path, scratch: Path | None = None) -> Iterato
         Folders, or addresses such as ``s3://bucket/scans``.
     scratch
         Where copies of objects lie meanwhile, in a folder of their own; by default where temporary files go.
+    apart
+        Keep the records of shards in files of their own.
 
     Raises
     ------
@@ -192,8 +206,15 @@ def at_hand(dataset: Path, output: Path, scratch: Path | None = None) -> Iterato
             output if of_output is None else RemoteOutput(Objects(of_output), folder),
         )
         with _addresses_told(places):
-            places.fetch()
+            places.fetch(apart)
             yield places
+
+
+@contextmanager
+def output_at_hand(output: Path, scratch: Path | None = None) -> Iterator[Places]:
+    """The same without a dataset, for `monai_mriprep.run.merge.merge`."""
+    with at_hand(Path(), output, scratch, apart=True) as places:
+        yield places
 
 
 @contextmanager

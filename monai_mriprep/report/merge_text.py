@@ -32,7 +32,7 @@ def _rows(found: MergeSummary) -> Iterator[tuple[str, object]]:
     yield "suspects", _names(found.suspects)
     yield "warnings", len(found.warnings)
     yield "results", found.output_root
-    yield "details", found.output_root / TABLE if found.failed else ""
+    yield "details", f"{found.output_root}/{TABLE}" if found.failed else ""
     yield "report", found.report
     yield "next", "" if found.is_complete else "start these shards again, or `run`, which does what is missing"
 

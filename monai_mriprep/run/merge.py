@@ -5,7 +5,7 @@ What dead shards have left is finished first. Nothing is preprocessed here, and 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from monai_mriprep.store.layout import MANIFEST
 from monai_mriprep.store.lock import exclusive
 from monai_mriprep.store.manifest import Index, first_record, read_index
 from monai_mriprep.store.merging import merge_records
+from monai_mriprep.store.record_parts import Origin
 from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.records import Opened
 from monai_mriprep.store.store import Store, open_store
@@ -38,7 +39,7 @@ class MergeSummary:
     Parameters
     ----------
     output_root
-        Where.
+        Where: a folder, or an address.
     files
         How many files of records were merged.
     done
@@ -62,7 +63,7 @@ class MergeSummary:
         Names of the cases that deserve a look, where the page was written anew.
     """
 
-    output_root: Path
+    output_root: Path | str
     files: int
     done: int
     failed: tuple[str, ...]
@@ -71,7 +72,7 @@ class MergeSummary:
     not_begun: tuple[str, ...]
     other_lists: tuple[str, ...]
     warnings: tuple[str, ...]
-    report: Path | None = None
+    report: Path | str | None = None
     suspects: tuple[str, ...] = ()
 
     @property
@@ -80,7 +81,9 @@ class MergeSummary:
         return not (self.failed or self.missing or self.unknown or self.other_lists)
 
 
-def merge(output_root: str | Path, foreign: bool = False) -> MergeSummary:
+def merge(
+    output_root: str | Path, foreign: bool = False, elsewhere: Mapping[str, Origin] | None = None
+) -> MergeSummary:
     """Merge the records of the shards of a run, and write ``manifest.csv`` and ``dataset.json``.
 
     A crash at any step loses nothing, and the same call goes on.
@@ -91,6 +94,8 @@ def merge(output_root: str | Path, foreign: bool = False) -> MergeSummary:
         Where the shards have worked.
     foreign
         Finish and clear away what shards on other machines have left; they must have ended.
+    elsewhere
+        As of `monai_mriprep.store.store.Store`.
 
     Raises
     ------
@@ -101,7 +106,7 @@ def merge(output_root: str | Path, foreign: bool = False) -> MergeSummary:
     DiskFullError, OutputError
         If the folder cannot be written to.
     """
-    with open_store(Path(output_root)) as store:
+    with open_store(Path(output_root), elsewhere=elsewhere) as store:
         if not has_records(store.root):
             msg = f"{store.root.path}: no {MANIFEST} and no records of shards there; give the output folder of a run"
             raise RecordError(msg)

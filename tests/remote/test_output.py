@@ -104,3 +104,19 @@ def test_records_that_no_run_has_put_there_are_refused(objects, tmp_path):
     objects.put(MANIFEST, b"line\n")
     with pytest.raises(OutputError, match=r"memory://bucket/out: is a copy of an output folder, without .records/"):
         RemoteOutput(objects, tmp_path).read_records()
+
+
+def test_records_of_shards_may_be_kept_apart_until_a_run_of_the_whole_has_come_after_them(objects, tmp_path):
+    objects.put(".records/0001.a+1-of-2/000001.jsonl", b"merged\n")
+    objects.put(".records/0002.a/000001.jsonl", b"whole\n")
+    objects.put(".records/0003.b+1-of-2/000001.jsonl", b"begun\n")
+    objects.put(".records/0003.b+1-of-2/000002.jsonl", b"done\n")
+    objects.put(".records/0003.c+2-of-2/000001.jsonl", b"other\n")
+    output = RemoteOutput(objects, tmp_path)
+    output.read_records(apart=True)
+    found = {path.name: path.read_text() for path in output.root.iterdir()}
+    assert found == {
+        "manifest.jsonl": "merged\nwhole\n",
+        "manifest.0003.1-of-2.jsonl": "begun\ndone\n",
+        "manifest.0003.2-of-2.jsonl": "other\n",
+    }

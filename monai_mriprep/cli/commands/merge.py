@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from monai_mriprep.cli.options import Json, OutputRoot, Quiet, Verbose
+from monai_mriprep.cli.options import Json, OutputRoot, Quiet, Scratch, Verbose
 from monai_mriprep.cli.show import ATTENTION, OK, report, warn
 
 __all__ = ["merge"]
@@ -19,6 +19,7 @@ def merge(
         bool, typer.Option("--take-over", help="Clear up after shards on other machines; they must have ended.")
     ] = False,
     show: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html.")] = True,
+    scratch: Scratch = None,
     as_json: Json = False,
     verbose: Verbose = False,
     quiet: Quiet = False,
@@ -30,16 +31,18 @@ def merge(
     Exit status: 0 every case is finished, 1 some failed or are missing, 2 it could not be done.
     """
     from monai_mriprep.cli.progress import log_lines
+    from monai_mriprep.remote.places import output_at_hand
     from monai_mriprep.report.facts import plain
     from monai_mriprep.report.html.after_run import new_report
     from monai_mriprep.report.merge_text import merge_text
     from monai_mriprep.run.merge import merge as merged
 
-    with log_lines(verbose, quiet):
-        found = merged(output_root, take_over)
-        if show:
-            page, suspects = new_report(found.output_root, found.files > 0)
+    with log_lines(verbose, quiet), output_at_hand(output_root, scratch) as here:
+        found = merged(here.output, take_over, here.elsewhere)
+        if show and here.before_report():
+            page, suspects = new_report(here.output, found.files > 0)
             found = replace(found, report=page, suspects=suspects)
+        found = here.finish_merge(found)
     report(merge_text(found), plain(found), as_json)
     warn(found.warnings, everything=verbose)
     return OK if found.is_complete else ATTENTION

@@ -23,6 +23,7 @@ from monai_mriprep.cli.options import (
     Quiet,
     Report,
     Scheduler,
+    Scratch,
     Settings,
     ShardOf,
     Target,
@@ -74,15 +75,7 @@ def run(
     case_timeout: CaseTimeout = None,
     scheduler: Scheduler = None,
     show: Report = None,
-    scratch: Annotated[
-        Path | None,
-        typer.Option(
-            "--scratch",
-            metavar="FOLDER",
-            help="For copies of objects, where DATASET_ROOT or OUTPUT_ROOT is an address.",
-            show_default="that of temporary files",
-        ),
-    ] = None,
+    scratch: Scratch = None,
     print_sbatch: Annotated[
         bool, typer.Option("--print-sbatch", help="Print a script for SLURM that runs --shard auto/N; run nothing.")
     ] = False,
@@ -144,7 +137,7 @@ def run(
                     summary = execute(session, fail_fast=fail_fast, observe=watch, engine=engine, through=here.through)
         with log_lines(verbose, quiet):  # after the session, which has recorded all by now
             if draws and plan.shard is None:
-                summary = with_report(summary) if here.before_report(summary) else summary
+                summary = with_report(summary) if here.before_report() else summary
             elif plan.shard is None:  # else `merge` writes it
                 warn_of_older_report(summary)
             summary = here.finish(summary)
