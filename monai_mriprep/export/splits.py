@@ -13,7 +13,7 @@ from pathlib import Path
 from monai_mriprep.dataset.exclusions import read_exclusions
 from monai_mriprep.errors import DatasetError, RecipeError, counted
 from monai_mriprep.formats.names import natural_key
-from monai_mriprep.run.dataset_json import listed_cases
+from monai_mriprep.run.derived import training_cases
 from monai_mriprep.store.layout import DATASET, SPLITS
 from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.store import open_store
@@ -142,7 +142,7 @@ def write_splits(
     Parameters
     ----------
     output_root
-        Holds ``dataset.json``, which lists the cases.
+        Holds ``dataset.json``, which lists the cases, or records of shards that are not merged.
     folds, patient, seed
         As in `split_by_patient`.
     exclude
@@ -156,7 +156,7 @@ def write_splits(
     """
     exclusions = read_exclusions(exclude)
     with open_store(Path(output_root)) as store:
-        cases = listed_cases(store)
+        cases = training_cases(store)
         if not cases:
             msg = f"{store.root.path / DATASET}: lists no training case (that of a test set has none), so none to split"
             raise DatasetError(msg)

@@ -9,14 +9,16 @@ from contextlib import suppress
 from monai_mriprep.errors import OutputError
 from monai_mriprep.formats.names import natural_key
 from monai_mriprep.run.case_table import table_of
-from monai_mriprep.run.dataset_json import describe_dataset, is_current
+from monai_mriprep.run.dataset_json import describe_dataset, is_current, listed_cases
+from monai_mriprep.store.attempts import attempts_in
 from monai_mriprep.store.description import read_description
 from monai_mriprep.store.layout import DATASET, TABLE
-from monai_mriprep.store.manifest import Index
+from monai_mriprep.store.manifest import Index, read_index
 from monai_mriprep.store.records import Done
 from monai_mriprep.store.store import Store
+from monai_mriprep.types import LABEL
 
-__all__ = ["derive", "remove_derived", "write_derived"]
+__all__ = ["derive", "remove_derived", "training_cases", "write_derived"]
 
 ONE_CHANNEL = ("MRI",)
 TEXTS_AT_ONCE = 1000
@@ -44,10 +46,30 @@ def write_derived(
     """
     latest = (index.latest(case) for case in sorted(index.cases(), key=natural_key))
     _write(store, TABLE, table_of(record for record in latest if record is not None))
+    _write(store, DATASET, _json(_good(store, index, cases, fingerprint), channels or ONE_CHANNEL))
+
+
+def _good(store: Store, index: Index, cases: Iterable[str], fingerprint: str) -> Iterator[Done]:
+    """The records of those cases that are good for training, in the order of the list."""
     good = (case for case in sorted(cases, key=natural_key) if index.event(case) != "failed")
     done = (record for case in good if (record := index.done(case)) is not None)
-    current = (record for record in done if is_current(record, store, fingerprint))
-    _write(store, DATASET, _json(current, channels or ONE_CHANNEL))
+    yield from (record for record in done if is_current(record, store, fingerprint))
+
+
+def training_cases(store: Store) -> tuple[str, ...]:
+    """The training cases that ``dataset.json`` lists or, while records of shards are not merged, is going to list.
+
+    Raises
+    ------
+    RecordError
+        If there is no such list, or the records cannot be read.
+    """
+    if not attempts_in(store.root):
+        return listed_cases(store)
+    index = read_index(store.root)
+    fingerprint, _ = _made_by(store, index)
+    good = _good(store, index, index.cases(), fingerprint)
+    return tuple(record.case for record in good if LABEL.name in record.outputs)
 
 
 def derive(store: Store, index: Index, cases: Iterable[str]) -> None:

@@ -12,6 +12,7 @@ import pytest
 from monai_mriprep import preprocess
 from monai_mriprep.cli.app import app
 from monai_mriprep.errors import RecordError
+from monai_mriprep.export.splits import write_splits
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.merge import merge
 from monai_mriprep.run.plan import plan_run
@@ -138,8 +139,9 @@ def test_a_redo_is_complete_when_all_its_shards_are_merged(made, out):
     assert {record.spacing for record in done_records(out).values()} == {(3.0, 1.0, 1.0)}
 
 
-def test_other_commands_work_before_it(made, out):
+def test_other_commands_work_before_it(made, out, tmp_path):
     assert verify_output(out, workers=1).problems == ()
+    assert write_splits(out, 2) == write_splits(shutil.copytree(made / "single", tmp_path / "single"), 2)
     assert repair_output(out).rebuilt == ()
     assert record_files(out) == ["manifest.jsonl"]
 
