@@ -290,4 +290,4 @@ def _other_places(
     if training != description.like:
         yield f"--like {description.like} -> {training}"
     if read_exclusions(exclude).by_name.keys() != head.exclusion_list.by_name.keys():
-        yield f"--exclude names other cases than {len(head.exclusions)} of then"
+        yield f"--exclude names other cases, and named {len(head.exclusions)}"

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from monai_mriprep.cli.given import given_words
 from monai_mriprep.cli.options import (
     Channels,
     Config,
@@ -27,6 +28,7 @@ __all__ = ["plan"]
 
 
 def plan(
+    context: typer.Context,
     dataset_root: DatasetRoot = None,
     output_root: Annotated[
         Path | None,
@@ -61,6 +63,6 @@ def plan(
     warn(found.warnings, everything=verbose)
     report(plan_text(found), plain(found), as_json)
     if not as_json:
-        folders = shlex.join(f"./{path}" if str(path).startswith("-") else str(path) for path in (dataset, output))
-        say(f"next, in each of N jobs and with the same options:  monai-mriprep run {folders} --shard I/N")
+        words = given_words(context, without=("redo", "retire", "as_json", "verbose"))
+        say(f"next, in each of N jobs:  {shlex.join(['monai-mriprep', 'run', *words, '--shard', 'I/N'])}")
     return OK
