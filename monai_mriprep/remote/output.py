@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from monai_mriprep.errors import OutputError
@@ -29,7 +29,9 @@ from monai_mriprep.store.layout import (
     VOLUME_FOLDERS,
     is_page,
 )
+from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.record_parts import Origin
+from monai_mriprep.store.store import open_store
 from monai_mriprep.windows import mapped_in_window
 
 __all__ = ["RECORDS", "RemoteOutput"]
@@ -171,15 +173,26 @@ class RemoteOutput:
             raise OutputError(msg)
         self._run_json = content
 
-    def fetch_pictures(self) -> None:
-        """Bring the pictures of earlier runs to the stage, for a report of all cases."""
+    def fetch_pictures(self) -> int:
+        """Bring the pictures of earlier runs to the stage, for a report of all cases; their number."""
         (self.root / PICTURES).mkdir(exist_ok=True)
         names = [name for name in self._listed if name.startswith(f"{PICTURES}/") and not (self.root / name).exists()]
-        for _ in mapped_in_window(self._fetch, names, THREADS):
-            pass
+        return sum(1 for _ in mapped_in_window(self._fetch, names, THREADS))
 
     def _fetch(self, name: str) -> None:
         self.objects.get(name, self.root / name, self._listed[name])
+
+    def fetch_volumes(self, cases: Iterable[str]) -> int:
+        """Bring the volumes of a few cases to the stage; the number of those that were not there."""
+        with open_store(self.root) as store:
+            index = read_index(store.root)
+            records = filter(None, map(index.done, cases))
+            paths = [file.path for record in records for file in record.outputs.values()]
+        missing = [path for path in paths if path in self.elsewhere and not (self.root / path).exists()]
+        for path in missing:
+            _, etag, size, modified_ns = self.elsewhere[path]
+            self.objects.get(path, self.root / path, Stored(size, etag, modified_ns))
+        return len(missing)
 
     @property
     def has_report(self) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from monai_mriprep.errors import MriprepError, OutputError, VolumeError, package_logger
+from monai_mriprep.errors import MriprepError, OutputError, RemoteError, VolumeError, package_logger
 from monai_mriprep.machine import processors
 from monai_mriprep.remote.address import address_of
 from monai_mriprep.remote.dataset import RemoteDataset
@@ -21,6 +22,7 @@ from monai_mriprep.remote.output import RemoteOutput
 from monai_mriprep.remote.publishing import Publisher
 from monai_mriprep.remote.read_ahead import ReadAhead
 from monai_mriprep.run.cases import Result
+from monai_mriprep.run.dry_run import DryRun
 from monai_mriprep.run.merge import MergeSummary
 from monai_mriprep.run.plan import RunPlan
 from monai_mriprep.run.session import RunSummary, Session
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Places", "at_hand", "output_at_hand"]
 
+Done = TypeVar("Done", RunSummary, MergeSummary)
+
+MOST_SHOWN = 15
+"""The largest number of suspects that a report shows with their voxels."""
 MORE_AHEAD = 2
 """So many cases more than there are workers are fetched before anybody asks for them."""
 
@@ -76,6 +82,11 @@ class Places:
         """As `monai_mriprep.run.session.open_session` takes it."""
         return None if self._output is None else self._output.elsewhere
 
+    def foreseen(self, found: DryRun) -> DryRun:
+        """What a dry run has found; it tells of addresses."""
+        output = found.output_root if self._output is None else self._output.address
+        return replace(found, output_root=output, warnings=tuple(map(self.told, found.warnings)))
+
     def begin(self, session: Session) -> None:
         """Write back what a session has decided at its start; errors as of `finish`."""
         if self._output is not None:
@@ -108,14 +119,27 @@ class Places:
             facts = {key: self.told(value) if isinstance(value, str) else value for key, value in result.facts.items()}
             yield replace(result, error=error, warnings=tuple(map(self.told, result.warnings)), facts=facts)
 
-    def before_report(self) -> bool:
-        """Whether a report is to be written; what earlier runs have drawn is at hand then."""
+    def reported(self, summary: Done, write: Callable[[Done], Done]) -> Done:
+        """The summary, with what `write` says of the report that it writes; what was drawn before is there.
+
+        Suspects are shown with their voxels, and only the report says who they are: it is written again with these.
+        """
         if self._output is None:
-            return True
+            return write(summary)
         if self._output.has_report and self._output.is_derived:
-            return False
-        self._output.fetch_pictures()
-        return True
+            return summary
+        self._fetched_for_report(self._output.fetch_pictures)
+        found = write(summary)
+        shown = found.suspects[:MOST_SHOWN]
+        return write(found) if self._fetched_for_report(partial(self._output.fetch_volumes, shown)) else found
+
+    def _fetched_for_report(self, fetch: Callable[[], int]) -> int:
+        """How many objects came; a report without some of them is better than none."""
+        try:
+            return fetch()
+        except (RemoteError, OSError) as error:
+            package_logger().warning("the report shows less: %s", error)
+            return 0
 
     def finish(self, summary: RunSummary) -> RunSummary:
         """Write back what is not there yet, after the session; the summary tells of addresses.

@@ -102,8 +102,8 @@ def _has_unchanged_data(path: Path, source: SourceRecord, origins: Mapping[str, 
 
 def _is_intact(store: Store, place: str, recorded: OutputRecord) -> bool:
     """Size, time and the checksum that its directory states; reading the array is the business of ``verify``."""
-    if place in store.elsewhere:
-        return recorded.is_of(store.elsewhere[place])
+    if store.is_stage:
+        return place in store.elsewhere and recorded.is_of(store.elsewhere[place])
     folder, name = place.split("/")
     try:
         with store.folder(folder).reading(name) as file:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from monai_mriprep.store.journal import pending_records
 from monai_mriprep.store.lock import shared
 from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.outdated import outdated_in
+from monai_mriprep.store.record_parts import Origin
 from monai_mriprep.store.store import open_store
 from monai_mriprep.types import Spacing
 
@@ -66,7 +67,7 @@ class DryRun:
         Names of the cases of the dataset that a list leaves out.
     """
 
-    output_root: Path
+    output_root: Path | str
     target_spacing: Spacing
     derivation: str
     cases: tuple[CaseOutlook, ...]
@@ -77,7 +78,13 @@ class DryRun:
     excluded: tuple[str, ...] = ()
 
 
-def dry_run(plan: RunPlan, retire: bool = False, workers: int | None = None, max_memory: int | None = None) -> DryRun:
+def dry_run(
+    plan: RunPlan,
+    retire: bool = False,
+    workers: int | None = None,
+    max_memory: int | None = None,
+    elsewhere: Mapping[str, Origin] | None = None,
+) -> DryRun:
     """Say what a run would do.
 
     What dead runs have left in ``.partial`` is not looked at, but for finished cases that wait there.
@@ -86,7 +93,7 @@ def dry_run(plan: RunPlan, retire: bool = False, workers: int | None = None, max
     ----------
     plan
         From `monai_mriprep.run.plan.plan_run`.
-    retire
+    retire, elsewhere
         As in `monai_mriprep.run.session.open_session`.
     workers, max_memory
         As in `monai_mriprep.run.preprocess.execute`.
@@ -99,9 +106,9 @@ def dry_run(plan: RunPlan, retire: bool = False, workers: int | None = None, max
     output = plan.job.output_root
     check_writable(output)
     memory = available_memory() if max_memory is None else max_memory
-    decisions, retired, warnings = _foreseen(plan, retire)
+    decisions, retired, warnings = _foreseen(plan, retire, elsewhere)
     todo = [case for case, decision in decisions if decision.action != "skip"]
-    lack = check_space(todo, output)
+    lack = check_space(todo, output) if elsewhere is None else ()
     too_much = tuple(f"{case.name}: {too_large(case, memory)}" for case in todo if not fits(case, memory))
     return DryRun(
         output,
@@ -119,12 +126,14 @@ def dry_run(plan: RunPlan, retire: bool = False, workers: int | None = None, max
 Decisions = Sequence[tuple[Case, Decision]]
 
 
-def _foreseen(plan: RunPlan, confirmed: bool) -> tuple[Decisions, tuple[str, ...], tuple[str, ...]]:
+def _foreseen(
+    plan: RunPlan, confirmed: bool, elsewhere: Mapping[str, Origin] | None
+) -> tuple[Decisions, tuple[str, ...], tuple[str, ...]]:
     """What is to be done with each case, who leaves, and what needs review."""
     output = plan.job.output_root
     if not os.path.isdir(output):  # noqa: PTH112, Path raises below a closed one
         return [(case, NEW) for case in plan.own_cases], (), plan.warnings
-    with open_store(output) as store, shared(store.root):
+    with open_store(output, elsewhere=elsewhere) as store, shared(store.root):
         index = read_index(store.root)
         outlook = look_ahead(plan, store, index, kept_in(store, index), confirmed)
         made = outlook.plan.job

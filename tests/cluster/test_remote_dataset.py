@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -97,6 +100,28 @@ def test_a_case_whose_voxels_cannot_be_had_fails_by_name_and_is_never_zeros(scan
     assert volumes(tmp_path / "out") == expected
     fs.pipe_file(f"{address}/ImagesTr/case_4.mha", (local / "ImagesTr" / "case_4.mha").read_bytes())
     assert [result.case for result in run.preprocess(address, tmp_path / "out", workers=0).done] == ["case_4"]
+    assert volumes(tmp_path / "out") == volumes(tmp_path / "local")
+
+
+def killed_once(died: Path, work, job, case):
+    """The work on a case; the worker of one of them dies, once."""
+    if case.name == "case_2" and not died.exists():
+        died.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return work(job, case)
+
+
+def test_a_case_whose_worker_dies_is_done_while_files_are_fetched(scans, tmp_path, monkeypatch):
+    """Workers are forked again while threads of this process fetch; what is here is not fetched twice."""
+    from monai_mriprep.run import preprocess as module
+
+    _, address, _ = scans
+    fetched, fetch = [], RemoteDataset.fetch
+    monkeypatch.setattr(module, "process_case", partial(killed_once, tmp_path / "died", module.process_case))
+    monkeypatch.setattr(RemoteDataset, "fetch", lambda self, case: fetched.append(case.name) or fetch(self, case))
+    summary = run.preprocess(address, tmp_path / "out", workers=2, scratch=tmp_path)
+    assert (len(summary.done), summary.failed, (tmp_path / "died").exists()) == (CASES, (), True)
+    assert sorted(fetched) == [f"case_{number}" for number in range(CASES)]
     assert volumes(tmp_path / "out") == volumes(tmp_path / "local")
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from monai_mriprep.errors import HeaderError, OutputError
+from monai_mriprep.remote import run
 from monai_mriprep.remote.places import at_hand
 from monai_mriprep.run.cases import Result
+from monai_mriprep.run.dry_run import dry_run
+from monai_mriprep.run.plan import plan_run
+from monai_mriprep.run.session import RunSummary
 from tests.remote.test_dataset import put_folder
 from tests.runs import write_cases
 
@@ -50,3 +55,43 @@ def test_errors_and_results_name_addresses(address, tmp_path):
 def test_a_scratch_that_cannot_be_written_to_is_named(address, tmp_path):
     with pytest.raises(OutputError, match="give --scratch a folder"), at_hand(address, tmp_path, tmp_path / "none"):
         pass
+
+
+@pytest.fixture
+def done(address, tmp_path) -> Path:
+    """Of an output with two cases."""
+    run.preprocess(tmp_path / "scans", "memory://bucket/out", workers=0)
+    return Path("memory://bucket/out")
+
+
+@pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
+def test_a_report_is_written_with_all_pictures_and_again_with_the_voxels_of_suspects(done, tmp_path):
+    seen = []
+
+    def write(summary: RunSummary) -> RunSummary:
+        seen.append(sorted(str(path.relative_to(here.output)) for path in here.output.rglob("case_*")))
+        return replace(summary, suspects=("case_1",))
+
+    with at_hand(tmp_path / "scans", done, tmp_path) as here:
+        assert here.reported(RunSummary(here.output), write).suspects == ("case_1",)
+    pictures = [".report/case_0.webp", ".report/case_1.webp"]
+    assert seen == [pictures, [*pictures, "imagesTr/case_1.npz", "labelsTr/case_1.npz"]]
+
+
+@pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
+def test_a_dry_run_knows_what_is_done(done, store, tmp_path):
+    with at_hand(tmp_path / "scans", done, tmp_path) as here:
+        plan = here.planned(plan_run(here.dataset, here.output))
+        found = here.foreseen(dry_run(plan, elsewhere=here.elsewhere))
+    assert found.output_root == "memory://bucket/out"
+    assert [case.action for case in found.cases] == ["skip", "skip"]
+    type(store)("memory://bucket/out").remove("imagesTr/case_0.npz")
+    with at_hand(tmp_path / "scans", done, tmp_path) as here:
+        plan = here.planned(plan_run(here.dataset, here.output))
+        assert [case.action for case in dry_run(plan, elsewhere=here.elsewhere).cases] == ["redo", "skip"]
+
+
+def test_an_output_in_its_dataset_is_refused(address, tmp_path):
+    for output in (ADDRESS, f"{ADDRESS}/out"):
+        with pytest.raises(OutputError, match="would mix with the dataset"), at_hand(address, Path(output), tmp_path):
+            pass

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from monai_mriprep.cli.options import Json, OutputRoot, Quiet, Scratch, Verbose
 from monai_mriprep.cli.show import ATTENTION, OK, report, warn
+
+if TYPE_CHECKING:
+    from monai_mriprep.run.merge import MergeSummary
 
 __all__ = ["merge"]
 
@@ -33,16 +37,21 @@ def merge(
     from monai_mriprep.cli.progress import log_lines
     from monai_mriprep.remote.places import output_at_hand
     from monai_mriprep.report.facts import plain
-    from monai_mriprep.report.html.after_run import new_report
     from monai_mriprep.report.merge_text import merge_text
     from monai_mriprep.run.merge import merge as merged
 
     with log_lines(verbose, quiet), output_at_hand(output_root, scratch) as here:
         found = merged(here.output, take_over, here.elsewhere)
-        if show and here.before_report():
-            page, suspects = new_report(here.output, found.files > 0)
-            found = replace(found, report=page, suspects=suspects)
+        if show:
+            found = here.reported(found, _with_report)
         found = here.finish_merge(found)
     report(merge_text(found), plain(found), as_json)
     warn(found.warnings, everything=verbose)
     return OK if found.is_complete else ATTENTION
+
+
+def _with_report(found: MergeSummary) -> MergeSummary:
+    from monai_mriprep.report.html.after_run import new_report
+
+    page, suspects = new_report(Path(found.output_root), found.files > 0)
+    return replace(found, report=page, suspects=suspects)

@@ -119,7 +119,8 @@ def run(
             return _say_script(context, plan, output, job.workers if scheduler is None else count)
         plan, retire = here.planned(plan), retire or may_leave
         if dry:
-            return _say_what_would_be_done(dry_run(plan, retire, job.workers, job.max_memory), verbose, as_json)
+            found = here.foreseen(dry_run(plan, retire, job.workers, job.max_memory, here.elsewhere))
+            return _say_what_would_be_done(found, verbose, as_json)
         with (
             log_lines(verbose, quiet) as lines,
             open_session(plan, retire, take_over, elsewhere=here.elsewhere) as session,
@@ -137,7 +138,7 @@ def run(
                     summary = execute(session, fail_fast=fail_fast, observe=watch, engine=engine, through=here.through)
         with log_lines(verbose, quiet):  # after the session, which has recorded all by now
             if draws and plan.shard is None:
-                summary = with_report(summary) if here.before_report() else summary
+                summary = here.reported(summary, with_report)
             elif plan.shard is None:  # else `merge` writes it
                 warn_of_older_report(summary)
             summary = here.finish(summary)
