@@ -12,7 +12,7 @@ ALL := $(VENV)/.installed-all
 NNUNET := .venv-nnunet
 INSIDE := $(NNUNET)/bin/python -m pytest tests/nnunet
 
-.PHONY: demo test stress docs campaign bench bench-release bench-nnunet clean
+.PHONY: demo test stress docs campaign bench bench-release bench-nnunet bench-scale clean
 
 demo: $(RUN)
 	@echo 'Making a small synthetic dataset in demo/, preprocessing it, and writing a report about it.'
@@ -51,6 +51,11 @@ bench-release: $(TESTS)
 # nnU-Net with its own code and with ours; a quarter of an hour on an idle machine.
 bench-nnunet: $(NNUNET)/.installed
 	$(NNUNET)/bin/python -m benchmarks.inside_nnunet --fill docs/performance.md
+
+# What many scans take, by costs that are measured first, and two workers beside one; ten minutes on an idle machine.
+bench-scale: $(ALL)
+	$(BIN)/python -m benchmarks.scale --measure --fill docs/scale.md
+	$(BIN)/python -m benchmarks.workers_scale --fill docs/scale.md
 
 .venv-peers/.installed: benchmarks/peers-requirements.txt benchmarks/peers-constraints.txt
 	benchmarks/make_peers.sh .venv-peers
