@@ -23,8 +23,8 @@ from tests.test_docs import ROOT, blocks_of
 PAGE = ROOT / "docs" / "architecture.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 PACKAGE = Path(monai_mriprep.__file__).parent
-EXTRAS = {"nnunetv2", "batchgenerators", "blosc2"}
-"""What modules of the room `nnunet` import, and is not installed without that extra."""
+EXTRAS = {"nnunetv2", "batchgenerators", "blosc2", "dask", "distributed"}
+"""What modules of the room `nnunet`, and those for Dask, import, and is not installed without an extra."""
 ABOVE_ALL = {"_version"}
 """What every room may import, and the table leaves out; `__init__` and `__main__` import what they pass on."""
 

@@ -63,7 +63,7 @@ class Demands:
         if (self.version, self.algorithm) != (__version__, ALGORITHM_VERSION):
             own = f"monai-mriprep {__version__} (algorithm {ALGORITHM_VERSION})"
             return f"it has {own}, and the run is of {self.version} ({self.algorithm}); install the same version there"
-        if self.dataset_root is not None and not self.dataset_root.is_dir():
+        if self.dataset_root is not None and not self.dataset_root.exists():
             return f"it sees no dataset {self.dataset_root}; mount it there, by the same path"
         if self.description != _digest(self.output_root):
             return f"it does not see the output folder {self.output_root} of this run; mount it there, by the same path"

@@ -63,6 +63,7 @@ def connected(scheduler: str, max_memory: int | None = None) -> Iterator[Client]
     else:
         memory = available_memory() if max_memory is None else max_memory
         with _started(count, memory) as cluster, _client(cluster) as client:
+            client.wait_for_workers(count)
             yield client
 
 
@@ -109,3 +110,6 @@ def _prepare_workers() -> None:
         forkserver.ensure_running()
     finally:
         signal.signal(signal.SIGINT, before)
+    first = get_mp_context().Process(target=int)  # begins when MONAI is loaded; a worker has half a minute to begin
+    first.start()
+    first.join()

@@ -75,21 +75,22 @@ class DaskCluster:
 
         It is what all of them declare as a resource, or else what their limits leave beside the program.
         """
-        if not self._found():
-            LOGGER.warning("no worker has joined %s yet; waiting for one", self.client.scheduler.address)
-            self.client.wait_for_workers(1)
-        found = self._found()
         if self._is_declared:
-            return {address: int(facts["resources"][MEMORY]) for address, facts in found.items()}
-        limits = {address: facts["memory_limit"] or math.inf for address, facts in found.items()}
+            return {address: int(facts["resources"][MEMORY]) for address, facts in self._found.items()}
+        limits = {address: facts["memory_limit"] or math.inf for address, facts in self._found.items()}
         return {address: limit - MAIN_BYTES for address, limit in limits.items()}
-
-    def _found(self) -> dict[str, Any]:
-        return dict(self.client.scheduler_info(n_workers=-1)["workers"])
 
     @cached_property
     def _is_declared(self) -> bool:
-        return all(MEMORY in facts["resources"] for facts in self._found().values())
+        return all(MEMORY in facts["resources"] for facts in self._found.values())
+
+    @cached_property
+    def _found(self) -> dict[str, Any]:
+        """What the scheduler says of each worker."""
+        while not (found := self.client.scheduler_info(n_workers=-1)["workers"]):
+            LOGGER.warning("no worker has joined %s yet; waiting for one", self.client.scheduler.address)
+            self.client.wait_for_workers(1)
+        return dict(found)
 
     def at_once(self, case: Case) -> int:
         """As many as there are worker processes that have the memory for it."""

@@ -1,16 +1,14 @@
-"""A run on a cluster whose cases take a while: DATASET_ROOT OUTPUT_ROOT ADDRESS."""
+"""The command `run`, whose cases take a while."""
 
 from __future__ import annotations
 
 import sys
 
-from distributed import Client
-
-from monai_mriprep import preprocess
-from monai_mriprep.run import preprocess as module
+from monai_mriprep.cli import main
+from monai_mriprep.run import preprocess
 from tests.cluster.cases_at_work import slow
 
 if __name__ == "__main__":
-    module.process_case = slow
-    with Client(sys.argv[3]) as client:
-        preprocess(sys.argv[1], sys.argv[2], client=client)
+    preprocess.process_case = slow
+    sys.argv.insert(1, "run")
+    main()

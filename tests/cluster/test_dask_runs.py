@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -78,7 +77,7 @@ def test_a_client_that_is_killed_is_followed_by_another(forty, expected, remote,
     draw = random.Random(3)
     for number in range(count(1, 10)):
         output = tmp_path / str(number)
-        command = ("tests.cluster.slow_run", forty, output, remote.scheduler.address)
+        command = ("tests.cluster.slow_run", forty, output, "--scheduler", remote.scheduler.address)
         run = start(tmp_path / "run.log", *command)
         until(partial(events_of, output, "started"))
         time.sleep(draw.uniform(0.1, 1.5))
@@ -91,20 +90,43 @@ def test_a_client_that_is_killed_is_followed_by_another(forty, expected, remote,
         require_whole(output, expected)
 
 
-def run_of(forty: Path, output: Path, log: Path) -> subprocess.Popen[bytes]:
-    return start(log, "monai_mriprep", "run", forty, output, "--scheduler", "local:2")
-
-
-def test_ctrl_c_ends_it_and_the_same_command_goes_on(forty, expected, tmp_path):
+@pytest.mark.parametrize("where", ["local:2", "apart"])
+def test_ctrl_c_ends_it_and_the_same_command_goes_on(forty, expected, tmp_path, request, where):
+    scheduler = request.getfixturevalue("apart") if where == "apart" else where
     output, log = tmp_path / "out", tmp_path / "run.log"
-    run = run_of(forty, output, log)
+    command = ("monai_mriprep", "run", forty, output, "--scheduler", scheduler, "--no-report")
+    run = start(log, *command)
     until(lambda: len(events_of(output, "done")) > 3)
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does: all processes of the group get it
     assert run.wait(30) == 130
     assert left_over(output) == []
-    run = run_of(forty, output, log)
+    assert len(events_of(output, "done")) < CASES
+    assert start(log, *command).wait(120) == 0
+    require_whole(output, expected)
+    assert [word for word in ("distributed", "Traceback", "tornado") if word in log.read_text()] == []
+
+
+def workers_of(run: int) -> list[int]:
+    """Process ids of the workers that a run has forked off a process of its own."""
+    found = [path for path in Path("/proc").glob("[0-9]*/stat") if b"forkserver" in content(path.with_name("cmdline"))]
+    parents = {int(path.parent.name): int(content(path).rpartition(b")")[2].split()[1]) for path in found}
+    return [pid for pid, parent in parents.items() if parents.get(parent) == run]
+
+
+def content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def test_a_worker_that_is_lost_is_told_in_one_line(forty, expected, tmp_path):
+    output, log = tmp_path / "out", tmp_path / "run.log"
+    run = start(log, "tests.cluster.slow_run", forty, output, "--scheduler", "local:2", "--no-report")
+    until(lambda: len(events_of(output, "done")) > 3)
+    os.kill(workers_of(run.pid)[0], signal.SIGKILL)
     assert run.wait(120) == 0
     require_whole(output, expected)
-    text = log.read_text()
-    assert "distributed" not in text
-    assert "Traceback" not in text
+    lines = log.read_text().splitlines()
+    assert [line for line in lines if "distributed" in line or "Traceback" in line] == []
+    assert len([line for line in lines if "the case is tried once more, alone" in line]) in (0, 1, 2)
