@@ -93,9 +93,13 @@ def next_attempt(root: Folder, shard: Shard) -> Attempt:
     Raises
     ------
     RecordError
-        If the folder cannot be listed.
+        If the folder cannot be listed, or if somebody has used up the numbers.
     """
-    return Attempt(max((attempt.number for attempt in attempts_in(root)), default=0) + 1, shard)
+    attempt = Attempt(max((attempt.number for attempt in attempts_in(root)), default=0) + 1, shard)
+    if Attempt.of(attempt.file) is None:
+        msg = f"{root.path}: {attempts_in(root)[-1].file} leaves no number for a new attempt; merge, or remove it"
+        raise RecordError(msg)
+    return attempt
 
 
 def record_files(root: Folder) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from monai_mriprep.errors import OutputError, write_error
 from monai_mriprep.formats.names import refuse_address
+from monai_mriprep.store.attempts import attempts_in
 from monai_mriprep.store.folder import Folder, opened, temporary_name, what_it_is
 from monai_mriprep.store.layout import (
     FILES,
@@ -169,7 +170,8 @@ class Store:
             If that cannot be done.
         """
         with named_errors(self.root.path, "the output folder cannot be written to"):
-            aside = [*self._cleared(self.root, FOLDERS, stat.S_ISDIR), *self._cleared(self.root, FILES, stat.S_ISREG)]
+            files = (*FILES, *(attempt.file for attempt in attempts_in(self.root)))
+            aside = [*self._cleared(self.root, FOLDERS, stat.S_ISDIR), *self._cleared(self.root, files, stat.S_ISREG)]
         self.make_folders((*folders, PARTIAL))
         with named_errors(self.partial.path, "the folder of temporary files cannot be written to"):
             aside += self._cleared(self.partial, [self.writer], stat.S_ISDIR)

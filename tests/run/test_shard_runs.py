@@ -202,6 +202,17 @@ def test_a_part_of_more_parts_than_cases_has_nothing_to_do(whole, tmp_path):
     assert summary.done == summary.failed == summary.skipped == ()
 
 
+def test_what_only_has_the_name_of_records_is_set_aside(whole, out, tmp_path):
+    (tmp_path / "victim").write_text("content")
+    (out / "manifest.0009.1-of-3.jsonl").symlink_to(tmp_path / "victim")
+    (out / "manifest.0009.2-of-3.jsonl").mkdir()
+    run(whole / "dataset", out, 2)
+    assert (out / "manifest.0009.1-of-3.jsonl.set-aside").is_symlink()
+    assert (out / "manifest.0009.2-of-3.jsonl.set-aside").is_dir()
+    assert (tmp_path / "victim").read_text() == "content"
+    assert len(done_records(out)) == N_CASES
+
+
 def test_a_case_that_fails_in_a_part_is_recorded_there(tmp_path):
     write_case(tmp_path / "dataset", "good")
     write_case(tmp_path / "dataset", "bad")

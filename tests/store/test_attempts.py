@@ -55,6 +55,12 @@ def test_a_new_attempt_counts_after_all_others(root):
     assert next_attempt(root, Shard(1, 2)) == Attempt(8, Shard(1, 2))
 
 
+def test_numbers_that_somebody_has_used_up_are_told(root):
+    root.create("manifest.999999999.2-of-2.jsonl", [])
+    with pytest.raises(RecordError, match="leaves no number for a new attempt; merge, or remove it"):
+        next_attempt(root, Shard(1, 2))
+
+
 def test_a_folder_that_cannot_be_listed_is_named(root, monkeypatch):
     def fail(_):
         raise OSError(5, "I/O error")
