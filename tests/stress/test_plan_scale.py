@@ -10,11 +10,11 @@ pytestmark = pytest.mark.stress
 
 
 def test_memory_and_time_grow_with_the_cases_and_no_faster(tmp_path):
-    few, many = (measured(make_headers(tmp_path / f"{n}", n), tmp_path / f"{n}-out") for n in (2_000, 12_000))
-    assert (few["cases"], many["cases"]) == (2_000, 12_000)
-    a_case = (many["peak_mib"] - few["peak_mib"]) * 2**20 / 10_000
+    few, many = (measured(make_headers(tmp_path / f"{n}", n), tmp_path / f"{n}-out") for n in (1_000, 6_000))
+    assert (few["cases"], many["cases"]) == (1_000, 6_000)
+    a_case = (many["peak_mib"] - few["peak_mib"]) * 2**20 / 5_000
     assert 100_000 * a_case / 2**20 + few["peak_mib"] < 300, "MiB for 100,000 cases"
-    assert many["seconds"] < 2 * 6 * few["seconds"], "the machine may be busy"
+    assert many["cpu_seconds"] < 1.5 * 6 * few["cpu_seconds"]
 
 
 def test_a_slow_file_system_is_waited_for_by_many_threads(tmp_path):
