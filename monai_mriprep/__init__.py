@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from monai_mriprep.errors import MriprepError
     from monai_mriprep.pipeline import OpenedDataset, build_transforms, open_dataset
     from monai_mriprep.recipe import Recipe, load_recipe
+    from monai_mriprep.remote.run import preprocess
     from monai_mriprep.restore.command import restore
-    from monai_mriprep.run.preprocess import preprocess
     from monai_mriprep.steps import Step, register_step
     from monai_mriprep.transforms import (
         AnisotropyAwareSpacingd,
@@ -74,7 +74,7 @@ _HOMES = {
     "load_recipe": "recipe",
     "open_dataset": "pipeline",
     "pair_by_stem": "dataset.pairing",
-    "preprocess": "run.preprocess",
+    "preprocess": "remote.run",
     "register_step": "steps",
     "restore": "restore.command",
     "target_spacing": "dataset.target_rules",

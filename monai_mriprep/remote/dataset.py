@@ -108,8 +108,10 @@ class RemoteDataset:
         channels = plan.job.recipe.channel_count
         cases = tuple(self._case(case, channels) for case in plan.cases)
         shutil.rmtree(self._stubs)
+        self._data.mkdir()
         return replace(
             plan,
+            dataset_root=self._data,
             cases=cases,
             derivation=self.told(plan.derivation),
             wanted=replace(plan.wanted, derivation=self.told(plan.wanted.derivation)),

@@ -262,5 +262,8 @@ def _is_volume(name: str) -> bool:
 
 def _is_of_same_run(one: bytes, other: bytes) -> bool:
     """Whether two ``run.json`` are of one recipe, target, version and round."""
-    facts = [json.loads(content) for content in (one, other)]
-    return all(facts[0].get(key) == facts[1].get(key) for key in ("fingerprint", "redo", "like"))
+    try:
+        facts = [json.loads(content) for content in (one, other)]
+        return all(facts[0].get(key) == facts[1].get(key) for key in ("fingerprint", "redo", "like"))
+    except (ValueError, AttributeError):  # it is none of a run
+        return False

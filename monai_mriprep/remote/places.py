@@ -94,17 +94,23 @@ class Places:
             self._publisher = Publisher(self._output, session)
             self._publisher.publish()
 
-    def engine(
-        self, session: Session, engine: Engine | None, workers: int | None, memory: int | None, timeout: float | None
-    ) -> Engine | None:
-        """The engine of a run, which gets each case with its files; the rest as in `run.preprocess.execute`."""
+    def engine(self, session: Session, engine: Engine, workers: int | None) -> Engine:
+        """The engine of a run, which gets each case when its files are here.
+
+        Parameters
+        ----------
+        session
+            With the cases.
+        engine
+            Where they are worked on.
+        workers
+            About how many cases at once; by default one for each processor of this machine.
+        """
         if self._dataset is None:
             return engine
-        from monai_mriprep.run.engines import ThisMachine  # loads torch, which a run with nothing to do does not
-
         ahead = (processors() if workers is None else workers) + MORE_AHEAD
         self._ahead = ReadAhead(session.todo, self._dataset.fetch, self._dataset.drop, ahead)
-        return WithFiles(engine or ThisMachine.limited(workers, memory, timeout), self._ahead)
+        return WithFiles(engine, self._ahead)
 
     def through(self, results: Iterable[Result]) -> Generator[Result, None, None]:
         """The results, which name no files of this machine, and whose own are written back."""

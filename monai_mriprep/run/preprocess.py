@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Executor
 from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from monai_mriprep.errors import ClusterError, DiskFullError, MriprepWarning, package_logger
+from monai_mriprep.errors import ClusterError, DiskFullError, package_logger
 from monai_mriprep.machine import processors
-from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.cases import Case, Result
 from monai_mriprep.run.engines import Engine, ThisMachine
 from monai_mriprep.run.executor_workers import Executors
 from monai_mriprep.run.lost_cases import without_losses
 from monai_mriprep.run.memory import in_batches
 from monai_mriprep.run.plan import RunPlan
-from monai_mriprep.run.planned import plan_part
 from monai_mriprep.run.process import process_case
-from monai_mriprep.run.session import RunSummary, Session, open_session
+from monai_mriprep.run.session import RunSummary, Session
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["Observer", "Through", "execute", "preprocess"]
+__all__ = ["Observer", "Through", "engine_of", "execute"]
 
 LOGGER = package_logger()
 
@@ -47,106 +43,20 @@ def _as_they_are(results: Iterable[Result]) -> Generator[Result, None, None]:
     yield from results
 
 
-def preprocess(
-    dataset_root: str | Path,
-    output_root: str | Path,
-    recipe: Recipe | None = None,
-    workers: int | None = None,
-    case_timeout: float | None = None,
-    *,
-    redo: bool = False,
-    retire: bool = False,
-    take_over: bool = False,
-    like: str | Path | None = None,
-    report: bool = True,
-    exclude: str | Path | None = None,
-    executor: Callable[[], Executor] | None = None,
-    shard: str | None = None,
-    client: Client | None = None,
-) -> RunSummary:
-    """Preprocess a dataset; cases that were finished before are skipped.
-
-    Parameters
-    ----------
-    dataset_root
-        A dataset: ``ImagesTr``, ``LabelsTr`` and, if there is one, ``mri_statistics.csv``; or another layout of
-        ``docs/datasets.md``.
-    output_root
-        Receives ``imagesTr`` and ``labelsTr`` with one ``.npz`` each per pair, ``run.json`` and ``manifest.jsonl``.
-    recipe
-        The default one if it is not given.
-    workers
-        Processes; by default one for each core that this process may use, 0 works in this process. In a daemonic
-        process, which may have no children, the cases are worked on in it, with a warning.
-    case_timeout
-        Seconds after which the process of a case is killed. The case is tried once more, alone, and then fails. With
-        ``workers=0`` each case gets a process of its own, one after the other. None is no limit.
-    redo
-        Do all cases again, by this recipe and the target that it gives. Without it a folder with finished cases keeps
-        its recipe and target.
-    retire
-        Let cases leave the dataset, however many and whatever else has changed: their files go to ``retired/``.
-    take_over
-        Finish and clear away what runs on other machines have left; they must have ended.
-    like
-        The output folder of a training set: `dataset_root` holds the images of its test set, which get its recipe and
-        target spacing, and go to ``imagesTs``.
-    report
-        Measure and draw each case while its voxels are in memory, so that ``monai-mriprep report OUTPUT_ROOT`` shows
-        before and after.
-    exclude
-        A list of cases that are left out, one a line; see `monai_mriprep.dataset.exclusions.read_exclusions`. What is
-        finished of them goes to ``retired/``.
-    executor
-        Makes an executor of `concurrent.futures`, such as loky's, whose `workers` processes work on the cases. It is
-        called once or more, and each is shut down. Dataset and output folder must have the same paths there.
-    shard
-        Work on a part of the cases alone, beside others that work on theirs: ``I/N``, ``auto``, or ``auto/N``; see
-        `monai_mriprep.run.shards.read_shard`. When all have ended, ``monai-mriprep merge OUTPUT_ROOT`` makes one of
-        their records, and writes what is derived from them.
-    client
-        Of `dask.distributed` (extra ``dask``): the workers of its cluster work on the cases. It is left open.
-
-    Returns
-    -------
-    RunSummary
-        What was done. A case that failed is listed there with its error; it does not raise.
-
-    Raises
-    ------
-    ClusterError
-        If `executor` or `client` cannot be used, or comes with another or with limits that would not be kept.
-    MriprepError
-        If the run cannot start, as where its output folder keeps another recipe or target, or cases have left the
-        dataset and nobody has confirmed it.
-
-    Warns
-    -----
-    MriprepWarning
-        For what needs review in the dataset as a whole, such as an image without a label. These warnings are logged,
-        too. Warnings of single cases are only logged.
-    """
-    if executor is not None or client is not None:
-        dataset_root, output_root = Path(dataset_root).absolute(), Path(output_root).absolute()
-    plan, may_leave = plan_part(dataset_root, output_root, recipe, redo, like, report, exclude, shard)
-    engine = _engine(plan, workers, case_timeout, executor, client)
-    with open_session(plan, retire or may_leave, take_over) as session:
-        for message in session.warnings:
-            warnings.warn(message, MriprepWarning, 2)
-        summary = execute(session, engine=engine)
-    for message in summary.warnings[len(session.warnings) :]:
-        warnings.warn(message, MriprepWarning, 2)
-    return summary
-
-
-def _engine(
+def engine_of(
     plan: RunPlan,
     workers: int | None,
     case_timeout: float | None,
     executor: Callable[[], Executor] | None,
     client: Client | None,
 ) -> Engine:
-    """Where the cases are worked on."""
+    """Where the cases of a run are worked on, by the arguments of `monai_mriprep.preprocess`.
+
+    Raises
+    ------
+    ClusterError
+        If `executor` or `client` cannot be used, or comes with another or with limits that would not be kept.
+    """
     if client is not None:
         return _of_client(plan, client, (workers, case_timeout, executor))
     if executor is None:
@@ -184,7 +94,7 @@ def execute(
     session
         From `monai_mriprep.run.session.open_session`.
     workers
-        As in `preprocess`.
+        As in `monai_mriprep.preprocess`.
     fail_fast
         Stop after the first case that fails.
     max_memory
@@ -194,7 +104,7 @@ def execute(
     observe
         Called after each case.
     case_timeout
-        As in `preprocess`.
+        As in `monai_mriprep.preprocess`.
     engine
         Where the cases are worked on; by default processes of this machine. `workers`, `max_memory` and `case_timeout`
         are those of the default.

@@ -10,6 +10,7 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
+from monai_mriprep import preprocess
 from monai_mriprep.cohort.case import Suspect
 from monai_mriprep.formats.write import write_metaimage
 from monai_mriprep.recipe import Recipe
@@ -20,7 +21,6 @@ from monai_mriprep.run.check import check_dataset
 from monai_mriprep.run.dataset_report import CaseReport, DatasetReport
 from monai_mriprep.run.dry_run import CaseOutlook, DryRun, dry_run
 from monai_mriprep.run.plan import plan_run
-from monai_mriprep.run.preprocess import preprocess
 from monai_mriprep.volume.geometry import Grid
 from tests.runs import write_case
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from monai_mriprep import preprocess
 from monai_mriprep.errors import DatasetError, DiskFullError, LockedError
 from monai_mriprep.run.engines import ThisMachine
 from monai_mriprep.run.plan import plan_run
-from monai_mriprep.run.preprocess import execute, preprocess
+from monai_mriprep.run.preprocess import execute
 from monai_mriprep.run.process import process_case
 from monai_mriprep.run.session import open_session
 from monai_mriprep.store.lock import exclusive

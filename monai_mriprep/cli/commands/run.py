@@ -134,7 +134,7 @@ def run(
                         from monai_mriprep.run.preprocess import execute
 
                         where = stack.enter_context(_engine(plan, scheduler, job))
-                    engine = here.engine(session, where, count, job.max_memory, job.case_timeout)
+                    engine = here.engine(session, where, count)
                     summary = execute(session, fail_fast=fail_fast, observe=watch, engine=engine, through=here.through)
         with log_lines(verbose, quiet):  # after the session, which has recorded all by now
             if draws and plan.shard is None:
