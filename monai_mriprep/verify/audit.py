@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from monai_mriprep.errors import MriprepError, OutputError, RecordError, first_names
@@ -14,6 +13,8 @@ from monai_mriprep.machine import processors
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.recipe.fingerprint import ALGORITHM_VERSION, fingerprint_of
 from monai_mriprep.run.case_list import list_problem
+from monai_mriprep.run.mappers import Mapper
+from monai_mriprep.run.thread_workers import thread_workers
 from monai_mriprep.store.attempts import has_records
 from monai_mriprep.store.description import RunDescription, read_description
 from monai_mriprep.store.journal import pending_records
@@ -30,14 +31,11 @@ from monai_mriprep.store.layout import (
 from monai_mriprep.store.lock import shared
 from monai_mriprep.store.manifest import Index, read_index
 from monai_mriprep.store.outdated import outdated_in
-from monai_mriprep.store.record_parts import OutputRecord
-from monai_mriprep.store.records import Done, Failed
+from monai_mriprep.store.records import Failed
 from monai_mriprep.store.retirement import retired_files
 from monai_mriprep.store.store import Store, open_store
 from monai_mriprep.store.writers import Writer
-from monai_mriprep.types import ROLE_OF_FOLDER
-from monai_mriprep.verify.volumes import file_problems, trace_problems
-from monai_mriprep.windows import mapped_in_window
+from monai_mriprep.verify.outputs import Finished, compared
 
 __all__ = ["Finding", "VerifyReport", "verify_output"]
 
@@ -101,7 +99,7 @@ class VerifyReport:
         return tuple(finding for finding in self.findings if finding.is_unfinished)
 
 
-def verify_output(output_root: str | Path, workers: int | None = None) -> VerifyReport:
+def verify_output(output_root: str | Path, workers: int | None = None, *, mapper: Mapper | None = None) -> VerifyReport:
     """Read every output and compare it with its record; look for files that no record knows.
 
     Parameters
@@ -110,6 +108,9 @@ def verify_output(output_root: str | Path, workers: int | None = None) -> Verify
         From a run.
     workers
         Threads; by default one for each core.
+    mapper
+        Who reads the files, such as `monai_mriprep.run.executor_workers.executor_workers` with any processes; by
+        default these threads.
 
     Raises
     ------
@@ -118,11 +119,12 @@ def verify_output(output_root: str | Path, workers: int | None = None) -> Verify
     LockedError
         If a run is alive in the folder, which would change what is being read.
     """
+    threads = processors() if workers is None else workers
     with open_store(Path(output_root)) as store, shared(store.root):
-        return _verify(store, processors() if workers is None else workers)
+        return _verify(store, thread_workers(threads) if mapper is None else mapper)
 
 
-def _verify(store: Store, workers: int) -> VerifyReport:
+def _verify(store: Store, mapper: Mapper) -> VerifyReport:
     root = store.root.path
     if not has_records(store.root):
         msg = f"{root}: no {MANIFEST} there, so nothing to compare with; give the output folder of a run, or {REPAIR}"
@@ -131,10 +133,13 @@ def _verify(store: Store, workers: int) -> VerifyReport:
     cases = sorted(index.cases(), key=natural_key)
     unread: list[Finding] = []
     pending = _pending(store, index, unread)
-    check = partial(_check_case, index, partial(_check_outputs, store, pending or ()))
-    checked = dict(zip(cases, mapped_in_window(check, cases, workers), strict=True))
-    recorded = {file.path for record in index.all_done() for file in record.outputs.values()}
-    findings = [finding for found in checked.values() for finding in found]
+    sizes: dict[str, dict[str, int]] = {}
+    seen = compared(mapper, root.absolute(), _finished(index, cases, sizes), pending or ())
+    problems = {one.case: one.problems for one in seen if one.problems}
+    of_cases = ((case, [*_check_case(index, case, problems.get(case, ()))]) for case in cases)
+    flawed = {case: found for case, found in of_cases if found}
+    recorded = {path for of_case in sizes.values() for path in of_case}
+    findings = [finding for found in flawed.values() for finding in found]
     findings += [Finding(MANIFEST, problem) for problem in _nameless(index)]
     findings += _compare_with_last_run(store, index)
     findings += _unrecorded_files(store, recorded, pending, unread)
@@ -142,20 +147,24 @@ def _verify(store: Store, workers: int) -> VerifyReport:
     with _told(unread, RETIRED):
         retired = retired_files(store)
     findings += dict.fromkeys(unread)
-    intact = tuple(name for name, found in checked.items() if not found)
-    read = sum(file.size for name in intact for file in _outputs_of(index, name))
+    intact = tuple(case for case in cases if case not in flawed)
+    read = sum(size for case in intact for size in sizes.get(case, {}).values())
     return VerifyReport(root, len(cases), intact, read, tuple(findings), len(retired))
+
+
+def _finished(index: Index, cases: Iterable[str], sizes: dict[str, dict[str, int]]) -> Iterator[Finished]:
+    """The finished cases one after the other, each record read once; the size of each file by its path is noted."""
+    for case in cases:
+        record = index.done(case)
+        if record is not None:
+            sizes[case] = {file.path: file.size for file in record.outputs.values()}
+            yield Finished(case, record)
 
 
 def _nameless(index: Index) -> Iterator[str]:
     yield from (f"{problem}; it names no case" for problem in index.nameless[:5])
     if (more := len(index.nameless) - 5) > 0:
         yield f"{more} more such lines"
-
-
-def _outputs_of(index: Index, case: str) -> Iterable[OutputRecord]:
-    record = index.done(case)
-    return () if record is None else record.outputs.values()
 
 
 @contextmanager
@@ -177,27 +186,17 @@ def _pending(store: Store, index: Index, unread: list[Finding]) -> set[str] | No
     return None
 
 
-def _check_case(index: Index, check: Callable[[Done], Iterable[Finding]], case: str) -> list[Finding]:
-    """Compare a case's files with the record of its last success, and say so where more was tried since."""
-    done, latest = index.done(case), index.latest(case)
-    findings = [] if done is None else list(check(done))
+def _check_case(index: Index, case: str, problems: Iterable[tuple[str, str]]) -> Iterator[Finding]:
+    """What is wrong with a case's files, by the record of its last success; and whether more was tried since."""
     if case in index.damaged:
-        return [Finding(case, f"{index.damaged[case]}; {REPAIR}, or `run` does the case again"), *findings]
-    if isinstance(latest, Done):
-        return findings
-    what = f"failed in its last run: {latest.error}" if isinstance(latest, Failed) else "was interrupted"
-    if done is not None:
-        what += "; the files that are there are of a run before"
-    return [Finding(case, what, is_unfinished=True), *findings]
-
-
-def _check_outputs(store: Store, pending: Collection[str], record: Done) -> Iterator[Finding]:
-    """Compare a finished case's files with its record; those that are just being replaced are left out."""
-    yield from (Finding(record.case, problem) for problem in trace_problems(record))
-    for file in record.outputs.values():
-        if file.path not in pending:
-            role = ROLE_OF_FOLDER[file.path.split("/")[0]]
-            yield from (Finding(file.path, problem) for problem in file_problems(store, role, record))
+        yield Finding(case, f"{index.damaged[case]}; {REPAIR}, or `run` does the case again")
+    elif index.event(case) != "done":
+        latest = index.latest(case)
+        what = f"failed in its last run: {latest.error}" if isinstance(latest, Failed) else "was interrupted"
+        if case in index.done_places:
+            what += "; the files that are there are of a run before"
+        yield Finding(case, what, is_unfinished=True)
+    yield from (Finding(subject, problem) for subject, problem in problems)
 
 
 def _compare_with_last_run(store: Store, index: Index) -> Iterator[Finding]:
