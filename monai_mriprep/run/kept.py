@@ -216,7 +216,9 @@ def _stays(kept: Kept, before: RunDescription, wanted: Wanted) -> str:
 
 def _refusal(kept: Kept, wanted: Wanted) -> str:
     place = wanted.job.output_root
-    remedy = "Nothing was changed; --redo does all cases again, and another output folder starts anew"
+    is_shared = kept.description is not None and kept.description.is_shared
+    again = "`plan --redo`, when all shards are merged," if is_shared else "--redo"
+    remedy = f"Nothing was changed; {again} does all cases again, and another output folder starts anew"
     if kept.description is None:
         facts = f"{kept.problem}, and the records have another recipe, target spacing or version than this run"
         return f"{place}: {_finished(kept)} there; {facts} ({wanted.derivation}). {remedy}"

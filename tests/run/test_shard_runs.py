@@ -108,7 +108,7 @@ def test_another_recipe_is_refused_though_no_case_is_finished(whole, tmp_path):
     with open_session(plan_run(whole / "dataset", out, RECIPE), shard=Shard(1, 3)):
         pass
     before = (out / "run.json").read_bytes()
-    with pytest.raises(OutputError, match="changed: target spacing"):
+    with pytest.raises(OutputError, match=r"changed: target spacing.*`plan --redo`, when all shards are merged"):
         run(whole / "dataset", out, 2, recipe=Recipe(target_spacing=(3.0, 1.0, 1.0)))
     assert (out / "run.json").read_bytes() == before
     assert record_files(out) == ["manifest.0001.1-of-3.jsonl"]
