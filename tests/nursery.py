@@ -98,7 +98,7 @@ class Nursery:
     def close(self) -> None:
         self.server.stdin.close()
         self.server.stdout.close()
-        self.server.wait(timeout=10)
+        self.server.wait(timeout=60)
 
 
 def processes() -> Iterator[tuple[int, int, str]]:
