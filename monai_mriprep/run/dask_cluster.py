@@ -90,14 +90,7 @@ def _started(count: int, memory: int) -> Iterator[LocalCluster]:
     room = max(0, (memory - 2 * MAIN_BYTES) // count - WORKER_BYTES)
     with dask.config.set(SETTINGS):
         _prepare_workers()
-        cluster = LocalCluster(
-            n_workers=count,
-            threads_per_worker=1,
-            memory_limit=0,
-            resources={"memory": room},
-            dashboard_address=None,
-            silence_logs=logging.CRITICAL + 1,
-        )
+        cluster = _local_cluster(count, room)
         with cluster:
             yield cluster
 
@@ -113,3 +106,18 @@ def _prepare_workers() -> None:
     first = get_mp_context().Process(target=int)  # begins when MONAI is loaded; a worker has half a minute to begin
     first.start()
     first.join()
+
+
+def _local_cluster(count: int, room: int) -> LocalCluster:
+    try:
+        return LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,
+            memory_limit=0,
+            resources={"memory": room},
+            scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},  # else port 8787 must be free
+            silence_logs=logging.CRITICAL + 1,
+        )
+    except (OSError, RuntimeError) as error:
+        msg = f"--scheduler local:{count}: the workers cannot be started ({error}); try fewer of them, or --workers"
+        raise ClusterError(msg) from error

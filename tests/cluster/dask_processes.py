@@ -35,7 +35,7 @@ def start(log: Path, *arguments: object, **environment: str) -> subprocess.Popen
 def scheduler(folder: Path, workers: int = 2, *options: object) -> Iterator[tuple[str, int]]:
     """The address of a scheduler with so many workers, each watched over by a nanny, and its process id."""
     contact = folder / "scheduler.json"
-    place = ("--host", "127.0.0.1", "--no-dashboard")
+    place = ("--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0")
     started = [
         start(
             folder / "scheduler.log",

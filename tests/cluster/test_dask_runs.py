@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from monai_mriprep import preprocess
+from monai_mriprep.errors import ClusterError
+from monai_mriprep.run import cluster_worker
 from monai_mriprep.run import preprocess as module
 from tests.runs import events_of, left_over
 from tests.stress.conftest import count
@@ -21,6 +23,7 @@ pytest.importorskip("distributed", reason="needs the extra dask")
 
 from distributed import Client
 
+from monai_mriprep.run import dask_workers
 from tests.cluster import cases_at_work
 from tests.cluster.dask_processes import killer, scheduler, start, until
 from tests.cluster.whole import CASES, require_whole
@@ -91,17 +94,19 @@ def test_a_client_that_is_killed_is_followed_by_another(forty, expected, remote,
 
 
 @pytest.mark.parametrize("where", ["local:2", "apart"])
-def test_ctrl_c_ends_it_and_the_same_command_goes_on(forty, expected, tmp_path, request, where):
+def test_a_lost_worker_then_ctrl_c_and_another_run_goes_on(forty, expected, local, tmp_path, request, where):
     scheduler = request.getfixturevalue("apart") if where == "apart" else where
     output, log = tmp_path / "out", tmp_path / "run.log"
-    command = ("monai_mriprep", "run", forty, output, "--scheduler", scheduler, "--no-report")
-    run = start(log, *command)
+    run = start(log, "tests.cluster.slow_run", forty, output, "--scheduler", scheduler, "--no-report")
     until(lambda: len(events_of(output, "done")) > 3)
+    for pid in workers_of(run.pid)[:1]:  # none of its own where the workers are apart
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: len(events_of(output, "done")) > 12)
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does: all processes of the group get it
     assert run.wait(30) == 130
     assert left_over(output) == []
     assert len(events_of(output, "done")) < CASES
-    assert start(log, *command).wait(120) == 0
+    assert preprocess(forty, output, client=local, report=False).failed == ()
     require_whole(output, expected)
     assert [word for word in ("distributed", "Traceback", "tornado") if word in log.read_text()] == []
 
@@ -120,13 +125,9 @@ def content(path: Path) -> bytes:
         return b""
 
 
-def test_a_worker_that_is_lost_is_told_in_one_line(forty, expected, tmp_path):
-    output, log = tmp_path / "out", tmp_path / "run.log"
-    run = start(log, "tests.cluster.slow_run", forty, output, "--scheduler", "local:2", "--no-report")
-    until(lambda: len(events_of(output, "done")) > 3)
-    os.kill(workers_of(run.pid)[0], signal.SIGKILL)
-    assert run.wait(120) == 0
-    require_whole(output, expected)
-    lines = log.read_text().splitlines()
-    assert [line for line in lines if "distributed" in line or "Traceback" in line] == []
-    assert len([line for line in lines if "the case is tried once more, alone" in line]) in (0, 1, 2)
+def test_workers_that_do_not_fit_are_refused_by_name(forty, local, tmp_path, monkeypatch):
+    other = cluster_worker.Demands("another", version="0.0.1")
+    monkeypatch.setattr(dask_workers.Demands, "of", lambda *_: other)
+    with pytest.raises(ClusterError, match=r"worker tcp:.* on .*: it has .*; install the same version there"):
+        preprocess(forty, tmp_path / "out", client=local)
+    assert events_of(tmp_path / "out", "started") == []
