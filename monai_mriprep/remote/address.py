@@ -17,7 +17,7 @@ def address_of(place: str | Path) -> str | None:
     Raises
     ------
     RemoteError
-        If it holds a name or a password, which would be recorded with it.
+        If it holds a name or a password, which would be recorded with it; or ``..``.
     """
     address = address_in(place)
     if address is None:
@@ -28,6 +28,9 @@ def address_of(place: str | Path) -> str | None:
             f"{protocol}://...: the address holds a user or a password; leave them out, "
             "and give them as docs/cluster.md says: an address is recorded and logged"
         )
+        raise RemoteError(msg)
+    if {".", ".."} & set(path.split("/")):
+        msg = f"{address}: an object store takes . and .. for names; give the address without them"
         raise RemoteError(msg)
     return address.rstrip("/")
 

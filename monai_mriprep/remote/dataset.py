@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from monai_mriprep.dataset.unread_files import DETACHED
-from monai_mriprep.errors import DatasetError, MriprepError
+from monai_mriprep.errors import DatasetError, MriprepError, RemoteError
 from monai_mriprep.formats.read import read_channel_headers
 from monai_mriprep.remote.address import last_part
 from monai_mriprep.remote.objects import Objects, Stored
@@ -41,6 +41,13 @@ TEXTS = (".json", ".csv", ".tsv", ".txt", ".yaml", ".yml")
 
 VOXELS_ALONE = (".raw", ".zraw", ".raw.gz", ".img", ".img.gz")
 """Endings of files beside a header, of which only the size counts."""
+
+HEADERS = (
+    (re.compile(rb".{128}DICM", re.DOTALL), re.compile(rb"\xe0\x7f\x10\x00|\x7f\xe0\x00\x10")),
+    (re.compile(rb"NRRD"), re.compile(rb"\n\r?\n")),
+    (re.compile(rb"\s*[A-Z]\w+\s*="), re.compile(rb"ElementDataFile")),
+)
+"""How a header of no fixed length begins, and what stands at its end: DICOM, NRRD, MetaImage."""
 
 
 class RemoteDataset:
@@ -91,11 +98,22 @@ class RemoteDataset:
 
     def _make_stub(self, name: str) -> None:
         place, size = self.root / name, self._listed[name].size
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with place.open("wb") as file:
-            if needed := min(size, _needed_bytes(name, size)):
-                file.write(self.objects.begin(name, needed))
-            file.truncate(size)
+        begin = self._begin(name, size)
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with place.open("wb") as file:
+                file.write(begin)
+                file.truncate(size)
+        except OSError as error:
+            why = f"{self.address}/{name}: cannot be a file on this machine ({error.strerror})"
+            msg = f"{why}; give --scratch a folder with space, or give the object another name"
+            raise RemoteError(msg) from error
+
+    def _begin(self, name: str, size: int) -> bytes:
+        """What is fetched of an object: all of it where its header is longer than headers are."""
+        needed = min(size, _needed_bytes(name, size))
+        begin = self.objects.begin(name, needed) if needed else b""
+        return self.objects.read(name) if needed < size and _goes_on(begin) else begin
 
     def planned(self, plan: RunPlan) -> RunPlan:
         """The plan of the stubs as one of the dataset; the stubs are removed, for nobody may take them for scans.
@@ -164,7 +182,7 @@ class RemoteDataset:
 
     def told(self, text: str) -> str:
         """A text that names files on this machine, with their addresses instead."""
-        return self._homes.sub(self.address, text)
+        return self._homes.sub(lambda _: self.address, text)
 
 
 def _is_hidden(name: str) -> bool:
@@ -177,6 +195,11 @@ def _needed_bytes(name: str, size: int) -> int:
     if lower.endswith(TEXTS):
         return size
     return 0 if lower.endswith(VOXELS_ALONE) else HEADER_BYTES
+
+
+def _goes_on(begin: bytes) -> bool:
+    """Whether a header goes on after these bytes."""
+    return any(first.match(begin) and not last.search(begin) for first, last in HEADERS)
 
 
 def _with_data(paths: Sequence[Path], channels: int) -> Iterator[Path]:

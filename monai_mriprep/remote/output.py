@@ -31,7 +31,7 @@ from monai_mriprep.store.layout import (
 )
 from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.record_parts import Origin
-from monai_mriprep.store.store import open_store
+from monai_mriprep.store.store import named_errors, open_store
 from monai_mriprep.windows import mapped_in_window
 
 __all__ = ["RECORDS", "RemoteOutput"]
@@ -120,19 +120,21 @@ class RemoteOutput:
         return self._origin(path, self.objects.put(path, self.root / path))
 
     def put_picture(self, name: str) -> None:
-        """Write a picture of the stage back, if there is one."""
+        """Write the picture of a case back; if it has none, remove that of an earlier run: it shows other voxels."""
         if (self.root / PICTURES / name).is_file():
             self.objects.put(f"{PICTURES}/{name}", self.root / PICTURES / name)
+        else:
+            self.remove_picture(name)
 
     def remove_picture(self, name: str) -> None:
-        """Remove the picture of a case that has left."""
-        if f"{PICTURES}/{name}" in self._listed:
+        """Remove the picture that an earlier run has left of a case."""
+        if self._listed.pop(f"{PICTURES}/{name}", None) is not None:
             self.objects.remove(f"{PICTURES}/{name}")
 
     def put_records(self, writer: str, number: int, content: bytes) -> None:
         """Write a batch of records."""
         self.objects.put(f"{RECORDS}/{self.attempt:04d}.{writer}/{number:06d}.jsonl", content)
-        with self.records.open("ab") as truth:
+        with named_errors(self.records, "what is in the store cannot be noted"), self.records.open("ab") as truth:
             truth.write(content)
 
     def retire(self, path: str) -> str | None:
@@ -207,7 +209,6 @@ class RemoteOutput:
     def put_derived(self) -> None:
         """Write back what is derived from the records, with the records in one file, as an output folder has them."""
         self.put_description()
-        self.objects.put(MANIFEST, self.records)
         for name in (TABLE, DATASET, STATISTICS):
             content = self._on_stage(name)
             if content is not None:
@@ -221,6 +222,7 @@ class RemoteOutput:
             for name in self._listed:
                 if name.startswith(f"{REPORT_PAGES}/") and is_page(name.rpartition("/")[2]) and name not in pages:
                     self.objects.remove(name)
+        self.objects.put(MANIFEST, self.records)  # the last, by which the next run sees that the others are written
 
     def _pages(self) -> Iterator[tuple[str, bytes]]:
         """The report, which names the address and not the stage."""

@@ -10,9 +10,17 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from monai_mriprep.errors import MriprepError, OutputError, RemoteError, VolumeError, package_logger
+from monai_mriprep.errors import (
+    DiskFullError,
+    MriprepError,
+    OutputError,
+    RemoteError,
+    VolumeError,
+    package_logger,
+    write_error,
+)
 from monai_mriprep.machine import processors
 from monai_mriprep.remote.address import address_of
 from monai_mriprep.remote.dataset import RemoteDataset
@@ -121,7 +129,7 @@ class Places:
         for result in results:
             if self._ahead is not None:
                 self._ahead.finish(result.case)
-            error = None if result.error is None else self.told(result.error)
+            error = None if result.error is None else self.told_failure(result.error, result.stops_run)
             facts = {key: self.told(value) if isinstance(value, str) else value for key, value in result.facts.items()}
             yield replace(result, error=error, warnings=tuple(map(self.told, result.warnings)), facts=facts)
 
@@ -161,7 +169,7 @@ class Places:
         if self._output is None or self._publisher is None:
             return replace(summary, warnings=warnings)
         self._publisher.publish()
-        if summary.shard is None and not self._output.is_derived:
+        if summary.shard is None and (summary.report is not None or not self._output.is_derived):
             self._output.put_derived()
         address = self._output.address
         has_report = summary.report is not None or (summary.shard is None and self._output.has_report)
@@ -173,7 +181,7 @@ class Places:
         """Write back what `merge` has made of records; errors and the rest as of `finish`."""
         if self._output is None:
             return found
-        if not self._output.is_derived:
+        if found.report is not None or not self._output.is_derived:
             self._output.put_derived()
         self._output.put_description()
         address = self._output.address
@@ -185,7 +193,7 @@ class Places:
         if self._publisher is not None:
             try:
                 self._publisher.publish()
-            except MriprepError as error:
+            except (MriprepError, OSError) as error:
                 package_logger().warning("%s; what is not recorded there is done again", error)
 
     def told(self, text: str) -> str:
@@ -193,6 +201,11 @@ class Places:
         for one in (self._dataset, self._output):
             text = text if one is None else one.told(text)
         return text
+
+    def told_failure(self, text: str, is_full: bool) -> str:
+        """The same of an error; where the disk of the stage is full, that is not the store."""
+        scratch = "; what is full is the scratch folder: give --scratch one with more space"
+        return self.told(text) + scratch * (is_full and self._output is not None)
 
     def close(self) -> None:
         """Fetch and write nothing more."""
@@ -236,7 +249,11 @@ def at_hand(dataset: Path, output: Path, scratch: Path | None = None, apart: boo
             output if of_output is None else RemoteOutput(Objects(of_output), folder),
         )
         with _addresses_told(places):
-            places.fetch(apart)
+            try:
+                places.fetch(apart)
+            except OSError as error:
+                msg = f"{folder}: cannot be written to ({error.strerror}); give --scratch a folder with space"
+                raise write_error(error, msg) from error
             yield places
 
 
@@ -282,10 +299,7 @@ def _addresses_told(places: Places) -> Iterator[None]:
 
 
 def _tell(error: MriprepError, places: Places) -> None:
-    error.args = tuple(_told_value(value, places) for value in error.args)
+    is_full = isinstance(error, DiskFullError)
+    error.args = tuple(places.told_failure(value, is_full) if isinstance(value, str) else value for value in error.args)
     if isinstance(error, VolumeError):
         error.path, error.problem = places.told(error.path), places.told(error.problem)
-
-
-def _told_value(value: Any, places: Places) -> Any:
-    return places.told(value) if isinstance(value, str) else value

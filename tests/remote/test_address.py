@@ -39,3 +39,9 @@ def test_an_object_that_no_file_can_be_called_is_refused(name):
 
 def test_other_names_stay():
     assert checked_name("s3://bucket", "imagesTr/a b.ä.nii.gz") == "imagesTr/a b.ä.nii.gz"
+
+
+@pytest.mark.parametrize("place", ["s3://bucket/..", "s3://bucket/a/../b", "s3://./scans"])
+def test_parts_that_lead_elsewhere_are_refused(place):
+    with pytest.raises(RemoteError, match=r"takes \. and \.\. for names"):
+        address_of(place)

@@ -153,3 +153,25 @@ def test_an_output_is_of_the_voxels_of_the_store(dataset, tmp_path):
         assert "etag" not in process_case(local.job, case).facts["sources"]["image"]
     for path in sorted((tmp_path / "other").glob("*Tr/*.npz")):
         assert path.read_bytes() == (tmp_path / "out" / path.parent.name / path.name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        b"\0" * 128 + b"DICM" + b"private",
+        b"NRRD0005\nDWMRI_gradient_0000:=1 0 0\n",
+        b"ObjectType = Image\nComment = long\n",
+    ],
+)
+def test_an_object_whose_header_is_longer_than_most_is_fetched_whole(dataset, store, begin):
+    content = begin + b"x" * HEADER_BYTES + b"\n\n\xe0\x7f\x10\x00ElementDataFile = LOCAL\n" + b"voxels"
+    store.put("ImagesTr/long", content)
+    dataset.read_headers()
+    assert (dataset.root / "ImagesTr" / "long").read_bytes() == content
+
+
+@pytest.mark.parametrize("name", ["ImagesTr/" + "x" * 256, "ImagesTr/case_0.mha/x"])
+def test_an_object_that_cannot_be_a_file_here_is_named(dataset, store, name):
+    store.fs.store[f"/bucket/scans/{name}"] = store.fs.store["/bucket/scans/ImagesTr/case_0.mha"]
+    with pytest.raises(RemoteError, match=r"memory://bucket/scans/ImagesTr/.*: cannot be a file on this machine"):
+        dataset.read_headers()

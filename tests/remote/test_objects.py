@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from monai_mriprep.errors import RemoteError
@@ -108,3 +110,13 @@ def test_a_protocol_without_its_library_names_the_extra():
     pytest.importorskip("fsspec", reason="needs the extra remote")
     with pytest.raises(RemoteError, match=r"nothing://a: nothing:// cannot be used .*monai-mriprep\[remote\]"):
         Objects("nothing://a")
+
+
+@pytest.mark.parametrize("error", [NotImplementedError(), OSError(errno.ENOSYS, "NotImplemented")])
+def test_a_store_without_conditional_puts_gets_a_plain_one(store, caplog, error):
+    store.fs = Failing(store.fs, "pipe_file", error)
+    assert store.create("run.json", b"{}")
+    assert "memory://bucket/scans: the store knows no conditional put" in caplog.text
+    store.fs = Failing(store.fs, "pipe_file", error)
+    assert not store.create("run.json", b"[]")
+    assert store.read("run.json") == b"{}"

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from monai_mriprep.errors import OutputError
+from monai_mriprep.errors import OutputError, RemoteError
 from monai_mriprep.remote.objects import Objects
 from monai_mriprep.remote.output import RemoteOutput
 from monai_mriprep.store.layout import MANIFEST, RUN
@@ -120,3 +120,29 @@ def test_records_of_shards_may_be_kept_apart_until_a_run_of_the_whole_has_come_a
         "manifest.0003.1-of-2.jsonl": "begun\ndone\n",
         "manifest.0003.2-of-2.jsonl": "other\n",
     }
+
+
+def test_what_a_crash_has_left_half_derived_is_derived_again(output, tmp_path, monkeypatch):
+    def put(name, content):
+        if name == "dataset.json":
+            raise RemoteError(name)
+        return real(name, content)
+
+    real = output.objects.put
+    for name in ("manifest.csv", "dataset.json"):
+        (output.root / name).write_text(name)
+    monkeypatch.setattr(output.objects, "put", put)
+    with pytest.raises(RemoteError):
+        output.put_derived()
+    again = RemoteOutput(Objects(output.address), tmp_path / "again")
+    again.read_records()
+    assert not again.is_derived
+
+
+def test_a_case_without_a_picture_has_none_of_an_earlier_run(objects, tmp_path):
+    objects.put(".report/a.webp", b"older")
+    output = RemoteOutput(objects, tmp_path)
+    output.read_records()
+    output.put_picture("a.webp")
+    assert output.fetch_pictures() == 0
+    assert objects.list() == {}

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
-from monai_mriprep.errors import HeaderError, OutputError
+from monai_mriprep.errors import DiskFullError, HeaderError, OutputError
 from monai_mriprep.remote import run
+from monai_mriprep.remote.output import RemoteOutput
 from monai_mriprep.remote.places import at_hand
 from monai_mriprep.run.cases import Result
 from monai_mriprep.run.dry_run import dry_run
 from monai_mriprep.run.plan import plan_run
-from monai_mriprep.run.session import RunSummary
+from monai_mriprep.run.session import RunSummary, open_session
 from tests.remote.test_dataset import put_folder
 from tests.runs import write_cases
 
@@ -95,3 +98,41 @@ def test_an_output_in_its_dataset_is_refused(address, tmp_path):
     for output in (ADDRESS, f"{ADDRESS}/out"):
         with pytest.raises(OutputError, match="would mix with the dataset"), at_hand(address, Path(output), tmp_path):
             pass
+
+
+@pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
+def test_a_report_that_comes_later_is_written_back(done, store, tmp_path):
+    def write(summary: RunSummary) -> RunSummary:
+        (here.output / "report.html").write_text("page")
+        return replace(summary, report=here.output / "report.html")
+
+    for _ in range(2):
+        with at_hand(tmp_path / "scans", done, tmp_path) as here:
+            plan = here.planned(plan_run(here.dataset, here.output))
+            with open_session(plan, elsewhere=here.elsewhere) as session:
+                here.begin(session)
+                summary = session.summary()
+            summary = here.finish(here.reported(summary, write))
+        assert summary.report == "memory://bucket/out/report.html"
+        assert type(store)("memory://bucket/out").read("report.html") == b"page"
+
+
+def full_disk(place: Path) -> DiskFullError:
+    return DiskFullError(f"{place}: full")
+
+
+def test_a_disk_that_is_full_is_that_of_the_scratch_folder(address, store, tmp_path, monkeypatch):
+    message = "memory://bucket/out: full; what is full is the scratch folder: give --scratch one with more space"
+    with at_hand(tmp_path, Path("memory://bucket/out"), tmp_path) as here:
+        (result,) = here.through([Result("a", "failed", f"{here.output}: full", facts={"disk_full": True})])
+    assert result.error == message
+    with pytest.raises(DiskFullError) as raised, at_hand(tmp_path, Path("memory://bucket/out"), tmp_path) as here:
+        raise full_disk(here.output)
+    assert str(raised.value) == message
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(RemoteOutput, "read_records", Mock(side_effect=full))
+    with (
+        pytest.raises(DiskFullError, match=r"No space left on device\); give --scratch a folder with space"),
+        at_hand(tmp_path, Path("memory://bucket/out"), tmp_path),
+    ):
+        pass
