@@ -28,6 +28,13 @@ PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 FINAL = (FileNotFoundError, PermissionError, NotImplementedError, ImportError)
 """Errors that another try does not mend."""
+REMEDIES = (
+    (FileNotFoundError, "is it spelt right, and is it still there?"),
+    (PermissionError, "give credentials that may do that, as docs/cluster.md says, then run again"),
+    (NotImplementedError, "use another store"),
+    (Exception, "look after network, endpoint and credentials, as docs/cluster.md says, then run again"),
+)
+"""Of the first kind that an error is of."""
 
 Outcome = TypeVar("Outcome")
 
@@ -234,7 +241,8 @@ class Objects:
         place = f"{self.address}/{name}" if name else self.address
         times = f" after {tries} tries" if tries > 1 else ""
         why = f"{type(error).__name__}: {error}"
-        return RemoteError(f"{place}: cannot {what} it{times} ({why}); mend it, then run again")
+        remedy = next(remedy for kind, remedy in REMEDIES if isinstance(error, kind))
+        return RemoteError(f"{place}: cannot {what} it{times} ({why}); {remedy}")
 
 
 def _filesystem(address: str) -> tuple[Any, str]:
@@ -245,7 +253,9 @@ def _filesystem(address: str) -> tuple[Any, str]:
         fs, root = url_to_fs(address, use_listings_cache=False)
     except (ImportError, ValueError) as error:
         protocol = address.partition("://")[0]
-        msg = f"{address}: {protocol}:// cannot be used ({error}); install it: pip install 'monai-mriprep[remote]'"
+        library = "" if protocol == "s3" else f", and what fsspec needs for {protocol}"
+        remedy = f"install it: pip install 'monai-mriprep[remote]'{library}"
+        msg = f"{address}: {protocol}:// cannot be used ({error}); {remedy}"
         raise RemoteError(msg) from error
     return fs, root.rstrip("/")
 

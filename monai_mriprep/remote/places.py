@@ -269,7 +269,8 @@ def _scratch_folder(parent: Path | None) -> Iterator[Path]:
     try:
         folder = Path(tempfile.mkdtemp(prefix="mriprep-", dir=parent)).resolve()
     except OSError as error:
-        msg = f"{error.filename}: no folder can be made there ({error.strerror}); give --scratch a folder with space"
+        place = tempfile.gettempdir() if parent is None else parent
+        msg = f"{place}: no folder can be made in it ({error.strerror}); give --scratch a folder with space"
         raise OutputError(msg) from error
     try:
         yield folder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from monai_mriprep.errors import first_names
+from monai_mriprep.errors import counted, first_names
 from monai_mriprep.report.lines import shown
 from monai_mriprep.run.merge import MergeSummary
 from monai_mriprep.store.layout import TABLE
@@ -22,7 +22,7 @@ def merge_text(found: MergeSummary) -> Iterator[str]:
 
 
 def _rows(found: MergeSummary) -> Iterator[tuple[str, object]]:
-    yield "merged", f"{found.files} files of records" if found.files else "nothing new"
+    yield "merged", f"{counted(found.files, 'file')} of records" if found.files else "nothing new"
     yield "done", str(found.done)
     yield "failed", _names(found.failed)
     yield "missing", _names(found.missing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,8 @@ def _rows(summary: RunSummary) -> Iterator[tuple[str, object]]:
     yield "details", f"{summary.output_root}/{TABLE}" if summary.failed or of_cases else ""
     yield "report", summary.report
     yield "shard", summary.shard
-    yield "next", f"monai-mriprep merge {summary.output_root}, when all shards have ended" if summary.shard else ""
+    merge = shlex.join(["monai-mriprep", "merge", str(summary.output_root)])
+    yield "next", f"{merge}, when all shards have ended" if summary.shard else ""
 
 
 def _names(cases: Sequence[str]) -> str:

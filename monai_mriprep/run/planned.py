@@ -33,7 +33,7 @@ from monai_mriprep.types import ROLES, TEST_ROLES, Spacing
 
 __all__ = ["PlanSummary", "plan_cases", "plan_part", "planned"]
 
-AGAIN = "plan it again, or give what was planned"
+AGAIN = "give the options that `plan` was given, or plan it again"
 
 
 @dataclass(frozen=True)
@@ -290,4 +290,4 @@ def _other_places(
     if training != description.like:
         yield f"--like {description.like} -> {training}"
     if read_exclusions(exclude).by_name.keys() != head.exclusion_list.by_name.keys():
-        yield f"--exclude names other cases, and named {len(head.exclusions)}"
+        yield f"--exclude names other cases than for `plan` ({len(head.exclusions)} then)"

@@ -35,7 +35,8 @@ LARGEST_ARRAY = 1000
 SCRIPT = """\
 #!/bin/bash
 # Made by monai-mriprep {version}: {cases} cases in {shards} shards. Start it by: bash FILE
-# Estimates of a task: {memory} MiB and {minutes} min. Asked for: {memory_margin} and {time_margin} times as much.
+# Estimates of a task: {memory} MiB and {minutes} min. Asked for: {memory_margin} and {time_margin} times as much,
+# and {least} min at least.
 # Add what your cluster asks for, such as --partition and --account, in both places.
 set -euo pipefail
 {warning}
@@ -74,7 +75,12 @@ def first_of_array(shard: str | None) -> str:
 
 
 def sbatch_script(
-    program: Sequence[str], options: Sequence[str], output: Path | str, plan: RunPlan, workers: int
+    program: Sequence[str],
+    options: Sequence[str],
+    output: Path | str,
+    plan: RunPlan,
+    workers: int,
+    of_merge: Sequence[str] = (),
 ) -> str:
     """A script for bash that hands the array job and the merge to SLURM.
 
@@ -90,12 +96,14 @@ def sbatch_script(
         Of any of the parts: how many there are is the number of tasks, and its estimates decide memory and time.
     workers
         Processes of each task, which gets as many processors; 0 is one.
+    of_merge
+        Options of the command ``merge``, without ``--take-over``.
     """
     cases, shards = plan.cases, 1 if plan.shard is None else plan.shard.count
     bytes_needed, seconds = needs_of_task(cases, shards, workers)
     memory, minutes = math.ceil(bytes_needed / MIB), math.ceil(seconds / 60)
     run = [*program, "run", *options, "--shard", f"auto/{shards}"]
-    merge = [*program, "merge", str(output), "--take-over"]
+    merge = [*program, "merge", str(output), *of_merge, "--take-over"]
     return SCRIPT.format(
         version=__version__,
         cases=len(cases),
@@ -105,6 +113,7 @@ def sbatch_script(
         minutes=minutes,
         memory_margin=MEMORY_MARGIN,
         time_margin=TIME_MARGIN,
+        least=LEAST_MINUTES,
         memory_limit=math.ceil(memory * MEMORY_MARGIN),
         time=_time(max(LEAST_MINUTES, minutes * TIME_MARGIN)),
         merge_memory=MERGE_MIB + len(cases) // CASES_A_MIB,

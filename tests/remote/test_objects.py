@@ -106,6 +106,19 @@ def test_an_object_is_moved_and_removed(store):
     assert store.list() == {}
 
 
+def test_an_error_says_what_to_look_at(store, monkeypatch):
+    monkeypatch.setattr("monai_mriprep.remote.objects.PAUSES", ())
+    remedies = {
+        FileNotFoundError("The specified bucket does not exist"): r"it \(.*bucket does not exist\); is it spelt right",
+        PermissionError("Forbidden"): r"Forbidden\); give credentials that may do that",
+        OSError("Unable to locate credentials"): r"look after network, endpoint and credentials",
+    }
+    for error, said in remedies.items():
+        store.fs = Failing(store.fs, "find", error)
+        with pytest.raises(RemoteError, match=said):
+            store.list()
+
+
 def test_a_protocol_without_its_library_names_the_extra():
     pytest.importorskip("fsspec", reason="needs the extra remote")
     with pytest.raises(RemoteError, match=r"nothing://a: nothing:// cannot be used .*monai-mriprep\[remote\]"):

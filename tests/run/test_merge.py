@@ -163,11 +163,11 @@ def test_the_command_writes_the_report_and_says_what_is_missing(made, tmp_path, 
         status = app([str(word) for word in arguments], prog_name="monai-mriprep", standalone_mode=False)
         return status, capsys.readouterr().out
 
-    out = tmp_path / "out"
+    out = tmp_path / "our scans"
     for number in (1, 2):
         status, told = call("run", made / "dataset", out, "--target", "2,1,1", "-w", 0, "--shard", f"{number}/3")
         assert status == 0
-        assert told.splitlines()[-1] == f"next          monai-mriprep merge {out}, when all shards have ended"
+        assert told.splitlines()[-1] == f"next          monai-mriprep merge '{out}', when all shards have ended"
         assert not (out / "report.html").exists()
     status, told = call("merge", out, "--no-report")
     assert status == 1

@@ -152,8 +152,14 @@ def _say_script(context: typer.Context, plan: RunPlan, output: Path | str, worke
 
     words = given_words(context, without=("shard", "print_sbatch", "dry"))
     words += [] if workers is not None else ["--workers", str(DEFAULT_WORKERS)]
+    scratch = context.params["scratch"]
+    of_merge = [
+        *([] if plan.job.report else ["--no-report"]),
+        *([] if scratch is None else ["--scratch", str(scratch)]),
+    ]
     program = [sys.executable, "-m", "monai_mriprep"]
-    say(sbatch_script(program, words, output, plan, DEFAULT_WORKERS if workers is None else workers), end="")
+    count = DEFAULT_WORKERS if workers is None else workers
+    say(sbatch_script(program, words, output, plan, count, of_merge), end="")
     return OK
 
 

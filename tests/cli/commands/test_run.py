@@ -51,6 +51,15 @@ def test_workers_of_dask_in_a_task_get_its_processors(tmp_path, capsys):
     assert "--workers" not in task_of(script)
 
 
+def test_the_merge_of_a_script_has_the_options_that_it_knows(tmp_path, capsys):
+    dataset = write_cases(tmp_path / "data", 1)
+    ends = {(): [], ("--no-report",): ["--no-report"], ("--scratch", "/n v"): ["--scratch", "/n v"]}
+    for given, of_merge in ends.items():
+        script = call(capsys, "run", dataset, tmp_path / "out", *given, "--shard", "auto/5", "--print-sbatch")
+        merge = shlex.split(script[script.rindex("exec ") :].splitlines()[0])
+        assert merge[4:] == ["merge", str(tmp_path / "out"), *of_merge, "--take-over"]
+
+
 def test_how_many_tasks_must_be_said(tmp_path):
     with pytest.raises(RecipeError, match="--print-sbatch without --shard"):
         app(["run", str(write_cases(tmp_path, 1)), "out", "--print-sbatch"], standalone_mode=False)
