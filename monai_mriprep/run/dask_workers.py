@@ -77,8 +77,7 @@ class DaskCluster:
         """
         if self._is_declared:
             return {address: int(facts["resources"][MEMORY]) for address, facts in self._found.items()}
-        limits = {address: facts["memory_limit"] or math.inf for address, facts in self._found.items()}
-        return {address: limit - MAIN_BYTES for address, limit in limits.items()}
+        return _left_by_limits(self._found)
 
     @cached_property
     def _is_declared(self) -> bool:
@@ -87,10 +86,13 @@ class DaskCluster:
     @cached_property
     def _found(self) -> dict[str, Any]:
         """What the scheduler says of each worker."""
-        while not (found := self.client.scheduler_info(n_workers=-1)["workers"]):
+        while not (found := self._ask()):
             LOGGER.warning("no worker has joined %s yet; waiting for one", self.client.scheduler.address)
             self.client.wait_for_workers(1)
-        return dict(found)
+        return found
+
+    def _ask(self) -> dict[str, Any]:
+        return dict(self.client.scheduler_info(n_workers=-1)["workers"])
 
     def at_once(self, case: Case) -> int:
         """As many as there are worker processes that have the memory for it."""
@@ -129,6 +131,8 @@ class DaskCluster:
     def _require_ready(self, demands: Demands) -> None:
         """Load what a case needs in all workers at once, and ask whether they fit."""
         for address, found in self.client.run(made_ready, demands, on_error="return").items():
+            if isinstance(found, OSError):
+                continue  # it has just gone; the one that takes its place asks itself
             if isinstance(found, Exception):
                 found = f"it cannot load monai-mriprep {demands.version} ({type(found).__name__}: {found})"
             if found is not None:
@@ -144,14 +148,25 @@ class DaskCluster:
     def submit(self, demands: Demands, work: Callable[[Item], Found], chunk: Sequence[Item]) -> Future:
         """Send a chunk to a worker that has the memory for its cases."""
         needed = min(max((item.memory_bytes for item in chunk if isinstance(item, Case)), default=0), self._most)
-        fitting = [address for address, room in self.workers.items() if needed <= room]
-        where = {"workers": fitting} if len(fitting) < len(self.workers) else {}
+        where = {"resources": {MEMORY: needed}} if self._is_declared else self._where(needed)
         return self.client.submit(
             pickle.loads,
             pickle.dumps(_Call(carry_out, demands, work, chunk)),
             key=f"mriprep-{uuid4()}",  # the scheduler keeps what stands before the number for ever
-            **({"resources": {MEMORY: needed}} if self._is_declared else where),
+            **where,
         )
+
+    def _where(self, needed: float) -> dict[str, Any]:
+        """The workers whose limit leaves room, if not all have it; others, should those be gone before it begins."""
+        if needed <= min(self.workers.values()):
+            return {}
+        fitting = [address for address, room in _left_by_limits(self._ask()).items() if needed <= room]
+        return {"workers": fitting, "allow_other_workers": True} if fitting else {}
+
+
+def _left_by_limits(found: dict[str, Any]) -> dict[str, float]:
+    """What the limit of each worker leaves beside the program, in bytes."""
+    return {address: (facts["memory_limit"] or math.inf) - MAIN_BYTES for address, facts in found.items()}
 
 
 class _Call:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -13,7 +14,9 @@ from tests.run.works import cases
 
 pytest.importorskip("distributed", reason="needs the extra dask")
 
+from monai_mriprep.run.cluster_worker import Demands
 from monai_mriprep.run.dask_workers import DaskCluster, chunk_size
+from tests.cluster.cases_at_work import nothing
 
 GIB = 2**30
 (CASE,) = cases(1)
@@ -25,6 +28,7 @@ class Client:
     scheduler = SimpleNamespace(address="tcp://somewhere:1")
 
     def __init__(self, limits: list[int], resources: list[dict[str, float]] | None = None) -> None:
+        self.found, self.payloads = ModuleNotFoundError("No module named 'monai_mriprep'"), []
         resources = resources or [{} for _ in limits]
         self.workers = {
             f"tcp://{number}": {"memory_limit": limit, "resources": resource}
@@ -36,7 +40,11 @@ class Client:
 
     def run(self, function, *arguments, on_error: str) -> dict:
         assert on_error == "return"
-        return dict.fromkeys(self.workers, ModuleNotFoundError("No module named 'monai_mriprep'"))
+        return dict.fromkeys(self.workers, self.found)
+
+    def submit(self, function, payload: bytes, key: str, **where) -> dict:
+        self.payloads.append(payload)
+        return where
 
 
 @pytest.mark.parametrize(
@@ -70,3 +78,35 @@ def test_a_case_that_fits_nowhere_is_told_with_the_remedy():
 def test_a_worker_without_the_package_is_named(tmp_path):
     with pytest.raises(ClusterError, match=r"worker tcp://0: it cannot load monai-mriprep .*No module named"):
         DaskCluster(Client([0])).mapper(1, 1)
+
+
+def test_a_worker_that_goes_while_it_is_asked_is_no_reason_to_refuse():
+    client = Client([0])
+    client.found = OSError("closed")
+    DaskCluster(client).mapper(1, 1)
+
+
+def sent(cluster: DaskCluster, *sizes: int) -> dict:
+    """Where a chunk of cases of these sizes may go."""
+    chunk = [replace(CASE, memory_bytes=size) for size in sizes]
+    return cluster.submit(Demands("a run"), lambda case: case, chunk)
+
+
+def test_a_chunk_goes_where_its_largest_case_has_room(monkeypatch):
+    monkeypatch.setattr("monai_mriprep.run.dask_workers.pickle.dumps", lambda call: b"")
+    declared = DaskCluster(Client([0, 0], [{"memory": 4 * GIB}, {"memory": 2 * GIB}]))
+    assert sent(declared, GIB, 3 * GIB) == {"resources": {"memory": 3 * GIB}}
+    assert sent(declared, 5 * GIB) == {"resources": {"memory": 4 * GIB}}, "an upper bound: the largest may do"
+    limited = DaskCluster(Client([2 * GIB, 8 * GIB]))
+    assert sent(limited, GIB) == {}
+    assert sent(limited, 4 * GIB) == {"workers": ["tcp://1"], "allow_other_workers": True}
+    del limited.client.workers["tcp://1"]  # it has been lost since
+    assert sent(limited, 4 * GIB) == {}
+
+
+def test_a_call_is_made_where_it_is_unpickled(monkeypatch):
+    monkeypatch.setattr("torch.set_num_threads", lambda _: None)
+    client = Client([0])
+    DaskCluster(client).submit(Demands("a run"), nothing, [CASE])
+    (payload,) = client.payloads
+    assert [result.case for result in pickle.loads(payload)] == ["0"]
