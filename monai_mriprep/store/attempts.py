@@ -8,6 +8,7 @@ time, and no clock is asked. ``merge`` makes one file of them all.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -83,8 +84,7 @@ def attempts_in(root: Folder) -> tuple[Attempt, ...]:
     RecordError
         If the folder cannot be listed.
     """
-    found = map(Attempt.of, _names(root))
-    return tuple(sorted(attempt for attempt in found if attempt is not None))
+    return _attempts_among(_names(root))
 
 
 def next_attempt(root: Folder, shard: Shard) -> Attempt:
@@ -110,8 +110,8 @@ def record_files(root: Folder) -> tuple[str, ...]:
     RecordError
         If the folder cannot be listed.
     """
-    merged = (name for name in _names(root) if name == MANIFEST)
-    return (*merged, *(attempt.file for attempt in attempts_in(root)))
+    names = _names(root)  # once: between two looks a merge may make the one and remove the others
+    return (*(name for name in names if name == MANIFEST), *(attempt.file for attempt in _attempts_among(names)))
 
 
 def has_records(root: Folder) -> bool:
@@ -123,6 +123,11 @@ def has_records(root: Folder) -> bool:
         If the folder cannot be listed.
     """
     return bool(record_files(root))
+
+
+def _attempts_among(names: Iterable[str]) -> tuple[Attempt, ...]:
+    found = map(Attempt.of, names)
+    return tuple(sorted(attempt for attempt in found if attempt is not None))
 
 
 def _names(root: Folder) -> list[str]:

@@ -61,6 +61,15 @@ def test_numbers_that_somebody_has_used_up_are_told(root):
         next_attempt(root, Shard(1, 2))
 
 
+def test_a_merge_between_two_looks_hides_no_records(root, monkeypatch):
+    """Of a folder without locks: the files of shards go when ``manifest.jsonl`` has come."""
+    from monai_mriprep.store import calls
+
+    looks = iter([["manifest.0001.1-of-2.jsonl"], ["manifest.jsonl"]])
+    monkeypatch.setattr(calls, "names", lambda _: next(looks))
+    assert record_files(root) == ("manifest.0001.1-of-2.jsonl",)
+
+
 def test_a_folder_that_cannot_be_listed_is_named(root, monkeypatch):
     def fail(_):
         raise OSError(5, "I/O error")
