@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -254,17 +254,17 @@ def _session(plan: RunPlan, store: Store, aside: tuple[str, ...], retire: bool, 
     if plan.shard is None:
         store.own_manifest()
         merge_records(store, take_over)
-    recorder = recorder_of(plan, store)
-    opening = open_folder(plan, recorder, confirmed=retire, foreign=take_over)
-    session = Session(opening, store, recorder, (*aside, *opening.warnings), list(opening.retired))
-    _log(session)
-    try:
-        yield session
-    finally:
-        with suppress(OutputError, OSError):  # what cannot be done now, the next run does
-            session.close()
-        if plan.shard is None:
-            _derive(session)
+    with closing(recorder_of(plan, store)) as recorder:
+        opening = open_folder(plan, recorder, confirmed=retire, foreign=take_over)
+        session = Session(opening, store, recorder, (*aside, *opening.warnings), list(opening.retired))
+        _log(session)
+        try:
+            yield session
+        finally:
+            with suppress(OutputError, OSError):  # what cannot be done now, the next run does
+                session.close()
+            if plan.shard is None:
+                _derive(session)
 
 
 def _derive(session: Session) -> None:

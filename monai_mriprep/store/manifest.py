@@ -22,7 +22,17 @@ from monai_mriprep.store.folder import Folder
 from monai_mriprep.store.layout import LONGEST_NAME, MANIFEST
 from monai_mriprep.store.records import Done, Opened, Record, Retired, read_record
 
-__all__ = ["Index", "Made", "append_lines", "file_lines", "first_record", "manifest_lines", "named_cases", "read_index"]
+__all__ = [
+    "Index",
+    "Made",
+    "append_lines",
+    "append_to",
+    "file_lines",
+    "first_record",
+    "manifest_lines",
+    "named_cases",
+    "read_index",
+]
 
 LONGEST_LINE = 1 << 24
 """Bytes that are taken for one line; a longer one is damaged."""
@@ -72,6 +82,8 @@ class Index:
         Of the last run, or shard; None up to 0.3.0.
     opened_whole
         Of the last run that was no shard.
+    repeated
+        Cases with more than one record of success.
     begun
         The numbers of the shards that have begun, by the hash of their list of cases and their count.
     """
@@ -83,6 +95,7 @@ class Index:
     nameless: list[str] = field(default_factory=list)
     opened: Opened | None = None
     opened_whole: Opened | None = None
+    repeated: set[str] = field(default_factory=set)
     begun: dict[tuple[str | None, int], set[int]] = field(default_factory=dict)
     _made: dict[Made, Made] = field(default_factory=dict)
 
@@ -166,6 +179,8 @@ class Index:
         self.places[record.case] = place
         self.damaged.pop(record.case, None)
         if isinstance(record, Done):
+            if record.case in self.done_places:
+                self.repeated.add(record.case)
             self.done_places[record.case] = place
         elif isinstance(record, Retired):
             self.done_places.pop(record.case, None)
@@ -299,12 +314,23 @@ def append_lines(root: Folder, lines: Sequence[str], name: str = MANIFEST) -> No
     is_new = root.status(name) is None
     descriptor = root.appending(name)
     try:
-        text = "".join(f"{line}\n" for line in lines)
-        calls.write(descriptor, (_missing_newline(descriptor) + text).encode())
+        append_to(descriptor, lines)
     finally:
         calls.close(descriptor)
     if is_new:
         root.sync()
+
+
+def append_to(descriptor: int, lines: Sequence[str]) -> None:
+    """The same for a file that is open for reading and appending.
+
+    Raises
+    ------
+    OSError
+        If that fails.
+    """
+    text = "".join(f"{line}\n" for line in lines)
+    calls.write(descriptor, (_missing_newline(descriptor) + text).encode())
 
 
 def _missing_newline(descriptor: int) -> str:

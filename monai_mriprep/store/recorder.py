@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Any
 
-from monai_mriprep.errors import LockedError
+from monai_mriprep.errors import LockedError, OutputError
 from monai_mriprep.formats.sealed import seal
+from monai_mriprep.store import calls
 from monai_mriprep.store.attempts import Shard, next_attempt
 from monai_mriprep.store.description import share_description
 from monai_mriprep.store.journal import entry_name
 from monai_mriprep.store.layout import MANIFEST, VOLUME_FOLDERS
-from monai_mriprep.store.manifest import append_lines
+from monai_mriprep.store.manifest import append_lines, append_to
 from monai_mriprep.store.store import AGAIN, Store, named_errors
 
 __all__ = ["Recorder", "ShardRecorder"]
@@ -89,6 +91,9 @@ class Recorder:
             with suppress(OSError):
                 self.store.staging.remove(entry)
 
+    def close(self) -> None:
+        """Let go of the file."""
+
     def _append(self, record: Mapping[str, Any]) -> None:
         with self._named_errors():
             append_lines(self.store.root, [_line(record)], self.file)
@@ -107,6 +112,9 @@ class Recorder:
 class ShardRecorder(Recorder):
     """Appends records of a part of a run to a file of its own, which it makes when the first one comes.
 
+    The file stays open. Who was wrongly told to have ended (``--take-over``) would else make it anew after a merge, or
+    write into that of the next attempt, which may have its name.
+
     Parameters
     ----------
     store
@@ -121,7 +129,7 @@ class ShardRecorder(Recorder):
         super().__init__(store)
         self.shard = shard
         self.opened = opened
-        self._has_begun = False
+        self._descriptor: int | None = None
 
     def begin(self) -> None:
         """Make the file with its first record, unless that is done.
@@ -133,13 +141,20 @@ class ShardRecorder(Recorder):
         DiskFullError, OutputError
             If it cannot be made.
         """
-        if self._has_begun:
+        if self._descriptor is not None:
             return
         share_description(self.store)
         self.file = next_attempt(self.store.root, self.shard).file
         with self._named_errors():
             self._create()
-        self._has_begun = True
+            self._descriptor = self.store.root.appending(self.file)
+        share_description(self.store)  # again: without locks, a merge may have ended in between
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._descriptor is not None:
+            calls.close(self._descriptor)
+            self._descriptor = None
 
     def _create(self) -> None:
         root = self.store.root
@@ -152,7 +167,19 @@ class ShardRecorder(Recorder):
 
     def _append(self, record: Mapping[str, Any]) -> None:
         self.begin()
-        super()._append(record)
+        with self._named_errors():
+            append_to(self._require_own(), [_line(record)])
+
+    def _require_own(self) -> int:
+        """The file, as long as it has its name."""
+        descriptor, found = self._descriptor, self.store.root.status(self.file)
+        if descriptor is None or found is None or not os.path.samestat(found, os.fstat(descriptor)):
+            msg = (
+                f"{self.store.root.path / self.file}: is gone, for another process was told that this one had ended "
+                "(--take-over), and has merged its records; start this shard again"
+            )
+            raise OutputError(msg)
+        return descriptor
 
 
 def _line(record: Mapping[str, Any]) -> str:

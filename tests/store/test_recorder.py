@@ -8,14 +8,16 @@ import pytest
 
 from monai_mriprep.errors import DiskFullError, OutputError
 from monai_mriprep.store import recorder as module
+from monai_mriprep.store.attempts import Shard
 from monai_mriprep.store.journal import commit_files, recover
 from monai_mriprep.store.manifest import read_index
-from monai_mriprep.store.recorder import GROUP_RECORDS, GROUP_SECONDS, Recorder
+from monai_mriprep.store.recorder import GROUP_RECORDS, GROUP_SECONDS, Recorder, ShardRecorder
 from tests.runs import events
 from tests.store.faults import fail_at, note, refuse
 from tests.store.pairs import left_in, record_of, recovered, stage
 
 STARTED = {"event": "started", "case": "a", "pid": 7}
+OPENED = {"event": "opened", "dataset_root": "/data", "cases": 3, "shard": "1-of-2", "plan": "p"}
 GROUP = [("sync", "out/manifest.jsonl"), ("sync", "out/imagesTr"), ("sync", "out/labelsTr")]
 
 
@@ -162,3 +164,22 @@ def test_records_of_recovery_are_on_the_disk_when_it_returns(store, recorder, mo
     recorder.enter([record_of(stage(store, name=name), name) for name in "ab"])
     assert seen[-3:] == GROUP
     assert {done.case for done in read_index(store.root).all_done()} == {"a", "b"}
+
+
+@pytest.mark.parametrize("new", [False, True], ids=["none is there", "the next attempt has its name"])
+def test_a_shard_whose_records_were_merged_while_it_is_alive_writes_no_more(store, new):
+    """As where somebody has said ``--take-over`` too soon: a file without a beginning says nothing of its shard."""
+    recorder = ShardRecorder(store, Shard(1, 2), {**OPENED, "writer": "a"})
+    recorder.add(STARTED)
+    (store.root.path / recorder.file).unlink()
+    if new:
+        other = ShardRecorder(store, Shard(1, 2), {**OPENED, "writer": "b"})
+        other.add(STARTED)
+        assert other.file == recorder.file
+        other.close()
+    before = [path.read_bytes() for path in store.root.path.glob("manifest*")]
+    for _ in range(2):
+        with pytest.raises(OutputError, match=r"is gone, .* \(--take-over\)"):
+            recorder.add(STARTED)
+    assert [path.read_bytes() for path in store.root.path.glob("manifest*")] == before
+    recorder.close()
