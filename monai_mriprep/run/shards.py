@@ -23,6 +23,8 @@ LARGEST_COUNT = 999_999
 NUMBERS = ("SLURM_ARRAY_TASK_ID", "PBS_ARRAY_INDEX", "PBS_ARRAYID")
 """Where an array job finds its number."""
 
+LAST = "SLURM_ARRAY_TASK_MAX"
+
 FORMS = "give I/N, such as 3/8 for the third of eight; in an array job `auto`, or `auto/N`"
 
 
@@ -68,15 +70,17 @@ def read_shard(text: str, environment: Mapping[str, str]) -> Shard:
 
 
 def _of_slurm(environment: Mapping[str, str]) -> Shard:
-    """A range such as ``--array=10-80:10`` has steps."""
+    """A range such as ``--array=10-80:10`` has steps; of a list such as ``1,3,9`` all are refused, not some."""
     number, first, step, count = (
         _value(environment, f"SLURM_ARRAY_TASK_{name}") for name in ("ID", "MIN", "STEP", "COUNT")
     )
-    place, rest = divmod(number - first, max(step, 1))
-    if rest or not 0 <= place < count:
+    step = max(step, 1)
+    place, rest = divmod(number - first, step)
+    last = _value(environment, LAST) if LAST in environment else first + (count - 1) * step
+    if rest or not 0 <= place < count or (last - first) // step + 1 != count:
         msg = (
             f"--shard auto: SLURM_ARRAY_TASK_ID is {number}, which is not among {count} numbers from {first} in "
-            f"steps of {step}; give --array as one range, or `--shard auto/N` with an array from 1 to N"
+            f"steps of {step} up to {last}; give --array as one range, or `--shard auto/N` with an array from 1 to N"
         )
         raise RecipeError(msg)
     return _checked(place + 1, count, "--shard auto")

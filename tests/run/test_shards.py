@@ -26,6 +26,8 @@ def slurm(number, first, step, count):
         ("auto", slurm(3, 1, 1, 8), (3, 8)),
         ("auto", slurm(0, 0, 1, 8), (1, 8)),
         ("auto", slurm(30, 10, 10, 8), (3, 8)),
+        ("auto", {**slurm(10, 1, 3, 4), "SLURM_ARRAY_TASK_MAX": "10"}, (4, 4)),
+        ("auto", {**slurm(7, 1, 3, 3), "SLURM_ARRAY_TASK_MAX": "9"}, (3, 3)),
         ("auto/8", slurm(3, 3, 1, 1), (3, 8)),  # a part of the array, started again
         ("auto/8", {"PBS_ARRAY_INDEX": "8"}, (8, 8)),
         ("auto/8", {"PBS_ARRAYID": "2"}, (2, 8)),
@@ -46,6 +48,11 @@ def test_a_part_is_given_or_found_in_the_environment(text, environment, shard):
         ("auto", slurm("x", 1, 1, 8), "SLURM_ARRAY_TASK_ID is 'x', which is no number"),
         ("auto", slurm(9, 1, 1, 8), "SLURM_ARRAY_TASK_ID is 9, which is not among 8 numbers from 1 in steps of 1"),
         ("auto", slurm(2, 1, 2, 8), "not among 8 numbers from 1 in steps of 2"),
+        *(
+            ("auto", {**slurm(number, 1, step, 3), "SLURM_ARRAY_TASK_MAX": "9"}, "not among 3 numbers from 1")
+            for number in (1, 3, 9)  # --array=1,3,9
+            for step in (1, 2)
+        ),
         ("auto/8", {}, "none of SLURM_ARRAY_TASK_ID, PBS_ARRAY_INDEX, PBS_ARRAYID is set"),
         ("auto/8", {"PBS_ARRAY_INDEX": "0"}, "no shard 0 of 8"),
     ],
