@@ -22,6 +22,10 @@ from monai_mriprep.store.layout import check_bare
 __all__ = ["Folder", "opened", "temporary_name", "what_it_is"]
 
 
+WITHOUT_LINKS = frozenset((errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK))
+"""What file systems say that give a file no second name; those in user space say ENOSYS."""
+
+
 class Folder:
     """An open folder.
 
@@ -225,7 +229,7 @@ class Folder:
         except FileExistsError:
             return False
         except OSError as error:
-            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK):
+            if error.errno not in WITHOUT_LINKS:
                 raise
             if self.status(name) is not None:  # a file system without second names
                 return False
