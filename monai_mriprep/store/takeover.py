@@ -5,11 +5,12 @@ Parts of a run work beside each other. So what one part has left is the business
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from monai_mriprep.errors import LockedError, package_logger
-from monai_mriprep.store.attempts import Shard
+from monai_mriprep.errors import LockedError, OutputError, package_logger
+from monai_mriprep.store.attempts import Shard, attempts_in
 from monai_mriprep.store.folder import Folder
 from monai_mriprep.store.journal import recover
 from monai_mriprep.store.layout import is_entry
@@ -19,7 +20,7 @@ from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.store import Store, named_errors
 from monai_mriprep.store.writers import State, Writer, another_name
 
-__all__ = ["refuse_shards", "take_over"]
+__all__ = ["refuse_shards", "refuse_whole", "take_over"]
 
 PROBLEM = "what earlier runs have left cannot be read"
 
@@ -50,7 +51,9 @@ def take_over(recorder: Recorder, foreign: bool = False) -> tuple[str, ...]:
     Raises
     ------
     LockedError
-        If the same part of the run may be under way.
+        If the same part of the run may be under way, or one of another split.
+    OutputError
+        If there are records of another split.
     NewerVersionError
         If a newer version has written an entry of the journal.
     DiskFullError, OutputError
@@ -61,7 +64,9 @@ def take_over(recorder: Recorder, foreign: bool = False) -> tuple[str, ...]:
     with named_errors(store.partial.path, PROBLEM):
         staging = store.staging  # is seen by others from here on, and only then do we look for them
         if mine is not None:
+            _refuse_other_split(store, mine)
             refuse_shards(store, foreign, mine)
+            refuse_whole(store, foreign=True)  # one that is alive here; of another machine it may be long dead
         problems = [*_recover(recorder, staging)]
         left = [name for name in store.partial.names() if name != store.writer and store.partial.is_folder(name)]
         left.sort(key=lambda name: _time_of(store.partial, name), reverse=True)  # of a case, the newest counts
@@ -90,7 +95,7 @@ def refuse_shards(store: Store, foreign: bool = False, shard: Shard | None = Non
     foreign
         Those of other machines have ended, as somebody says who knows.
     shard
-        This part alone; None is any.
+        This part alone, and those of another split, which share its cases; None is any.
 
     Raises
     ------
@@ -99,24 +104,57 @@ def refuse_shards(store: Store, foreign: bool = False, shard: Shard | None = Non
     OutputError
         If ``.partial`` cannot be listed.
     """
+    _refuse(store, foreign, lambda name, writer: _is_beside(writer.shard, shard))
+
+
+def refuse_whole(store: Store, foreign: bool = False) -> None:
+    """Stop where a run of the whole, or another merge, may be under way: two that merge at once would lose records.
+
+    Raises
+    ------
+    LockedError, OutputError
+        As `refuse_shards`.
+    """
+    _ = store.staging  # is seen by others from here on, and only then do we look for them
+    _refuse(store, foreign, lambda name, writer: name == writer.name and writer.shard is None)
+
+
+def _refuse(store: Store, foreign: bool, matters: Callable[[str, Writer], bool]) -> None:
     with named_errors(store.partial.path, PROBLEM):
         names = store.partial.names()
     for name in names:
         writer = Writer.of(name)
-        if writer is None or writer.shard is None or shard not in (None, writer.shard) or name == store.writer:
+        if writer is None or name == store.writer or not matters(name, writer):
             continue
         state = writer.state()
         if state == "alive" or (state == "foreign" and not foreign):
             raise LockedError(_under_way(store.partial.path / name, writer, state))
 
 
+def _is_beside(there: Shard | None, mine: Shard | None) -> bool:
+    """Whether both have cases in common, of two parts; None is no part, and the whole."""
+    return there is not None and (mine is None or mine == there or mine.count != there.count)
+
+
+def _refuse_other_split(store: Store, mine: Shard) -> None:
+    """Stop where the cases were split into another number of parts, as by ``--shard auto`` in a part of an array."""
+    counts = sorted({attempt.shard.count for attempt in attempts_in(store.root)} - {mine.count})
+    if counts:
+        has = " and ".join(map(str, counts))
+        msg = (
+            f"{store.root.path}: holds records of one of {has} shards, and this is one of {mine.count}; give the same "
+            f"number, or `merge {store.root.path}` when all have ended, and go on with another"
+        )
+        raise OutputError(msg)
+
+
 def _under_way(place: Path, writer: Writer, state: State) -> str:
-    who = f"{place}: process {writer.pid} of {writer.host} works on shard {writer.shard}"
+    what = "works there" if writer.shard is None else f"works on shard {writer.shard}"
+    who = f"{place}: process {writer.pid} of {writer.host} {what}"
     if state == "alive":
         return f"{who}; wait for its end"
-    return (
-        f"{who}, or did, and cannot be asked from here. If it has ended, --take-over clears up after it, with "
-        "`run --shard` of it, or with `merge`"
+    return f"{who}, or did, and cannot be asked from here. If it has ended, --take-over clears up after it, with " + (
+        "`merge` or `run`" if writer.shard is None else "`run --shard` of it, or with `merge`"
     )
 
 

@@ -85,13 +85,14 @@ def repair_output(output_root: str | Path) -> RepairReport:
             _require_volumes(store)
         aside = store.prepare(())
         with exclusive(store.root):
-            store.own_manifest()
-            merge_records(store)
-            recorder = Recorder(store)
-            notes = (*aside, *take_over(recorder), *_notes_on_run(store))
-            report = _repair(store, recorder, notes)
-            store.leave()
-    return report
+            try:
+                store.own_manifest()
+                merge_records(store)
+                recorder = Recorder(store)
+                notes = (*aside, *take_over(recorder), *_notes_on_run(store))
+                return _repair(store, recorder, notes)
+            finally:
+                store.leave()
 
 
 def _require_volumes(store: Store) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import time
 from contextlib import suppress
+from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -12,11 +14,13 @@ from monai_mriprep.errors import LockedError, OutputError
 from monai_mriprep.formats.sealed import seal
 from monai_mriprep.store.attempts import Attempt, Shard
 from monai_mriprep.store.description import RunDescription, read_description, write_description
+from monai_mriprep.store.journal import commit_files
 from monai_mriprep.store.manifest import append_lines, read_index
 from monai_mriprep.store.merging import merge_records
 from monai_mriprep.store.store import Store
 from tests.runs import done_line
 from tests.store.faults import Crash, crash_at, fail_at
+from tests.store.pairs import record_of, stage
 
 DESCRIPTION = RunDescription(
     dataset_root="/data",
@@ -151,8 +155,6 @@ def test_a_shard_that_begins_meanwhile_keeps_its_file(store, monkeypatch):
 
 
 def test_a_part_that_may_be_under_way_is_waited_for(store, tmp_path):
-    from dataclasses import replace
-
     from monai_mriprep.store.writers import this_writer
 
     foreign = replace(this_writer(), host="elsewhere", shard=Shard(2, 2)).name
@@ -161,3 +163,57 @@ def test_a_part_that_may_be_under_way_is_waited_for(store, tmp_path):
         merge_records(store)
     assert parts(store) == FILES
     assert merge_records(store, foreign=True) == 3
+
+
+def made(store: Store, file: str, value: float) -> None:
+    """Do the case ``x`` and record it in a file."""
+    files = stage(store, value, "x")
+    record = record_of(files, "x", peak_mib=value)
+    commit_files(store, record, files)
+    append_lines(store.root, [seal({**record, "time": 2.0})], file)
+
+
+def test_of_two_records_of_a_case_the_one_counts_whose_files_are_there(store):
+    """Somebody was wrongly told to have ended: its files came last, its record stands in the earlier file."""
+    made(store, FILES[2], 7.0)
+    time.sleep(0.02)  # the clock of files ticks
+    made(store, FILES[0], 5.0)
+    assert read_index(store.root).latest("x").peak_mib == 7.0
+    merge_records(store)
+    assert read_index(store.root).latest("x").peak_mib == 5.0
+    assert len(lines(store)) == len(set(lines(store))) + 1
+    before = lines(store)
+    late = Attempt(9, Shard(1, 2)).file
+    append_lines(store.root, [opened(late)], late)
+    merge_records(store)
+    assert lines(store)[:-1] == before
+
+
+def test_a_late_shard_finds_the_folder_closed_to_older_versions(store, monkeypatch):
+    """It begins without locks, when the merge has seen no files and has not yet opened the folder to them."""
+    from monai_mriprep.store import merging
+
+    late = Attempt(3, Shard(2, 2)).file
+
+    def settle(*arguments):
+        settled(*arguments)
+        append_lines(store.root, [opened(late)], late)
+
+    settled = merging.settle_description
+    monkeypatch.setattr(merging, "settle_description", settle)
+    merge_records(store)
+    assert parts(store) == [late]
+    assert read_description(store).is_shared
+
+
+def test_somebody_else_who_may_be_merging_is_waited_for(store):
+    """Without locks, of two that merge at once, the second would replace what the first has appended."""
+    from monai_mriprep.store.writers import this_writer
+
+    foreign = replace(this_writer(), host="elsewhere").name
+    store.make_folders([foreign], store.partial)
+    with pytest.raises(LockedError, match=r"of elsewhere works there, or did, .* with `merge` or `run`"):
+        merge_records(store)
+    assert parts(store) == FILES
+    assert merge_records(store, foreign=True) == 3
+    assert merge_records(store) == 0, "with nothing to merge it is no reason to stop"

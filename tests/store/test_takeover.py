@@ -17,12 +17,13 @@ from pathlib import Path
 
 import pytest
 
-from monai_mriprep.errors import OutputError
+from monai_mriprep.errors import LockedError, OutputError
 from monai_mriprep.formats.sealed import NewerVersionError, seal
+from monai_mriprep.store.attempts import Shard
 from monai_mriprep.store.description import Redo, RunDescription, write_description
 from monai_mriprep.store.journal import commit_files, entry_name
 from monai_mriprep.store.manifest import read_index
-from monai_mriprep.store.recorder import Recorder
+from monai_mriprep.store.recorder import Recorder, ShardRecorder
 from monai_mriprep.store.store import Store, open_store
 from monai_mriprep.store.takeover import take_over
 from monai_mriprep.store.writers import this_writer
@@ -100,6 +101,19 @@ def test_one_that_is_alive_is_left_alone(store, recorder, partial, alive):
     assert problem == f"{partial / alive}: process {pid} is writing there; it is left alone"
     assert tree(partial) == before
     assert outputs(store.root.path) == {}
+
+
+def test_a_part_does_not_begin_beside_a_run_of_the_whole_that_is_alive(tmp_path, alive):
+    """Without locks; both would do its cases. What another machine has left is no reason to stop."""
+    mine = replace(HERE, shard=Shard(1, 2)).name
+    with open_store(tmp_path, mine) as store:
+        store.prepare()
+        recorder = ShardRecorder(store, Shard(1, 2), {})
+        store.partial.make_folder(FOREIGN)
+        assert "elsewhere may be writing there" in "".join(take_over(recorder))
+        store.partial.make_folder(alive)
+        with pytest.raises(LockedError, match="works there; wait for its end"):
+            take_over(recorder)
 
 
 def test_a_transform_of_this_process_is_left_alone_in_silence(store, recorder, partial):
