@@ -129,7 +129,10 @@ def _merge(store: Store, aside: tuple[str, ...], foreign: bool) -> MergeSummary:
     listed, no_list = _listed(store, description) if of_shards else (frozenset[str](), ())
     names = listed or index.cases()
     redo = 0 if description is None else description.redo.number
-    missing = tuple(sorted((name for name in names if not _was_attempted(index, name, redo)), key=natural_key))
+    fingerprint = None if description is None else description.fingerprint
+    missing = tuple(
+        sorted((name for name in names if not _was_attempted(index, name, redo, fingerprint)), key=natural_key)
+    )
     unknown = 0 if listed or index.opened is None else max(0, index.opened.cases - len(names))
     if description is not None and not (missing or unknown or description.redo.complete):
         write_description(store, description.model_copy(update={"redo": Redo(number=redo)}))
@@ -173,10 +176,12 @@ def _listed(store: Store, description: RunDescription | None) -> tuple[frozenset
     return frozenset(case.name for case in cases), ()
 
 
-def _was_attempted(index: Index, case: str, redo: int) -> bool:
-    """Whether there is a result of a case, since the folder was started anew."""
+def _was_attempted(index: Index, case: str, redo: int, fingerprint: str | None) -> bool:
+    """Whether there is a result of a case by the folder's recipe, since the folder was started anew."""
     made = index.made(case)
-    return index.event(case) == "failed" or (index.event(case) == "done" and made is not None and made.redo >= redo)
+    if index.event(case) != "done" or made is None:
+        return index.event(case) == "failed"
+    return made.redo >= redo and fingerprint in (None, made.fingerprint)
 
 
 def _not_begun(index: Index) -> Iterator[str]:

@@ -115,6 +115,7 @@ def open_folder(plan: RunPlan, recorder: Recorder, *, confirmed: bool, foreign: 
     has_moved = outlook.before is not None and outlook.before != outlook.now
     if isinstance(recorder, ShardRecorder):
         recorder.begin()
+        decided(plan, replace(kept, description=read_description(store)))  # where another one has replaced it meanwhile
     elif todo or departures.names or has_moved or _has_other_count(index, plan):
         recorder.add(_opened(plan, outlook.now))
     outdated = frozenset(look.case.name for look in outlook.looks if look.is_outdated and not look.is_renamed)

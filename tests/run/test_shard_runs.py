@@ -12,6 +12,7 @@ import pytest
 from monai_mriprep import preprocess
 from monai_mriprep.errors import LockedError, OutputError, RecipeError
 from monai_mriprep.recipe import Recipe
+from monai_mriprep.run.merge import merge
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.session import RunSummary, open_session
 from monai_mriprep.run.shards import split
@@ -195,6 +196,55 @@ def test_a_part_that_is_alive_is_refused_whatever_is_said(whole, out):
     for options in ({}, {"take_over": True}):
         with pytest.raises(LockedError, match="works on shard 2-of-3; wait for its end"):
             run(whole / "dataset", out, 2, **options)
+
+
+def test_another_number_of_parts_is_refused_until_all_are_merged(whole, out):
+    """They would share cases; as with ``--shard auto`` in a part of an array."""
+    with pytest.raises(OutputError, match=r"records of one of 3 shards, and this is one of 2; give the same"):
+        run(whole / "dataset", out, 1, 2)
+    assert left_over(out) == []
+    merge(out)
+    assert run(whole / "dataset", out, 1, 2).skipped
+
+
+def test_another_number_of_parts_is_refused_while_one_of_them_may_be_at_work(whole, tmp_path):
+    """It has no records yet."""
+    out = tmp_path / "out"
+    run(whole / "dataset", out, 1)
+    for path in out.glob("manifest*"):
+        path.unlink()
+    stage(out, host="elsewhere")
+    with pytest.raises(LockedError, match="of elsewhere works on shard 2-of-3"):
+        run(whole / "dataset", out, 1, 2)
+
+
+def test_where_another_recipe_has_come_meanwhile_a_part_stops_and_merge_tells(whole, tmp_path, monkeypatch):
+    """Of a file system without second names and locks: two have given run.json its name, one after the other."""
+    from monai_mriprep.run import opening
+
+    out, other = tmp_path / "out", tmp_path / "other"
+    run(whole / "dataset", other, 1, recipe=Recipe(target_spacing=(3.0, 1.0, 1.0)))
+    create = opening.create_description
+
+    def beaten(*arguments):
+        assert create(*arguments)
+        shutil.copy(other / "run.json", out)
+        return True
+
+    with monkeypatch.context() as patch:
+        patch.setattr(opening, "create_description", beaten)
+        with pytest.raises(OutputError, match="changed: target spacing"):
+            run(whole / "dataset", out, 2)
+    run(whole / "dataset", out, 1, recipe=Recipe(target_spacing=(3.0, 1.0, 1.0)))
+    run(whole / "dataset", whole / "third", 2)
+    for folder in ("imagesTr", "labelsTr", "."):
+        for path in (whole / "third" / folder).glob("*.npz" if folder != "." else "manifest.*"):
+            shutil.copy2(path, out / folder / path.name.replace("0001.2", "0009.2"))
+    strange = done_records(whole / "third").keys()
+    found = merge(out)
+    assert strange
+    assert strange <= set(found.missing)
+    assert not found.is_complete
 
 
 def test_a_part_of_more_parts_than_cases_has_nothing_to_do(whole, tmp_path):
