@@ -64,13 +64,22 @@ class Publisher:
             self._publish_if_due()
 
     def _written_back(self, result: Result) -> Result:
+        result = self._with_picture(result)
+        if result.status == "failed":
+            return result
         try:
-            self._output.put_picture(picture_name(result.case))
-            if result.status == "failed":
-                return result
             return replace(result, facts={**result.facts, "outputs": self._outputs_put(result.facts["outputs"])})
         except (RemoteError, OSError) as error:
             return Result(result.case, "failed", f"its files cannot be written back: {error}", result.warnings)
+
+    def _with_picture(self, result: Result) -> Result:
+        """The result; a picture that cannot be written decides nothing, and is a warning."""
+        try:
+            self._output.put_picture(picture_name(result.case))
+        except (RemoteError, OSError) as error:
+            warning = f"{result.case}: the report cannot show it: {error}"
+            return replace(result, warnings=(*result.warnings, warning))
+        return result
 
     def _outputs_put(self, outputs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         """Write the volumes of a case, the image last, as they are moved into place in a folder."""

@@ -18,7 +18,7 @@ from monai_mriprep.errors import OutputError, RemoteError
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.remote import objects, publishing, run
 from tests.cli.shell import cli
-from tests.cluster.test_remote_dataset import volumes
+from tests.cluster.test_remote_dataset import SCANS, volumes
 from tests.runs import done_records, write_case, write_cases
 
 pytestmark = [pytest.mark.stress, pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")]
@@ -291,3 +291,22 @@ def test_merge_says_which_shard_has_not_begun(scans, tmp_path):
     assert (found["files"], found["not_begun"], found["output_root"]) == (1, ["1-of-2"], output)
     assert len(run.preprocess(address, output, workers=0).skipped) == found["done"] > 0
     assert volumes(fetched(fs, output, tmp_path / "copy")) == volumes(tmp_path / "local")
+
+
+def test_real_scans_come_to_the_same(bucket, tmp_path, server):
+    """From a store to a store; a second run from an empty scratch folder does nothing."""
+    from tests.cluster.servers import upload
+
+    if not SCANS.is_dir():
+        pytest.skip(f"needs the scans of {SCANS}")
+    fs, address = bucket
+    upload(fs, SCANS, f"{address}/scans")
+    preprocess(SCANS, tmp_path / "local", workers=2, report=False)
+    server.quiet()
+    summary = run.preprocess(f"{address}/scans", f"{address}/out", workers=2, report=False, scratch=tmp_path)
+    assert (len(summary.done), summary.failed) == (8, ())
+    assert server.requests.total() <= 13 * len(summary.done)
+    assert volumes(fetched(fs, f"{address}/out", tmp_path / "copy")) == volumes(tmp_path / "local")
+    (tmp_path / "empty").mkdir()
+    again = run.preprocess(f"{address}/scans", f"{address}/out", workers=2, scratch=tmp_path / "empty")
+    assert (again.done, len(again.skipped)) == ((), 8)

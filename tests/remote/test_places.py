@@ -20,6 +20,8 @@ from monai_mriprep.run.session import RunSummary, open_session
 from tests.remote.test_dataset import put_folder
 from tests.runs import write_cases
 
+pytestmark = pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
+
 ADDRESS = "memory://bucket/scans"
 
 
@@ -67,7 +69,6 @@ def done(address, tmp_path) -> Path:
     return Path("memory://bucket/out")
 
 
-@pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
 def test_a_report_is_written_with_all_pictures_and_again_with_the_voxels_of_suspects(done, tmp_path):
     seen = []
 
@@ -81,7 +82,6 @@ def test_a_report_is_written_with_all_pictures_and_again_with_the_voxels_of_susp
     assert seen == [pictures, [*pictures, "imagesTr/case_1.npz", "labelsTr/case_1.npz"]]
 
 
-@pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
 def test_a_dry_run_knows_what_is_done(done, store, tmp_path):
     with at_hand(tmp_path / "scans", done, tmp_path) as here:
         plan = here.planned(plan_run(here.dataset, here.output))

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from monai_mriprep import preprocess
+from monai_mriprep.errors import RemoteError
 from monai_mriprep.remote import objects, publishing, run
 from tests.runs import write_case, write_cases
 
@@ -85,3 +86,17 @@ def test_a_case_that_comes_back_and_one_that_left(scans, out):
     write_case(scans, "case_1", seed=1)
     assert [result.case for result in run.preprocess(scans, ADDRESS, workers=0).done] == ["case_1"]
     assert {"imagesTr/case_1.npz", "retired/imagesTr/case_1.npz"} < out.list().keys()
+
+
+def test_a_picture_that_cannot_be_written_is_a_warning(scans, out, monkeypatch):
+    real = objects.Objects.put
+
+    def put(self, name, content):
+        if name == ".report/case_1.webp":
+            raise RemoteError(name)
+        return real(self, name, content)
+
+    monkeypatch.setattr(objects.Objects, "put", put)
+    done = {result.case: result for result in run.preprocess(scans, ADDRESS, workers=0).done}
+    assert sorted(done) == ["case_0", "case_1", "case_2"]
+    assert done["case_1"].warnings[-1] == "case_1: the report cannot show it: .report/case_1.webp"
