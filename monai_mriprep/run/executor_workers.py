@@ -96,10 +96,14 @@ def _submitted(executor: Executor, work: Callable[[Item], Found], case: Item) ->
     """The future of a case; where the executor takes no more, one that says so."""
     try:
         return executor.submit(_carry_out, work, case, uuid4().hex)
-    except BrokenExecutor as error:
+    except RuntimeError as error:
         future: Future[Found] = Future()
-        future.set_exception(error)
+        future.set_exception(error if isinstance(error, BrokenExecutor) else _ShutDownError(*error.args))
         return future
+
+
+class _ShutDownError(BrokenExecutor):
+    """Somebody else has shut the executor down, or it was made once and is used again."""
 
 
 def _carry_out(work: Callable[[Item], Found], case: Item, _: str) -> Found:
@@ -115,6 +119,8 @@ def _result(future: Future[Found], case: Item) -> Found | Lost:
     error = _error(future)
     if error is None:
         return future.result()
+    if isinstance(error, _ShutDownError):
+        return Lost(case.name, f"could not begin ({error}): the executor must be a new one whenever one is made")
     if isinstance(error, BrokenExecutor):
         return Lost(case.name, "died, or one beside it did")
     return Lost(case.name, f"was lost ({type(error).__name__}: {error})")

@@ -77,6 +77,15 @@ def test_an_executor_that_breaks_before_it_has_taken_a_case_loses_it():
     assert outcomes == {Lost("0", "died, or one beside it did"), Lost("1", "died, or one beside it did")}
 
 
+def test_an_executor_that_others_have_shut_down_takes_no_more_and_says_why(tmp_path):
+    pool = ThreadPoolExecutor(1)
+    pool.shutdown()
+    outcomes = list(executor_workers(lambda: pool, 2)(print, cases(5)))
+    assert [outcome.case for outcome in outcomes] == ["0", "1"]
+    for outcome in outcomes:
+        assert "could not begin (cannot schedule new futures after shutdown): the executor must be" in outcome.reason
+
+
 def test_no_call_is_the_same_as_one_before():
     """Dask takes equal calls for one, and keeps its outcome."""
     calls = []
