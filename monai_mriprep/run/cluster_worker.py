@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +27,9 @@ CASE_LOCK = threading.Lock()
 
 WITHDRAWAL_SECONDS = 5.0
 """How long a run that is given up waits for the cases that are under way."""
+
+SETTLING_SECONDS = 0.5
+"""Before the first case of a run in a process: Dask's nanny does not replace one that dies before it knows of it."""
 
 _given_up: set[str] = set()
 
@@ -94,6 +98,7 @@ def made_ready(demands: Demands) -> str | None:
 
 @cache
 def _require_ready(demands: Demands) -> None:
+    time.sleep(SETTLING_SECONDS)
     problem = made_ready(demands)
     if problem is not None:
         raise ClusterError(problem)

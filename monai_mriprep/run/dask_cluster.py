@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ LOGGER = package_logger()
 
 __all__ = ["connected", "on_cluster"]
 
+PATIENCE_SECONDS = 60.0
+"""Without any worker of this machine, where a lost one is back in a second or two, or in half a minute under load."""
+
 SETTINGS = {
     "distributed.scheduler.allowed-failures": 0,
     "distributed.worker.multiprocessing-method": "forkserver",
@@ -34,7 +38,8 @@ SETTINGS = {
 def on_cluster(plan: RunPlan, scheduler: str, max_memory: int | None = None) -> Iterator[DaskCluster]:
     """An engine for the cases of a plan, as long as the block lasts; `connected` says the rest."""
     with connected(scheduler, max_memory) as client:
-        engine = DaskCluster(client, plan.dataset_root, plan.job.output_root)
+        patience = math.inf if local_workers(scheduler) is None else PATIENCE_SECONDS
+        engine = DaskCluster(client, plan.dataset_root, plan.job.output_root, patience)
         LOGGER.debug("%d workers of %s", len(engine.workers), client.scheduler.address)
         yield engine
 

@@ -62,11 +62,14 @@ class DaskCluster:
         Connected to the cluster; it is not closed here.
     dataset_root, output_root
         What each worker must see, by the same paths; None demands nothing.
+    patience
+        Seconds without any worker after which the run ends; a cluster that others feed may get one later.
     """
 
     client: Client
     dataset_root: Path | None = None
     output_root: Path | None = None
+    patience: float = math.inf
     run: str = field(default_factory=lambda: uuid4().hex)
 
     @cached_property
@@ -187,7 +190,8 @@ class _Tasks:
 
     def __init__(self, cluster: DaskCluster, demands: Demands, work: Callable[[Any], Any], at_once: int) -> None:
         self._cluster, self._demands, self._work, self._at_once = cluster, demands, work, at_once
-        self._joined, self._asked = 0, time.monotonic()
+        self._joined = 0
+        self._asked = self._seen = time.monotonic()
         self._chunks: dict[Future, Sequence[Any]] = {}
         self._again: deque[Sequence[Any]] = deque()
 
@@ -197,7 +201,7 @@ class _Tasks:
         try:
             with UnderWay() as under_way:
                 while self._fill(cases, size, completed, under_way):
-                    future = next(completed)
+                    future = self._next(completed)
                     for item in (chunk := self._chunks.pop(future)):
                         under_way.end(item)
                     yield from self._results(future, chunk)
@@ -216,11 +220,28 @@ class _Tasks:
             self._watch(chunk, under_way)
         return bool(self._chunks)
 
+    def _next(self, completed: as_completed) -> Future:
+        """The next chunk that has ended; an error where no worker is left that could end one."""
+        while not completed.has_ready():
+            with completed.thread_condition:
+                completed.thread_condition.wait(0.1)
+            self._ask()
+            if time.monotonic() - self._seen > self._cluster.patience:
+                msg = "no worker is left, and none has come back; run the same command again"
+                raise ClusterError(msg)
+        return next(completed)
+
+    def _ask(self) -> None:
+        """Now and then, how many workers there are."""
+        now = time.monotonic()
+        if now - self._asked > ASK_SECONDS and self._cluster.client.status == "running":
+            there = self._cluster.client.scheduler_info(n_workers=0)["n_workers"]
+            self._joined, self._asked = max(0, there - len(self._cluster.workers)), now
+            self._seen = now if there else self._seen
+
     def _window(self) -> int:
         """How many chunks the scheduler may know of; workers that have joined since the run began count."""
-        if time.monotonic() - self._asked > ASK_SECONDS:
-            now = self._cluster.client.scheduler_info(n_workers=0)["n_workers"]
-            self._joined, self._asked = max(0, now - len(self._cluster.workers)), time.monotonic()
+        self._ask()
         return WAITING * (self._at_once + self._joined)
 
     def _watch(self, chunk: Sequence[Item], under_way: UnderWay) -> None:

@@ -19,6 +19,7 @@ from tests.run.works import cases
 @pytest.fixture
 def demands(tmp_path, monkeypatch) -> Demands:
     monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    monkeypatch.setattr(cluster_worker, "SETTLING_SECONDS", 0.0)
     for name in ("dataset", "out"):
         (tmp_path / name).mkdir()
     (tmp_path / "out/run.json").write_text("{}", encoding="utf-8")

@@ -106,6 +106,7 @@ def test_a_chunk_goes_where_its_largest_case_has_room(monkeypatch):
 
 def test_a_call_is_made_where_it_is_unpickled(monkeypatch):
     monkeypatch.setattr("torch.set_num_threads", lambda _: None)
+    monkeypatch.setattr("monai_mriprep.run.cluster_worker.SETTLING_SECONDS", 0.0)
     client = Client([0])
     DaskCluster(client).submit(Demands("a run"), nothing, [CASE])
     (payload,) = client.payloads
