@@ -87,7 +87,15 @@ class Session:
         self.recorder.add({"event": "started", "case": case, "pid": os.getpid()})
 
     def record(self, result: Result) -> None:
-        """Record a result. What a failed case has of another recipe or target goes to ``retired/`` first."""
+        """Record a result. What a failed case has of another recipe or target goes to ``retired/`` first.
+
+        Raises
+        ------
+        OutputError
+            If a case failed because another process has taken this one's place, or the records cannot be written.
+        """
+        if result.status == "failed":
+            self.store.require_staging()
         is_outdated = result.case in self.opening.outdated
         if result.status == "failed" and is_outdated and not result.stops_run:
             retire_cases(self.recorder, self.opening.index, [result.case])

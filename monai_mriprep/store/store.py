@@ -115,6 +115,21 @@ class Store:
             msg = f"{self.partial.path / self.writer}: cannot be opened ({error.strerror}): {gone}"
             raise OutputError(msg) from error
 
+    def require_staging(self) -> None:
+        """Stop a writer that was wrongly told to have ended: its cases fail, and it would record that of all of them.
+
+        Raises
+        ------
+        OutputError
+            If the folder of its temporary files is gone.
+        """
+        if f"{PARTIAL}/{self.writer}" in self._folders and self.partial.status(self.writer) is None:
+            msg = (
+                f"{self.partial.path / self.writer}: is gone, for another process was told that this one had ended "
+                "(--take-over), and has taken its place; run again when that has ended"
+            )
+            raise OutputError(msg)
+
     def make_folders(self, names: Iterable[str], parent: Folder | None = None) -> None:
         """Make folders in the output folder, or in one in it, where they are missing; they survive a power cut.
 

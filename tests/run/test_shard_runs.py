@@ -14,6 +14,7 @@ from monai_mriprep.errors import LockedError, OutputError, RecipeError
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.merge import merge
 from monai_mriprep.run.plan import plan_run
+from monai_mriprep.run.preprocess import execute
 from monai_mriprep.run.session import RunSummary, open_session
 from monai_mriprep.run.shards import split
 from monai_mriprep.store.attempts import Shard
@@ -245,6 +246,15 @@ def test_where_another_recipe_has_come_meanwhile_a_part_stops_and_merge_tells(wh
     assert strange
     assert strange <= set(found.missing)
     assert not found.is_complete
+
+
+def test_who_was_given_up_too_soon_stops_and_records_no_failures(whole, tmp_path):
+    out = tmp_path / "out"
+    with open_session(plan_run(whole / "dataset", out, RECIPE), shard=Shard(1, 3)) as session:
+        session.store.partial.move(session.store.writer, session.store.partial, "taken")
+        with pytest.raises(OutputError, match=r"is gone, .* \(--take-over\), and has taken its place"):
+            execute(session, workers=0)
+    assert '"failed"' not in "".join(path.read_text() for path in out.glob("manifest*"))
 
 
 def test_a_part_of_more_parts_than_cases_has_nothing_to_do(whole, tmp_path):
