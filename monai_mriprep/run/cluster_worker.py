@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ from monai_mriprep.recipe.fingerprint import ALGORITHM_VERSION
 from monai_mriprep.run.mappers import Found, Item
 from monai_mriprep.store.layout import RUN
 
-__all__ = ["WITHDRAWAL_SECONDS", "Demands", "carry_out", "made_ready", "one_at_a_time", "withdrawn"]
+__all__ = ["WITHDRAWAL_SECONDS", "Demands", "carry_out", "made_ready", "one_at_a_time", "settle", "withdrawn"]
 
 CASE_LOCK = threading.Lock()
 """Of this process: while a case is worked on, its warnings are caught, which is a matter of the whole process."""
@@ -29,7 +30,7 @@ WITHDRAWAL_SECONDS = 5.0
 """How long a run that is given up waits for the cases that are under way."""
 
 SETTLING_SECONDS = 0.5
-"""Before the first case of a run in a process: Dask's nanny does not replace one that dies before it knows of it."""
+"""Before the first case in a process: Dask's nanny does not replace one that dies before it knows of it."""
 
 _given_up: set[str] = set()
 
@@ -97,8 +98,15 @@ def made_ready(demands: Demands) -> str | None:
 
 
 @cache
+def settle() -> None:
+    """Wait a moment before the first case in a process of Dask's."""
+    if "distributed.worker" in sys.modules:
+        time.sleep(SETTLING_SECONDS)
+
+
+@cache
 def _require_ready(demands: Demands) -> None:
-    time.sleep(SETTLING_SECONDS)
+    settle()
     problem = made_ready(demands)
     if problem is not None:
         raise ClusterError(problem)

@@ -10,7 +10,7 @@ from itertools import islice
 from uuid import uuid4
 
 from monai_mriprep.run.cases import Case
-from monai_mriprep.run.cluster_worker import one_at_a_time
+from monai_mriprep.run.cluster_worker import one_at_a_time, settle
 from monai_mriprep.run.engines import Outcome, Work
 from monai_mriprep.run.mappers import Found, Item, Lost, Mapper
 from monai_mriprep.run.under_way import UnderWay
@@ -108,6 +108,7 @@ class _ShutDownError(BrokenExecutor):
 
 def _carry_out(work: Callable[[Item], Found], case: Item, _: str) -> Found:
     """Work on a case. With a number of its own it is never the same call as one before, whose outcome may be kept."""
+    settle()
     return one_at_a_time(work, case)
 
 
