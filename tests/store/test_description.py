@@ -9,7 +9,16 @@ import pytest
 
 from monai_mriprep.errors import RecordError
 from monai_mriprep.formats.sealed import FORMAT_VERSION, NewerVersionError
-from monai_mriprep.store.description import SHARED, Redo, RunDescription, read_description, write_description
+from monai_mriprep.store.description import (
+    SHARED,
+    Redo,
+    RunDescription,
+    create_description,
+    read_description,
+    settle_description,
+    share_description,
+    write_description,
+)
 from monai_mriprep.store.store import open_store
 from tests.runs import FOLDER_OF_0_1_0
 
@@ -39,6 +48,41 @@ def test_what_is_written_is_read(store):
 def test_what_an_older_version_would_take_wrongly_has_a_format_of_its_own(store, change):
     write_description(store, DESCRIPTION.model_copy(update=change))
     assert read_description(store).version == FORMAT_VERSION == 2
+
+
+@pytest.mark.parametrize(("like", "version"), [(None, 1), ("/data/out", FORMAT_VERSION)])
+def test_while_parts_of_a_run_write_there_older_versions_are_kept_out(store, like, version):
+    share_description(store)
+    settle_description(store)
+    assert read_description(store) is None, "there is nothing to keep them out of"
+    write_description(store, DESCRIPTION.model_copy(update={"like": like}))
+    share_description(store)
+    assert read_description(store).version == SHARED == 3
+    inode = (store.root.path / "run.json").stat().st_ino
+    share_description(store)
+    assert (store.root.path / "run.json").stat().st_ino == inode, "each part calls it"
+    write_description(store, read_description(store))
+    assert read_description(store).is_shared, "as it was"
+    settle_description(store)
+    assert read_description(store) == DESCRIPTION.model_copy(update={"like": like, "version": version})
+    inode = (store.root.path / "run.json").stat().st_ino
+    settle_description(store)
+    assert (store.root.path / "run.json").stat().st_ino == inode
+
+
+def test_of_parts_that_begin_at_once_the_first_one_describes_the_run(store):
+    assert create_description(store, DESCRIPTION)
+    assert not create_description(store, DESCRIPTION.model_copy(update={"fingerprint": "another"}))
+    assert read_description(store) == DESCRIPTION.model_copy(update={"version": SHARED})
+    assert list(store.staging.path.iterdir()) == []
+
+
+def test_one_that_cannot_be_read_stays_as_it_is(store):
+    (store.root.path / "run.json").write_text("[]")
+    settle_description(store)
+    with pytest.raises(RecordError):
+        share_description(store)
+    assert (store.root.path / "run.json").read_text() == "[]"
 
 
 def test_that_of_0_1_0_is_of_version_0():

@@ -19,7 +19,7 @@ from monai_mriprep.store.manifest import append_lines, read_index
 from monai_mriprep.store.merging import merge_records
 from monai_mriprep.store.store import Store
 from tests.runs import done_line
-from tests.store.faults import Crash, crash_at, fail_at
+from tests.store.faults import Crash, crash_at, fail_at, note
 from tests.store.pairs import record_of, stage
 
 DESCRIPTION = RunDescription(
@@ -75,6 +75,15 @@ def test_they_become_one_file_in_their_order(store):
     assert after.latest("a").peak_mib == 4.0
     assert (after.cases(), after.begun, after.nameless) == (before.cases(), before.begun, [])
     assert read_description(store).version == 1
+
+
+def test_older_versions_are_let_in_when_the_files_have_gone_for_good(store, monkeypatch):
+    """A file that a power cut brings back would count after all that was recorded since."""
+    _ = store.staging
+    calls, root = note(monkeypatch), f"{store.root.path.parent.name}/out"
+    merge_records(store)
+    place = [calls.index(("move", f"out/{name}")) for name in ("manifest.jsonl", "run.json")]
+    assert calls[place[0] : place[1]].count(("sync", root)) == 2, "of the merged file, and of those that were removed"
 
 
 def test_without_any_nothing_is_written(store):

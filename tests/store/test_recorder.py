@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
-from monai_mriprep.errors import DiskFullError, OutputError
+from monai_mriprep.errors import DiskFullError, LockedError, OutputError
 from monai_mriprep.store import recorder as module
-from monai_mriprep.store.attempts import Shard
+from monai_mriprep.store.attempts import Attempt, Shard
+from monai_mriprep.store.description import RunDescription, read_description, write_description
 from monai_mriprep.store.journal import commit_files, recover
 from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.recorder import GROUP_RECORDS, GROUP_SECONDS, Recorder, ShardRecorder
@@ -183,3 +186,65 @@ def test_a_shard_whose_records_were_merged_while_it_is_alive_writes_no_more(stor
             recorder.add(STARTED)
     assert [path.read_bytes() for path in store.root.path.glob("manifest*")] == before
     recorder.close()
+
+
+MINE = "manifest.0001.2-of-3.jsonl"
+
+
+@pytest.fixture
+def shard_recorder(store, clock) -> Iterator[ShardRecorder]:
+    with closing(ShardRecorder(store, Shard(2, 3), {**OPENED, "shard": "2-of-3", "plan": "p"})) as recorder:
+        yield recorder
+
+
+def names(store) -> list[str]:
+    return sorted(path.name for path in store.root.path.glob("manifest*"))
+
+
+def test_a_shard_has_a_file_of_its_own_which_survives_a_power_cut_from_its_first_record_on(
+    store, shard_recorder, monkeypatch
+):
+    """Whoever removes an entry of the journal relies on the name of the file, too."""
+    _ = store.staging
+    assert names(store) == []
+    seen = note(monkeypatch)
+    shard_recorder.begin()
+    assert seen == [("sync", f"out/{MINE}"), ("sync", f"{store.root.path.parent.name}/out")]
+    finish(shard_recorder, "a")
+    shard_recorder.flush()
+    assert seen[-3:] == [("sync", f"out/{MINE}"), *GROUP[1:]]
+    assert names(store) == [MINE]
+    index = read_index(store.root)
+    assert (index.begun, index.cases()) == ({("p", 3): {2}}, {"a"})
+
+
+def test_older_versions_are_kept_out_before_there_is_a_file_that_they_would_not_find(
+    store, shard_recorder, monkeypatch
+):
+    """As in a folder of a whole run, or one that was planned."""
+    facts = {"recipe": {}, "target_spacing": (3.0, 1.0, 1.0), "derivation": "", "fingerprint": "f"}
+    description = RunDescription(dataset_root="/data", algorithm_version=1, statistics="table", **facts)
+    write_description(store, description)
+    with monkeypatch.context() as patch:
+        refuse(patch, "open_file", lambda name, *_: name == MINE)
+        with pytest.raises(OutputError, match=r"0001\.2-of-3\.jsonl: the records cannot be written"):
+            shard_recorder.begin()
+    assert read_description(store) == description.model_copy(update={"version": 3})
+    shard_recorder.begin()
+    shard_recorder.begin()
+    assert names(store) == [MINE]
+
+
+def test_of_two_that_begin_the_same_attempt_one_gets_it(store, shard_recorder, monkeypatch):
+    """Where there are no locks; the other one changes nothing, and may try again."""
+    other = ShardRecorder(store, Shard(2, 3), shard_recorder.opened)
+    other.begin()
+    other.close()
+    before = (store.root.path / MINE).read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "next_attempt", lambda *_: Attempt(1, Shard(2, 3)))
+        with pytest.raises(LockedError, match=r"0001\.2-of-3\.jsonl: another process begins this shard"):
+            shard_recorder.add(STARTED)
+    assert (store.root.path / MINE).read_bytes() == before
+    shard_recorder.add(STARTED)
+    assert names(store) == [MINE, "manifest.0002.2-of-3.jsonl"]
