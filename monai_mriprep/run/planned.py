@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monai_mriprep.dataset.exclusions import read_exclusions
-from monai_mriprep.errors import OutputError, counted
+from monai_mriprep.errors import OutputError, RecordError, counted
+from monai_mriprep.formats.sealed import NewerVersionError
 from monai_mriprep.recipe import Recipe, given_or_default
 from monai_mriprep.recipe.differences import changed_keys
 from monai_mriprep.recipe.fingerprint import ALGORITHM_VERSION
@@ -191,7 +192,7 @@ def planned(
     if not output.is_dir():
         return None
     with open_store(output) as store:
-        description = read_description(store)
+        description = _readable(store)
         if description is None or description.plan is None:
             return None
         roles = TEST_ROLES if description.like is not None else ROLES
@@ -217,6 +218,17 @@ def planned(
         excluded=head.excluded,
     )
     return plan, head.retire
+
+
+def _readable(store: Store) -> RunDescription | None:
+    """What ``run.json`` says; one that is damaged may have told of a list, so nobody goes on without it."""
+    try:
+        return read_description(store)
+    except NewerVersionError:
+        raise
+    except RecordError as error:
+        msg = f"{error}; `run` without --shard writes it again by its recipe, and `plan` the list"
+        raise OutputError(msg) from error
 
 
 def plan_part(

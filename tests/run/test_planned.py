@@ -213,6 +213,14 @@ def test_another_run_than_the_planned_one_is_refused(source, tmp_path):
             planned(**{"dataset_root": source, "output_root": out, **other})
 
 
+def test_where_run_json_is_damaged_a_shard_says_who_writes_it_again(source, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "run.json").write_text("{")
+    with pytest.raises(OutputError, match=r"run.json: cannot be read .*; `run` without --shard writes it again"):
+        planned(source, out)
+
+
 def test_a_folder_without_a_list_is_not_planned(source, ran):
     assert planned(source, ran) is None
 
