@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from monai_mriprep.errors import RemoteError, package_logger
+from monai_mriprep.errors import RemoteError, is_disk_full, package_logger
 from monai_mriprep.remote.address import checked_name
 
 __all__ = ["PAUSES", "Objects", "Stored"]
@@ -231,6 +231,8 @@ class Objects:
             except FINAL as error:
                 raise self._error(what, name, error, 1) from error
             except Exception as error:  # each library has errors of its own
+                if isinstance(error, OSError) and is_disk_full(error):
+                    raise self._error(what, name, error, 1) from error
                 if pause is None:
                     raise self._error(what, name, error, 1 + len(PAUSES)) from error
                 LOGGER.debug("%s/%s: cannot %s (%s); again in %g s", self.address, name, what, error, pause)

@@ -91,7 +91,7 @@ class RemoteOutput:
             If objects cannot be listed or read.
         """
         self._listed = self.objects.list()
-        batches = sorted(filter(_BATCH.fullmatch, self._listed))
+        batches = sorted(filter(_BATCH.fullmatch, self._listed), key=lambda name: (_attempt(name), name))
         if not batches and MANIFEST in self._listed:
             msg = (
                 f"{self.address}: is a copy of an output folder, without {RECORDS}/, and a run cannot go on with it; "

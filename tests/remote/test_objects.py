@@ -133,3 +133,10 @@ def test_a_store_without_conditional_puts_gets_a_plain_one(store, caplog, error)
     store.fs = Failing(store.fs, "pipe_file", error)
     assert not store.create("run.json", b"[]")
     assert store.read("run.json") == b"{}"
+
+
+def test_a_full_disk_is_told_at_once(store, tmp_path):
+    put = store.put("a", b"abc")
+    store.fs = Failing(store.fs, "get_file", OSError(errno.ENOSPC, "No space left on device"))
+    with pytest.raises(RemoteError, match=r"a: cannot read it \(OSError: .*No space left on device\)"):
+        store.get("a", tmp_path / "a", put)

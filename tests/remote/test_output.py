@@ -37,6 +37,14 @@ def test_records_are_read_in_the_order_of_attempts_and_batches(output):
     assert not output.is_derived
 
 
+def test_attempts_are_in_the_order_of_their_numbers(objects, tmp_path):
+    objects.put(".records/10000.a/000001.jsonl", b"later\n")
+    objects.put(".records/9999.a/000001.jsonl", b"before\n")
+    output = RemoteOutput(objects, tmp_path)
+    output.read_records()
+    assert output.records.read_bytes() == b"before\nlater\n"
+
+
 def test_a_batch_is_an_object_of_its_own(output):
     output.put_records("writer", 1, b"fourth\n")
     assert output.objects.read(".records/0003.writer/000001.jsonl") == b"fourth\n"
