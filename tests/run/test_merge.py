@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from monai_mriprep import preprocess
 from monai_mriprep.cli.app import app
-from monai_mriprep.errors import RecordError
+from monai_mriprep.errors import LockedError, RecordError
 from monai_mriprep.export.splits import write_splits
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.merge import merge
@@ -20,6 +21,7 @@ from monai_mriprep.run.planned import plan_cases
 from monai_mriprep.run.prune import prune_output
 from monai_mriprep.run.shards import split
 from monai_mriprep.store.attempts import Shard
+from monai_mriprep.store.writers import this_writer
 from monai_mriprep.verify.audit import verify_output
 from monai_mriprep.verify.repair import repair_output
 from tests.run.test_shard_runs import N_CASES, PARTS, RECIPE, record_files, run, version
@@ -114,6 +116,36 @@ def test_shards_of_another_list_are_named(made, tmp_path):
     for number in range(1, PARTS + 1):
         run(dataset, out, number)
     assert merge(out).is_complete
+
+
+def test_a_case_that_failed_was_attempted_and_the_run_is_not_complete(tmp_path):
+    dataset, out = write_cases(tmp_path / "dataset", 2), tmp_path / "out"
+    path = dataset / "ImagesTr" / "case_1.mha"
+    path.write_bytes(path.read_bytes()[:-20])
+    for number in range(1, PARTS + 1):
+        run(dataset, out, number)
+    found = merge(out)
+    assert (found.done, found.failed, found.missing, found.unknown) == (1, ("case_1",), (), 0)
+    assert not found.is_complete
+
+
+def test_shards_of_another_machine_are_waited_for_until_they_are_taken_over(out):
+    name = replace(this_writer(), shard=Shard(2, PARTS), host="elsewhere").name
+    (out / ".partial" / name).mkdir()
+    with pytest.raises(LockedError, match="works on shard 2-of-3"):
+        merge(out)
+    assert merge(out, foreign=True).is_complete
+    assert left_over(out) == []
+
+
+def test_a_list_that_was_changed_is_told_and_stops_nothing(made, tmp_path):
+    out = tmp_path / "out"
+    plan_cases(plan_run(made / "dataset", out, RECIPE))
+    run(made / "dataset", out, 2)
+    (out / "cases.jsonl").write_text("{}")
+    found = merge(out)
+    assert found.unknown == N_CASES - found.done
+    assert any("cases.jsonl" in warning for warning in found.warnings)
 
 
 def test_a_folder_that_is_no_runs_is_refused_and_stays_as_it_is(tmp_path):

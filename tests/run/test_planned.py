@@ -18,7 +18,7 @@ from monai_mriprep.errors import LockedError, MriprepWarning, OutputError
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.estimates import case_seconds
 from monai_mriprep.run.plan import plan_run
-from monai_mriprep.run.planned import plan_cases, planned
+from monai_mriprep.run.planned import plan_cases, plan_part, planned
 from monai_mriprep.run.prune import prune_output
 from monai_mriprep.run.session import open_session
 from monai_mriprep.store.attempts import Shard
@@ -119,6 +119,33 @@ def test_cases_that_left_are_refused_until_they_are_confirmed(dataset, out):
     assert (out / "imagesTr/case_0.npz").is_file()
     assert any("the first shard moves the files" in warning for warning in found.warnings)
     assert planned(dataset, out)[1]
+
+
+def test_a_finished_folder_keeps_the_table_of_its_target(dataset, out):
+    before = (out / "mri_statistics.csv").read_bytes()
+    write_case(dataset, "other", (4, 20, 9), seed=5)
+    assert plan_cases(plan_run(dataset, out)).cases == 4
+    assert (out / "mri_statistics.csv").read_bytes() == before
+
+
+def test_what_another_version_has_planned_is_planned_again(source, tmp_path):
+    out = tmp_path / "out"
+    plan_cases(plan_run(source, out))
+    (out / "run.json").write_text(json.dumps({**description(out), "fingerprint": "f", "algorithm_version": 0}))
+    with pytest.raises(
+        OutputError, match=r"cases\.jsonl: was planned by another version .*version 0 of.*plan it again"
+    ):
+        planned(source, out)
+
+
+def test_only_a_part_goes_by_the_list(dataset, tmp_path):
+    out = tmp_path / "out"
+    plan_cases(plan_run(dataset, out))
+    write_case(dataset, "new")
+    found = {shard: [case.name for case in plan_part(dataset, out, shard=shard)[0].cases] for shard in (None, "2/2")}
+    assert found == {None: ["case_0", "case_1", "case_2", "new"], "2/2": ["case_0", "case_1", "case_2"]}
+    assert plan_part(dataset, out, shard="2/2")[0].shard == Shard(2, 2)
+    assert plan_part(dataset, out, redo=True)[0].redo
 
 
 def test_a_run_that_is_alive_there_is_not_disturbed(source, out):

@@ -257,6 +257,18 @@ def test_who_was_given_up_too_soon_stops_and_records_no_failures(whole, tmp_path
     assert '"failed"' not in "".join(path.read_text() for path in out.glob("manifest*"))
 
 
+def test_a_run_of_the_whole_that_is_alive_stops_a_part(whole, out):
+    """Where there are no locks, which would say so first."""
+    import os
+
+    from monai_mriprep.store import writers
+
+    parent = os.getppid()
+    (out / ".partial" / replace(this_writer(), pid=str(parent), start=writers._start_of(parent)).name).mkdir()
+    with pytest.raises(LockedError, match="works there; wait for its end"):
+        run(whole / "dataset", out, 2)
+
+
 def test_a_part_of_more_parts_than_cases_has_nothing_to_do(whole, tmp_path):
     summary = run(whole / "dataset", tmp_path / "out", 9, 9)
     assert summary.done == summary.failed == summary.skipped == ()

@@ -88,5 +88,16 @@ def test_the_split_does_not_depend_on_the_order_in_which_the_cases_were_found():
     assert plan_hash(every) == plan_hash(shuffled) != plan_hash(every[1:])
 
 
+def test_lists_that_are_split_otherwise_have_another_hash():
+    small, large = (Case("a \udcff", {}, {}, size) for size in (1, 2))
+    assert plan_hash([small]) != plan_hash([large])
+
+
+def test_the_longest_case_has_a_part_of_its_own():
+    sizes = [1, 1, 1, 1, 1, 1, 20]
+    parts = [split([Case(f"{n}", {}, {}, int(1e9) * s) for n, s in enumerate(sizes)], Shard(i, 2)) for i in (1, 2)]
+    assert sorted(map(len, parts)) == [1, 6]
+
+
 def test_there_may_be_more_parts_than_cases():
     assert [len(split(cases(2), Shard(number, 4))) for number in range(1, 5)] == [1, 1, 0, 0]

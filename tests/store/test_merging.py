@@ -12,6 +12,7 @@ import pytest
 
 from monai_mriprep.errors import LockedError, OutputError
 from monai_mriprep.formats.sealed import seal
+from monai_mriprep.store import takeover
 from monai_mriprep.store.attempts import Attempt, Shard
 from monai_mriprep.store.description import RunDescription, read_description, write_description
 from monai_mriprep.store.journal import commit_files
@@ -226,3 +227,12 @@ def test_somebody_else_who_may_be_merging_is_waited_for(store):
     assert parts(store) == FILES
     assert merge_records(store, foreign=True) == 3
     assert merge_records(store) == 0, "with nothing to merge it is no reason to stop"
+
+
+def test_who_merges_is_seen_by_others_before_it_looks_for_them(store, monkeypatch):
+    """Else, where there are no locks, of two that begin at once neither would find the other."""
+    seen = []
+    monkeypatch.setattr(takeover, "_refuse", lambda store, *_: seen.append(store.partial.status(store.writer)))
+    takeover.refuse_whole(store)
+    assert seen
+    assert None not in seen
