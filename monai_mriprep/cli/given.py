@@ -7,6 +7,8 @@ from typing import Any
 
 import typer
 
+from monai_mriprep.formats.names import address_in
+
 __all__ = ["given_words"]
 
 
@@ -28,7 +30,7 @@ def given_words(context: typer.Context, without: Collection[str] = ()) -> list[s
 
 def _words(parameter: Any, value: object) -> Iterator[str]:
     if parameter.param_type_name == "argument":
-        yield f"./{value}" if str(value).startswith("-") else str(value)
+        yield f"./{value}" if str(value).startswith("-") else address_in(str(value)) or str(value)
     elif parameter.is_flag:
         yield (parameter.opts if value else parameter.secondary_opts)[0]
     else:

@@ -61,6 +61,9 @@ def engine_of(
         return _of_client(plan, client, (workers, case_timeout, executor))
     if executor is None:
         return ThisMachine.limited(workers, None, case_timeout)
+    if not callable(executor):
+        msg = f"executor: {executor!r} is none; give what makes one, such as lambda: ProcessPoolExecutor(4)"
+        raise ClusterError(msg)
     workers = processors() if workers is None else workers
     if workers < 1 or case_timeout is not None:
         msg = "executor: give workers, how many it has, at least 1; and no case_timeout, which it would not keep"
@@ -69,8 +72,10 @@ def engine_of(
 
 
 def _of_client(plan: RunPlan, client: Client, others: tuple[object, ...]) -> Engine:
-    if client.asynchronous or any(other is not None for other in others):
-        msg = "client: give one that is not asynchronous, and no workers, case_timeout or executor beside it"
+    if getattr(client, "asynchronous", True) or any(other is not None for other in others):
+        msg = (
+            "client: give a Client of dask that is not asynchronous, and no workers, case_timeout or executor beside it"
+        )
         raise ClusterError(msg)
     from monai_mriprep.run.dask_workers import DaskCluster  # an extra
 

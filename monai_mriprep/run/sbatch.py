@@ -10,6 +10,7 @@ from pathlib import Path
 
 from monai_mriprep._version import __version__
 from monai_mriprep.errors import RecipeError
+from monai_mriprep.formats.names import address_in
 from monai_mriprep.run.cases import Case
 from monai_mriprep.run.estimates import START_SECONDS, case_seconds
 from monai_mriprep.run.memory import needed_memory
@@ -103,7 +104,7 @@ def sbatch_script(
     bytes_needed, seconds = needs_of_task(cases, shards, workers)
     memory, minutes = math.ceil(bytes_needed / MIB), math.ceil(seconds / 60)
     run = [*program, "run", *options, "--shard", f"auto/{shards}"]
-    merge = [*program, "merge", str(output), *of_merge, "--take-over"]
+    merge = [*program, "merge", address_in(output) or str(output), *of_merge, "--take-over"]
     return SCRIPT.format(
         version=__version__,
         cases=len(cases),

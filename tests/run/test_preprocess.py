@@ -252,6 +252,14 @@ def test_an_executor_works_on_the_cases(tmp_path):
     assert outputs(tmp_path / "out") == outputs(tmp_path / "here")
 
 
+def test_what_is_no_executor_and_no_client_is_refused(tmp_path):
+    root = write_cases(tmp_path / "dataset", 1)
+    with ThreadPoolExecutor(1) as made, pytest.raises(ClusterError, match=r"executor: .* give what makes one"):
+        preprocess(root, tmp_path / "out", workers=1, executor=made)
+    with pytest.raises(ClusterError, match=r"client: give a Client of dask"):
+        preprocess(root, tmp_path / "out", client="tcp://127.0.0.1:8786")
+
+
 @pytest.mark.parametrize("options", [{"workers": 0}, {"case_timeout": 5.0}])
 def test_an_executor_has_workers_and_keeps_no_limit(tmp_path, options):
     root = write_cases(tmp_path / "dataset", 1)

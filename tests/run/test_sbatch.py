@@ -42,7 +42,12 @@ CASES = cases_of(GIB, GIB // 2)
 def script_of(cases=CASES, shards=3, workers=4, options=("DATA", "OUT"), program=("monai-mriprep",)):
     job = Job(Recipe(), (3.0, 1.0, 1.0), Path(options[1]))
     plan = RunPlan(Path(options[0]), job, cases, "", Wanted(job, "recipe", ""), shard=Shard(1, shards))
-    return sbatch_script(program, options, options[1], plan, workers)
+    return sbatch_script(program, [str(word) for word in options], options[1], plan, workers)
+
+
+def test_an_address_keeps_its_slashes():
+    script = script_of(options=("DATA", Path("s3://bucket/out")), program=())
+    assert "exec merge s3://bucket/out --take-over" in script
 
 
 def asked(script: str, option: str) -> list[str]:
