@@ -36,17 +36,8 @@ def scheduler(folder: Path, workers: int = 2, *options: object) -> Iterator[tupl
     """The address of a scheduler with so many workers, each watched over by a nanny, and its process id."""
     contact = folder / "scheduler.json"
     place = ("--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0")
-    started = [
-        start(
-            folder / "scheduler.log",
-            "distributed.cli.dask_scheduler",
-            "--port",
-            0,
-            *place[:3],
-            "--scheduler-file",
-            contact,
-        )
-    ]
+    options_of_scheduler = ("--port", 0, *place, "--scheduler-file", contact)
+    started = [start(folder / "scheduler.log", "distributed.cli.dask_scheduler", *options_of_scheduler)]
     try:
         until(contact.exists)
         for number in range(workers):
