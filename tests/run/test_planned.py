@@ -212,6 +212,17 @@ def test_a_run_of_the_whole_looks_itself_and_drops_the_list(source, out):
     assert verify_output(out).findings == ()
 
 
+def test_a_run_of_the_whole_forgets_a_list_that_is_gone(source, out):
+    """Removed by somebody, or by another run without locks."""
+    plan_cases(plan_run(source, out))
+    (out / "cases.jsonl").unlink()
+    assert "cases.jsonl" in str(verify_output(out).findings)
+    with open_session(plan_run(source, out)):
+        pass
+    assert verify_output(out).findings == ()
+    assert description(out)["plan"] is None
+
+
 def test_a_test_set_is_planned_too(source, ran, tmp_path):
     images = tmp_path / "images"
     shutil.copytree(source / "ImagesTr", images)
