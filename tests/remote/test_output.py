@@ -52,6 +52,15 @@ def test_a_batch_is_an_object_of_its_own(output):
     assert output.objects.read(MANIFEST) == b"first\nsecond\nthird\nfourth\n"
 
 
+def test_what_is_derived_is_so_until_there_is_a_record_more(output):
+    output.put_derived()
+    again = RemoteOutput(output.objects, output.root.parent.parent / "again")
+    again.read_records()
+    assert again.is_derived
+    again.put_records("writer", 1, b"fourth\n")
+    assert not again.is_derived
+
+
 def test_no_volume_is_fetched_and_each_is_known(output):
     assert list(output.elsewhere) == ["imagesTr/a.npz"]
     assert output.elsewhere["imagesTr/a.npz"].size == 6
@@ -65,14 +74,14 @@ def test_a_retired_volume_replaces_none(output):
     assert output.objects.look("imagesTr/a.npz") is None
 
 
-@pytest.mark.parametrize("redo", [0, 1])
-def test_the_first_description_decides(objects, tmp_path, redo):
+@pytest.mark.parametrize("other", [{}, {"redo": {"number": 1}}, {"fingerprint": "g"}, {"like": "/training"}])
+def test_the_first_description_decides(objects, tmp_path, other):
     output = RemoteOutput(objects, tmp_path)
     output.read_records()
     described = {"fingerprint": "f", "redo": {"number": 0}, "derivation": "mine"}
     (output.root / RUN).write_text(json.dumps(described))
-    objects.put(RUN, json.dumps(described | {"redo": {"number": redo}, "derivation": "theirs"}).encode())
-    if redo:
+    objects.put(RUN, json.dumps(described | {"derivation": "theirs"} | other).encode())
+    if other:
         with pytest.raises(OutputError, match="another run has begun there at this moment"):
             output.put_description()
     else:

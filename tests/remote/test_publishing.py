@@ -9,6 +9,7 @@ import pytest
 from monai_mriprep import preprocess
 from monai_mriprep.errors import RemoteError
 from monai_mriprep.remote import objects, publishing, run
+from monai_mriprep.store.journal import entry_name
 from tests.runs import write_case, write_cases
 
 pytestmark = pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
@@ -60,6 +61,8 @@ def test_a_record_is_written_after_the_volumes_it_tells_of(scans, out, monkeypat
         told = [json.loads(line) for line in out.read(order[place]).splitlines()]
         told = [file["path"] for line in told for file in line.get("outputs", {}).values()]
         assert set(told) <= set(order[:place])
+    for number in range(3):  # a case whose image is there is whole
+        assert order.index(f"labelsTr/case_{number}.npz") < order.index(f"imagesTr/case_{number}.npz")
 
 
 def test_the_stage_holds_volumes_only_until_they_are_recorded(scans, monkeypatch, tmp_path):
@@ -76,13 +79,48 @@ def test_the_stage_holds_volumes_only_until_they_are_recorded(scans, monkeypatch
     assert left[-1] == 0
 
 
+def test_a_volume_goes_from_the_stage_after_its_entry_in_the_journal(scans, out, monkeypatch):
+    """A crash in between would leave an entry that tells of a file which is not there."""
+    monkeypatch.setattr(publishing, "BATCH_RECORDS", 1)
+    both, real = [], publishing.Publisher.publish
+
+    def publish(self):
+        real(self)
+        done = {entry_name(line["case"]) for line in lines(out) if line["event"] == "done"}
+        both.append(done & {path.name for path in (self._output.root / ".partial").rglob("*")})
+
+    monkeypatch.setattr(publishing.Publisher, "publish", publish)
+    run.preprocess(scans, ADDRESS, workers=0)
+    assert len(both) >= 4
+    assert not any(both)
+
+
+def test_a_case_whose_volume_cannot_be_written_fails_by_name_and_is_done_by_the_next_run(scans, out, monkeypatch):
+    real = objects.Objects.put
+
+    def put(self, name, content):
+        if name == "imagesTr/case_1.npz":
+            msg = "no"
+            raise RemoteError(msg)
+        return real(self, name, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(objects.Objects, "put", put)
+        (failed,) = run.preprocess(scans, ADDRESS, workers=0).failed
+    assert (failed.case, failed.error) == ("case_1", "its files cannot be written back: no")
+    assert [line["event"] for line in lines(out) if line.get("case") == "case_1"] == ["started", "failed"]
+    assert [result.case for result in run.preprocess(scans, ADDRESS, workers=0).done] == ["case_1"]
+
+
 def test_a_case_that_comes_back_and_one_that_left(scans, out):
     run.preprocess(scans, ADDRESS, workers=0)
+    assert ".report/case_1.webp" in out.list()
     for folder in ("ImagesTr", "LabelsTr"):
         (scans / folder / "case_1.mha").unlink()
     assert run.preprocess(scans, ADDRESS, workers=0).retired == ("case_1",)
     (retired,) = (line for line in lines(out) if line["event"] == "retired")
     assert retired["files"] == ["retired/imagesTr/case_1.npz", "retired/labelsTr/case_1.npz"]
+    assert ".report/case_1.webp" not in out.list()
     write_case(scans, "case_1", seed=1)
     assert [result.case for result in run.preprocess(scans, ADDRESS, workers=0).done] == ["case_1"]
     assert {"imagesTr/case_1.npz", "retired/imagesTr/case_1.npz"} < out.list().keys()

@@ -6,7 +6,7 @@ import functools
 import multiprocessing
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.thread import BrokenThreadPool
 
 import pytest
@@ -53,6 +53,18 @@ def test_a_future_with_an_error_is_the_loss_of_its_case():
     outcomes = {one.case: one for one in executor_workers(lambda: ThreadPoolExecutor(2), 2)(broken, cases(3))}
     assert outcomes.pop("1") == Lost("1", "was lost (ZeroDivisionError: 1)")
     assert {one.status for one in outcomes.values()} == {"done"}
+
+
+def test_a_future_that_somebody_cancels_is_the_loss_of_its_case():
+    class Cancelling(ThreadPoolExecutor):
+        def submit(self, *_: object):
+            future = Future()
+            future.cancel()
+            future.set_running_or_notify_cancel()
+            return future
+
+    (outcome,) = executor_workers(lambda: Cancelling(1), 1)(print, cases(1))
+    assert outcome == Lost("0", "was lost (CancelledError: )")
 
 
 def test_in_one_process_one_case_is_worked_on_at_a_time():
