@@ -123,7 +123,11 @@ class Store:
         OutputError
             If the folder of its temporary files is gone.
         """
-        if f"{PARTIAL}/{self.writer}" in self._folders and self.partial.status(self.writer) is None:
+        try:
+            is_gone = f"{PARTIAL}/{self.writer}" in self._folders and self.partial.status(self.writer) is None
+        except OSError:  # a disk that fails says nothing of it
+            is_gone = False
+        if is_gone:
             msg = (
                 f"{self.partial.path / self.writer}: is gone, for another process was told that this one had ended "
                 "(--take-over), and has taken its place; run again when that has ended"

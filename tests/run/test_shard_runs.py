@@ -269,6 +269,16 @@ def test_a_run_of_the_whole_that_is_alive_stops_a_part(whole, out):
         run(whole / "dataset", out, 2)
 
 
+def test_a_disk_that_fails_does_not_say_that_another_has_taken_over(whole, tmp_path, monkeypatch):
+    from monai_mriprep.store.folder import Folder
+
+    with open_session(plan_run(whole / "dataset", tmp_path / "out", RECIPE), shard=Shard(1, 3)) as session:
+        with monkeypatch.context() as patch:
+            patch.setattr(Folder, "status", lambda *_: (_ for _ in ()).throw(OSError(5, "I/O error")))
+            session.store.require_staging()
+        session.store.require_staging()
+
+
 def test_a_part_of_more_parts_than_cases_has_nothing_to_do(whole, tmp_path):
     summary = run(whole / "dataset", tmp_path / "out", 9, 9)
     assert summary.done == summary.failed == summary.skipped == ()
