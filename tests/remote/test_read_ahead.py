@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 from monai_mriprep.errors import RemoteError
+from monai_mriprep.remote import read_ahead
 from monai_mriprep.remote.read_ahead import ReadAhead
 from monai_mriprep.run.cases import Case
 
@@ -66,3 +68,25 @@ def test_a_full_disk_is_said_too():
     ahead = ReadAhead(CASES, fetch, lambda case: None, 1)
     assert next(ahead.at_hand(CASES)).problem.startswith("/scratch/a.mha: its object cannot be written there (No space")
     ahead.close()
+
+
+def test_when_it_is_closed_nothing_more_is_fetched(monkeypatch):
+    """As after Ctrl-C."""
+    place, go = Place(), threading.Event()
+
+    class Pool(ThreadPoolExecutor):
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+            super().shutdown(wait=False, cancel_futures=cancel_futures)
+            go.set()
+            super().shutdown(wait)
+
+    def fetch(case: Case) -> None:
+        place.fetch(case)
+        assert case.name == "case_0" or go.wait(20)
+
+    monkeypatch.setattr(read_ahead, "THREADS", 1)
+    monkeypatch.setattr(read_ahead, "ThreadPoolExecutor", Pool)
+    ahead = ReadAhead(CASES, fetch, place.drop, 5)
+    next(ahead.at_hand(CASES))
+    ahead.close()
+    assert len(place.fetched) <= 2
