@@ -73,6 +73,13 @@ def test_a_second_time_there_is_nothing_new(out):
     assert (out / "manifest.jsonl").read_bytes() == before
 
 
+def test_a_manifest_that_a_copy_made_of_links_has_too_becomes_its_own(out, tmp_path):
+    merge(out)
+    (tmp_path / "copy.jsonl").hardlink_to(out / "manifest.jsonl")
+    merge(out)
+    assert (out / "manifest.jsonl").stat().st_nlink == 1
+
+
 def test_shards_that_have_never_begun_are_named_and_how_many_cases_are_missing(made, tmp_path):
     out = tmp_path / "out"
     run(made / "dataset", out, 2)
