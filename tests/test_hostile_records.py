@@ -271,7 +271,7 @@ def test_the_lock_file_says_nothing_that_we_have_not_written(site, monkeypatch):
     monkeypatch.setattr(fcntl, "lockf", refuse)
     status, text = site.run()
     assert status == 2
-    assert "another run is alive there (process unknown)" in text
+    assert "another run is alive there (process unknown, or shards)" in text
     assert "secret" not in text
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from monai_mriprep.errors import counted
+
 __all__ = ["rough_time", "shown", "table", "wrapped"]
 
 NAME_WIDTH = 30
@@ -22,9 +24,9 @@ def shown(name: str) -> str:
 
 def rough_time(seconds: float) -> str:
     """An estimated time in the unit that fits it."""
-    limits = ((100, 1, "seconds"), (100 * 60, 60, "minutes"), (float("inf"), 3600, "hours"))
+    limits = ((100, 1, "second"), (100 * 60, 60, "minute"), (float("inf"), 3600, "hour"))
     size, unit = next((size, unit) for limit, size, unit in limits if seconds < limit)
-    return f"{seconds / size:.0f} {unit}"
+    return counted(round(seconds / size), unit)
 
 
 def table(rows: Iterable[Sequence[str]], width: int | None = None, spare: Sequence[str] = ()) -> Iterator[str]:

@@ -107,12 +107,11 @@ def _lock(root: Folder, descriptor: int, kind: int, refusal: str, place: tuple[i
         fcntl.lockf(descriptor, kind | fcntl.LOCK_NB, *place)
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EAGAIN):
-            package_logger().warning(
-                "%s: this file system has no locks (%s); start one run at a time", root.path, error.strerror
-            )
+            once = "start each shard once" if place else "start one run at a time"
+            package_logger().warning("%s: this file system has no locks (%s); %s", root.path, error.strerror, once)
             return
         found = _HOLDER.match(os.pread(descriptor, 300, 0).decode(errors="replace"))  # it may be any file's text
-        holder = found[0] if found else "unknown"
+        holder = found[0] if found else "unknown, or shards"
         msg = f"{root.path}: {refusal} (process {holder}); wait for its end, or choose another folder"
         raise LockedError(msg) from error
 

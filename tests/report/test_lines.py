@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from monai_mriprep.report.lines import table, wrapped
+from monai_mriprep.report.lines import rough_time, table, wrapped
 
 ROWS = [["case", "size", "memory", "type"], ["a", "4x8x9", "1.5 MiB", "int16"], ["b" * 9, "?", "?", "?"]]
+
+
+def test_a_rough_time_has_the_unit_that_fits_it():
+    assert [rough_time(seconds) for seconds in (1.2, 99, 130, 7300)] == [
+        "1 second",
+        "99 seconds",
+        "2 minutes",
+        "2 hours",
+    ]
 
 
 def test_columns_have_one_width_each():

@@ -57,7 +57,7 @@ def test_a_second_holder_is_refused_and_told_of_the_first(holder, root, tmp_path
 
 def test_a_holder_whose_name_is_not_there_is_unknown(holder, root, tmp_path):
     (tmp_path / ".lock").write_bytes(b"")
-    with pytest.raises(LockedError, match="process unknown"), exclusive(root):
+    with pytest.raises(LockedError, match="process unknown, or shards"), exclusive(root):
         pass
 
 
@@ -131,6 +131,16 @@ def test_a_file_system_without_locks_is_named_and_used(root, tmp_path, monkeypat
     with lock(root):
         (message,) = caplog.messages
     assert message == f"{tmp_path}: this file system has no locks (No locks available); start one run at a time"
+
+
+def test_shards_need_no_locks_but_each_its_own_start(root, monkeypatch, caplog):
+    def lockf(*arguments):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "lockf", lockf)
+    with exclusive(root, Shard(1, 2)):
+        (message,) = caplog.messages
+    assert message.endswith("this file system has no locks (No locks available); start each shard once")
 
 
 @pytest.mark.parametrize("lock", [exclusive, shared])
@@ -217,7 +227,7 @@ def test_a_part_of_a_run_locks_itself_alone_and_keeps_whole_runs_and_readers_out
         with exclusive(root, Shard(1, 3)):
             pass
         for lock in (exclusive(root, Shard(2, 3)), exclusive(root), shared(root)):
-            with pytest.raises(LockedError, match="process unknown"), lock:
+            with pytest.raises(LockedError, match="process unknown, or shards"), lock:
                 pass
         other.stdin.close()
     with exclusive(root):
