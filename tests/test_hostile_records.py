@@ -217,7 +217,7 @@ def test_a_newer_version_is_refused_in_words_before_anything_is_written(site, re
 
 def test_a_description_of_a_newer_version_is_refused_too(site):
     facts = json.loads((site.output / "run.json").read_text())
-    (site.output / "run.json").write_text(json.dumps({**facts, "version": 3}))
+    (site.output / "run.json").write_text(json.dumps({**facts, "version": 4}))
     before = content(site)
     for command in (site.run, lambda: site.run("--redo")):
         status, text = command()
