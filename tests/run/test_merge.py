@@ -73,6 +73,14 @@ def test_a_second_time_there_is_nothing_new(out):
     assert (out / "manifest.jsonl").read_bytes() == before
 
 
+def test_what_the_records_of_all_shards_say_against_the_recipe_is_told(out, monkeypatch):
+    told = []
+    monkeypatch.setattr("monai_mriprep.run.merge.asks_nnunet", lambda recipe: recipe == RECIPE)
+    monkeypatch.setattr("monai_mriprep.run.merge.nnunet_doubts", lambda *facts: told.append(facts[-1]) or ["a doubt"])
+    assert "a doubt" in merge(out).warnings
+    assert len(told[0]) == N_CASES
+
+
 def test_a_manifest_that_a_copy_made_of_links_has_too_becomes_its_own(out, tmp_path):
     merge(out)
     (tmp_path / "copy.jsonl").hardlink_to(out / "manifest.jsonl")
