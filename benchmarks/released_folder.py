@@ -29,6 +29,7 @@ REVISIONS = {
     "0.4.0": "a1e315e",
     "0.5.0": "640c8dc",
     "0.6.0": "de9beed",
+    "0.7.0": "36f3fde",
 }
 """The commits that were released; without one, the code that stands here is run."""
 
