@@ -18,7 +18,7 @@ from monai_mriprep.store.description import RunDescription, read_description, wr
 from monai_mriprep.store.journal import commit_files
 from monai_mriprep.store.manifest import append_lines, read_index
 from monai_mriprep.store.merging import merge_records
-from monai_mriprep.store.store import Store
+from monai_mriprep.store.store import Store, open_store
 from tests.runs import done_line
 from tests.store.faults import Crash, crash_at, fail_at, note
 from tests.store.pairs import record_of, stage
@@ -231,8 +231,10 @@ def test_somebody_else_who_may_be_merging_is_waited_for(store):
 
 def test_who_merges_is_seen_by_others_before_it_looks_for_them(store, monkeypatch):
     """Else, where there are no locks, of two that begin at once neither would find the other."""
+    store.leave()
     seen = []
     monkeypatch.setattr(takeover, "_refuse", lambda store, *_: seen.append(store.partial.status(store.writer)))
-    takeover.refuse_whole(store)
+    with open_store(store.root.path) as again:
+        takeover.refuse_whole(again)
     assert seen
     assert None not in seen
