@@ -11,6 +11,7 @@ from monai_mriprep.errors import package_logger
 from monai_mriprep.machine import processors
 from monai_mriprep.run.alone import alone, one_by_one
 from monai_mriprep.run.cases import Case, Result
+from monai_mriprep.run.estimates import shown_bytes
 from monai_mriprep.run.loader_workers import loader_workers
 from monai_mriprep.run.mappers import Lost, Mapper, serial
 from monai_mriprep.run.memory import available_memory, how_many_fit, too_large
@@ -63,7 +64,9 @@ class ThisMachine:
     def limited(cls, workers: int | None, memory: int | None, timeout: float | None) -> ThisMachine:
         """By default a worker for each processor, and the memory that the machine, its cgroup or ulimit allow."""
         workers = processors() if workers is None else workers
-        return cls(workers, available_memory() if memory is None else memory, timeout)
+        memory = available_memory() if memory is None else memory
+        LOGGER.debug("%d workers at most, in %s of memory", workers, shown_bytes(memory))
+        return cls(workers, memory, timeout)
 
     def at_once(self, case: Case) -> int:
         """As many as there are workers, or as fit into the memory."""

@@ -78,7 +78,8 @@ def test_verbose_tells_the_recipe_the_reason_of_each_case_and_its_stages(dataset
     assert any(line.startswith("debug: recipe: {") and "'order': 1" in line for line in debug)
     assert {f"debug: case_{number}: run: no record" for number in range(3)} <= set(debug)
     assert sum("resampling 0." in line and line.endswith(" MiB") for line in debug) == 2
-    assert any(re.fullmatch(r"debug: 3 cases, 1 at once in \S+ [MG]iB of memory", line) for line in debug)
+    assert any(re.fullmatch(r"debug: 0 workers at most, in \S+ [MG]iB of memory", line) for line in debug)
+    assert "debug: 3 cases, 1 at once" in debug
     (tmp_path / "predictions").mkdir()
     np.savez(tmp_path / "predictions/case_0.npz", np.zeros((4, 8, 9), np.uint8))
     assert command(monkeypatch, "restore", "-v", out, tmp_path / "predictions", tmp_path / "restored") == 0

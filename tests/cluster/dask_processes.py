@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from distributed import Client
+
+from tests.stress.conftest import until
 
 PROJECT = Path(__file__).parents[2]
 
@@ -52,14 +53,6 @@ def scheduler(folder: Path, workers: int = 2, *options: object) -> Iterator[tupl
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait(10)
-
-
-def until(condition, seconds: float = 60) -> None:
-    """Wait until something is true."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
 
 
 @contextmanager

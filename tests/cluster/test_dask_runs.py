@@ -17,7 +17,7 @@ from monai_mriprep.errors import ClusterError
 from monai_mriprep.run import cluster_worker
 from monai_mriprep.run import preprocess as module
 from tests.runs import events_of, left_over
-from tests.stress.conftest import count
+from tests.stress.conftest import count, until
 
 pytest.importorskip("distributed", reason="needs the extra dask")
 
@@ -25,7 +25,7 @@ from distributed import Client
 
 from monai_mriprep.run import dask_workers
 from tests.cluster import cases_at_work
-from tests.cluster.dask_processes import killer, scheduler, start, until
+from tests.cluster.dask_processes import killer, scheduler, start
 from tests.cluster.whole import CASES, require_whole
 
 pytestmark = [

@@ -10,14 +10,14 @@ import pytest
 
 from monai_mriprep.run.cases import Case
 from tests.cluster.cases_at_work import nothing
-from tests.stress.conftest import count
+from tests.stress.conftest import count, until
 
 pytest.importorskip("distributed", reason="needs the extra dask")
 
 from distributed import Client
 
 from monai_mriprep.run.dask_workers import LARGEST_CHUNK, WAITING, DaskCluster
-from tests.cluster.dask_processes import scheduler, until
+from tests.cluster.dask_processes import scheduler
 
 pytestmark = [pytest.mark.stress, pytest.mark.timeout(600)]
 

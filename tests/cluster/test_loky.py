@@ -17,10 +17,9 @@ import pytest
 from monai_mriprep import preprocess
 from monai_mriprep.run import preprocess as module
 from tests.cluster import cases_at_work
-from tests.cluster.dask_processes import until
 from tests.cluster.whole import CASES, require_whole
 from tests.runs import events_of
-from tests.stress.conftest import count
+from tests.stress.conftest import count, until
 
 loky = pytest.importorskip("loky", reason="needs the extra servers")
 
