@@ -30,6 +30,7 @@ from monai_mriprep.store.merging import merge_records
 from monai_mriprep.store.record_parts import Origin
 from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.store import Store, make_store, open_store
+from monai_mriprep.store.takeover import clear_taken
 from monai_mriprep.store.writers import this_writer
 
 __all__ = ["RunSummary", "Session", "open_session"]
@@ -112,6 +113,7 @@ class Session:
         """Record what was finished and not recorded, and remove what else workers have left; none may be alive."""
         self.recorder.flush()
         recover(self.store, self.store.staging, self.recorder.enter)
+        clear_taken(self.recorder)
         if self.plan.shard is None:
             self._complete_redo()
 

@@ -20,7 +20,7 @@ from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.store import Store, named_errors
 from monai_mriprep.store.writers import State, Writer, another_name
 
-__all__ = ["refuse_shards", "refuse_whole", "take_over"]
+__all__ = ["clear_taken", "refuse_shards", "refuse_whole", "take_over"]
 
 PROBLEM = "what earlier runs have left cannot be read"
 
@@ -77,6 +77,18 @@ def take_over(recorder: Recorder, foreign: bool = False) -> tuple[str, ...]:
     with named_errors(store.partial.path, PROBLEM):
         problems += _recover(recorder, store.partial)  # where versions up to 0.3.0 put everything
     return tuple(problems)
+
+
+def clear_taken(recorder: Recorder) -> None:
+    """Clear once more what was taken over and is not empty: a worker of a dead run may have written there meanwhile.
+
+    Raises
+    ------
+    DiskFullError, OutputError
+        If the records cannot be written.
+    """
+    for name in sorted(filter(recorder.store.partial.is_folder, _taken)):
+        _recover_and_remove(recorder, name)
 
 
 def shard_of(store: Store) -> Shard | None:

@@ -19,6 +19,7 @@ import pytest
 
 from monai_mriprep.errors import LockedError, OutputError
 from monai_mriprep.formats.sealed import NewerVersionError, seal
+from monai_mriprep.store import takeover
 from monai_mriprep.store.attempts import Shard
 from monai_mriprep.store.description import Redo, RunDescription, write_description
 from monai_mriprep.store.journal import commit_files, entry_name
@@ -449,3 +450,21 @@ def test_records_that_cannot_be_read_say_nothing_of_an_entry(store, recorder, pa
     assert "a finished case waits" in problem
     (problem,) = take_over(recorder)
     assert "not put in place: a" in problem
+
+
+def test_what_a_worker_of_a_dead_run_writes_late_goes_at_the_end(store, recorder, partial, monkeypatch):
+    (partial / DEAD).mkdir(parents=True)
+    whole, late = takeover.recover, "1-" + "0" * 32 + ".npz"
+
+    def too_early(store, staging, *rest):
+        problems = whole(store, staging, *rest)
+        if "+" in staging.path.name:
+            staging.create(late, [b"half a file"])
+        return problems
+
+    monkeypatch.setattr(takeover, "recover", too_early)
+    take_over(recorder)
+    monkeypatch.undo()
+    assert [path.name for path in partial.rglob("*.npz")] == [late]
+    takeover.clear_taken(recorder)
+    assert list(partial.iterdir()) in ([], [partial / store.writer])
