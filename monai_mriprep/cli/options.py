@@ -26,6 +26,7 @@ __all__ = [
     "OutputRoot",
     "Quiet",
     "Report",
+    "RunOutput",
     "Scheduler",
     "Scratch",
     "Settings",
@@ -41,6 +42,10 @@ __all__ = [
 DatasetRoot = Annotated[
     Path | None,
     typer.Argument(help="Folder with ImagesTr and LabelsTr.", show_default="run.dataset of the config"),
+]
+RunOutput = Annotated[
+    Path | None,
+    typer.Argument(help="Folder of the preprocessed dataset.", show_default="run.output of the config"),
 ]
 OutputRoot = Annotated[Path, typer.Argument(help="Folder of the preprocessed dataset.", show_default=False)]
 Config = Annotated[

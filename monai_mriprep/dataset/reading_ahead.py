@@ -9,8 +9,9 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+
+from monai_mriprep.windows import mapped_in_window
 
 __all__ = ["read_each"]
 
@@ -37,7 +38,7 @@ def read_each(read: Callable[[Item], Found], items: Sequence[Item]) -> Iterator[
         yield from (found for found, _ in timed)
         rest = items[begin + TIMED : begin + TIMED + STRETCH]
         mostly_waits = statistics.median(waited for _, waited in timed) > 1 / 2
-        yield from _by_threads(read, rest) if mostly_waits else map(read, rest)
+        yield from mapped_in_window(read, rest, THREADS if mostly_waits else 1)
 
 
 def _timed(read: Callable[[Item], Found], item: Item) -> tuple[Found, float]:
@@ -45,8 +46,3 @@ def _timed(read: Callable[[Item], Found], item: Item) -> tuple[Found, float]:
     wall, own = time.perf_counter(), time.thread_time()
     found = read(item)
     return found, 1 - (time.thread_time() - own) / max(time.perf_counter() - wall, 1e-9)
-
-
-def _by_threads(read: Callable[[Item], Found], items: Sequence[Item]) -> Iterator[Found]:
-    with ThreadPoolExecutor(THREADS) as executor:
-        yield from executor.map(read, items)

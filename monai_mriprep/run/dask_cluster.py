@@ -14,7 +14,7 @@ from distributed import Client, LocalCluster
 from distributed.utils import get_mp_context
 
 from monai_mriprep.errors import ClusterError, package_logger
-from monai_mriprep.run.dask_workers import DaskCluster
+from monai_mriprep.run.dask_workers import MEMORY, DaskCluster
 from monai_mriprep.run.memory import MAIN_BYTES, WORKER_BYTES, available_memory
 from monai_mriprep.run.plan import RunPlan
 from monai_mriprep.run.schedulers import local_workers
@@ -119,7 +119,7 @@ def _local_cluster(count: int, room: int) -> LocalCluster:
             n_workers=count,
             threads_per_worker=1,
             memory_limit=0,
-            resources={"memory": room},
+            resources={MEMORY: room},
             scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},  # else port 8787 must be free
             silence_logs=logging.CRITICAL + 1,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +15,7 @@ from monai_mriprep.cli.options import (
     Exclude,
     Json,
     Like,
+    RunOutput,
     Settings,
     Target,
     Verbose,
@@ -30,10 +30,7 @@ __all__ = ["plan"]
 def plan(
     context: typer.Context,
     dataset_root: DatasetRoot = None,
-    output_root: Annotated[
-        Path | None,
-        typer.Argument(help="Folder of the preprocessed dataset.", show_default="run.output of the config"),
-    ] = None,
+    output_root: RunOutput = None,
     config: Config = None,
     settings: Settings = None,
     target: Target = None,

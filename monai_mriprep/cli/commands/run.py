@@ -22,6 +22,7 @@ from monai_mriprep.cli.options import (
     MaxMemory,
     Quiet,
     Report,
+    RunOutput,
     Scheduler,
     Scratch,
     Settings,
@@ -48,10 +49,7 @@ __all__ = ["run"]
 def run(
     context: typer.Context,
     dataset_root: DatasetRoot = None,
-    output_root: Annotated[
-        Path | None,
-        typer.Argument(help="Folder of the preprocessed dataset.", show_default="run.output of the config"),
-    ] = None,
+    output_root: RunOutput = None,
     config: Config = None,
     settings: Settings = None,
     target: Target = None,
