@@ -204,7 +204,6 @@ def _doubts(description: RunDescription | None, index: Index, names: Collection[
         recipe = None if description is None else Recipe(**description.recipe)
         if description is None or recipe is None or not asks_nnunet(recipe):
             return ()
-        done = (index.done(name) for name in names)
-        current = [record for record in done if record is not None and record.fingerprint == description.fingerprint]
+        current = index.made_by(description.fingerprint, names)
         return tuple(nnunet_doubts(recipe, description.target_spacing, description.statistics, current))
     return ()

@@ -130,8 +130,7 @@ class Session:
             return ()
         try:
             index = read_index(self.store.root)
-            done = (index.done(case.name) for case in self.plan.cases)
-            current = (record for record in done if record is not None and record.fingerprint == job.fingerprint)
+            current = index.made_by(job.fingerprint, (case.name for case in self.plan.cases))
             return tuple(nnunet_doubts(job.recipe, job.target, self.plan.wanted.statistics, current))
         except OutputError:
             return ()

@@ -9,7 +9,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import IO, NamedTuple
@@ -138,6 +138,13 @@ class Index:
         for case, _ in sorted(places, key=lambda item: (order.get(item[1].file, -1), item[1].offset)):
             record = self.done(case)
             if record is not None:
+                yield record
+
+    def made_by(self, fingerprint: str, cases: Iterable[str]) -> Iterator[Done]:
+        """The last record of success of each of these cases that was made by this, one at a time."""
+        for case in cases:
+            record = self.done(case)
+            if record is not None and record.fingerprint == fingerprint:
                 yield record
 
     def problems(self, shown: int = 5) -> tuple[str, ...]:

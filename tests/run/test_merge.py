@@ -76,7 +76,7 @@ def test_a_second_time_there_is_nothing_new(out):
 def test_what_the_records_of_all_shards_say_against_the_recipe_is_told(out, monkeypatch):
     told = []
     monkeypatch.setattr("monai_mriprep.run.merge.asks_nnunet", lambda recipe: recipe == RECIPE)
-    monkeypatch.setattr("monai_mriprep.run.merge.nnunet_doubts", lambda *facts: told.append(facts[-1]) or ["a doubt"])
+    monkeypatch.setattr("monai_mriprep.run.merge.nnunet_doubts", lambda *of: told.append(tuple(of[-1])) or ["a doubt"])
     assert "a doubt" in merge(out).warnings
     assert len(told[0]) == N_CASES
 

@@ -179,8 +179,7 @@ class _Folder:
         """Where nnU-Net would have decided otherwise than the recipe that is its own."""
         if self.description is None or self.recipe is None or not asks_nnunet(self.recipe):
             return
-        done = (self.index.done(case) for case in self.index.cases())
-        current = (record for record in done if record and record.fingerprint == self.description.fingerprint)
+        current = self.index.made_by(self.description.fingerprint, self.index.cases())
         yield from nnunet_doubts(self.recipe, self.description.target_spacing, self.description.statistics, current)
 
     def facts(self) -> Iterator[Fact]:
