@@ -80,6 +80,7 @@ class Nursery:
             "log": str(log),
             "errors": str(errors),
             "cwd": cwd and str(cwd),
+            "environment": dict(os.environ),  # as it is now, and not as it was when the server began
             "fault": fault,
             "memory": memory,
         }

@@ -53,7 +53,13 @@ def start(arguments: list[str], **options: Any) -> int:
 
 
 def run(
-    arguments: list[str], log: str, errors: str, cwd: str | None, fault: list[Any] | None, memory: int | None
+    arguments: list[str],
+    log: str,
+    errors: str,
+    cwd: str | None,
+    environment: dict[str, str],
+    fault: list[Any] | None,
+    memory: int | None,
 ) -> None:
     from monai_mriprep.cli import main
     from tests.stress import faults
@@ -63,6 +69,8 @@ def run(
     for descriptor, path in ((1, log), (2, errors)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666), descriptor)
     os.chdir(cwd or ".")
+    os.environ.clear()
+    os.environ.update(environment)
     if fault:
         faults.inject(*fault)
     if memory:

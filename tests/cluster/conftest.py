@@ -6,6 +6,7 @@ import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -59,11 +60,14 @@ def expected(forty, tmp_path_factory) -> dict[str, str]:
     return outputs(output)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def local() -> Iterator[object]:
-    """A client of a local cluster of two processes."""
+    """A client of a local cluster of two processes; they end with the tests of clusters, and so does what Dask sets.
+
+    It leaves ``OMP_NUM_THREADS=1`` in the environment, and other tests look at what children this process has.
+    """
     pytest.importorskip("distributed", reason="needs the extra dask")
     from monai_mriprep.run.dask_cluster import connected
 
-    with connected("local:2") as client:
+    with mock.patch.dict(os.environ), connected("local:2") as client:
         yield client
