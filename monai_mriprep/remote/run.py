@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from monai_mriprep.errors import MriprepWarning
 from monai_mriprep.recipe import Recipe
-from monai_mriprep.remote.places import at_hand
+from monai_mriprep.remote.at_hand import at_hand
 from monai_mriprep.run.planned import plan_part
 from monai_mriprep.run.preprocess import engine_of, execute
 from monai_mriprep.run.session import RunSummary, open_session

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from monai_mriprep.remote import objects
+from tests.runs import write_cases
 
 
 @pytest.fixture
@@ -20,3 +23,12 @@ def store():
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch):
     monkeypatch.setattr(objects, "PAUSES", (0.0, 0.0))
+
+
+@pytest.fixture
+def address(store, tmp_path) -> Path:
+    """Of a dataset, as the command line gets it."""
+    from tests.remote.test_dataset import put_folder
+
+    put_folder(store, write_cases(tmp_path / "scans", 2))
+    return Path(store.address)

@@ -35,7 +35,7 @@ def merge(
     Exit status: 0 every case is finished, 1 some failed or are missing, 2 it could not be done.
     """
     from monai_mriprep.cli.progress import log_lines
-    from monai_mriprep.remote.places import output_at_hand
+    from monai_mriprep.remote.at_hand import output_at_hand
     from monai_mriprep.report.facts import plain
     from monai_mriprep.report.merge_text import merge_text
     from monai_mriprep.run.merge import merge as merged

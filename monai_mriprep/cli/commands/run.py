@@ -89,7 +89,7 @@ def run(
     """
     from monai_mriprep.cli.progress import log_lines, watched
     from monai_mriprep.machine import processors
-    from monai_mriprep.remote.places import at_hand
+    from monai_mriprep.remote.at_hand import at_hand
     from monai_mriprep.report.facts import run_json
     from monai_mriprep.report.html.after_run import warn_of_older_report, with_report
     from monai_mriprep.run.dry_run import dry_run
