@@ -8,7 +8,7 @@ from pathlib import Path
 from monai_mriprep.errors import RemoteError
 from monai_mriprep.formats.names import address_in
 
-__all__ = ["address_of", "checked_name", "last_part"]
+__all__ = ["absolute", "address_of", "checked_name", "last_part"]
 
 
 def address_of(place: str | Path) -> str | None:
@@ -33,6 +33,11 @@ def address_of(place: str | Path) -> str | None:
         msg = f"{address}: an object store takes . and .. for names; give the address without them"
         raise RemoteError(msg)
     return address.rstrip("/")
+
+
+def absolute(place: Path) -> Path:
+    """A folder by its absolute path, as whoever was started in another folder needs it; an address as it is."""
+    return place.absolute() if address_in(place) is None else place
 
 
 def last_part(address: str) -> str:

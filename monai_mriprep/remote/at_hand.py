@@ -36,8 +36,8 @@ def at_hand(dataset: Path, output: Path, scratch: Path | None = None, apart: boo
 
     Raises
     ------
-    DatasetError, RemoteError
-        If the dataset cannot be listed, or its headers or the records in the output cannot be read.
+    RemoteError
+        If the records in the output cannot be listed or read.
     OutputError
         If nothing can be written to `scratch`, or the output is none of a run.
     """
@@ -49,16 +49,16 @@ def at_hand(dataset: Path, output: Path, scratch: Path | None = None, apart: boo
         msg = f"{of_output}: the output would mix with the dataset {of_dataset}; choose an address outside of it"
         raise OutputError(msg)
     with _scratch_folder(scratch) as folder:
-        places = Places(
-            dataset if of_dataset is None else RemoteDataset(Objects(of_dataset), folder),
-            output if of_output is None else RemoteOutput(Objects(of_output), folder),
-        )
+        scans = dataset if of_dataset is None else RemoteDataset(Objects(of_dataset), folder)
+        results = output if of_output is None else RemoteOutput(Objects(of_output), folder)
+        places = Places(scans, results)
         with _addresses_told(places):
-            try:
-                places.fetch(apart)
-            except OSError as error:
-                msg = f"{folder}: cannot be written to ({error.strerror}); give --scratch a folder with space"
-                raise write_error(error, msg) from error
+            if isinstance(results, RemoteOutput):
+                try:
+                    results.read_records(apart)
+                except OSError as error:
+                    msg = f"{folder}: cannot be written to ({error.strerror}); give --scratch a folder with space"
+                    raise write_error(error, msg) from error
             yield places
 
 

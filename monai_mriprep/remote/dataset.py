@@ -77,8 +77,8 @@ class RemoteDataset:
         self._folders: defaultdict[str, list[str]] = defaultdict(list)
         self._homes = re.compile(rf"{re.escape(str(self._data))}/[0-9a-f]+|{re.escape(str(self.root))}")
 
-    def read_headers(self) -> None:
-        """List the dataset, and make the tree of stubs.
+    def read_headers(self) -> Path:
+        """List the dataset, and make the tree of stubs, whose root is returned.
 
         Raises
         ------
@@ -95,6 +95,7 @@ class RemoteDataset:
             self._folders[name.rpartition("/")[0]].append(name)
         for _ in mapped_in_window(self._make_stub, self._listed, THREADS):
             pass
+        return self.root
 
     def _make_stub(self, name: str) -> None:
         place, size = self.root / name, self._listed[name].size

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from monai_mriprep.errors import MriprepError, RemoteError, package_logger
 from monai_mriprep.machine import processors
+from monai_mriprep.recipe import Recipe
 from monai_mriprep.remote.dataset import RemoteDataset
 from monai_mriprep.remote.engine import WithFiles
 from monai_mriprep.remote.output import RemoteOutput
@@ -19,6 +20,7 @@ from monai_mriprep.run.cases import Result
 from monai_mriprep.run.dry_run import DryRun
 from monai_mriprep.run.merge import MergeSummary
 from monai_mriprep.run.plan import RunPlan
+from monai_mriprep.run.planned import plan_part
 from monai_mriprep.run.session import RunSummary, Session
 from monai_mriprep.store.layout import REPORT
 from monai_mriprep.store.record_parts import Origin
@@ -60,16 +62,29 @@ class Places:
         self._ahead: ReadAhead | None = None
         self._publisher: Publisher | None = None
 
-    def fetch(self, apart: bool) -> None:
-        """Bring here what a plan needs: the headers of the dataset, the records in the output."""
-        if self._dataset is not None:
-            self._dataset.read_headers()
-        if self._output is not None:
-            self._output.read_records(apart)
+    def plan(
+        self,
+        recipe: Recipe | None = None,
+        redo: bool = False,
+        like: str | Path | None = None,
+        report: bool = True,
+        exclude: str | Path | None = None,
+        shard: str | None = None,
+    ) -> tuple[RunPlan, bool]:
+        """What `monai_mriprep.run.planned.plan_part` says; sources of cases are where they will be fetched to.
 
-    def planned(self, plan: RunPlan) -> RunPlan:
-        """The plan, whose cases have their sources where they will be fetched to."""
-        return plan if self._dataset is None else self._dataset.planned(plan)
+        Raises
+        ------
+        DatasetError, RemoteError
+            If a dataset cannot be listed, or its headers cannot be read.
+        MriprepError
+            As of that.
+        """
+        options = (recipe, redo, like, report, exclude, shard)
+        if self._dataset is None:
+            return plan_part(self.dataset, self.output, *options)
+        plan, retire = plan_part(self._dataset.address, self.output, *options, headers=self._dataset.read_headers)
+        return self._dataset.planned(plan), retire
 
     @property
     def elsewhere(self) -> Mapping[str, Origin] | None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from monai_mriprep.errors import MriprepWarning
 from monai_mriprep.recipe import Recipe
+from monai_mriprep.remote.address import absolute
 from monai_mriprep.remote.at_hand import at_hand
-from monai_mriprep.run.planned import plan_part
 from monai_mriprep.run.preprocess import engine_of, execute
 from monai_mriprep.run.session import RunSummary, open_session
 
@@ -107,12 +107,11 @@ def preprocess(
         For what needs review in the dataset as a whole, such as an image without a label. These warnings are logged,
         too. Warnings of single cases are only logged.
     """
-    with at_hand(Path(dataset_root), Path(output_root), None if scratch is None else Path(scratch)) as here:
-        scans, results = here.dataset, here.output
-        if executor is not None or client is not None:  # whose workers may have been started in another folder
-            scans, results = scans.absolute(), results.absolute()
-        plan, may_leave = plan_part(scans, results, recipe, redo, like, report, exclude, shard)
-        plan = here.planned(plan)
+    scans, results = Path(dataset_root), Path(output_root)
+    if executor is not None or client is not None:  # whose workers may have been started in another folder
+        scans, results = absolute(scans), absolute(results)
+    with at_hand(scans, results, None if scratch is None else Path(scratch)) as here:
+        plan, may_leave = here.plan(recipe, redo, like, report, exclude, shard)
         engine = engine_of(plan, workers, case_timeout, executor, client)
         with open_session(plan, retire or may_leave, take_over, elsewhere=here.elsewhere) as session:
             here.begin(session)

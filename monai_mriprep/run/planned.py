@@ -5,7 +5,7 @@ Nothing here loads torch or MONAI, and whoever reads the list opens nothing of t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -240,6 +240,7 @@ def plan_part(
     report: bool = True,
     exclude: str | Path | None = None,
     shard: str | None = None,
+    headers: Callable[[], Path] | None = None,
 ) -> tuple[RunPlan, bool]:
     """The plan of a run or of a part of it; a part goes by what `plan` has decided, if it has.
 
@@ -249,6 +250,9 @@ def plan_part(
         As of `monai_mriprep.run.plan.plan_run`.
     shard
         Which part, as `monai_mriprep.run.shards.read_shard` takes it; None is the whole.
+    headers
+        Where the dataset is an address: makes a folder of its headers to plan with, where nothing was planned for the
+        part.
 
     Returns
     -------
@@ -264,7 +268,10 @@ def plan_part(
     """
     part = wanted_shard(shard, redo)
     found = None if part is None else planned(dataset_root, output_root, recipe, like, report, exclude)
-    plan, retire = found or (plan_run(dataset_root, output_root, recipe, redo, like, report, exclude), False)
+    if found is None:
+        root = dataset_root if headers is None else headers()
+        found = plan_run(root, output_root, recipe, redo, like, report, exclude), False
+    plan, retire = found
     return replace(plan, shard=part), retire
 
 

@@ -20,8 +20,8 @@ def test_what_stands_for_a_dataset_goes_with_the_block(address, tmp_path):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     with at_hand(address, tmp_path / "out", scratch) as here:
-        assert here.dataset.is_dir()
-        assert here.dataset.parts[: len(scratch.parts)] == scratch.parts
+        here.plan()
+        assert [place.name for place in scratch.glob("mriprep-*/*")] == ["data"]
     assert list(scratch.iterdir()) == []
 
 

@@ -11,7 +11,6 @@ from monai_mriprep.remote import run
 from monai_mriprep.remote.at_hand import at_hand
 from monai_mriprep.run.cases import Result
 from monai_mriprep.run.dry_run import dry_run
-from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.session import RunSummary, open_session
 
 pytestmark = pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
@@ -46,13 +45,13 @@ def test_a_report_is_written_with_all_pictures_and_again_with_the_voxels_of_susp
 
 def test_a_dry_run_knows_what_is_done(done, store, tmp_path):
     with at_hand(tmp_path / "scans", done, tmp_path) as here:
-        plan = here.planned(plan_run(here.dataset, here.output))
+        plan, _ = here.plan()
         found = here.foreseen(dry_run(plan, elsewhere=here.elsewhere))
     assert found.output_root == "memory://bucket/out"
     assert [case.action for case in found.cases] == ["skip", "skip"]
     type(store)("memory://bucket/out").remove("imagesTr/case_0.npz")
     with at_hand(tmp_path / "scans", done, tmp_path) as here:
-        plan = here.planned(plan_run(here.dataset, here.output))
+        plan, _ = here.plan()
         assert [case.action for case in dry_run(plan, elsewhere=here.elsewhere).cases] == ["redo", "skip"]
 
 
@@ -64,7 +63,7 @@ def test_a_report_that_comes_later_is_written_back(done, store, tmp_path):
 
     for _ in range(2):
         with at_hand(tmp_path / "scans", done, tmp_path) as here:
-            plan = here.planned(plan_run(here.dataset, here.output))
+            plan, _ = here.plan()
             with open_session(plan, elsewhere=here.elsewhere) as session:
                 here.begin(session)
                 summary = session.summary()

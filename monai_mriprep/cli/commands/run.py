@@ -89,12 +89,12 @@ def run(
     """
     from monai_mriprep.cli.progress import log_lines, watched
     from monai_mriprep.machine import processors
+    from monai_mriprep.remote.address import absolute
     from monai_mriprep.remote.at_hand import at_hand
     from monai_mriprep.report.facts import run_json
     from monai_mriprep.report.html.after_run import warn_of_older_report, with_report
     from monai_mriprep.run.dry_run import dry_run
     from monai_mriprep.run.estimates import case_seconds
-    from monai_mriprep.run.planned import plan_part
     from monai_mriprep.run.sbatch import first_of_array
     from monai_mriprep.run.schedulers import require_kept
     from monai_mriprep.run.session import open_session
@@ -107,15 +107,15 @@ def run(
     count = processors() if job.workers is None else job.workers
     if scheduler is not None:
         count = require_kept(scheduler, job.workers, job.max_memory, job.case_timeout)
-    with at_hand(dataset, output, scratch) as here:
-        options = (recipe, redo, job.like, draws, job.exclude, first_of_array(shard) if print_sbatch else shard)
-        scans, results = here.dataset, here.output
-        if scheduler is not None:  # whose workers may have been started in another folder
-            scans, results = scans.absolute(), results.absolute()
-        plan, may_leave = plan_part(scans, results, *options)
+    scans, results = dataset, output
+    if scheduler is not None:  # whose workers may have been started in another folder
+        scans, results = absolute(scans), absolute(results)
+    with at_hand(scans, results, scratch) as here:
+        part = first_of_array(shard) if print_sbatch else shard
+        plan, may_leave = here.plan(recipe, redo, job.like, draws, job.exclude, part)
         if print_sbatch:
             return _say_script(context, plan, output, job.workers if scheduler is None else count)
-        plan, retire = here.planned(plan), retire or may_leave
+        retire = retire or may_leave
         if dry:
             found = here.foreseen(dry_run(plan, retire, job.workers, job.max_memory, here.elsewhere))
             return _say_what_would_be_done(found, verbose, as_json)
