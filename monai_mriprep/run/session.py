@@ -20,7 +20,6 @@ from monai_mriprep.run.derived import remove_derived, write_derived
 from monai_mriprep.run.nnunet_doubts import asks_nnunet, nnunet_doubts
 from monai_mriprep.run.opening import Opening, open_folder, recorder_of
 from monai_mriprep.run.plan import RunPlan
-from monai_mriprep.store.attempts import Shard
 from monai_mriprep.store.description import Redo, write_description
 from monai_mriprep.store.journal import recover, recover_case
 from monai_mriprep.store.layout import DATASET, TABLE
@@ -211,7 +210,6 @@ def open_session(
     plan: RunPlan,
     retire: bool = False,
     take_over: bool = False,
-    shard: Shard | None = None,
     elsewhere: Mapping[str, Origin] | None = None,
 ) -> Iterator[Session]:
     """Take the output folder, finish what a crash interrupted there, and decide what is to be done.
@@ -224,13 +222,12 @@ def open_session(
     Parameters
     ----------
     plan
-        From `monai_mriprep.run.plan.plan_run`.
+        From `monai_mriprep.run.plan.plan_run`. That of a part of the cases is worked on beside others that work on
+        theirs; nothing is derived from its records.
     retire
         Cases may leave the dataset, however many and whatever else has changed: their files go to ``retired/``.
     take_over
         Finish and clear away what writers of other machines have left; they must have ended.
-    shard
-        Work on this part of the cases alone, beside others that work on theirs; nothing is derived from the records.
     elsewhere
         As of `monai_mriprep.store.store.Store`.
 
@@ -244,7 +241,6 @@ def open_session(
         If the folder cannot be made or written to, if its finished cases have another recipe or target, or if cases
         would leave and `retire` does not confirm it.
     """
-    plan = replace(plan, shard=shard or plan.shard)
     make_store(plan.job.output_root)
     writer = replace(this_writer(), shard=plan.shard)
     with open_store(plan.job.output_root, writer.name, elsewhere=elsewhere) as store:

@@ -13,7 +13,7 @@ from monai_mriprep import preprocess
 from monai_mriprep.errors import LockedError, OutputError, RecipeError
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.merge import merge
-from monai_mriprep.run.plan import plan_run
+from monai_mriprep.run.plan import RunPlan, plan_run
 from monai_mriprep.run.preprocess import execute
 from monai_mriprep.run.session import RunSummary, open_session
 from monai_mriprep.run.shards import split
@@ -53,6 +53,10 @@ def out(parts, tmp_path) -> Path:
 def run(dataset: Path, out: Path, number: int, count: int = PARTS, **options) -> RunSummary:
     options = {"recipe": RECIPE, "workers": 0, "report": False, **options}
     return preprocess(dataset, out, shard=f"{number}/{count}", **options)
+
+
+def first_part(dataset: Path, out: Path) -> RunPlan:
+    return replace(plan_run(dataset, out, RECIPE), shard=Shard(1, PARTS))
 
 
 def record_files(out: Path) -> list[str]:
@@ -107,7 +111,7 @@ def test_the_same_part_again_has_nothing_to_do(whole, out):
 def test_another_recipe_is_refused_though_no_case_is_finished(whole, tmp_path):
     """The first part makes run.json, the others compare."""
     out = tmp_path / "out"
-    with open_session(plan_run(whole / "dataset", out, RECIPE), shard=Shard(1, 3)):
+    with open_session(first_part(whole / "dataset", out)):
         pass
     before = (out / "run.json").read_bytes()
     with pytest.raises(OutputError, match=r"changed: target spacing.*`plan --redo`, when all shards are merged"):
@@ -250,7 +254,7 @@ def test_where_another_recipe_has_come_meanwhile_a_part_stops_and_merge_tells(wh
 
 def test_who_was_given_up_too_soon_stops_and_records_no_failures(whole, tmp_path):
     out = tmp_path / "out"
-    with open_session(plan_run(whole / "dataset", out, RECIPE), shard=Shard(1, 3)) as session:
+    with open_session(first_part(whole / "dataset", out)) as session:
         session.store.partial.move(session.store.writer, session.store.partial, "taken")
         with pytest.raises(OutputError, match=r"is gone, .* \(--take-over\), and has taken its place"):
             execute(session, workers=0)
@@ -272,7 +276,7 @@ def test_a_run_of_the_whole_that_is_alive_stops_a_part(whole, out):
 def test_a_disk_that_fails_does_not_say_that_another_has_taken_over(whole, tmp_path, monkeypatch):
     from monai_mriprep.store.folder import Folder
 
-    with open_session(plan_run(whole / "dataset", tmp_path / "out", RECIPE), shard=Shard(1, 3)) as session:
+    with open_session(first_part(whole / "dataset", tmp_path / "out")) as session:
         with monkeypatch.context() as patch:
             patch.setattr(Folder, "status", lambda *_: (_ for _ in ()).throw(OSError(5, "I/O error")))
             session.store.require_staging()
