@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from monai_mriprep.cli.bar import Bar
     from monai_mriprep.run.cases import Result
 
-__all__ = ["Watch", "log_lines", "watched"]
+__all__ = ["LineHandler", "Watch", "log_lines", "watched"]
 
 LOGGER = package_logger()
 

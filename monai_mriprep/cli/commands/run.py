@@ -38,10 +38,12 @@ from monai_mriprep.cli.show import OK, report, say, summarize, warn
 from monai_mriprep.cli.terminal import width_of
 
 if TYPE_CHECKING:
+    from monai_mriprep.cli.progress import LineHandler
     from monai_mriprep.recipe import RunSettings
-    from monai_mriprep.run.dry_run import DryRun
+    from monai_mriprep.remote.places import Places
     from monai_mriprep.run.engines import Engine
     from monai_mriprep.run.plan import RunPlan
+    from monai_mriprep.run.session import RunSummary, Session
 
 __all__ = ["run"]
 
@@ -87,38 +89,29 @@ def run(
     Exit status: 0 all went well, 1 some cases failed or it was stopped, 2 nothing was started,
     130 interrupted, 143 terminated.
     """
-    from monai_mriprep.cli.progress import log_lines, watched
-    from monai_mriprep.machine import processors
+    from monai_mriprep.cli.progress import log_lines
     from monai_mriprep.remote.address import absolute
     from monai_mriprep.remote.at_hand import at_hand
     from monai_mriprep.report.facts import run_json
-    from monai_mriprep.report.html.after_run import warn_of_older_report, with_report
-    from monai_mriprep.run.dry_run import dry_run
-    from monai_mriprep.run.estimates import case_seconds
     from monai_mriprep.run.sbatch import first_of_array
-    from monai_mriprep.run.schedulers import require_kept
     from monai_mriprep.run.session import open_session
 
     limits = {"workers": workers, "max_memory": memory_size(max_memory), "case_timeout": case_timeout, "report": show}
     places = {"dataset": dataset_root, "output": output_root, "like": like, "exclude": exclude}
     recipe, job = configured(config, settings, target, channels, **places, **limits)
     dataset, output = required(job.dataset, "DATASET_ROOT", "dataset"), required(job.output, "OUTPUT_ROOT", "output")
-    draws = job.report is not False
-    count = processors() if job.workers is None else job.workers
-    if scheduler is not None:
-        count = require_kept(scheduler, job.workers, job.max_memory, job.case_timeout)
+    count = _worker_count(scheduler, job)
     scans, results = dataset, output
     if scheduler is not None:  # whose workers may have been started in another folder
         scans, results = absolute(scans), absolute(results)
     with at_hand(scans, results, scratch) as here:
         part = first_of_array(shard) if print_sbatch else shard
-        plan, may_leave = here.plan(recipe, redo, job.like, draws, job.exclude, part)
+        plan, may_leave = here.plan(recipe, redo, job.like, job.report is not False, job.exclude, part)
         if print_sbatch:
             return _say_script(context, plan, output, job.workers if scheduler is None else count)
         retire = retire or may_leave
         if dry:
-            found = here.foreseen(dry_run(plan, retire, job.workers, job.max_memory, here.elsewhere))
-            return _say_what_would_be_done(found, verbose, as_json)
+            return _say_what_would_be_done(here, plan, retire, job, verbose, as_json)
         with (
             log_lines(verbose, quiet) as lines,
             open_session(plan, retire, take_over, elsewhere=here.elsewhere) as session,
@@ -126,22 +119,21 @@ def run(
             here.begin(session)
             summary = session.summary()
             if session.todo:
-                work = {case.name: case_seconds(case) for case in session.todo}
-                with watched(lines, work, count) as watch, ExitStack() as stack:
-                    with watch.doing("loading MONAI" if scheduler is None else "starting workers, which load MONAI"):
-                        from monai_mriprep.run.preprocess import execute
-
-                        where = stack.enter_context(_engine(plan, scheduler, job))
-                    engine = here.engine(session, where, count)
-                    summary = execute(session, fail_fast=fail_fast, observe=watch, engine=engine, through=here.through)
+                summary = _worked_on(session, here, lines, scheduler, job, count, fail_fast)
         with log_lines(verbose, quiet):  # after the session, which has recorded all by now
-            if draws and plan.shard is None:
-                summary = here.reported(summary, with_report)
-            elif plan.shard is None:  # else `merge` writes it
-                warn_of_older_report(summary)
-            summary = here.finish(summary)
+            summary = here.finish(_reported(summary, here, plan))
     summary = replace(summary, seconds=elapsed())
     return summarize(summary, run_json(summary, plan) if as_json else None)
+
+
+def _worker_count(scheduler: str | None, job: RunSettings) -> int:
+    """How many cases are worked on at once, as far as that is known; limits that would not be kept are refused."""
+    from monai_mriprep.machine import processors
+    from monai_mriprep.run.schedulers import require_kept
+
+    if scheduler is not None:
+        return require_kept(scheduler, job.workers, job.max_memory, job.case_timeout)
+    return processors() if job.workers is None else job.workers
 
 
 def _say_script(context: typer.Context, plan: RunPlan, output: Path | str, workers: int | None) -> int:
@@ -161,6 +153,42 @@ def _say_script(context: typer.Context, plan: RunPlan, output: Path | str, worke
     return OK
 
 
+def _say_what_would_be_done(
+    here: Places, plan: RunPlan, retire: bool, job: RunSettings, verbose: bool, as_json: bool
+) -> int:
+    from monai_mriprep.report.facts import plain
+    from monai_mriprep.report.outlook import dry_run_text
+    from monai_mriprep.run.dry_run import dry_run
+
+    found = here.foreseen(dry_run(plan, retire, job.workers, job.max_memory, here.elsewhere))
+    warn(found.warnings, everything=verbose)
+    report(dry_run_text(found, width_of(sys.stdout), verbose), plain(found), as_json)
+    return OK
+
+
+def _worked_on(
+    session: Session,
+    here: Places,
+    lines: LineHandler,
+    scheduler: str | None,
+    job: RunSettings,
+    count: int,
+    fail_fast: bool,
+) -> RunSummary:
+    """Work on the cases, and show how that goes on."""
+    from monai_mriprep.cli.progress import watched
+    from monai_mriprep.run.estimates import case_seconds
+
+    work = {case.name: case_seconds(case) for case in session.todo}
+    with watched(lines, work, count) as watch, ExitStack() as stack:
+        with watch.doing("loading MONAI" if scheduler is None else "starting workers, which load MONAI"):
+            from monai_mriprep.run.preprocess import execute
+
+            where = stack.enter_context(_engine(session.plan, scheduler, job))
+        engine = here.engine(session, where, count)
+        return execute(session, fail_fast=fail_fast, observe=watch, engine=engine, through=here.through)
+
+
 def _engine(plan: RunPlan, scheduler: str | None, job: RunSettings) -> AbstractContextManager[Engine]:
     """Where the cases are worked on, as long as the block lasts."""
     from monai_mriprep.run.engines import ThisMachine
@@ -172,10 +200,13 @@ def _engine(plan: RunPlan, scheduler: str | None, job: RunSettings) -> AbstractC
     return on_cluster(plan, scheduler, job.max_memory)
 
 
-def _say_what_would_be_done(found: DryRun, verbose: bool, as_json: bool) -> int:
-    from monai_mriprep.report.facts import plain
-    from monai_mriprep.report.outlook import dry_run_text
+def _reported(summary: RunSummary, here: Places, plan: RunPlan) -> RunSummary:
+    """The summary, with the report if one is wanted; that of shards `merge` writes."""
+    from monai_mriprep.report.html.after_run import warn_of_older_report, with_report
 
-    warn(found.warnings, everything=verbose)
-    report(dry_run_text(found, width_of(sys.stdout), verbose), plain(found), as_json)
-    return OK
+    if plan.shard is not None:
+        return summary
+    if plan.job.report:
+        return here.reported(summary, with_report)
+    warn_of_older_report(summary)
+    return summary
