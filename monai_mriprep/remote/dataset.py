@@ -12,13 +12,14 @@ import os
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from monai_mriprep.dataset.unread_files import DETACHED
 from monai_mriprep.errors import DatasetError, MriprepError, RemoteError
+from monai_mriprep.formats.names import suffix_of
 from monai_mriprep.formats.read import read_channel_headers
 from monai_mriprep.remote.address import last_part
 from monai_mriprep.remote.objects import Objects, Stored
@@ -127,6 +128,8 @@ class RemoteDataset:
         channels = plan.job.recipe.channel_count
         cases = tuple(self._case(case, channels) for case in plan.cases)
         shutil.rmtree(self._stubs)
+        self._listed.clear()
+        self._folders.clear()
         self._data.mkdir()
         return replace(
             plan,
@@ -154,12 +157,7 @@ class RemoteDataset:
 
     def _origin(self, name: str) -> Origin:
         """The object of this name; or all those in the folder of this name, the slices of a series, as one."""
-        found = self._listed.get(name)
-        if found is None:
-            slices = [self._listed[one] for one in self._folders[name]]
-            etag = hashlib.sha256("".join(f"{slice_.etag}\n" for slice_ in slices).encode()).hexdigest()
-            modified_ns = max((slice_.modified_ns for slice_ in slices), default=0)
-            found = Stored(sum(slice_.size for slice_ in slices), etag, modified_ns)
+        found = self._listed.get(name) or _as_one([self._listed[one] for one in self._folders[name]])
         return Origin(f"{self.address}/{name}", found.etag, found.size, found.modified_ns)
 
     def fetch(self, case: Case) -> None:
@@ -172,10 +170,21 @@ class RemoteDataset:
         OSError
             If it cannot be written.
         """
-        for origin in case.origins.values():
-            name = origin.address.removeprefix(f"{self.address}/")
-            for one in [name] if name in self._listed else self._folders[name]:
-                self.objects.get(one, self._home(case) / one, self._listed[one])
+        series = {str(path) for paths in case.sources.values() for path in paths if suffix_of(path.name) is None}
+        for path, (address, etag, size, modified_ns) in case.origins.items():
+            name, expected = address.removeprefix(f"{self.address}/"), Stored(size, etag, modified_ns)
+            if path in series:
+                self._fetch_series(name, Path(path), expected)
+            else:
+                self.objects.get(name, Path(path), expected)
+
+    def _fetch_series(self, name: str, place: Path, expected: Stored) -> None:
+        """The slices in a folder, which is listed for it: a plan knows of a series no more than of one object."""
+        listed = sorted(self.objects.list(name).items())
+        slices = {one: stored for one, stored in listed if one.rpartition("/")[0] == name and not _is_hidden(one)}
+        self.objects.require_same(name, _as_one(slices.values()), expected)
+        for one, stored in slices.items():
+            self.objects.get(one, place / one.rpartition("/")[2], stored)
 
     def drop(self, case: Case) -> None:
         """Remove the files of a case from this machine."""
@@ -184,6 +193,12 @@ class RemoteDataset:
     def told(self, text: str) -> str:
         """A text that names files on this machine, with their addresses instead."""
         return self._homes.sub(lambda _: self.address, text)
+
+
+def _as_one(slices: Collection[Stored]) -> Stored:
+    """What is recorded of the slices of a series."""
+    etag = hashlib.sha256("".join(f"{one.etag}\n" for one in slices).encode()).hexdigest()
+    return Stored(sum(one.size for one in slices), etag, max((one.modified_ns for one in slices), default=0))
 
 
 def _is_hidden(name: str) -> bool:

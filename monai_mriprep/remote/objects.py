@@ -82,10 +82,10 @@ class Objects:
         self.requests: Counter[str] = Counter()
         self._counting = threading.Lock()
 
-    def list(self) -> dict[str, Stored]:
-        """All objects, by their names below the address; errors as of `get`."""
-        found: Mapping[str, Mapping[str, Any]] = self._tried("list", "", lambda: self.fs.find(self._root, detail=True))
-        prefix = f"{self._root}/"
+    def list(self, folder: str = "") -> dict[str, Stored]:
+        """All objects, or those below a folder, by their names below the address; errors as of `get`."""
+        place, prefix = self._path(folder).rstrip("/"), f"{self._root}/"
+        found: Mapping[str, Mapping[str, Any]] = self._tried("list", folder, lambda: self.fs.find(place, detail=True))
         return {
             checked_name(self.address, path.removeprefix(prefix)): _stored(facts)
             for path, facts in found.items()
@@ -129,11 +129,23 @@ class Objects:
                 raise ConnectionError(msg)
 
         self._tried("read", name, download)
-        found = self.look(name)
-        if found is None or (found.etag, found.size) != (expected.etag, expected.size):
-            msg = f"{self.address}/{name}: was replaced while the run was under way; run again, which takes the new one"
-            raise RemoteError(msg)
+        self.require_same(name, self.look(name), expected)
         partial.replace(place)
+
+    def require_same(self, name: str, found: Stored | None, expected: Stored) -> None:
+        """Refuse an object, or objects as one, that is not what was listed.
+
+        Raises
+        ------
+        RemoteError
+            If it was replaced.
+        """
+        if found is None or (found.etag, found.size) != (expected.etag, expected.size):
+            msg = (
+                f"{self.address}/{name}: was replaced since it was listed; run again, which takes the new one; "
+                "where `plan` has listed it, plan it again"
+            )
+            raise RemoteError(msg)
 
     def look(self, name: str) -> Stored | None:
         """What the store says of one object; None if there is none."""

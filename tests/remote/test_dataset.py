@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK
 
 from monai_mriprep.errors import DatasetError, RemoteError
 from monai_mriprep.formats.read import read_header
@@ -13,6 +14,7 @@ from monai_mriprep.formats.write import write_metaimage
 from monai_mriprep.remote.dataset import HEADER_BYTES, RemoteDataset
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.process import process_case
+from tests.formats.dicom_series import ORIGIN, ROTATION, SPACING, write_series
 from tests.runs import job_of, write_cases
 
 LARGE = (16, 64, 64)
@@ -36,6 +38,22 @@ def dataset(store, tmp_path):
     put_folder(store, tmp_path / "local")
     (tmp_path / "scratch").mkdir()
     return RemoteDataset(store, tmp_path / "scratch")
+
+
+def write_mixed(root: Path) -> Path:
+    """Two cases: the image of one is a DICOM series, and that of the other has its voxels in a file of their own."""
+    stack = np.random.default_rng(0).integers(1, 200, (5, 6, 7)).astype(np.int16)
+    image = SimpleITK.GetImageFromArray(stack)
+    image.SetSpacing(SPACING)
+    image.SetOrigin(ORIGIN)
+    image.SetDirection(ROTATION.ravel().tolist())
+    (root / "LabelsTr").mkdir(parents=True)
+    write_series(root / "ImagesTr" / "series", stack)
+    (root / "ImagesTr" / "series" / ".hidden").write_bytes(b"no slice")
+    SimpleITK.WriteImage(image, str(root / "ImagesTr" / "detached.mhd"))
+    for name in ("series", "detached"):
+        SimpleITK.WriteImage(image > 99, str(root / "LabelsTr" / f"{name}.mha"))
+    return root
 
 
 def plan_of(dataset: RemoteDataset, output: Path):
@@ -111,6 +129,28 @@ def test_the_files_of_a_header_go_with_it(store, tmp_path):
     (case,) = plan_of(RemoteDataset(store, tmp_path), tmp_path / "out").cases
     assert sorted(Path(path).name for path in case.origins) == ["case_0.mha", "case_0.mhd", "case_0.raw"]
     assert store.requests["read"] == 2  # of the voxels nothing
+
+
+def test_a_series_is_fetched_by_a_listing_of_its_folder_and_fails_where_a_slice_was_replaced(store, tmp_path):
+    local = write_mixed(tmp_path / "local")
+    put_folder(store, local)
+    dataset = RemoteDataset(store, tmp_path)
+    cases = {case.name: case for case in plan_of(dataset, tmp_path / "out").cases}
+    store.requests.clear()
+    for case in cases.values():
+        dataset.fetch(case)
+        for path in (Path(path) for path in case.origins):
+            (found,) = local.rglob(path.name)
+            assert [file.read_bytes() for file in files_of(path)] == [file.read_bytes() for file in files_of(found)]
+    assert store.requests == {"list": 1, "read": 5 + 1 + 3, "look": 5 + 1 + 3}
+    store.put("ImagesTr/series/2.dcm", b"other")
+    with pytest.raises(RemoteError, match=r"memory://bucket/scans/ImagesTr/series: was replaced since it was listed"):
+        dataset.fetch(cases["series"])
+
+
+def files_of(place: Path) -> list[Path]:
+    """A file, or the slices in a folder."""
+    return sorted(place.glob("[!.]*")) if place.is_dir() else [place]
 
 
 def test_texts_are_fetched_whole(store, tmp_path):
