@@ -157,6 +157,7 @@ def _plan(root: Path) -> Any:
 
 
 def _run(root: Path) -> Any:
+    from monai_mriprep.run.engines import ThisMachine
     from monai_mriprep.run.preprocess import execute
     from monai_mriprep.run.session import open_session
 
@@ -164,7 +165,7 @@ def _run(root: Path) -> Any:
 
     def run() -> Any:
         with open_session(plan) as session:
-            summary = execute(session, 0)
+            summary = execute(session, ThisMachine.limited(0))
         if summary.done or summary.failed:
             msg = f"{len(summary.done)} cases were done, not skipped"
             raise SystemExit(msg)

@@ -10,6 +10,7 @@ from monai_mriprep.demo.phantoms import make_demo_dataset
 from monai_mriprep.errors import OutputError, package_logger, write_error
 from monai_mriprep.report.html.after_run import with_report
 from monai_mriprep.report.lines import table
+from monai_mriprep.run.engines import ThisMachine
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.preprocess import Observer, execute
 from monai_mriprep.run.session import RunSummary, open_session
@@ -39,7 +40,9 @@ def make_demo(folder: Path, workers: int | None, observe: Observer) -> DemoRepor
     folder
         Receives ``dataset`` and ``preprocessed``. It must not exist, or an earlier demonstration must
         have made it.
-    workers, observe
+    workers
+        As in `monai_mriprep.preprocess`.
+    observe
         As in `monai_mriprep.run.preprocess.execute`.
 
     Raises
@@ -53,7 +56,7 @@ def make_demo(folder: Path, workers: int | None, observe: Observer) -> DemoRepor
     make_demo_dataset(dataset)
     plan = plan_run(dataset, output, redo=True)
     with open_session(plan) as session:
-        summary = execute(session, workers, observe=observe)
+        summary = execute(session, ThisMachine.limited(workers), observe=observe)
         index = read_index(session.store.root)
         done = sorted(result.case for result in summary.done)
         records = [index.done(case) for case in done]

@@ -117,7 +117,7 @@ def preprocess(
             here.begin(session)
             for message in session.warnings:
                 warnings.warn(here.told(message), MriprepWarning, 2)
-            summary = execute(session, engine=here.engine(session, engine, workers), through=here.through)
+            summary = execute(session, here.engine(session, engine, workers), through=here.through)
         summary = here.finish(summary)
     for message in summary.warnings[len(session.warnings) :]:
         warnings.warn(message, MriprepWarning, 2)

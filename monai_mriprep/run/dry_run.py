@@ -96,7 +96,7 @@ def dry_run(
     retire, elsewhere
         As in `monai_mriprep.run.session.open_session`.
     workers, max_memory
-        As in `monai_mriprep.run.preprocess.execute`.
+        As in `monai_mriprep.run.engines.ThisMachine.limited`.
 
     Raises
     ------

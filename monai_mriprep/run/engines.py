@@ -61,7 +61,9 @@ class ThisMachine:
     timeout: float | None = None
 
     @classmethod
-    def limited(cls, workers: int | None, memory: int | None, timeout: float | None) -> ThisMachine:
+    def limited(
+        cls, workers: int | None = None, memory: int | None = None, timeout: float | None = None
+    ) -> ThisMachine:
         """By default a worker for each processor, and the memory that the machine, its cgroup or ulimit allow."""
         workers = processors() if workers is None else workers
         memory = available_memory() if memory is None else memory

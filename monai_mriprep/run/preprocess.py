@@ -60,7 +60,7 @@ def engine_of(
     if client is not None:
         return _of_client(plan, client, (workers, case_timeout, executor))
     if executor is None:
-        return ThisMachine.limited(workers, None, case_timeout)
+        return ThisMachine.limited(workers, timeout=case_timeout)
     if not callable(executor):
         msg = f"executor: {executor!r} is none; give what makes one, such as lambda: ProcessPoolExecutor(4)"
         raise ClusterError(msg)
@@ -84,12 +84,9 @@ def _of_client(plan: RunPlan, client: Client, others: tuple[object, ...]) -> Eng
 
 def execute(
     session: Session,
-    workers: int | None = None,
+    engine: Engine,
     fail_fast: bool = False,
-    max_memory: int | None = None,
     observe: Observer = lambda result, finished, total: None,
-    case_timeout: float | None = None,
-    engine: Engine | None = None,
     through: Through = _as_they_are,
 ) -> RunSummary:
     """Process the unfinished cases of a session. Each case is logged, with its warnings.
@@ -98,26 +95,17 @@ def execute(
     ----------
     session
         From `monai_mriprep.run.session.open_session`.
-    workers
-        As in `monai_mriprep.preprocess`.
+    engine
+        Where the cases are worked on. A case that is too large for it fails without being attempted; one of which only
+        an upper bound is known is attempted by itself.
     fail_fast
         Stop after the first case that fails.
-    max_memory
-        Bytes that all processes together may use; by default what the machine, its cgroup or ulimit allow. It limits
-        how many cases run at once. A case that needs more than that fails without being attempted; one of which only
-        an upper bound is known is attempted by itself.
     observe
         Called after each case.
-    case_timeout
-        As in `monai_mriprep.preprocess`.
-    engine
-        Where the cases are worked on; by default processes of this machine. `workers`, `max_memory` and `case_timeout`
-        are those of the default.
     through
         What results go through before they are recorded, such as an upload of their files.
     """
     start, total = time.perf_counter(), len(session.todo)
-    engine = engine or ThisMachine.limited(workers, max_memory, case_timeout)
     results: list[Result] = []
     stopped: str | None = None
     doubts = _doubts(session.todo, engine)

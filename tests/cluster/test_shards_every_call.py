@@ -12,6 +12,7 @@ from dataclasses import replace
 import pytest
 
 from monai_mriprep.errors import MriprepError
+from monai_mriprep.run.engines import ThisMachine
 from monai_mriprep.run.merge import MergeSummary, merge
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.preprocess import execute
@@ -38,7 +39,7 @@ def in_shards(scenario: Scenario, output) -> MergeSummary:
     for number in (1, 2):
         plan = plan_run(scenario.dataset, output, RECIPE, exclude=scenario.exclude)
         with open_session(replace(plan, shard=Shard(number, 2))) as session:
-            execute(session, workers=0)
+            execute(session, ThisMachine.limited(0))
     return merge(output)
 
 

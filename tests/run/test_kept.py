@@ -15,6 +15,7 @@ from monai_mriprep.errors import OutputError
 from monai_mriprep.formats.sealed import NewerVersionError
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.cases import Job
+from monai_mriprep.run.engines import ThisMachine
 from monai_mriprep.run.kept import Kept, Wanted, decide_target, decide_target_unlocked, kept_in
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.preprocess import execute
@@ -202,7 +203,7 @@ def redo_until(root: Path, output: Path, count: int, recipe: Recipe) -> None:
     with open_session(plan_run(root, output, recipe, redo=True)) as session:
         if count == 0:
             raise Interrupt
-        execute(session, 0, observe=observe)
+        execute(session, ThisMachine.limited(0), observe=observe)
 
 
 def done_since(output: Path, n_events: int) -> Counter[str]:

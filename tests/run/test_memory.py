@@ -131,7 +131,7 @@ def test_a_case_that_cannot_fit_is_told_with_figures(tmp_path):
     limit = MAIN_BYTES + WORKER_BYTES + large.memory_bytes
     assert how_many_fit(large, limit) == 1
     with open_session(plan) as session:
-        summary = execute(session, 0, max_memory=limit - 1)
+        summary = execute(session, ThisMachine.limited(0, limit - 1))
     assert len(summary.done) == 2
     message = errors_of(output)["large"]
     assert message == too_large(large, limit - 1)
@@ -149,7 +149,7 @@ def test_a_case_that_might_not_fit_is_done_with_a_warning(tmp_path, workers):
     limit = MAIN_BYTES + WORKER_BYTES + large.memory_bytes - 1
     assert (how_many_fit(large, limit), how_many_fit(small, limit) > 0) == (0, True)
     with open_session(plan) as session:
-        summary = execute(session, workers, max_memory=limit)
+        summary = execute(session, ThisMachine.limited(workers, limit))
     assert [result.case for result in summary.done] == ["large", "case_0"]
     warnings = {event["case"]: event["warnings"] for event in events(output) if event["event"] == "done"}
     assert warnings["large"][0] == f"large: {too_large(large, limit)}"

@@ -24,9 +24,9 @@ from tests.run.works import hang
 from tests.runs import done_line, errors_of, events, events_of, left_over, outputs, write_case, write_cases
 
 
-def run(root: Path, output: Path, **options):
-    with open_session(plan_run(root, output, redo=options.pop("redo", False))) as session:
-        return execute(session, 0, **options)
+def run(root: Path, output: Path, redo: bool = False, case_timeout: float | None = None, **options):
+    with open_session(plan_run(root, output, redo=redo)) as session:
+        return execute(session, ThisMachine.limited(0, timeout=case_timeout), **options)
 
 
 @pytest.mark.filterwarnings("ignore:.*mri_statistics")
@@ -93,7 +93,7 @@ def test_a_full_disk_that_takes_no_record_stops_the_run(tmp_path, monkeypatch):
 
     with open_session(plan_run(root, output)) as session:
         monkeypatch.setattr(type(session), "record", full)
-        summary = execute(session, 0)
+        summary = execute(session, ThisMachine.limited(0))
         monkeypatch.undo()
     assert summary.stopped == "no space for the record"
     assert len(run(root, output).skipped) == 1
@@ -272,7 +272,7 @@ def test_an_engine_of_ones_own_works_on_as_many_cases_as_fit(tmp_path):
             return backwards
 
     with open_session(plan_run(root, output)) as session:
-        summary = execute(session, engine=Backwards(2, 2**40))
+        summary = execute(session, Backwards(2, 2**40))
     assert counts == [(2, 3)]
     assert [result.case for result in summary.done] == events_of(output, "done") == ["case_2", "case_1", "case_0"]
     assert verify_output(output).findings == ()

@@ -12,6 +12,7 @@ import pytest
 from monai_mriprep import preprocess
 from monai_mriprep.errors import LockedError, OutputError, RecipeError
 from monai_mriprep.recipe import Recipe
+from monai_mriprep.run.engines import ThisMachine
 from monai_mriprep.run.merge import merge
 from monai_mriprep.run.plan import RunPlan, plan_run
 from monai_mriprep.run.preprocess import execute
@@ -257,7 +258,7 @@ def test_who_was_given_up_too_soon_stops_and_records_no_failures(whole, tmp_path
     with open_session(first_part(whole / "dataset", out)) as session:
         session.store.partial.move(session.store.writer, session.store.partial, "taken")
         with pytest.raises(OutputError, match=r"is gone, .* \(--take-over\), and has taken its place"):
-            execute(session, workers=0)
+            execute(session, ThisMachine.limited(0))
     assert '"failed"' not in "".join(path.read_text() for path in out.glob("manifest*"))
 
 

@@ -7,6 +7,7 @@ import multiprocessing
 import pytest
 
 from monai_mriprep.recipe import Recipe
+from monai_mriprep.run.engines import ThisMachine
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.preprocess import execute
 from monai_mriprep.run.session import open_session
@@ -30,6 +31,6 @@ def test_syncs_of_a_case(tmp_path, monkeypatch):
     monkeypatch.setattr(recorder, "GROUP_SECONDS", float("inf"))  # a group is 64 cases, however slow the machine
     dataset = write_cases(tmp_path / "dataset", CASES, (2, 3, 3))
     with open_session(plan_run(dataset, tmp_path / "out", Recipe(target_spacing=(3.0, 1.0, 1.0)))) as session:
-        assert len(execute(session, workers=2).done) == CASES
+        assert len(execute(session, ThisMachine.limited(2)).done) == CASES
     print(f"\n{syncs.value} syncs for {CASES} cases")  # noqa: T201
     assert 4 * CASES < syncs.value <= 4.1 * CASES

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from monai_mriprep.recipe import Recipe
+from monai_mriprep.run.engines import ThisMachine
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.preprocess import execute
 from monai_mriprep.run.process import process_case
@@ -85,7 +86,7 @@ class Scenario:
     def run(self, output: Path) -> RunSummary:
         """One run, in this process."""
         with open_session(plan_run(self.dataset, output, RECIPE, exclude=self.exclude)) as session:
-            return execute(session, workers=0)
+            return execute(session, ThisMachine.limited(0))
 
     def half_pairs(self, output: Path) -> set[str]:
         """Cases whose two files are not of one generation."""

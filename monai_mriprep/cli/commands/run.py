@@ -185,8 +185,7 @@ def _worked_on(
             from monai_mriprep.run.preprocess import execute
 
             where = stack.enter_context(_engine(session.plan, scheduler, job))
-        engine = here.engine(session, where, count)
-        return execute(session, fail_fast=fail_fast, observe=watch, engine=engine, through=here.through)
+        return execute(session, here.engine(session, where, count), fail_fast, watch, here.through)
 
 
 def _engine(plan: RunPlan, scheduler: str | None, job: RunSettings) -> AbstractContextManager[Engine]:
