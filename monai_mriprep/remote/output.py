@@ -48,13 +48,13 @@ class RemoteOutput:
 
     Parameters
     ----------
-    objects
-        Those below its address.
-    scratch
-        A folder of this run alone; it must exist.
+    objects, scratch
+        As of `monai_mriprep.remote.dataset.RemoteDataset`.
 
     Attributes
     ----------
+    address
+        Where it is.
     root
         The stage: an output folder for whoever works.
     elsewhere
