@@ -25,6 +25,7 @@ from distributed import Client, Future, KilledWorker, as_completed
 from monai_mriprep.errors import ClusterError, package_logger
 from monai_mriprep.run.cases import Case
 from monai_mriprep.run.cluster_worker import WITHDRAWAL_SECONDS, Demands, carry_out, made_ready, withdrawn
+from monai_mriprep.run.dask_attendance import Attendance
 from monai_mriprep.run.engines import Outcome, Work
 from monai_mriprep.run.estimates import case_seconds
 from monai_mriprep.run.mappers import Found, Item, Lost, Mapper
@@ -42,9 +43,6 @@ CHUNKS_A_WORKER = 20
 LARGEST_CHUNK = 16
 WAITING = 2
 """Chunks a worker process has, the one that it works on included: the next one waits there."""
-
-ASK_SECONDS = 5.0
-"""Between two questions for how many workers there are."""
 
 
 def chunk_size(total: int, workers: int) -> int:
@@ -190,8 +188,7 @@ class _Tasks:
 
     def __init__(self, cluster: DaskCluster, demands: Demands, work: Callable[[Any], Any], at_once: int) -> None:
         self._cluster, self._demands, self._work, self._at_once = cluster, demands, work, at_once
-        self._joined = 0
-        self._asked = self._seen = time.monotonic()
+        self._attendance = Attendance(cluster.client, len(cluster.workers), cluster.patience)
         self._chunks: dict[Future, Sequence[Any]] = {}
         self._again: deque[Sequence[Any]] = deque()
 
@@ -225,24 +222,13 @@ class _Tasks:
         while not completed.has_ready():
             with completed.thread_condition:
                 completed.thread_condition.wait(0.1)
-            self._ask()
-            if time.monotonic() - self._seen > self._cluster.patience:
-                msg = "no worker is left, and none has come back; run the same command again"
-                raise ClusterError(msg)
+            self._attendance.require()
         return next(completed)
-
-    def _ask(self) -> None:
-        """Now and then, how many workers there are."""
-        now = time.monotonic()
-        if now - self._asked > ASK_SECONDS and self._cluster.client.status == "running":
-            there = self._cluster.client.scheduler_info(n_workers=0)["n_workers"]
-            self._joined, self._asked = max(0, there - len(self._cluster.workers)), now
-            self._seen = now if there else self._seen
 
     def _window(self) -> int:
         """How many chunks the scheduler may know of; workers that have joined since the run began count."""
-        self._ask()
-        return WAITING * (self._at_once + self._joined)
+        self._attendance.ask()
+        return WAITING * (self._at_once + self._attendance.joined)
 
     def _watch(self, chunk: Sequence[Item], under_way: UnderWay) -> None:
         """The cases of a chunk are begun one after the other."""

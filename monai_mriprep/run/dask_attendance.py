@@ -1,0 +1,61 @@
+"""How many workers a Dask scheduler has while cases of a run are there."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from monai_mriprep.errors import ClusterError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["Attendance"]
+
+ASK_SECONDS = 5.0
+"""Between two questions for how many workers there are."""
+
+
+class Attendance:
+    """Asks a scheduler now and then how many workers it has.
+
+    Parameters
+    ----------
+    client
+        Connected to the scheduler.
+    at_first
+        How many there were when the run began.
+    patience
+        Seconds without any worker after which the run ends.
+
+    Attributes
+    ----------
+    joined
+        How many more there are now; 0 where there are fewer.
+    """
+
+    def __init__(self, client: Client, at_first: int, patience: float) -> None:
+        self.joined = 0
+        self._client, self._at_first, self._patience = client, at_first, patience
+        self._asked = self._seen = time.monotonic()
+
+    def ask(self) -> None:
+        """Ask, unless that was a moment ago."""
+        now = time.monotonic()
+        if now - self._asked > ASK_SECONDS and self._client.status == "running":
+            there = self._client.scheduler_info(n_workers=0)["n_workers"]
+            self.joined, self._asked = max(0, there - self._at_first), now
+            self._seen = now if there else self._seen
+
+    def require(self) -> None:
+        """Go on where there are workers, or were a while ago.
+
+        Raises
+        ------
+        ClusterError
+            If there has been none for too long.
+        """
+        self.ask()
+        if time.monotonic() - self._seen > self._patience:
+            msg = "no worker is left, and none has come back; run the same command again"
+            raise ClusterError(msg)
