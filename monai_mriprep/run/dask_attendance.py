@@ -5,19 +5,24 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from monai_mriprep.errors import ClusterError
+from monai_mriprep.errors import ClusterError, counted, package_logger
 
 if TYPE_CHECKING:
     from distributed import Client
 
 __all__ = ["Attendance"]
 
+LOGGER = package_logger()
+
 ASK_SECONDS = 5.0
 """Between two questions for how many workers there are."""
 
+SILENT_SECONDS = 60.0
+"""Without any worker, until a run that goes on waiting says so."""
+
 
 class Attendance:
-    """Asks a scheduler now and then how many workers it has.
+    """Asks a scheduler now and then how many workers it has, and says once when there has been none for a minute.
 
     Parameters
     ----------
@@ -38,6 +43,7 @@ class Attendance:
         self.joined = 0
         self._client, self._at_first, self._patience = client, at_first, patience
         self._asked = self._seen = time.monotonic()
+        self._is_told = False
 
     def ask(self) -> None:
         """Ask, unless that was a moment ago."""
@@ -45,10 +51,11 @@ class Attendance:
         if now - self._asked > ASK_SECONDS and self._client.status == "running":
             there = self._client.scheduler_info(n_workers=0)["n_workers"]
             self.joined, self._asked = max(0, there - self._at_first), now
-            self._seen = now if there else self._seen
+            if there:
+                self._seen, self._is_told = now, False
 
-    def require(self) -> None:
-        """Go on where there are workers, or were a while ago.
+    def require(self, waiting: int) -> None:
+        """Go on where there are workers, or were a while ago; or may be later, for so many cases wait for them.
 
         Raises
         ------
@@ -56,6 +63,15 @@ class Attendance:
             If there has been none for too long.
         """
         self.ask()
-        if time.monotonic() - self._seen > self._patience:
+        seconds = self._asked - self._seen
+        if seconds > self._patience:
             msg = "no worker is left, and none has come back; run the same command again"
             raise ClusterError(msg)
+        if seconds > SILENT_SECONDS and not self._is_told:
+            self._is_told = True
+            self._tell(counted(waiting, "case"))
+
+    def _tell(self, cases: str) -> None:
+        remedy = "start workers; or press Ctrl-C, and run the same command later"
+        address = self._client.scheduler.address
+        LOGGER.warning("%s has had no worker for a minute, and %s sent there must wait; %s", address, cases, remedy)

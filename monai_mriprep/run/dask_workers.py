@@ -222,7 +222,7 @@ class _Tasks:
         while not completed.has_ready():
             with completed.thread_condition:
                 completed.thread_condition.wait(0.1)
-            self._attendance.require()
+            self._attendance.require(sum(map(len, self._chunks.values())))
         return next(completed)
 
     def _window(self) -> int:
