@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from monai_mriprep.errors import ClusterError, counted, package_logger
+from monai_mriprep.errors import ClusterError, package_logger
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -54,6 +54,11 @@ class Attendance:
             if there:
                 self._seen, self._is_told = now, False
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there was none when last asked."""
+        return self._asked > self._seen
+
     def require(self, waiting: int) -> None:
         """Go on where there are workers, or were a while ago; or may be later, for so many cases wait for them.
 
@@ -69,9 +74,11 @@ class Attendance:
             raise ClusterError(msg)
         if seconds > SILENT_SECONDS and not self._is_told:
             self._is_told = True
-            self._tell(counted(waiting, "case"))
+            self._tell(waiting)
 
-    def _tell(self, cases: str) -> None:
-        remedy = "start workers; or press Ctrl-C, and run the same command later"
+    def _tell(self, waiting: int) -> None:
+        remedy = "start workers, or press Ctrl-C and run the same command later"
         address = self._client.scheduler.address
-        LOGGER.warning("%s has had no worker for a minute, and %s sent there must wait; %s", address, cases, remedy)
+        LOGGER.warning(
+            "%s has had no worker for a minute, and %d of the cases wait there; %s", address, waiting, remedy
+        )

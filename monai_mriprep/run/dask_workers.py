@@ -198,7 +198,7 @@ class _Tasks:
         try:
             with UnderWay() as under_way:
                 while self._fill(cases, size, completed, under_way):
-                    future = self._next(completed)
+                    future = self._next(completed, under_way)
                     for item in (chunk := self._chunks.pop(future)):
                         under_way.end(item)
                     yield from self._results(future, chunk)
@@ -217,12 +217,14 @@ class _Tasks:
             self._watch(chunk, under_way)
         return bool(self._chunks)
 
-    def _next(self, completed: as_completed) -> Future:
+    def _next(self, completed: as_completed, under_way: UnderWay) -> Future:
         """The next chunk that has ended; an error where no worker is left that could end one."""
         while not completed.has_ready():
             with completed.thread_condition:
                 completed.thread_condition.wait(0.1)
             self._attendance.require(sum(map(len, self._chunks.values())))
+            for chunk in self._chunks.values() if self._attendance.is_empty else ():
+                self._watch(chunk, under_way)  # nobody works on them, and they will begin anew
         return next(completed)
 
     def _window(self) -> int:

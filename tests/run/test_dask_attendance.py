@@ -50,10 +50,12 @@ def cluster(monkeypatch):
 
 def test_workers_that_join_are_counted_and_rarely_asked_for(cluster):
     cluster.wait(600, there=5)
-    assert cluster.attendance.joined == 3
+    assert (cluster.attendance.joined, cluster.attendance.is_empty) == (3, False)
     assert cluster.questions <= 120
     cluster.wait(6, there=1)
-    assert cluster.attendance.joined == 0
+    assert (cluster.attendance.joined, cluster.attendance.is_empty) == (0, False)
+    cluster.wait(6, there=0)
+    assert (cluster.attendance.joined, cluster.attendance.is_empty) == (0, True)
 
 
 def test_who_waits_without_workers_is_told_once_with_the_remedy(cluster, caplog):
@@ -62,8 +64,8 @@ def test_who_waits_without_workers_is_told_once_with_the_remedy(cluster, caplog)
     assert caplog.messages == []
     cluster.wait(3600, there=0)
     assert caplog.messages == [
-        f"{ADDRESS} has had no worker for a minute, and 12 cases sent there must wait; "
-        "start workers; or press Ctrl-C, and run the same command later"
+        f"{ADDRESS} has had no worker for a minute, and 12 of the cases wait there; "
+        "start workers, or press Ctrl-C and run the same command later"
     ]
 
 
@@ -73,7 +75,7 @@ def test_and_again_when_workers_have_come_and_gone(cluster, caplog):
     assert len(caplog.messages) == 1
     cluster.wait(3600, there=0, waiting=1)
     assert len(caplog.messages) == 2
-    assert "and 1 case sent there must wait" in caplog.messages[1]
+    assert "and 1 of the cases wait there" in caplog.messages[1]
 
 
 def test_a_cluster_that_nobody_feeds_is_not_waited_for(cluster, caplog):
