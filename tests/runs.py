@@ -16,7 +16,8 @@ from monai_mriprep.formats.sealed import seal
 from monai_mriprep.formats.write import write_metaimage
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.cases import Case, Job
-from monai_mriprep.store.manifest import append_lines, read_index
+from monai_mriprep.store.manifest import read_index
+from monai_mriprep.store.record_lines import append_lines
 from monai_mriprep.store.records import Done, Record, read_record
 from monai_mriprep.store.store import open_store
 

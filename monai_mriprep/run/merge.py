@@ -20,8 +20,9 @@ from monai_mriprep.store.attempts import Shard, attempts_in, has_records
 from monai_mriprep.store.description import Redo, RunDescription, read_description, write_description
 from monai_mriprep.store.layout import MANIFEST
 from monai_mriprep.store.lock import exclusive
-from monai_mriprep.store.manifest import Index, first_record, read_index
+from monai_mriprep.store.manifest import Index, read_index
 from monai_mriprep.store.merging import merge_records
+from monai_mriprep.store.record_lines import first_record
 from monai_mriprep.store.record_parts import Origin
 from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.records import Opened

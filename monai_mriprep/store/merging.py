@@ -9,7 +9,8 @@ from monai_mriprep.errors import RecordError
 from monai_mriprep.store.attempts import attempts_in, record_files
 from monai_mriprep.store.description import settle_description, share_description
 from monai_mriprep.store.layout import MANIFEST
-from monai_mriprep.store.manifest import file_lines, manifest_lines, read_index
+from monai_mriprep.store.manifest import read_index
+from monai_mriprep.store.record_lines import file_lines, manifest_lines
 from monai_mriprep.store.record_parts import OutputRecord
 from monai_mriprep.store.records import Done, read_record
 from monai_mriprep.store.store import AGAIN, Store, named_errors

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from monai_mriprep.errors import RecordError
 from monai_mriprep.formats.sealed import NewerVersionError, seal, unseal
 from monai_mriprep.store.layout import MANIFEST
-from monai_mriprep.store.manifest import manifest_lines, named_cases
+from monai_mriprep.store.manifest import named_cases
+from monai_mriprep.store.record_lines import manifest_lines
 from monai_mriprep.store.records import Opened, Record, Retired, read_record
 from monai_mriprep.store.store import Store
 

@@ -15,7 +15,7 @@ from monai_mriprep.store.attempts import Shard, next_attempt
 from monai_mriprep.store.description import share_description
 from monai_mriprep.store.journal import entry_name
 from monai_mriprep.store.layout import MANIFEST, VOLUME_FOLDERS
-from monai_mriprep.store.manifest import append_lines, append_to
+from monai_mriprep.store.record_lines import append_lines, append_to
 from monai_mriprep.store.store import AGAIN, Store, named_errors
 
 __all__ = ["Recorder", "ShardRecorder"]

@@ -14,9 +14,10 @@ import pytest
 from monai_mriprep.errors import RecordError
 from monai_mriprep.formats.sealed import NewerVersionError, seal
 from monai_mriprep.store.folder import Folder, opened
-from monai_mriprep.store.manifest import LONGEST_LINE, Index, append_lines, read_index
+from monai_mriprep.store.manifest import Index, read_index
+from monai_mriprep.store.record_lines import LONGEST_LINE, append_lines
 from tests.runs import done_line
-from tests.store.faults import note, refuse
+from tests.store.faults import refuse
 
 FAILED = {"event": "failed", "error": "why", "time": 1.5}
 OPENED = {"event": "opened", "dataset_root": "/data", "cases": 3, "time": 1.5}
@@ -241,20 +242,6 @@ def test_an_index_of_many_cases_is_small(tmp_path):
         tracemalloc.stop()
     assert len(index.cases()) == 2000
     assert now / 2000 < 1024, "bytes a case"
-
-
-def test_lines_are_appended_by_one_call_and_not_synced(tmp_path, monkeypatch):
-    written = []
-    seen = note(monkeypatch)
-    with opened(tmp_path) as root:
-        with monkeypatch.context() as patch:
-            patch.setattr("monai_mriprep.store.calls.write", lambda _, content: written.append(content))
-            append_lines(root, ["1", "2"])
-        assert written == [b"1\n2\n"]
-        assert seen == [("sync", f"{tmp_path.parent.name}/{tmp_path.name}")], "a new name survives a power cut"
-        seen.clear()
-        append_lines(root, ["3"])
-        assert seen == []
 
 
 def test_a_record_that_can_no_longer_be_read_is_an_error_of_ours(root, monkeypatch):

@@ -16,8 +16,9 @@ from monai_mriprep.store import takeover
 from monai_mriprep.store.attempts import Attempt, Shard
 from monai_mriprep.store.description import RunDescription, read_description, write_description
 from monai_mriprep.store.journal import commit_files
-from monai_mriprep.store.manifest import append_lines, read_index
+from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.merging import merge_records
+from monai_mriprep.store.record_lines import append_lines
 from monai_mriprep.store.store import Store, open_store
 from tests.runs import done_line
 from tests.store.faults import Crash, crash_at, fail_at, note

@@ -9,8 +9,9 @@ import pytest
 from monai_mriprep.errors import OutputError
 from monai_mriprep.formats.sealed import NewerVersionError, seal
 from monai_mriprep.store.description import SHARED, Redo, RunDescription, write_description
-from monai_mriprep.store.manifest import append_lines, read_index
+from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.outdated import TICK, outdated_in
+from monai_mriprep.store.record_lines import append_lines
 from monai_mriprep.store.records import Done
 from tests.runs import done_line, record_of
 from tests.store.faults import refuse

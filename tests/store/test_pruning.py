@@ -10,7 +10,7 @@ import pytest
 from monai_mriprep.errors import DiskFullError
 from monai_mriprep.formats import sealed
 from monai_mriprep.formats.sealed import NewerVersionError, seal
-from monai_mriprep.store import manifest
+from monai_mriprep.store import record_lines
 from monai_mriprep.store.pruning import Deleted, Retirement, delete_records, retirements
 from tests.runs import done_line
 from tests.store.faults import refuse
@@ -100,7 +100,7 @@ def test_a_line_after_zeros_goes_with_them(store):
 
 
 def test_all_pieces_of_a_line_without_end_go(store, monkeypatch):
-    monkeypatch.setattr(manifest, "LONGEST_LINE", 200)
+    monkeypatch.setattr(record_lines, "LONGEST_LINE", 200)
     endless = b'{"event": "done", "case": "a", "warnings": ["' + b"x" * 1000 + b'"]}\n'
     write(store, endless, endless.replace(b'"a"', b'"b"'), retired("a"))
     assert delete_records(store, retirements(store)) == Deleted(2, 0)

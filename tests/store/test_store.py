@@ -12,7 +12,7 @@ import pytest
 
 from monai_mriprep.errors import DiskFullError, OutputError
 from monai_mriprep.store.layout import FILES, FOLDERS, ROLE_FOLDERS
-from monai_mriprep.store.manifest import append_lines
+from monai_mriprep.store.record_lines import append_lines
 from monai_mriprep.store.store import make_store, open_store
 from tests.store.faults import CHANGES, Crash, crash_at, fail_at, note, refuse
 from tests.store.pairs import left_in
