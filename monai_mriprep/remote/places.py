@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from monai_mriprep.run.dry_run import DryRun
 from monai_mriprep.run.merge import MergeSummary
 from monai_mriprep.run.plan import RunPlan
 from monai_mriprep.run.planned import plan_part
-from monai_mriprep.run.session import RunSummary, Session
+from monai_mriprep.run.session import RunSummary, Session, open_session
 from monai_mriprep.store.layout import REPORT
 from monai_mriprep.store.record_parts import Origin
 
@@ -96,12 +97,21 @@ class Places:
         output = found.output_root if self._output is None else self._output.address
         return replace(found, output_root=output, warnings=tuple(map(self.told, found.warnings)))
 
-    def begin(self, session: Session) -> None:
-        """Write back what a session has decided at its start; errors as of `finish`."""
-        if self._output is not None:
-            self._output.put_description()
-            self._publisher = Publisher(self._output, session)
-            self._publisher.publish()
+    @contextmanager
+    def session(self, plan: RunPlan, retire: bool = False, take_over: bool = False) -> Iterator[Session]:
+        """As `monai_mriprep.run.session.open_session`; what it has decided at its start is written back.
+
+        Raises
+        ------
+        MriprepError
+            As of that, or of `finish`.
+        """
+        with open_session(plan, retire, take_over, self.elsewhere) as session:
+            if self._output is not None:
+                self._output.put_description()
+                self._publisher = Publisher(self._output, session)
+                self._publisher.publish()
+            yield session
 
     def engine(self, session: Session, engine: Engine, workers: int | None) -> Engine:
         """The engine of a run, which gets each case when its files are here.

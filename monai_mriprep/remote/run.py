@@ -13,7 +13,7 @@ from monai_mriprep.recipe import Recipe
 from monai_mriprep.remote.address import absolute
 from monai_mriprep.remote.at_hand import at_hand
 from monai_mriprep.run.preprocess import engine_of, execute
-from monai_mriprep.run.session import RunSummary, open_session
+from monai_mriprep.run.session import RunSummary
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -113,8 +113,7 @@ def preprocess(
     with at_hand(scans, results, None if scratch is None else Path(scratch)) as here:
         plan, may_leave = here.plan(recipe, redo, like, report, exclude, shard)
         engine = engine_of(plan, workers, case_timeout, executor, client)
-        with open_session(plan, retire or may_leave, take_over, elsewhere=here.elsewhere) as session:
-            here.begin(session)
+        with here.session(plan, retire or may_leave, take_over) as session:
             for message in session.warnings:
                 warnings.warn(here.told(message), MriprepWarning, 2)
             summary = execute(session, here.engine(session, engine, workers), through=here.through)

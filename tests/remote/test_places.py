@@ -11,7 +11,7 @@ from monai_mriprep.remote import run
 from monai_mriprep.remote.at_hand import at_hand
 from monai_mriprep.run.cases import Result
 from monai_mriprep.run.dry_run import dry_run
-from monai_mriprep.run.session import RunSummary, open_session
+from monai_mriprep.run.session import RunSummary
 
 pytestmark = pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")
 
@@ -64,8 +64,7 @@ def test_a_report_that_comes_later_is_written_back(done, store, tmp_path):
     for _ in range(2):
         with at_hand(tmp_path / "scans", done, tmp_path) as here:
             plan, _ = here.plan()
-            with open_session(plan, elsewhere=here.elsewhere) as session:
-                here.begin(session)
+            with here.session(plan) as session:
                 summary = session.summary()
             summary = here.finish(here.reported(summary, write))
         assert summary.report == "memory://bucket/out/report.html"

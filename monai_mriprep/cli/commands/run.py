@@ -94,7 +94,6 @@ def run(
     from monai_mriprep.remote.at_hand import at_hand
     from monai_mriprep.report.facts import run_json
     from monai_mriprep.run.sbatch import first_of_array
-    from monai_mriprep.run.session import open_session
 
     limits = {"workers": workers, "max_memory": memory_size(max_memory), "case_timeout": case_timeout, "report": show}
     places = {"dataset": dataset_root, "output": output_root, "like": like, "exclude": exclude}
@@ -112,11 +111,7 @@ def run(
         retire = retire or may_leave
         if dry:
             return _say_what_would_be_done(here, plan, retire, job, verbose, as_json)
-        with (
-            log_lines(verbose, quiet) as lines,
-            open_session(plan, retire, take_over, elsewhere=here.elsewhere) as session,
-        ):
-            here.begin(session)
+        with log_lines(verbose, quiet) as lines, here.session(plan, retire, take_over) as session:
             summary = session.summary()
             if session.todo:
                 summary = _worked_on(session, here, lines, scheduler, job, count, fail_fast)
