@@ -21,7 +21,7 @@ from monai_mriprep.dataset.unread_files import DETACHED
 from monai_mriprep.errors import DatasetError, MriprepError, RemoteError
 from monai_mriprep.formats.names import suffix_of
 from monai_mriprep.formats.read import read_channel_headers
-from monai_mriprep.remote.address import last_part
+from monai_mriprep.remote.address import checked_name, last_part
 from monai_mriprep.remote.objects import Objects, Stored
 from monai_mriprep.run.cases import Case
 from monai_mriprep.run.plan import RunPlan
@@ -118,42 +118,56 @@ class RemoteDataset:
         return self.objects.read(name) if needed < size and _goes_on(begin) else begin
 
     def planned(self, plan: RunPlan) -> RunPlan:
-        """The plan of the stubs as one of the dataset; the stubs are removed, for nobody may take them for scans.
+        """The plan of the stubs, or of a list, as one of the dataset: sources are where they will be fetched to.
+
+        The stubs are removed, for nobody may take them for scans.
 
         Parameters
         ----------
         plan
-            From `monai_mriprep.run.plan.plan_run`, of `root`.
+            From `monai_mriprep.run.plan.plan_run`, of `root`; or from `monai_mriprep.run.planned.planned`.
+
+        Raises
+        ------
+        RemoteError
+            If a list names what no object of the dataset can be.
         """
-        channels = plan.job.recipe.channel_count
-        cases = tuple(self._case(case, channels) for case in plan.cases)
-        shutil.rmtree(self._stubs)
-        self._listed.clear()
-        self._folders.clear()
+        channels, cases = plan.job.recipe.channel_count, plan.cases
+        if plan.dataset_root == self.root:
+            cases = tuple(replace(case, origins=self._origins(case, channels)) for case in cases)
+            shutil.rmtree(self._stubs)
+            self._listed.clear()
+            self._folders.clear()
         self._data.mkdir()
         return replace(
             plan,
             dataset_root=self._data,
-            cases=cases,
+            cases=tuple(self._at_home(case, plan.dataset_root) for case in cases),
             derivation=self.told(plan.derivation),
             wanted=replace(plan.wanted, derivation=self.told(plan.wanted.derivation)),
             warnings=tuple(map(self.told, plan.warnings)),
             address=self.address,
         )
 
-    def _case(self, case: Case, channels: int) -> Case:
+    def _origins(self, case: Case, channels: int) -> dict[str, Origin]:
+        """The objects of a case by its stubs; those of its voxels, too, and the slices of a series."""
+        files = (_with_data(paths, channels if role == IMAGE.name else 1) for role, paths in case.sources.items())
+        names = [os.path.relpath(path, self.root) for of_role in files for path in of_role]
+        slices = [slice_ for name in names if name not in self._listed for slice_ in self._folders[name]]
+        return {str(self.root / name): self._origin(name) for name in (*names, *slices)}
+
+    def _at_home(self, case: Case, root: Path) -> Case:
         """A case whose sources lie in a place of its own, since two cases may share a file."""
         home = self._home(case)
-        sources = {role: tuple(home / self._name(path) for path in paths) for role, paths in case.sources.items()}
-        files = (_with_data(paths, channels if role == IMAGE.name else 1) for role, paths in case.sources.items())
-        names = [self._name(path) for of_role in files for path in of_role]
-        return replace(case, sources=sources, origins={str(home / name): self._origin(name) for name in names})
+
+        def moved(path: str | Path) -> Path:
+            return home / checked_name(self.address, os.path.relpath(path, root))
+
+        sources = {role: tuple(map(moved, paths)) for role, paths in case.sources.items()}
+        return replace(case, sources=sources, origins={str(moved(path)): of for path, of in case.origins.items()})
 
     def _home(self, case: Case) -> Path:
         return self._data / hashlib.sha256(case.name.encode(errors="surrogateescape")).hexdigest()
-
-    def _name(self, path: Path) -> str:
-        return os.path.relpath(path, self.root)
 
     def _origin(self, name: str) -> Origin:
         """The object of this name; or all those in the folder of this name, the slices of a series, as one."""
@@ -172,19 +186,8 @@ class RemoteDataset:
         """
         series = {str(path) for paths in case.sources.values() for path in paths if suffix_of(path.name) is None}
         for path, (address, etag, size, modified_ns) in case.origins.items():
-            name, expected = address.removeprefix(f"{self.address}/"), Stored(size, etag, modified_ns)
-            if path in series:
-                self._fetch_series(name, Path(path), expected)
-            else:
-                self.objects.get(name, Path(path), expected)
-
-    def _fetch_series(self, name: str, place: Path, expected: Stored) -> None:
-        """The slices in a folder, which is listed for it: a plan knows of a series no more than of one object."""
-        listed = sorted(self.objects.list(name).items())
-        slices = {one: stored for one, stored in listed if one.rpartition("/")[0] == name and not _is_hidden(one)}
-        self.objects.require_same(name, _as_one(slices.values()), expected)
-        for one, stored in slices.items():
-            self.objects.get(one, place / one.rpartition("/")[2], stored)
+            if path not in series:  # whose slices are objects, and it is none
+                self.objects.get(address.removeprefix(f"{self.address}/"), Path(path), Stored(size, etag, modified_ns))
 
     def drop(self, case: Case) -> None:
         """Remove the files of a case from this machine."""
