@@ -82,10 +82,10 @@ class Objects:
         self.requests: Counter[str] = Counter()
         self._counting = threading.Lock()
 
-    def list(self, folder: str = "") -> dict[str, Stored]:
-        """All objects, or those below a folder, by their names below the address; errors as of `get`."""
-        place, prefix = self._path(folder).rstrip("/"), f"{self._root}/"
-        found: Mapping[str, Mapping[str, Any]] = self._tried("list", folder, lambda: self.fs.find(place, detail=True))
+    def list(self) -> dict[str, Stored]:
+        """All objects, by their names below the address; errors as of `get`."""
+        found: Mapping[str, Mapping[str, Any]] = self._tried("list", "", lambda: self.fs.find(self._root, detail=True))
+        prefix = f"{self._root}/"
         return {
             checked_name(self.address, path.removeprefix(prefix)): _stored(facts)
             for path, facts in found.items()
@@ -122,30 +122,22 @@ class Objects:
         place.parent.mkdir(parents=True, exist_ok=True)
         partial = place.with_name(f"{place.name}.partial")
 
-        def download() -> None:
+        def download() -> bool:
             self.fs.get_file(self._path(name), str(partial))
-            if (size := partial.stat().st_size) != expected.size:
+            size = partial.stat().st_size
+            if size != expected.size and _is_same(self.look(name), expected):
                 msg = f"{size} bytes came, and {expected.size} were listed"
                 raise ConnectionError(msg)
+            return size == expected.size
 
-        self._tried("read", name, download)
-        self.require_same(name, self.look(name), expected)
-        partial.replace(place)
-
-    def require_same(self, name: str, found: Stored | None, expected: Stored) -> None:
-        """Refuse an object, or objects as one, that is not what was listed.
-
-        Raises
-        ------
-        RemoteError
-            If it was replaced.
-        """
-        if found is None or (found.etag, found.size) != (expected.etag, expected.size):
+        is_whole = self._tried("read", name, download)
+        if not (is_whole and _is_same(self.look(name), expected)):
             msg = (
                 f"{self.address}/{name}: was replaced since it was listed; run again, which takes the new one; "
                 "where `plan` has listed it, plan it again"
             )
             raise RemoteError(msg)
+        partial.replace(place)
 
     def look(self, name: str) -> Stored | None:
         """What the store says of one object; None if there is none."""
@@ -272,6 +264,10 @@ def _filesystem(address: str) -> tuple[Any, str]:
         msg = f"{address}: {protocol}:// cannot be used ({error}); {remedy}"
         raise RemoteError(msg) from error
     return fs, root.rstrip("/")
+
+
+def _is_same(found: Stored | None, expected: Stored) -> bool:
+    return found is not None and (found.etag, found.size) == (expected.etag, expected.size)
 
 
 def _stored(facts: Mapping[str, Any]) -> Stored:

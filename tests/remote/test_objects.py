@@ -50,10 +50,13 @@ def test_a_file_is_put_and_got(store, tmp_path):
 
 def test_an_object_that_was_replaced_meanwhile_is_not_taken(store, tmp_path):
     before = store.put("a", b"abc")
-    store.put("a", b"xyz")
-    with pytest.raises(RemoteError, match=r"bucket/scans/a: was replaced since it was listed; .*plan it again"):
-        store.get("a", tmp_path / "a", before)
-    assert not (tmp_path / "a").exists()
+    for now in (b"xyz", b"longer"):
+        store.put("a", now)
+        store.requests.clear()
+        with pytest.raises(RemoteError, match=r"bucket/scans/a: was replaced since it was listed; .*plan it again"):
+            store.get("a", tmp_path / "a", before)
+        assert not (tmp_path / "a").exists()
+        assert store.requests == {"read": 1, "look": 1}
 
 
 def test_a_lost_connection_is_tried_again(store, tmp_path):
