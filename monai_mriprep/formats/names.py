@@ -48,8 +48,8 @@ def refuse_address(place: str | Path, kind: type[MriprepError]) -> None:
     address = address_in(place)
     if address is not None:
         msg = (
-            f"{address}: a folder is needed here, and this is an address in an object store. The commands `run` and "
-            "`merge` take one, and so does `preprocess`; for all else copy it into a folder, such as with "
+            f"{address}: a folder is needed here, and this is an address in an object store. The commands `run`, "
+            "`plan` and `merge` take one, and so does `preprocess`; for all else copy it into a folder, such as with "
             f"`aws s3 sync {address} FOLDER`, and give that"
         )
         raise kind(msg)

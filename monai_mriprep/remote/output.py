@@ -18,6 +18,7 @@ from monai_mriprep.remote.address import last_part
 from monai_mriprep.remote.objects import Objects, Stored
 from monai_mriprep.store.attempts import Attempt, Shard
 from monai_mriprep.store.layout import (
+    CASES,
     DATASET,
     MANIFEST,
     PICTURES,
@@ -76,12 +77,13 @@ class RemoteOutput:
         self._run_json: bytes | None = None
 
     def read_records(self, apart: bool = False) -> None:
-        """Bring what a run must know of those before it to the stage: records, ``run.json``, a computed table.
+        """Bring what a run must know of those before it to the stage: records, ``run.json``, a list, a computed table.
 
         Parameters
         ----------
         apart
-            Put the records of shards that no run of the whole has come after into files of their own, as shards do it.
+            Put the records of shards that neither a run of the whole nor a merge has come after into files of their
+            own, as shards do it.
 
         Raises
         ------
@@ -101,19 +103,23 @@ class RemoteOutput:
         self.attempt = 1 + max((_attempt(name) for name in batches), default=0)
         self.elsewhere.update((name, self._origin(name, of)) for name, of in self._listed.items() if _is_volume(name))
         self.root.mkdir(parents=True)
-        own_files = _of_shards(batches) if apart else {}
+        is_merged = MANIFEST in self._listed and self._listed[MANIFEST].size == self._size(batches)
+        own_files = _of_shards(batches) if apart and not is_merged else {}
         with self.records.open("wb") as records:
             for name, content in zip(batches, mapped_in_window(self.objects.read, batches, THREADS), strict=True):
                 lines = content if content.endswith(b"\n") else content + b"\n"
                 records.write(lines)
                 with (self.root / own_files.get(name, MANIFEST)).open("ab") as file:
                     file.write(lines)
-        for name in {RUN, STATISTICS} & self._listed.keys():
+        for name in {RUN, STATISTICS, CASES} & self._listed.keys():
             (self.root / name).write_bytes(self.objects.read(name))
         self._run_json = self._on_stage(RUN)
 
     def _origin(self, name: str, stored: Stored) -> Origin:
         return Origin(f"{self.address}/{name}", stored.etag, stored.size, stored.modified_ns)
+
+    def _size(self, names: Iterable[str]) -> int:
+        return sum(self._listed[name].size for name in names)
 
     def put_volume(self, path: str) -> Origin:
         """Write a volume of the stage back; errors as of `Objects.put`."""
@@ -154,8 +160,18 @@ class RemoteOutput:
         self._listed[new] = self._listed.pop(path, Stored(0, "", 0))
         return new
 
+    def put_plan(self) -> None:
+        """Write back what `plan` has decided; errors as of `put_description`.
+
+        ``run.json`` is the first, which decides whose list it is. Until that is there nobody takes the one before.
+        """
+        self.put_description()
+        for name in (CASES, STATISTICS):
+            if (self.root / name).is_file():
+                self.objects.put(name, self.root / name)
+
     def put_description(self) -> None:
-        """Write ``run.json`` back, if it has changed; the first run to do so decides.
+        """Write ``run.json`` back, if it has changed; the first run to do so decides. A list that was dropped goes.
 
         Raises
         ------
@@ -163,14 +179,19 @@ class RemoteOutput:
             If another run has begun there meanwhile, to other ends.
         """
         content = self._on_stage(RUN)
-        if content is None or content == self._run_json:
-            return
+        if content is not None and content != self._run_json:
+            self._put_run_json(content)
+        if CASES in self._listed and not (self.root / CASES).exists():
+            self.objects.remove(CASES)
+            del self._listed[CASES]
+
+    def _put_run_json(self, content: bytes) -> None:
         if self._run_json is not None:
             self.objects.put(RUN, content)
         elif not self.objects.create(RUN, content) and not _is_of_same_run(self.objects.read(RUN), content):
             msg = (
-                f"{self.address}: another run has begun there at this moment, by another recipe or to another target; "
-                "nothing was changed. Run again, which says what differs"
+                f"{self.address}: another run has begun there at this moment, by another recipe, to another target or "
+                "by another list of cases; nothing was changed. Run again, which says what differs"
             )
             raise OutputError(msg)
         self._run_json = content
@@ -263,9 +284,9 @@ def _is_volume(name: str) -> bool:
 
 
 def _is_of_same_run(one: bytes, other: bytes) -> bool:
-    """Whether two ``run.json`` are of one recipe, target, version and round."""
+    """Whether two ``run.json`` are of one recipe, target, version, round and list."""
     try:
         facts = [json.loads(content) for content in (one, other)]
-        return all(facts[0].get(key) == facts[1].get(key) for key in ("fingerprint", "redo", "like"))
+        return all(facts[0].get(key) == facts[1].get(key) for key in ("fingerprint", "redo", "like", "plan"))
     except (ValueError, AttributeError):  # it is none of a run
         return False

@@ -21,7 +21,7 @@ from monai_mriprep.run.cases import Result
 from monai_mriprep.run.dry_run import DryRun
 from monai_mriprep.run.merge import MergeSummary
 from monai_mriprep.run.plan import RunPlan
-from monai_mriprep.run.planned import plan_part
+from monai_mriprep.run.planned import PlanSummary, plan_cases, plan_part
 from monai_mriprep.run.session import RunSummary, Session, open_session
 from monai_mriprep.store.layout import REPORT
 from monai_mriprep.store.record_parts import Origin
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Places"]
 
+Foreseen = TypeVar("Foreseen", DryRun, PlanSummary)
 Done = TypeVar("Done", RunSummary, MergeSummary)
 
 MOST_SHOWN = 15
@@ -92,10 +93,23 @@ class Places:
         """As `monai_mriprep.run.session.open_session` takes it."""
         return None if self._output is None else self._output.elsewhere
 
-    def foreseen(self, found: DryRun) -> DryRun:
-        """What a dry run has found; it tells of addresses."""
+    def foreseen(self, found: Foreseen) -> Foreseen:
+        """What a dry run or a plan has found; it tells of addresses."""
         output = found.output_root if self._output is None else self._output.address
         return replace(found, output_root=output, warnings=tuple(map(self.told, found.warnings)))
+
+    def plan_cases(self, plan: RunPlan, retire: bool = False) -> PlanSummary:
+        """As `monai_mriprep.run.planned.plan_cases`; what it has written is written back, and addresses are told.
+
+        Raises
+        ------
+        MriprepError
+            As of that, or of `finish`.
+        """
+        found = plan_cases(plan, retire, self.elsewhere)
+        if self._output is not None:
+            self._output.put_plan()
+        return self.foreseen(found)
 
     @contextmanager
     def session(self, plan: RunPlan, retire: bool = False, take_over: bool = False) -> Iterator[Session]:

@@ -29,4 +29,4 @@ def plan_text(found: PlanSummary) -> Iterator[str]:
     counts += [f"{len(found.excluded)} excluded"] if found.excluded else []
     counts += [f"{len(found.retired)} to retire ({first_names(found.retired)})"] if found.retired else []
     yield f"{counted(found.cases, 'case')}: {', '.join(counts)}"
-    yield f"{found.output_root / CASES}: SHA-256 {found.sha256}"
+    yield f"{found.output_root}/{CASES}: SHA-256 {found.sha256}"

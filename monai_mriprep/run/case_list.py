@@ -19,12 +19,13 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from monai_mriprep.dataset.exclusions import Exclusion, Exclusions
 from monai_mriprep.errors import RecordError
-from monai_mriprep.formats.names import composed
+from monai_mriprep.formats.names import address_in, composed
 from monai_mriprep.models import Count, Whole, checked
 from monai_mriprep.run.cases import Case
 from monai_mriprep.run.plan import RunPlan
 from monai_mriprep.store.description import FrozenList, read_description, write_description
 from monai_mriprep.store.layout import CASES, RUN, is_output
+from monai_mriprep.store.record_parts import Origin
 from monai_mriprep.store.store import Store, named_errors
 from monai_mriprep.types import ROLE_OF_FOLDER, Role
 
@@ -44,7 +45,7 @@ class ListHead(_Plain):
     Parameters
     ----------
     dataset_root
-        Where they were found, absolute.
+        Where they were found: absolute, or an address.
     orphans, declared_labels, warnings
         As in a run's `Opened` record.
     excluded
@@ -69,8 +70,16 @@ class ListHead(_Plain):
         return Exclusions(None, {composed(one.case): one for one in self.exclusions})
 
 
+class _Object(_Plain):
+    """What a store has said of an object, or of the slices of a series as one."""
+
+    etag: str
+    size: Count
+    modified_ns: Whole
+
+
 class _Line(_Plain):
-    """A case; its sources are relative to the dataset where they lie in it."""
+    """A case; its sources are relative to the dataset where they lie in it, and so are the names of its objects."""
 
     name: str
     sources: dict[str, tuple[str, ...]]
@@ -78,6 +87,7 @@ class _Line(_Plain):
     memory_bytes: Count
     output_voxels: Count
     is_upper_bound: bool
+    objects: dict[str, _Object] = {}
 
 
 _HEAD, _LINE = TypeAdapter(ListHead), TypeAdapter(_Line)
@@ -139,19 +149,30 @@ def _lines(plan: RunPlan, retire: bool) -> Iterator[bytes]:
         exclusions=tuple(plan.exclusions.by_name.values()),
         retire=retire,
     )
-    facts = (_facts(case, plan.dataset_root) for case in plan.cases)
+    facts = (_facts(case, plan) for case in plan.cases)
     yield from (f"{json.dumps(line)}\n".encode() for line in chain([head.model_dump(mode="json")], facts))
 
 
-def _facts(case: Case, root: Path) -> dict[str, Any]:
-    return {
+def _facts(case: Case, plan: RunPlan) -> dict[str, Any]:
+    names = {path: origin.address.removeprefix(f"{plan.address}/") for path, origin in case.origins.items()}
+    facts = {
         "name": case.name,
-        "sources": {role: [_place(path, root) for path in paths] for role, paths in case.sources.items()},
+        "sources": {
+            role: [names.get(str(path)) or _place(path, plan.dataset_root) for path in paths]
+            for role, paths in case.sources.items()
+        },
         "outputs": dict(case.outputs),
         "memory_bytes": case.memory_bytes,
         "output_voxels": case.output_voxels,
         "is_upper_bound": case.is_upper_bound,
     }
+    if names:
+        facts["objects"] = {names[path]: _object(origin) for path, origin in case.origins.items()}
+    return facts
+
+
+def _object(origin: Origin) -> dict[str, Any]:
+    return {"etag": origin.etag, "size": origin.size, "modified_ns": origin.modified_ns}
 
 
 def _place(path: Path, root: Path) -> str:
@@ -170,6 +191,11 @@ def read_cases(store: Store, frozen: FrozenList, roles: tuple[Role, ...]) -> tup
     roles
         What each case is read from and stored as.
 
+    Returns
+    -------
+    tuple of ListHead and tuple of Case
+        Where the dataset is an address, sources are named below it as below a folder, and have their `origins`.
+
     Raises
     ------
     RecordError
@@ -178,8 +204,7 @@ def read_cases(store: Store, frozen: FrozenList, roles: tuple[Role, ...]) -> tup
     digest = hashlib.sha256()
     with _lines_of(store, digest) as lines:
         head: ListHead = _checked(store, _HEAD, next(lines, b""))
-        root = Path(head.dataset_root)
-        cases = tuple(_case(store, line, root, roles) for line in lines)
+        cases = tuple(_case(store, line, head.dataset_root, roles) for line in lines)
     if problem := _difference(frozen, digest):
         raise _refusal(store, problem)
     return head, cases
@@ -247,13 +272,19 @@ def _checked(store: Store, adapter: TypeAdapter[Any], text: bytes) -> Any:
         raise _refusal(store, f"a line is none of a list of cases ({error}); {AGAIN}") from error
 
 
-def _case(store: Store, text: bytes, root: Path, roles: tuple[Role, ...]) -> Case:
+def _case(store: Store, text: bytes, dataset: str, roles: tuple[Role, ...]) -> Case:
     line: _Line = _checked(store, _LINE, text)
     names = tuple(role.name for role in roles)
     if (tuple(line.sources), tuple(line.outputs)) != (names, names) or not all(map(_is_place, line.outputs.values())):
         raise _refusal(store, f"the case {line.name!r} is not of this folder's kind; {AGAIN}")
-    costs = line.memory_bytes, line.output_voxels, line.is_upper_bound
-    return Case(line.name, ListedFiles(root, line.sources), line.outputs, *costs)
+    if address_in(dataset) is not None and not line.objects.keys() >= set(chain.from_iterable(line.sources.values())):
+        raise _refusal(store, f"the case {line.name!r} does not tell which objects its files are; {AGAIN}")
+    costs, root = (line.memory_bytes, line.output_voxels, line.is_upper_bound), Path(dataset)
+    origins = {
+        str(root / name): Origin(f"{dataset}/{name}", of.etag, of.size, of.modified_ns)
+        for name, of in line.objects.items()
+    }
+    return Case(line.name, ListedFiles(root, line.sources), line.outputs, *costs, origins)
 
 
 def _is_place(output: str) -> bool:

@@ -5,12 +5,13 @@ Nothing here loads torch or MONAI, and whoever reads the list opens nothing of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monai_mriprep.dataset.exclusions import read_exclusions
 from monai_mriprep.errors import OutputError, RecordError, counted
+from monai_mriprep.formats.names import address_in
 from monai_mriprep.formats.sealed import NewerVersionError
 from monai_mriprep.recipe import Recipe, given_or_default
 from monai_mriprep.recipe.differences import changed_keys
@@ -28,6 +29,7 @@ from monai_mriprep.store.description import RunDescription, read_description, wr
 from monai_mriprep.store.layout import CASES, STATISTICS
 from monai_mriprep.store.lock import exclusive
 from monai_mriprep.store.manifest import read_index
+from monai_mriprep.store.record_parts import Origin
 from monai_mriprep.store.store import Store, make_store, open_store
 from monai_mriprep.store.takeover import refuse_shards
 from monai_mriprep.types import ROLES, TEST_ROLES, Spacing
@@ -44,7 +46,7 @@ class PlanSummary:
     Parameters
     ----------
     output_root
-        Where the list is.
+        Where the list is: a folder, or an address.
     target_spacing, derivation
         Mm, z y x, and where it comes from.
     cases
@@ -71,7 +73,7 @@ class PlanSummary:
         Names of the cases of the dataset that a list leaves out.
     """
 
-    output_root: Path
+    output_root: Path | str
     target_spacing: Spacing
     derivation: str
     cases: int
@@ -88,7 +90,7 @@ class PlanSummary:
     excluded: tuple[str, ...]
 
 
-def plan_cases(plan: RunPlan, retire: bool = False) -> PlanSummary:
+def plan_cases(plan: RunPlan, retire: bool = False, elsewhere: Mapping[str, Origin] | None = None) -> PlanSummary:
     """Write the list of cases, and what an output folder keeps of a run; nothing else in it is changed.
 
     Parameters
@@ -97,6 +99,8 @@ def plan_cases(plan: RunPlan, retire: bool = False) -> PlanSummary:
         From `monai_mriprep.run.plan.plan_run`; one with `redo` begins a new round of all cases.
     retire
         Cases may leave the dataset, however many: shards need not be told again.
+    elsewhere
+        As of `monai_mriprep.store.store.Store`.
 
     Raises
     ------
@@ -109,7 +113,7 @@ def plan_cases(plan: RunPlan, retire: bool = False) -> PlanSummary:
         not merged, or if cases would leave and `retire` does not confirm it.
     """
     make_store(plan.job.output_root)
-    with open_store(plan.job.output_root) as store:
+    with open_store(plan.job.output_root, elsewhere=elsewhere) as store:
         aside = store.prepare(())
         with exclusive(store.root):
             try:
@@ -129,7 +133,7 @@ def _plan(plan: RunPlan, store: Store, retire: bool) -> PlanSummary:
     index = read_index(store.root)
     kept = kept_in(store, index)
     outlook = look_ahead(plan, store, index, kept, retire)
-    lack = check_space(outlook.todo, store.root.path)
+    lack = () if store.is_stage else check_space(outlook.todo, store.root.path)
     if outlook.target.is_new and plan.computed_statistics is not None:
         store.replace(STATISTICS, [plan.computed_statistics.as_csv().encode()])
     frozen = write_cases(store, plan, retire)
@@ -216,6 +220,7 @@ def planned(
         roles=roles,
         exclusions=head.exclusion_list,
         excluded=head.excluded,
+        address=address_in(head.dataset_root),
     )
     return plan, head.retire
 
@@ -303,7 +308,8 @@ def _other_places(
     like: str | Path | None,
     exclude: str | Path | None,
 ) -> Iterable[str]:
-    root, training = str(Path(dataset_root).resolve()), None if like is None else str(Path(like).resolve())
+    root = address_in(dataset_root) or str(Path(dataset_root).resolve())
+    training = None if like is None else str(Path(like).resolve())
     if root != head.dataset_root:
         yield f"the dataset {head.dataset_root} -> {root}"
     if training != description.like:

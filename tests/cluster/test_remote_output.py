@@ -282,6 +282,47 @@ def test_two_shards_at_once_are_merged(scans, tmp_path):
     assert (again.done, len(again.skipped)) == ((), CASES)
 
 
+def test_two_shards_of_a_plan_ask_for_their_own_objects_alone(scans, server, tmp_path):
+    fs, address, output = scans
+    planned = cli("plan", address, output, "--scratch", tmp_path, cwd=tmp_path)
+    assert planned.returncode == 0, planned.stderr
+    assert f"{output}/cases.jsonl: SHA-256" in planned.stdout
+    assert f"monai-mriprep run {address} {output} --scratch {tmp_path} --shard I/N" in planned.stdout
+    assert "mriprep-" not in planned.stdout + planned.stderr
+    server.quiet()
+    done = 0
+    for shard in ("1/2", "2/2"):
+        asked = server.requests.copy()
+        ran = cli("run", address, output, "--workers", 1, "--no-report", "--shard", shard, "--json", cwd=tmp_path)
+        assert ran.returncode == 0, ran.stderr
+        cases = len(json.loads(ran.stdout)["done"])
+        # A listing of the output, run.json, table, list, two batches of the other shard; of each case its two files.
+        assert server.requests["GET"] - asked["GET"] <= 2 * cases + 6
+        done += cases
+    assert done == CASES
+    refused = cli("plan", address, output, cwd=tmp_path)
+    assert (refused.returncode, "records of shards that are not merged" in refused.stderr) == (2, True)
+    merged = cli("merge", output, cwd=tmp_path)
+    assert merged.returncode == 0, merged.stdout + merged.stderr
+    copy = fetched(fs, output, tmp_path / "copy")
+    assert volumes(copy) == volumes(tmp_path / "local")
+    assert cli("verify", copy).returncode == 0
+    assert cli("plan", address, output, cwd=tmp_path).returncode == 0
+    assert len(run.preprocess(address, output, workers=0).skipped) == CASES
+    assert "cases.jsonl" not in names(fs, output)
+
+
+def test_an_object_that_was_replaced_since_the_plan_fails_its_case_and_is_planned_again(scans, tmp_path):
+    fs, address, output = scans
+    assert cli("plan", address, output, cwd=tmp_path).returncode == 0
+    fs.pipe_file(f"{address}/ImagesTr/case_5.mha", fs.cat_file(f"{address}/ImagesTr/case_0.mha"))
+    (failed,) = run.preprocess(address, output, workers=2, shard="1/1").failed
+    assert (failed.case, failed.error.endswith("plan it again")) == ("case_5", True)
+    assert cli("merge", output, cwd=tmp_path).returncode == 1
+    assert cli("plan", address, output, cwd=tmp_path).returncode == 0
+    assert [result.case for result in run.preprocess(address, output, workers=0, shard="1/1").done] == ["case_5"]
+
+
 def test_merge_says_which_shard_has_not_begun(scans, tmp_path):
     fs, address, output = scans
     assert cli("run", address, output, "--workers", 0, "--shard", "2/2", cwd=tmp_path).returncode == 0

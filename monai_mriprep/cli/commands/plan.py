@@ -16,6 +16,7 @@ from monai_mriprep.cli.options import (
     Json,
     Like,
     RunOutput,
+    Scratch,
     Settings,
     Target,
     Verbose,
@@ -41,6 +42,7 @@ def plan(
     retire: Annotated[
         bool, typer.Option("--retire", help="Cases may leave the dataset, however many: the first shard retires them.")
     ] = False,
+    scratch: Scratch = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> int:
@@ -48,15 +50,16 @@ def plan(
 
     Exit status: 0 the list is written, 2 a run would not start; then nothing was written.
     """
+    from monai_mriprep.remote.at_hand import at_hand
     from monai_mriprep.report.facts import plain
     from monai_mriprep.report.plan_text import plan_text
-    from monai_mriprep.run.plan import plan_run
-    from monai_mriprep.run.planned import plan_cases
 
     places = {"dataset": dataset_root, "output": output_root, "like": like, "exclude": exclude}
     recipe, job = configured(config, settings, target, channels, **places)
     dataset, output = required(job.dataset, "DATASET_ROOT", "dataset"), required(job.output, "OUTPUT_ROOT", "output")
-    found = plan_cases(plan_run(dataset, output, recipe, redo, job.like, exclude=job.exclude), retire)
+    with at_hand(dataset, output, scratch, apart=True) as here:
+        decided, _ = here.plan(recipe, redo, job.like, exclude=job.exclude)
+        found = here.plan_cases(decided, retire)
     warn(found.warnings, everything=verbose)
     report(plan_text(found), plain(found), as_json)
     if not as_json:
