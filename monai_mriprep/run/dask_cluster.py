@@ -28,10 +28,15 @@ PATIENCE_SECONDS = 60.0
 
 SETTINGS = {
     "distributed.scheduler.allowed-failures": 0,
+    "distributed.deploy.lost-worker-timeout": "1 day",
     "distributed.worker.multiprocessing-method": "forkserver",
     "logging.distributed": "critical",
 }
-"""Of a cluster of ours. Workers are forked off a process that has loaded MONAI, so a lost one is soon replaced."""
+"""Of a cluster of ours. Workers are forked off a process that has loaded MONAI, so a lost one is soon replaced.
+
+By default Dask looks 15 seconds after each loss whether a worker has taken the place, and if not, starts none there any
+more; but one may have been lost a moment ago.
+"""
 
 
 @contextmanager

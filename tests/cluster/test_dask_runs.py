@@ -7,6 +7,7 @@ import random
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +25,7 @@ pytest.importorskip("distributed", reason="needs the extra dask")
 from distributed import Client
 
 from monai_mriprep.run import dask_workers
+from monai_mriprep.run.dask_cluster import connected
 from tests.cluster import cases_at_work
 from tests.cluster.dask_processes import killer, scheduler, start
 from tests.cluster.whole import CASES, require_whole
@@ -74,6 +76,24 @@ def test_workers_that_are_killed_at_random(forty, expected, local, tmp_path, mon
             require_whole(tmp_path / str(rounds), expected)
             rounds += 1
     assert len(killed) == count(3, 10)
+
+
+def test_a_worker_is_replaced_whenever_it_is_lost(local):
+    """By default Dask looks 15 seconds after a loss for another worker; if that has just died, none comes any more."""
+    with connected("local:1") as client:
+        began = time.monotonic()
+        kill_all(client)
+        time.sleep(14)
+        while time.monotonic() < began + 16:
+            kill_all(client)
+            time.sleep(0.02)
+        client.wait_for_workers(1, timeout=30)
+
+
+def kill_all(client: Client) -> None:
+    for pid in client.run(os.getpid, on_error="ignore").values():
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_a_client_that_is_killed_is_followed_by_another(forty, expected, remote, tmp_path):
