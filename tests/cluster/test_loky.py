@@ -25,7 +25,7 @@ loky = pytest.importorskip("loky", reason="needs the extra servers")
 
 pytestmark = [
     pytest.mark.stress,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1800),
     pytest.mark.filterwarnings("ignore:.*mri_statistics", "ignore:.*stopped while some jobs"),
 ]
 TWO = partial(loky.get_reusable_executor, 2)
@@ -36,7 +36,6 @@ def test_two_processes(forty, expected, tmp_path):
     require_whole(tmp_path / "out", expected)
 
 
-@pytest.mark.skipif(count(0, 1) == 0, reason="each time loky's workers load MONAI, three times")
 def test_workers_that_are_killed_at_random(forty, expected, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "process_case", cases_at_work.slow)
     draw, executors = random.Random(5), []
@@ -61,7 +60,7 @@ def killed_after(output: Path, draw: random.Random, executors: list) -> Iterator
     def kill() -> None:
         until(partial(enough, output, draw.randrange(1, 30)))
         time.sleep(draw.uniform(0.0, 0.2))
-        killed.append(draw.choice(sorted(executors[0]._processes)))
+        killed.append(draw.choice(sorted(executors[-1]._processes)))
         os.kill(killed[0], signal.SIGKILL)
 
     thread = threading.Thread(target=kill, daemon=True)
