@@ -118,7 +118,7 @@ class RemoteDataset:
         return self.objects.read(name) if needed < size and _goes_on(begin) else begin
 
     def planned(self, plan: RunPlan) -> RunPlan:
-        """The plan of the stubs, or of a list, as one of the dataset: sources are where they will be fetched to.
+        """The plan of the stubs, or of a list, as one of the dataset: its own cases are where they will be fetched to.
 
         The stubs are removed, for nobody may take them for scans.
 
@@ -133,6 +133,7 @@ class RemoteDataset:
             If a list names what no object of the dataset can be.
         """
         channels, cases = plan.job.recipe.channel_count, plan.cases
+        own = {case.name for case in plan.own_cases}
         if plan.dataset_root == self.root:
             cases = tuple(replace(case, origins=self._origins(case, channels)) for case in cases)
             shutil.rmtree(self._stubs)
@@ -142,7 +143,7 @@ class RemoteDataset:
         return replace(
             plan,
             dataset_root=self._data,
-            cases=tuple(self._at_home(case, plan.dataset_root) for case in cases),
+            cases=tuple(self._at_home(case, plan.dataset_root) if case.name in own else case for case in cases),
             derivation=self.told(plan.derivation),
             wanted=replace(plan.wanted, derivation=self.told(plan.wanted.derivation)),
             warnings=tuple(map(self.told, plan.warnings)),
@@ -158,13 +159,13 @@ class RemoteDataset:
 
     def _at_home(self, case: Case, root: Path) -> Case:
         """A case whose sources lie in a place of its own, since two cases may share a file."""
-        home = self._home(case)
+        home, before = self._home(case), f"{root}/"
 
-        def moved(path: str | Path) -> Path:
-            return home / checked_name(self.address, os.path.relpath(path, root))
+        def moved(path: str | Path) -> str:
+            return f"{home}/{checked_name(self.address, str(path).removeprefix(before))}"
 
-        sources = {role: tuple(map(moved, paths)) for role, paths in case.sources.items()}
-        return replace(case, sources=sources, origins={str(moved(path)): of for path, of in case.origins.items()})
+        sources = {role: tuple(Path(moved(path)) for path in paths) for role, paths in case.sources.items()}
+        return replace(case, sources=sources, origins={moved(path): of for path, of in case.origins.items()})
 
     def _home(self, case: Case) -> Path:
         return self._data / hashlib.sha256(case.name.encode(errors="surrogateescape")).hexdigest()

@@ -281,7 +281,7 @@ def _case(store: Store, text: bytes, dataset: str, roles: tuple[Role, ...]) -> C
         raise _refusal(store, f"the case {line.name!r} does not tell which objects its files are; {AGAIN}")
     costs, root = (line.memory_bytes, line.output_voxels, line.is_upper_bound), Path(dataset)
     origins = {
-        str(root / name): Origin(f"{dataset}/{name}", of.etag, of.size, of.modified_ns)
+        f"{root}/{name}": Origin(f"{dataset}/{name}", of.etag, of.size, of.modified_ns)
         for name, of in line.objects.items()
     }
     return Case(line.name, ListedFiles(root, line.sources), line.outputs, *costs, origins)
