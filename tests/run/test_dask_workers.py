@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from dataclasses import replace
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -14,8 +15,10 @@ from tests.run.works import cases
 
 pytest.importorskip("distributed", reason="needs the extra dask")
 
+from monai_mriprep.run import dask_attendance, dask_workers
 from monai_mriprep.run.cluster_worker import Demands
 from monai_mriprep.run.dask_workers import DaskCluster, chunk_size
+from monai_mriprep.run.under_way import UnderWay
 from tests.cluster.cases_at_work import nothing
 
 GIB = 2**30
@@ -25,7 +28,7 @@ GIB = 2**30
 class Client:
     """Tells of workers with these limits of memory, and these resources."""
 
-    scheduler = SimpleNamespace(address="tcp://somewhere:1")
+    status, scheduler = "running", SimpleNamespace(address="tcp://somewhere:1")
 
     def __init__(self, limits: list[int], resources: list[dict[str, float]] | None = None) -> None:
         self.found, self.payloads = ModuleNotFoundError("No module named 'monai_mriprep'"), []
@@ -111,3 +114,36 @@ def test_a_call_is_made_where_it_is_unpickled(monkeypatch):
     DaskCluster(client).submit(Demands("a run"), nothing, [CASE])
     (payload,) = client.payloads
     assert [result.case for result in pickle.loads(payload)] == ["0"]
+
+
+class Completed:
+    """What Dask tells of futures: after 100 seconds of a clock, which goes on when it is asked, the first is done."""
+
+    thread_condition = MagicMock()
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def has_ready(self) -> bool:
+        self.now += 0.1
+        return self.now > 100
+
+    def __next__(self) -> str:
+        return "a future"
+
+
+def test_cases_that_wait_for_a_worker_are_counted_and_not_said_to_take_long(monkeypatch, caplog):
+    completed, client, under_way = Completed(), Client([0]), UnderWay()
+    for module in (dask_attendance, dask_workers):
+        monkeypatch.setattr(module, "time", completed)
+    tasks = dask_workers._Tasks(DaskCluster(client), Demands("a run"), print, 1)
+    tasks._chunks = {"a future": cases(3)[:2], "another": cases(3)[2:]}
+    tasks._watch(cases(3), under_way)
+    client.workers = {}
+    assert tasks._next(completed, under_way) == "a future"
+    under_way.look(completed.now)
+    (message,) = caplog.messages
+    assert message.startswith("tcp://somewhere:1 has had no worker for a minute, and 3 of the cases wait there;")
