@@ -201,8 +201,9 @@ class _Tasks:
                     future = self._next(completed, under_way)
                     for item in (chunk := self._chunks.pop(future)):
                         under_way.end(item)
-                    yield from self._results(future, chunk)
-                    future.release()
+                    results = self._results(future, chunk)
+                    future.release()  # else it is done again when the worker dies that has its result
+                    yield from results
         finally:
             self._give_up()
 

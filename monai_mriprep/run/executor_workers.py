@@ -83,13 +83,10 @@ def _in_executor(
                 futures[_submitted(executor, work, case)] = case
             if not futures:
                 return
-            done, _ = wait(futures, return_when=FIRST_COMPLETED)
-            for future in done:
-                case = futures.pop(future)
+            for case, ended in _ended(futures):
                 under_way.end(case)
-                is_whole = is_whole and not isinstance(_error(future), BrokenExecutor)
-                outcome = _result(future, case)
-                yield outcome
+                is_whole = is_whole and not isinstance(ended, BrokenExecutor)
+                yield _lost(case, ended) if isinstance(ended, BaseException) else ended
 
 
 def _submitted(executor: Executor, work: Callable[[Item], Found], case: Item) -> Future[Found]:
@@ -112,14 +109,20 @@ def _carry_out(work: Callable[[Item], Found], case: Item, _: str) -> Found:
     return one_at_a_time(work, case)
 
 
+def _ended(futures: dict[Future[Found], Item]) -> list[tuple[Item, Found | BaseException]]:
+    """Take out what has ended, with its result or error. As long as a future is there, Dask keeps its result.
+
+    When the worker dies that has the result, Dask does the case again.
+    """
+    done = wait(futures, return_when=FIRST_COMPLETED).done
+    return [(futures.pop(future), _error(future) or future.result()) for future in done]
+
+
 def _error(future: Future[Found]) -> BaseException | None:
     return CancelledError() if future.cancelled() else future.exception()
 
 
-def _result(future: Future[Found], case: Item) -> Found | Lost:
-    error = _error(future)
-    if error is None:
-        return future.result()
+def _lost(case: Item, error: BaseException) -> Lost:
     if isinstance(error, _ShutDownError):
         return Lost(case.name, f"could not begin ({error}): the executor must be a new one whenever one is made")
     if isinstance(error, BrokenExecutor):

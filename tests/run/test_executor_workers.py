@@ -6,7 +6,8 @@ import functools
 import multiprocessing
 import threading
 import time
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+import weakref
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.thread import BrokenThreadPool
 
 import pytest
@@ -112,6 +113,29 @@ def test_no_call_is_the_same_as_one_before():
     assert [engine.alone(lambda case: Result(case.name, "done"), case).status for _ in range(2)] == ["done"] * 2
     assert len({call[-1] for call in calls}) == 2
     assert (engine.at_once(case), engine.too_large(case)) == (1, "the case needs about 7 MiB")
+
+
+@pytest.mark.parametrize("window", [1, 2])
+def test_no_future_outlives_its_result(window):
+    """As long as somebody has one, Dask does its case again when the worker dies that has the result."""
+
+    class AtOnce(Executor):
+        def __init__(self) -> None:
+            self.futures: list[weakref.ref] = []
+
+        def submit(self, function, *arguments: object):
+            assert len(self.alive()) < window
+            future: Future = Future()
+            future.set_result(function(*arguments))
+            self.futures.append(weakref.ref(future))
+            return future
+
+        def alive(self) -> list[Future]:
+            return [future for reference in self.futures if (future := reference()) is not None]
+
+    executor = AtOnce()
+    work = executor_workers(lambda: executor, window)(lambda case: Result(case.name, "done"), cases(6))
+    assert [(outcome.status, executor.alive()) for outcome in work] == [("done", [])] * 6
 
 
 def test_the_window_holds_until_the_end(tmp_path):
