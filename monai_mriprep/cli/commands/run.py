@@ -112,9 +112,7 @@ def run(
         if dry:
             return _say_what_would_be_done(here, plan, retire, job, verbose, as_json)
         with log_lines(verbose, quiet) as lines, here.session(plan, retire, take_over) as session:
-            summary = session.summary()
-            if session.todo:
-                summary = _worked_on(session, here, lines, scheduler, job, count, fail_fast)
+            summary = _worked_on(session, here, lines, scheduler, job, count, fail_fast)
         with log_lines(verbose, quiet):  # after the session, which has recorded all by now
             summary = here.finish(_reported(summary, here, plan))
     summary = replace(summary, seconds=elapsed())
@@ -170,10 +168,12 @@ def _worked_on(
     count: int,
     fail_fast: bool,
 ) -> RunSummary:
-    """Work on the cases, and show how that goes on."""
+    """Work on the cases, and show how that goes on; MONAI is loaded only if there are any."""
     from monai_mriprep.cli.progress import watched
     from monai_mriprep.run.estimates import case_seconds
 
+    if not session.todo:
+        return session.summary()
     work = {case.name: case_seconds(case) for case in session.todo}
     with watched(lines, work, count) as watch, ExitStack() as stack:
         with watch.doing("loading MONAI" if scheduler is None else "starting workers, which load MONAI"):
