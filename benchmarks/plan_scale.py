@@ -47,7 +47,8 @@ MEASURED = r"""
 import json, re, sys, time
 from pathlib import Path
 from monai_mriprep.run.plan import plan_run
-from monai_mriprep.run.planned import plan_cases, planned
+from monai_mriprep.run.planned import planned
+from monai_mriprep.run.planning import plan_cases
 peak = lambda: int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) // 1024  # from exec on
 before, start, spent = peak(), time.perf_counter(), time.process_time()
 plan = plan_run(sys.argv[1], sys.argv[2])

@@ -21,7 +21,8 @@ from monai_mriprep.run.cases import Result
 from monai_mriprep.run.dry_run import DryRun
 from monai_mriprep.run.merge import MergeSummary
 from monai_mriprep.run.plan import RunPlan
-from monai_mriprep.run.planned import PlanSummary, plan_cases, plan_part
+from monai_mriprep.run.planned import plan_part
+from monai_mriprep.run.planning import PlanSummary, plan_cases
 from monai_mriprep.run.session import RunSummary, Session, open_session
 from monai_mriprep.store.layout import REPORT
 from monai_mriprep.store.record_parts import Origin
@@ -99,7 +100,7 @@ class Places:
         return replace(found, output_root=output, warnings=tuple(map(self.told, found.warnings)))
 
     def plan_cases(self, plan: RunPlan, retire: bool = False) -> PlanSummary:
-        """As `monai_mriprep.run.planned.plan_cases`; what it has written is written back, and addresses are told.
+        """As `monai_mriprep.run.planning.plan_cases`; what it has written is written back, and addresses are told.
 
         Raises
         ------

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from monai_mriprep.errors import counted, first_names
 from monai_mriprep.report.lines import rough_time
 from monai_mriprep.run.estimates import shown_bytes
-from monai_mriprep.run.planned import PlanSummary
+from monai_mriprep.run.planning import PlanSummary
 from monai_mriprep.store.layout import CASES
 
 __all__ = ["plan_text"]

@@ -15,7 +15,7 @@ from monai_mriprep.remote import run
 from monai_mriprep.remote.at_hand import at_hand, output_at_hand
 from monai_mriprep.run.merge import merge
 from monai_mriprep.run.plan import plan_run
-from monai_mriprep.run.planned import PlanSummary, plan_cases
+from monai_mriprep.run.planning import PlanSummary, plan_cases
 from tests.remote.test_dataset import put_folder, write_mixed
 from tests.runs import done_records, write_case, write_cases
 

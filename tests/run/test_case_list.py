@@ -11,7 +11,7 @@ import pytest
 from monai_mriprep.errors import RecordError
 from monai_mriprep.run.case_list import drop_list, list_problem, read_cases
 from monai_mriprep.run.plan import plan_run
-from monai_mriprep.run.planned import plan_cases
+from monai_mriprep.run.planning import plan_cases
 from monai_mriprep.store.description import FrozenList, read_description
 from monai_mriprep.store.store import open_store
 from monai_mriprep.types import ROLES

@@ -17,7 +17,7 @@ from monai_mriprep.export.splits import write_splits
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.merge import merge
 from monai_mriprep.run.plan import plan_run
-from monai_mriprep.run.planned import plan_cases
+from monai_mriprep.run.planning import plan_cases
 from monai_mriprep.run.prune import prune_output
 from monai_mriprep.run.shards import split
 from monai_mriprep.store.attempts import Shard
