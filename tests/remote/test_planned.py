@@ -77,29 +77,29 @@ def test_shards_of_a_plan_ask_for_their_own_objects_alone_and_make_what_a_run_ma
     found = plan_at(three, OUT)
     assert (found.output_root, found.cases, found.finished) == (OUT, 3, 0)
     assert made["scans"][0].requests == {"list": 1, "read": 6}
-    run.preprocess(tmp_path / "scans", tmp_path / "local", workers=0)
+    run.preprocess(tmp_path / "scans", tmp_path / "local", workers=0, report=False)
     done = []
     for shard in ("1/2", "2/2"):
-        summary = run.preprocess(three, OUT, workers=0, shard=shard)
+        summary = run.preprocess(three, OUT, workers=0, report=False, shard=shard)
         done += [result.case for result in summary.done]
         assert made["scans"][-1].requests == {"read": 2 * len(summary.done), "look": 2 * len(summary.done)}
     assert sorted(done) == merged(OUT) == ["case_0", "case_1", "case_2"]
     assert volumes(out_of(store)) == volumes(tmp_path / "local")
-    assert run.preprocess(three, OUT, workers=0, shard="1/2").done == ()
+    assert run.preprocess(three, OUT, workers=0, report=False, shard="1/2").done == ()
     assert made["scans"][-1].requests == {}
 
 
 def test_sources_are_recorded_as_without_a_plan(store, tmp_path):
     put_folder(store, write_mixed(tmp_path / "scans"))
-    run.preprocess(store.address, tmp_path / "direct", workers=0)
+    run.preprocess(store.address, tmp_path / "direct", workers=0, report=False)
     plan_at(store.address, tmp_path / "out")
-    assert len(run.preprocess(store.address, tmp_path / "out", workers=0, shard="1/1").done) == 2
+    assert len(run.preprocess(store.address, tmp_path / "out", workers=0, report=False, shard="1/1").done) == 2
     assert volumes(tmp_path / "out") == volumes(tmp_path / "direct")
     merge(tmp_path / "out")
     planned, direct = done_records(tmp_path / "out"), done_records(tmp_path / "direct")
     for case in ("series", "detached"):
         assert repr(planned[case].sources) == repr(direct[case].sources)
-    assert run.preprocess(store.address, tmp_path / "out", workers=0).done == ()
+    assert run.preprocess(store.address, tmp_path / "out", workers=0, report=False).done == ()
 
 
 def slices_of(folder: Path) -> list[str]:
@@ -127,7 +127,7 @@ def test_an_object_that_was_replaced_or_removed_since_fails_its_case_by_name(thr
     plan_at(three, OUT)
     store.put("ImagesTr/case_1.mha", (tmp_path / "scans" / "ImagesTr" / "case_0.mha").read_bytes())
     store.remove("LabelsTr/case_2.mha")
-    summary = run.preprocess(three, OUT, workers=0, shard="1/1")
+    summary = run.preprocess(three, OUT, workers=0, report=False, shard="1/1")
     errors = {result.case: result.error for result in summary.failed}
     assert errors["case_1"].startswith(f"{three}/ImagesTr/case_1.mha: was replaced since it was listed")
     assert errors["case_1"].endswith("plan it again")
@@ -140,19 +140,19 @@ def test_what_joins_the_dataset_is_not_in_the_list_until_it_is_planned_again(thr
     assert plan_at(three, OUT).sha256 == first.sha256
     write_case(tmp_path / "more", "new")
     put_folder(store, tmp_path / "more")
-    assert len(run.preprocess(three, OUT, workers=0, shard="1/1").done) == 3
+    assert len(run.preprocess(three, OUT, workers=0, report=False, shard="1/1").done) == 3
     with pytest.raises(OutputError, match=rf"{OUT}: holds 1 file of records of .*`merge {OUT}`, then plan again"):
         plan_at(three, OUT)
     merged(OUT)
     again = plan_at(three, OUT)
     assert (again.cases, again.finished, again.sha256 != first.sha256) == (4, 3, True)
-    assert [result.case for result in run.preprocess(three, OUT, workers=0, shard="1/1").done] == ["new"]
+    assert [result.case for result in run.preprocess(three, OUT, workers=0, report=False, shard="1/1").done] == ["new"]
 
 
 def test_a_run_of_the_whole_looks_itself_and_drops_the_list(three, store):
     plan_at(three, OUT)
     assert out_of(store).look("cases.jsonl") is not None
-    assert len(run.preprocess(three, OUT, workers=0).done) == 3
+    assert len(run.preprocess(three, OUT, workers=0, report=False).done) == 3
     assert out_of(store).look("cases.jsonl") is None
     assert json.loads(out_of(store).read("run.json"))["plan"] is None
 
@@ -162,25 +162,25 @@ def test_a_list_made_for_a_folder_is_none_of_an_address_and_the_reverse(three, t
     for planned, given in ((folder, three), (three, folder)):
         plan_at(planned, tmp_path / "out")
         with pytest.raises(OutputError, match=rf"was planned otherwise: the dataset {planned} -> {given}; .*plan it"):
-            run.preprocess(given, tmp_path / "out", workers=0, shard="1/2")
+            run.preprocess(given, tmp_path / "out", workers=0, report=False, shard="1/2")
     plan_at(folder, OUT)
     with pytest.raises(OutputError, match=rf"{OUT}/cases.jsonl: was planned otherwise: the dataset {folder} ->"):
-        run.preprocess(three, OUT, workers=0, shard="1/2")
-    assert len(run.preprocess(folder, OUT, workers=0, shard="1/1").done) == 3
+        run.preprocess(three, OUT, workers=0, report=False, shard="1/2")
+    assert len(run.preprocess(folder, OUT, workers=0, report=False, shard="1/1").done) == 3
 
 
 def test_another_recipe_is_refused_by_plan_and_by_a_shard_and_redo_begins_anew(three, store):
     plan_at(three, OUT)
     with pytest.raises(OutputError, match=rf"{OUT}/cases.jsonl: was planned otherwise: .*order: 3 -> 1"):
-        run.preprocess(three, OUT, Recipe(order=1), workers=0, shard="1/2")
-    run.preprocess(three, OUT, workers=0, shard="1/1")
+        run.preprocess(three, OUT, Recipe(order=1), workers=0, report=False, shard="1/2")
+    run.preprocess(three, OUT, workers=0, report=False, shard="1/1")
     merged(OUT)
     before = {name: out_of(store).read(name) for name in ("cases.jsonl", "run.json")}
     with pytest.raises(OutputError, match=rf"{OUT}: 3 cases are finished"):
         plan_at(three, OUT, recipe=Recipe(order=1))
     assert {name: out_of(store).read(name) for name in before} == before
     assert plan_at(three, OUT, recipe=Recipe(order=1), redo=True).finished == 0
-    assert len(run.preprocess(three, OUT, Recipe(order=1), workers=0, shard="1/1").done) == 3
+    assert len(run.preprocess(three, OUT, Recipe(order=1), workers=0, report=False, shard="1/1").done) == 3
 
 
 def test_of_two_plans_at_once_one_is_refused_and_its_list_is_not_written(three, store, monkeypatch):
@@ -206,10 +206,10 @@ def test_a_list_that_was_changed_or_removed_in_the_store_is_refused(three, store
     content = out_of(store).read("cases.jsonl")
     out_of(store).put("cases.jsonl", content.replace(b"case_1", b"case_9"))
     with pytest.raises(RecordError, match=rf"{OUT}/cases.jsonl: is not the list that run.json tells of"):
-        run.preprocess(three, OUT, workers=0, shard="1/2")
+        run.preprocess(three, OUT, workers=0, report=False, shard="1/2")
     out_of(store).remove("cases.jsonl")
     with pytest.raises(RecordError, match=rf"{OUT}/cases.jsonl: cannot be read .*`plan` makes it again"):
-        run.preprocess(three, OUT, workers=0, shard="1/2")
+        run.preprocess(three, OUT, workers=0, report=False, shard="1/2")
 
 
 @pytest.mark.parametrize("name", ["../../x.mha", "/etc/x.mha"])
@@ -218,14 +218,14 @@ def test_a_list_that_leads_out_of_the_dataset_is_refused(three, store, name):
     plan_at(three, OUT)
     replant(store, lambda content: content.replace(b"ImagesTr/case_1.mha", name.encode()))
     with pytest.raises(RemoteError, match=rf"{three}: holds an object '.*x.mha', which no file can be called"):
-        run.preprocess(three, OUT, workers=0, shard="1/1")
+        run.preprocess(three, OUT, workers=0, report=False, shard="1/1")
 
 
 def test_a_list_that_does_not_tell_of_objects_is_refused(three, store):
     plan_at(three, OUT)
     replant(store, lambda content: content.replace(b'"objects"', b'"others"'))
     with pytest.raises(RecordError, match=r"the case 'case_0' does not tell which objects its files are; `plan` makes"):
-        run.preprocess(three, OUT, workers=0, shard="1/2")
+        run.preprocess(three, OUT, workers=0, report=False, shard="1/2")
 
 
 def replant(store, change) -> None:

@@ -25,11 +25,13 @@ def test_a_run_is_resumed_and_does_a_replaced_object_again(store, tmp_path):
 
 def test_slices_and_detached_voxels_are_recorded_by_their_addresses_and_not_done_again(store, tmp_path):
     put_folder(store, write_mixed(tmp_path / "scans"))
-    assert len(run.preprocess(store.address, tmp_path / "out", workers=0).done) == 2
+    assert len(run.preprocess(store.address, tmp_path / "out", workers=0, report=False).done) == 2
     records = done_records(tmp_path / "out")
     names = sorted(file.path for case in records for file in records[case].sources["image"][0].data)
     folder = f"{store.address}/ImagesTr"
     assert names == [f"{folder}/detached.raw", *(f"{folder}/series/{number:03}.dcm" for number in range(1, 6))]
-    assert run.preprocess(store.address, tmp_path / "out", workers=0).done == ()
+    assert run.preprocess(store.address, tmp_path / "out", workers=0, report=False).done == ()
     store.put("ImagesTr/series/003.dcm", store.read("ImagesTr/series/003.dcm"))
-    assert [result.case for result in run.preprocess(store.address, tmp_path / "out", workers=0).done] == ["series"]
+    assert [
+        result.case for result in run.preprocess(store.address, tmp_path / "out", workers=0, report=False).done
+    ] == ["series"]
