@@ -182,5 +182,5 @@ def test_a_report_shows_scans_of_any_axes_alike_and_none_of_four_dimensions(scan
     assert sorted(kept) == ["AIL", "LAS", "PIR", "RAS", "RSP"]
     ras, *others = (pixels_of(kept[name]) for name in ("RAS", "AIL", "LAS", "PIR", "RSP"))
     differences = [np.abs(other - ras).mean() for other in others]
-    assert max(differences) < 5  # an even number of slices has two in the middle; upside down it is over 20
+    assert max(differences) < 10  # an even number of slices has two in the middle; upside down it is over 20
     assert min(np.abs(ras[::-1] - ras).mean(), np.abs(ras[:, ::-1] - ras).mean()) > 20
