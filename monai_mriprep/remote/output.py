@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 
 from monai_mriprep.errors import OutputError
@@ -103,8 +104,7 @@ class RemoteOutput:
         self.attempt = 1 + max((_attempt(name) for name in batches), default=0)
         self.elsewhere.update((name, self._origin(name, of)) for name, of in self._listed.items() if _is_volume(name))
         self.root.mkdir(parents=True)
-        is_merged = MANIFEST in self._listed and self._listed[MANIFEST].size == self._size(batches)
-        own_files = _of_shards(batches) if apart and not is_merged else {}
+        own_files = _of_shards(batches[self._merged_count(batches) :]) if apart else {}
         with self.records.open("wb") as records:
             for name, content in zip(batches, mapped_in_window(self.objects.read, batches, THREADS), strict=True):
                 lines = content if content.endswith(b"\n") else content + b"\n"
@@ -118,8 +118,11 @@ class RemoteOutput:
     def _origin(self, name: str, stored: Stored) -> Origin:
         return Origin(f"{self.address}/{name}", stored.etag, stored.size, stored.modified_ns)
 
-    def _size(self, names: Iterable[str]) -> int:
-        return sum(self._listed[name].size for name in names)
+    def _merged_count(self, batches: Sequence[str]) -> int:
+        """How many of them, from the first, were there when a merge or a run of the whole has written the manifest."""
+        sizes = list(accumulate((self._listed[name].size for name in batches), initial=0))
+        size = self._listed[MANIFEST].size if MANIFEST in self._listed else 0
+        return sizes.index(size) if size in sizes else 0
 
     def put_volume(self, path: str) -> Origin:
         """Write a volume of the stage back; errors as of `Objects.put`."""

@@ -149,6 +149,22 @@ def test_what_joins_the_dataset_is_not_in_the_list_until_it_is_planned_again(thr
     assert [result.case for result in run.preprocess(three, OUT, workers=0, report=False, shard="1/1").done] == ["new"]
 
 
+def test_what_was_merged_is_not_merged_again_by_the_next_plan(three, store, tmp_path):
+    """Or shards of before, which had another list of cases, would be said to be of another one for ever."""
+    plan_at(three, OUT)
+    for shard in ("1/2", "2/2"):
+        run.preprocess(three, OUT, workers=0, report=False, shard=shard)
+    merged(OUT)
+    write_case(tmp_path / "more", "new")
+    put_folder(store, tmp_path / "more")
+    plan_at(three, OUT)
+    run.preprocess(three, OUT, workers=0, report=False, shard="1/1")
+    with pytest.raises(OutputError, match=r"holds 1 file of records of shards that are not merged"):
+        plan_at(three, OUT)
+    assert merged(OUT) == ["case_0", "case_1", "case_2", "new"]
+    plan_at(three, OUT)
+
+
 def test_a_run_of_the_whole_looks_itself_and_drops_the_list(three, store):
     plan_at(three, OUT)
     assert out_of(store).look("cases.jsonl") is not None
