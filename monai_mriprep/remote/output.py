@@ -169,12 +169,12 @@ class RemoteOutput:
         ``run.json`` is the first, which decides whose list it is. Until that is there nobody takes the one before.
         """
         self.put_description()
-        for name in (CASES, STATISTICS):
-            if (self.root / name).is_file():
-                self.objects.put(name, self.root / name)
+        self.objects.put(CASES, self.root / CASES)
 
     def put_description(self) -> None:
-        """Write ``run.json`` back, if it has changed; the first run to do so decides. A list that was dropped goes.
+        """Write ``run.json`` back, if it has changed, and the statistics that gave its target; the first run decides.
+
+        A list that was dropped goes.
 
         Raises
         ------
@@ -198,6 +198,8 @@ class RemoteOutput:
             )
             raise OutputError(msg)
         self._run_json = content
+        if (self.root / STATISTICS).is_file():
+            self.objects.put(STATISTICS, self.root / STATISTICS)
 
     def fetch_pictures(self) -> int:
         """Bring the pictures of earlier runs to the stage, for a report of all cases; their number."""
@@ -233,7 +235,7 @@ class RemoteOutput:
     def put_derived(self) -> None:
         """Write back what is derived from the records, with the records in one file, as an output folder has them."""
         self.put_description()
-        for name in (TABLE, DATASET, STATISTICS):
+        for name in (TABLE, DATASET):
             content = self._on_stage(name)
             if content is not None:
                 self.objects.put(name, content)

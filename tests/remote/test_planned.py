@@ -165,6 +165,17 @@ def test_what_was_merged_is_not_merged_again_by_the_next_plan(three, store, tmp_
     plan_at(three, OUT)
 
 
+@pytest.mark.parametrize("is_planned", [True, False])
+def test_the_statistics_that_gave_the_target_are_there_with_the_target(three, store, tmp_path, is_planned):
+    """Whoever begins writes them: nobody after that computes them."""
+    run.preprocess(tmp_path / "scans", tmp_path / "local", workers=0, report=False)
+    if is_planned:
+        plan_at(three, OUT)
+    run.preprocess(three, OUT, workers=0, report=False, shard="1/1")
+    merged(OUT)
+    assert out_of(store).read("mri_statistics.csv") == (tmp_path / "local" / "mri_statistics.csv").read_bytes()
+
+
 def test_a_run_of_the_whole_looks_itself_and_drops_the_list(three, store):
     plan_at(three, OUT)
     assert out_of(store).look("cases.jsonl") is not None
