@@ -37,7 +37,8 @@ def _rows(summary: RunSummary) -> Iterator[tuple[str, object]]:
     yield "warnings", len(summary.warnings) + of_cases
     yield "time", duration(summary.seconds)
     yield "results", summary.output_root
-    yield "details", f"{summary.output_root}/{TABLE}" if summary.failed or of_cases else ""
+    has_details = summary.shard is None and (summary.failed or of_cases)  # of shards `merge` writes them
+    yield "details", f"{summary.output_root}/{TABLE}" if has_details else ""
     yield "report", summary.report
     yield "shard", summary.shard
     merge = shlex.join(["monai-mriprep", "merge", str(summary.output_root)])

@@ -43,6 +43,16 @@ def test_a_summary_counts_what_there_is(capsys, parts, rows, status):
     assert printed.out.splitlines() == [*rows, "time          1.2 s", *places]
 
 
+def test_a_shard_names_no_table_which_merge_alone_writes(capsys):
+    summarize(RunSummary(Path("out"), failed=FAILED, shard="1-of-2"))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-3:] == [
+        "results       out",
+        "shard         1-of-2",
+        "next          monai-mriprep merge out, when all shards have ended",
+    ]
+
+
 def test_of_many_failures_the_first_are_named(capsys):
     failed = tuple(Result(f"c{number}", "failed", "no luck") for number in range(9))
     summarize(RunSummary(Path("out"), failed=failed))
