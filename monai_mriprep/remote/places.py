@@ -96,8 +96,13 @@ class Places:
 
     def foreseen(self, found: Foreseen) -> Foreseen:
         """What a dry run or a plan has found; it tells of addresses."""
-        output = found.output_root if self._output is None else self._output.address
-        return replace(found, output_root=output, warnings=tuple(map(self.told, found.warnings)))
+        found = replace(found, warnings=tuple(map(self.told, found.warnings)))
+        if self._output is None:
+            return found
+        if isinstance(found, DryRun) and found.needs is not None:  # what is free there nobody knows
+            needs = replace(found.needs, output_root=self._output.address, free_bytes=None)
+            found = replace(found, needs=needs)
+        return replace(found, output_root=self._output.address)
 
     def plan_cases(self, plan: RunPlan, retire: bool = False) -> PlanSummary:
         """As `monai_mriprep.run.planning.plan_cases`; what it has written is written back, and addresses are told.

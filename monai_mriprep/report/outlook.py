@@ -188,10 +188,10 @@ def _classes(values: Sequence[int]) -> str:
 def needs_text(needs: Needs) -> str:
     """What a run takes of disk, memory and time, and what there is."""
     at_most = ", at most" if needs.is_upper_bound else ""
+    free = "" if needs.free_bytes is None else f" ({shown_bytes(needs.free_bytes)} free in {needs.output_root})"
     return (
-        f"estimates{at_most}: {shown_bytes(needs.output_bytes)} of disk ({shown_bytes(needs.free_bytes)} free in "
-        f"{needs.output_root}); {shown_bytes(needs.memory_bytes)} of memory for the largest case "
-        f"(of {shown_bytes(needs.available_bytes)}); {rough_time(needs.seconds)} with "
+        f"estimates{at_most}: {shown_bytes(needs.output_bytes)} of disk{free}; {shown_bytes(needs.memory_bytes)} of "
+        f"memory for the largest case (of {shown_bytes(needs.available_bytes)}); {rough_time(needs.seconds)} with "
         f"{counted(needs.workers, 'worker')}"
     )
 

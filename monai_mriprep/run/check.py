@@ -323,7 +323,7 @@ def _misplaced(output: Path, survey: Survey) -> Iterator[str]:
 
 
 def _lack_of_space(needs: Needs | None) -> Iterator[str]:
-    if needs is not None and needs.output_bytes > needs.free_bytes:
+    if needs is not None and needs.free_bytes is not None and needs.output_bytes > needs.free_bytes:
         need, free = shown_bytes(needs.output_bytes), shown_bytes(needs.free_bytes)
         about = "at most" if needs.is_upper_bound else "about"
         yield f"the output needs {about} {need} of disk, and {free} are free in {needs.output_root}"

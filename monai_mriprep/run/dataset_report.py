@@ -91,7 +91,7 @@ class Needs:
     Parameters
     ----------
     output_bytes, free_bytes
-        Estimated disk of the whole output, and free space in `output_root`.
+        Estimated disk of the whole output, and free space in `output_root`; None where that is in an object store.
     memory_bytes, available_bytes
         Estimated memory of the largest case, beside that of the program; and what this machine may use.
     seconds
@@ -100,9 +100,9 @@ class Needs:
         Whether the estimates say what it can be at most.
     """
 
-    output_root: Path
+    output_root: Path | str
     output_bytes: int
-    free_bytes: int
+    free_bytes: int | None
     memory_bytes: int
     available_bytes: int
     workers: int

@@ -9,6 +9,7 @@ import pytest
 
 from monai_mriprep.remote import run
 from monai_mriprep.remote.at_hand import at_hand
+from monai_mriprep.report.outlook import needs_text
 from monai_mriprep.run.cases import Result
 from monai_mriprep.run.dry_run import dry_run
 from monai_mriprep.run.session import RunSummary
@@ -52,7 +53,10 @@ def test_a_dry_run_knows_what_is_done(done, store, tmp_path):
     type(store)("memory://bucket/out").remove("imagesTr/case_0.npz")
     with at_hand(tmp_path / "scans", done, tmp_path) as here:
         plan, _ = here.plan()
-        assert [case.action for case in dry_run(plan, elsewhere=here.elsewhere).cases] == ["redo", "skip"]
+        found = here.foreseen(dry_run(plan, elsewhere=here.elsewhere))
+    assert [case.action for case in found.cases] == ["redo", "skip"]
+    assert (found.needs.output_root, found.needs.free_bytes) == ("memory://bucket/out", None)
+    assert " of disk; " in needs_text(found.needs)
 
 
 @pytest.mark.filterwarnings("ignore::monai_mriprep.errors.MriprepWarning")

@@ -121,7 +121,7 @@ def _facts(report: DatasetReport, root: Path, command: str) -> Iterator[Fact]:
     if report.excluded:
         yield Fact("Excluded", (first_names(report.excluded, MOST_NAMED),))
     if report.needs is not None:
-        needs = replace(report.needs, output_root=report.needs.output_root.resolve())
+        needs = replace(report.needs, output_root=Path(report.needs.output_root).resolve())
         name, _, text = needs_text(needs).partition(": ")
         yield Fact(name.capitalize(), (text,))
     if command and report.status != "impossible":
