@@ -15,6 +15,7 @@ from monai_mriprep.remote.dataset import RemoteDataset
 from monai_mriprep.remote.objects import Objects
 from monai_mriprep.remote.output import RemoteOutput
 from monai_mriprep.remote.places import Places
+from monai_mriprep.types import ROLE_OF_FOLDER
 
 __all__ = ["at_hand", "output_at_hand"]
 
@@ -45,7 +46,7 @@ def at_hand(dataset: Path, output: Path, scratch: Path | None = None, apart: boo
     if of_dataset is None and of_output is None:
         yield Places(dataset, output)
         return
-    if of_dataset is not None and of_output is not None and f"{of_output}/".startswith(f"{of_dataset}/"):
+    if of_dataset is not None and of_output is not None and _would_mix(of_dataset, of_output):
         msg = f"{of_output}: the output would mix with the dataset {of_dataset}; choose an address outside of it"
         raise OutputError(msg)
     with _scratch_folder(scratch) as folder:
@@ -67,6 +68,12 @@ def output_at_hand(output: Path, scratch: Path | None = None) -> Iterator[Places
     """The same without a dataset, for `monai_mriprep.run.merge.merge`."""
     with at_hand(Path(), output, scratch, apart=True) as places:
         yield places
+
+
+def _would_mix(dataset: str, output: str) -> bool:
+    """Whether an output would lie in a dataset, or its volumes would."""
+    places = (output, *(f"{output}/{folder}" for folder in ROLE_OF_FOLDER))
+    return any(f"{place}/".startswith(f"{dataset}/") for place in places)
 
 
 @contextmanager

@@ -39,6 +39,12 @@ def test_a_scratch_that_cannot_be_written_to_is_named(address, tmp_path):
         pass
 
 
+def test_an_output_whose_volumes_would_lie_in_its_dataset_is_refused(tmp_path):
+    output = Path("memory://bucket/nnunet")
+    with pytest.raises(OutputError, match="would mix with the dataset"), at_hand(output / "imagesTs", output, tmp_path):
+        pass
+
+
 def test_an_output_in_its_dataset_is_refused(address, tmp_path):
     for output in (ADDRESS, f"{ADDRESS}/out"):
         with pytest.raises(OutputError, match="would mix with the dataset"), at_hand(address, Path(output), tmp_path):
