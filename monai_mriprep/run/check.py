@@ -20,8 +20,9 @@ from monai_mriprep.dataset.layout import Layout, command_options
 from monai_mriprep.dataset.outlines import CaseOutlines
 from monai_mriprep.dataset.survey import Survey, layout_of, survey_dataset
 from monai_mriprep.dataset.training import Training, training_of
-from monai_mriprep.errors import MriprepError, VolumeError, counted, first_names
+from monai_mriprep.errors import DatasetError, MriprepError, VolumeError, counted, first_names
 from monai_mriprep.formats.header import Outline
+from monai_mriprep.formats.names import refuse_address
 from monai_mriprep.machine import processors
 from monai_mriprep.recipe import Recipe, given_or_default
 from monai_mriprep.run.cases import Case, Job
@@ -78,7 +79,13 @@ def check_dataset(
     -------
     DatasetReport
         What is wrong with the dataset is listed there; it is not raised.
+
+    Raises
+    ------
+    DatasetError
+        If `root` is an address in an object store: a run takes one.
     """
+    refuse_address(root, DatasetError)
     root, default, layout = Path(root), given_or_default(recipe), None
     try:
         training = training_of(like, recipe)

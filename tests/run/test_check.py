@@ -14,7 +14,7 @@ import pytest
 from monai_mriprep import preprocess
 from monai_mriprep.cohort.case import Suspect
 from monai_mriprep.dataset.voxel_summary import count_values, summarize_label
-from monai_mriprep.errors import MriprepError
+from monai_mriprep.errors import DatasetError, MriprepError
 from monai_mriprep.formats.write import write_metaimage
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.check import check_dataset
@@ -292,6 +292,11 @@ FATAL = {
     "no folder": (lambda root: (root / "LabelsTr").rename(root / "labels"), "no folder LabelsTr"),
     "bad table": (lambda root: (root / "mri_statistics.csv").write_text("median_spacing\n"), "10th_percentile_spacing"),
 }
+
+
+def test_an_address_is_refused_and_not_said_to_be_no_dataset_for_a_run():
+    with pytest.raises(DatasetError, match=r"s3://bucket/scans: a folder is needed here"):
+        check_dataset("s3://bucket/scans")
 
 
 @pytest.mark.parametrize(("break_it", "reason"), FATAL.values(), ids=FATAL)
