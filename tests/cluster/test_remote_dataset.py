@@ -153,7 +153,7 @@ def test_the_command_takes_an_address(scans, tmp_path):
     dry = cli("run", address, "out", "--dry-run", cwd=tmp_path)
     assert dry.returncode == 0, dry.stderr
     refused = cli("check", address, cwd=tmp_path)
-    assert (refused.returncode, f"aws s3 sync {address} FOLDER" in refused.stdout) == (2, True)
+    assert (refused.returncode, f"aws s3 sync {address} FOLDER" in refused.stderr) == (2, True)
 
 
 def test_headers_of_every_format_are_read_by_range(bucket, tmp_path):
