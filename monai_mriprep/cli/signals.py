@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
@@ -15,8 +16,8 @@ __all__ = ["Stopped", "end_at_once_on_signals", "stop_on_signals"]
 GRACE_SECONDS = 30
 """Ending the workers and writing the last records takes a second or two. A file system may hang."""
 
-SOON_SECONDS = 0.01
-"""After which an exception is raised again that was raised where Python drops it."""
+AGAIN_SECONDS = 0.1
+"""After which `Stopped` is raised again where it was dropped."""
 
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
@@ -38,14 +39,14 @@ def stop_on_signals() -> None:
         stopped = Stopped(number)
         for each in WORDS:  # whoever is impatient must not break the clean-up
             signal.signal(each, signal.SIG_IGN)
-        _end_after(GRACE_SECONDS, stopped)
+        _Insistence(stopped).begin()
         raise stopped
 
     _let_children_die(stop)
     for each in WORDS:
         if signal.getsignal(each) is not signal.SIG_IGN:
             signal.signal(each, stop)
-    sys.unraisablehook = _RaisedAgain(sys.unraisablehook)
+    sys.unraisablehook = _Silenced(sys.unraisablehook)
 
 
 def _let_children_die(handler: Callable[..., object]) -> None:
@@ -71,41 +72,46 @@ def _let_children_die(handler: Callable[..., object]) -> None:
     os.register_at_fork(before=hold_back, after_in_parent=go_on, after_in_child=die)
 
 
-class _RaisedAgain:
-    """Hears of exceptions that Python drops, as in a finalizer or in a callback of an import: `Stopped` must not be."""
+class _Silenced:
+    """Shows exceptions that Python drops, as in a finalizer or in a callback of an import, but for `Stopped`."""
 
     def __init__(self, before: Callable[[sys.UnraisableHookArgs], object]) -> None:
         self.before = before
 
     def __call__(self, dropped: sys.UnraisableHookArgs) -> None:
-        if isinstance(dropped.exc_value, Stopped):
-            signal.signal(signal.SIGALRM, _Again(dropped.exc_value))
-            signal.setitimer(signal.ITIMER_REAL, SOON_SECONDS)
-        else:
+        if not isinstance(dropped.exc_value, Stopped):
             self.before(dropped)
 
 
-class _Again:
-    """Raises an exception once more."""
+class _Insistence:
+    """Raises `Stopped` again where it was dropped, as in code in C that is imported; leaves if the clean-up hangs."""
 
     def __init__(self, stopped: Stopped) -> None:
         self.stopped = stopped
+        self.end = time.monotonic() + GRACE_SECONDS
+
+    def begin(self) -> None:
+        signal.signal(signal.SIGALRM, self)
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS, AGAIN_SECONDS)
 
     def __call__(self, *_: object) -> None:
-        _end_after(GRACE_SECONDS, self.stopped)
-        raise self.stopped
+        if time.monotonic() > self.end:
+            self.leave()
+        if not _is_handled(self.stopped):
+            raise self.stopped
 
-
-def _end_after(seconds: int, stopped: Stopped) -> None:
-    """Leave at once if somebody has caught the exception and goes on, or if the clean-up hangs."""
-
-    def leave(*_: object) -> None:
+    def leave(self, *_: object) -> None:
         with suppress(OSError):
-            os.write(2, f"error: {stopped.message}\n".encode())
-        os._exit(stopped.status)
+            os.write(2, f"error: {self.stopped.message}\n".encode())
+        os._exit(self.stopped.status)
 
-    signal.signal(signal.SIGALRM, leave)
-    signal.alarm(seconds)
+
+def _is_handled(stopped: Stopped) -> bool:
+    """Whether what runs now is a clean-up: a block of ``except``, ``finally`` or ``with`` that it has reached."""
+    error = sys.exc_info()[1]
+    while error is not None and error is not stopped:
+        error = error.__context__
+    return error is stopped
 
 
 def end_at_once_on_signals() -> None:
@@ -113,7 +119,9 @@ def end_at_once_on_signals() -> None:
     for each in WORDS:
         if signal.getsignal(each) is not signal.SIG_IGN:
             signal.signal(each, signal.SIG_DFL)
-    if isinstance(signal.getsignal(signal.SIGALRM), _Again):
-        signal.setitimer(signal.ITIMER_REAL, 0)
-    if isinstance(sys.unraisablehook, _RaisedAgain):
+    insistence = signal.getsignal(signal.SIGALRM)
+    if isinstance(insistence, _Insistence):
+        signal.signal(signal.SIGALRM, insistence.leave)
+        signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)
+    if isinstance(sys.unraisablehook, _Silenced):
         sys.unraisablehook = sys.unraisablehook.before

@@ -153,6 +153,35 @@ def test_a_signal_that_is_swallowed_ends_the_command_all_the_same():
     assert process.returncode == 143
 
 
+CAUGHT = (
+    WAIT
+    + """
+import monai_mriprep.cli as cli
+def command():
+    try:
+        print("ready", flush=True)
+        try:
+            wait()
+        except BaseException:  # as code in C does that asks whether something is there
+            pass
+        wait()
+    finally:
+        time.sleep(0.5)
+        print("clean", flush=True)
+cli._command = command
+cli.main()
+"""
+)
+
+
+def test_a_signal_that_foreign_code_has_caught_is_not_lost_and_the_clean_up_is_whole():
+    process = started(CAUGHT)
+    assert read_line(process) == "ready\n"
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.communicate(timeout=10) == ("clean\n", f"error: terminated; {RESUMES}\n")
+    assert process.returncode == 143
+
+
 DROPPED = (
     WAIT
     + """
