@@ -122,6 +122,6 @@ def end_at_once_on_signals() -> None:
     insistence = signal.getsignal(signal.SIGALRM)
     if isinstance(insistence, _Insistence):
         signal.signal(signal.SIGALRM, insistence.leave)
-        signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, max(insistence.end - time.monotonic(), AGAIN_SECONDS))
     if isinstance(sys.unraisablehook, _Silenced):
         sys.unraisablehook = sys.unraisablehook.before

@@ -153,6 +153,32 @@ def test_a_signal_that_is_swallowed_ends_the_command_all_the_same():
     assert process.returncode == 143
 
 
+SLOW_TO_END = (
+    WAIT
+    + """
+import atexit, monai_mriprep.cli as cli, monai_mriprep.cli.signals as signals
+atexit.register(wait)
+signals.GRACE_SECONDS = 1
+def command():
+    try:
+        print("ready", flush=True)
+        wait()
+    finally:
+        signals.GRACE_SECONDS = 60
+cli._command = command
+cli.main()
+"""
+)
+
+
+def test_the_time_to_end_counts_from_the_signal():
+    process = started(SLOW_TO_END)
+    assert read_line(process) == "ready\n"
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.communicate(timeout=10)[1] == f"error: terminated; {RESUMES}\n" * 2
+    assert process.returncode == 143
+
+
 CAUGHT = (
     WAIT
     + """
