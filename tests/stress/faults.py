@@ -57,8 +57,8 @@ def hold(work: Work, gate: str) -> Work:
 
     def process_case(job: Job, case: Case) -> Result:
         result = work(job, case)
-        while result.status == "done" and not Path(gate).exists():
-            time.sleep(0.01)
+        if result.status == "done":
+            _wait_at(gate)
         return result
 
     return process_case
@@ -78,9 +78,15 @@ def no_locks(work: Work, gate: str | None = None, stage: str = "before") -> Work
     commit_files = process.commit_files
 
     def wait_and_commit(*arguments: object) -> None:
-        while not Path(gate).exists():
-            time.sleep(0.01)
+        _wait_at(gate)
         commit_files(*arguments)
 
     process.commit_files = wait_and_commit
     return work
+
+
+def _wait_at(gate: str) -> None:
+    """Say that this process is at the gate, and wait until the gate exists."""
+    Path(f"{gate}.{os.getpid()}").touch()
+    while not Path(gate).exists():
+        time.sleep(0.01)

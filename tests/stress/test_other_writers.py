@@ -35,12 +35,18 @@ def held(output: Path, stage: str) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in (output / ".partial").rglob(f"*{suffix}")}
 
 
+def waiting_at(gate: Path) -> list[Path]:
+    """One file a worker that waits: until then files of the run come and go."""
+    return list(gate.parent.glob(f"{gate.name}.*"))
+
+
 @pytest.mark.parametrize("stage", ["before", "after"], ids=["while files are written", "before they are recorded"])
 def test_a_second_run_without_locks_removes_nothing_of_the_first(nursery, dataset, expected, tmp_path, stage):
     output, gate = tmp_path / "out", tmp_path / "gate"
     first = nursery.start("run", dataset, output, "-w", 2, fault=["no_locks", str(gate), stage])
-    until(lambda: len(held(output, stage)) == {"before": 4, "after": 2}[stage])
+    until(lambda: len(waiting_at(gate)) == 2)
     before = held(output, stage)
+    assert len(before) == {"before": 4, "after": 2}[stage]
 
     status, text = nursery.start("run", dataset, output, "-w", 2, fault=["no_locks"]).finish()
     assert status == 0, text
