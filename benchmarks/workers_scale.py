@@ -72,6 +72,7 @@ def run_cases(kind: str, folder: Path, workers: int) -> float:
 
 
 def _warm_up() -> None:
+    import monai_mriprep.run.cluster_worker
     import monai_mriprep.run.process  # noqa: F401
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -65,3 +68,36 @@ def test_of_a_run_that_is_given_up_nothing_more_is_begun(demands, monkeypatch):
     monkeypatch.setattr(cluster_worker, "WITHDRAWAL_SECONDS", 0.05)
     with CASE_LOCK:
         assert not asyncio.run(withdrawn(demands.run))
+
+
+FAULTS = """
+import resource, sys, threading
+import numpy as np
+from monai_mriprep.run.cluster_worker import settle
+
+def count():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(50):
+        np.ones(3 << 20, np.int8)  # huge pages begin with 4 MiB
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+
+def in_a_thread(work):
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+in_a_thread(count)
+sys.modules["distributed.worker"] = sys
+settle()
+in_a_thread(count)
+"""
+
+
+@pytest.mark.stress
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the variable is of glibc")
+def test_a_worker_of_dask_does_not_clear_the_same_pages_again_and_again():
+    environ = os.environ | {"MALLOC_TRIM_THRESHOLD_": "65536"}  # as Dask starts its workers
+    done = subprocess.run([sys.executable, "-c", FAULTS], env=environ, check=True, capture_output=True, text=True)
+    before, after = map(int, done.stdout.split())
+    assert before >= 50 * 3 * 256  # pages of 4 KiB
+    assert after < before / 10
