@@ -28,7 +28,7 @@ from monai_mriprep.volume.products import (
 )
 from monai_mriprep.volume.resample import ResamplingPlan, apply_plan, with_zeros_outside
 from monai_mriprep.volume.spline import AxisPlan, Block, banded_blocks
-from monai_mriprep.volume.threads import threads_of
+from monai_mriprep.volume.threads import on_threads
 
 __all__ = ["HALF_CHANCE", "highest_channel", "resample_argmax"]
 
@@ -101,8 +101,8 @@ def resample_argmax(
                 highest_channel(channels, count) if thresholds is None else _last_over(thresholds, channels)
             )
 
-    with exact_products(device), threads_of(device, MOST_THREADS) as threads:
-        threads.share(len(tiles), work)
+    with exact_products(device):
+        on_threads(device, lambda threads: threads.share(len(tiles), work), MOST_THREADS)
     picked = apply_plan(labels[None], picks)
     return (with_zeros_outside(picked, plan) if plan.zero_outside else picked)[0]
 

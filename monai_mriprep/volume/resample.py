@@ -19,7 +19,7 @@ from monai_mriprep.volume.buffers import as_float32, empty_float32
 from monai_mriprep.volume.geometry import Grid
 from monai_mriprep.volume.products import AxisBlocks, exact_products, resample_volume
 from monai_mriprep.volume.spline import AxisPlan, HalfPixelAxis, nearest_indices
-from monai_mriprep.volume.threads import threads_of
+from monai_mriprep.volume.threads import Threads, on_threads
 
 __all__ = ["ResamplingPlan", "apply_plan", "is_finite", "plan_half_pixel", "plan_resampling", "with_zeros_outside"]
 
@@ -241,9 +241,14 @@ class _Separable(torch.autograd.Function):
         ctx.plan, ctx.transposed = plan, transposed
         axes = [AxisBlocks.of(axis, transposed, volume.device) for axis in plan.axes]
         out = empty_float32((len(volume), *(axis.n_out for axis in axes)), volume.device)
-        with exact_products(volume.device), threads_of(volume.device) as threads:
-            for source, result in zip(volume.detach().contiguous(), out, strict=True):
+        channels = list(zip(volume.detach().contiguous(), out, strict=True))
+
+        def work(threads: Threads) -> None:
+            for source, result in channels:
                 resample_volume(source, axes, result, threads)
+
+        with exact_products(volume.device):
+            on_threads(volume.device, work)
         return out
 
     @staticmethod

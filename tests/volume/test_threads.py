@@ -12,7 +12,7 @@ import torch
 
 from monai_mriprep.volume.geometry import Grid, target_grid
 from monai_mriprep.volume.resample import apply_plan, plan_resampling
-from monai_mriprep.volume.threads import _IDLE_POOLS, threads_of
+from monai_mriprep.volume.threads import _IDLE_POOLS, Threads, on_threads
 
 
 def volume_on(shape: tuple[int, int, int]) -> tuple[torch.Tensor, Grid]:
@@ -72,18 +72,20 @@ def test_a_lent_thread_uses_one_thread_whatever_it_computes(threads):
         counts.append(torch.get_num_threads())
 
     for task in (start, work):
-        with threads_of(torch.device("cpu")) as lent:
-            lent.share(3, task)
+        on_threads(torch.device("cpu"), lambda lent, task=task: lent.share(3, task))
     assert counts == [1] * 3
 
 
 @pytest.mark.parametrize(("most", "expected"), [(None, 3), (2, 2), (1, 1), (8, 3)])
 def test_no_more_threads_are_lent_than_are_wanted(most, expected, threads):
     threads(3)
-    with threads_of(torch.device("cpu"), most) as lent:
+    counts = []
+
+    def work(lent: Threads) -> None:
         assert lent.count == expected
-        counts = []
         lent.share(7, lambda indices: counts.append(len(indices)))
+
+    on_threads(torch.device("cpu"), work, most)
     assert len(counts) == expected
     assert sum(counts) == 7
     assert torch.get_num_threads() == 3
