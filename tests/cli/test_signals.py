@@ -28,6 +28,14 @@ def read_line(process: subprocess.Popen[str]) -> str:
     return line
 
 
+def told_to_end(code: str) -> tuple[str, str, int]:
+    """A program that says ``ready`` gets SIGTERM; what it then shows on stdout and stderr, and its status."""
+    process = started(code)
+    assert read_line(process) == "ready\n"
+    os.kill(process.pid, signal.SIGTERM)
+    return *process.communicate(timeout=10), process.returncode
+
+
 def shell_status(process: subprocess.Popen[str]) -> int:
     return process.returncode if process.returncode >= 0 else 128 - process.returncode
 
@@ -146,11 +154,7 @@ cli.main()
 
 
 def test_a_signal_that_is_swallowed_ends_the_command_all_the_same():
-    process = started(SWALLOWED)
-    assert read_line(process) == "ready\n"
-    os.kill(process.pid, signal.SIGTERM)
-    assert process.communicate(timeout=10)[1] == f"error: terminated; {RESUMES}\n"
-    assert process.returncode == 143
+    assert told_to_end(SWALLOWED)[1:] == (f"error: terminated; {RESUMES}\n", 143)
 
 
 SLOW_TO_END = (
@@ -172,11 +176,7 @@ cli.main()
 
 
 def test_the_time_to_end_counts_from_the_signal():
-    process = started(SLOW_TO_END)
-    assert read_line(process) == "ready\n"
-    os.kill(process.pid, signal.SIGTERM)
-    assert process.communicate(timeout=10)[1] == f"error: terminated; {RESUMES}\n" * 2
-    assert process.returncode == 143
+    assert told_to_end(SLOW_TO_END)[1:] == (f"error: terminated; {RESUMES}\n" * 2, 143)
 
 
 CAUGHT = (
@@ -201,11 +201,7 @@ cli.main()
 
 
 def test_a_signal_that_foreign_code_has_caught_is_not_lost_and_the_clean_up_is_whole():
-    process = started(CAUGHT)
-    assert read_line(process) == "ready\n"
-    os.kill(process.pid, signal.SIGTERM)
-    assert process.communicate(timeout=10) == ("clean\n", f"error: terminated; {RESUMES}\n")
-    assert process.returncode == 143
+    assert told_to_end(CAUGHT) == ("clean\n", f"error: terminated; {RESUMES}\n", 143)
 
 
 DROPPED = (
