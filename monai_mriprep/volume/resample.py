@@ -241,10 +241,9 @@ class _Separable(torch.autograd.Function):
         ctx.plan, ctx.transposed = plan, transposed
         axes = [AxisBlocks.of(axis, transposed, volume.device) for axis in plan.axes]
         out = empty_float32((len(volume), *(axis.n_out for axis in axes)), volume.device)
-        channels = list(zip(volume.detach().contiguous(), out, strict=True))
 
         def work(threads: Threads) -> None:
-            for source, result in channels:
+            for source, result in zip(volume.detach().contiguous(), out, strict=True):
                 resample_volume(source, axes, result, threads)
 
         with exact_products(volume.device):
