@@ -111,15 +111,15 @@ def made_ready(demands: Demands) -> str | None:
 def settle() -> None:
     """Make a process of Dask's fit for its first case, and let it be half a second old."""
     if "distributed.worker" in sys.modules:
-        keep_freed_memory()
+        _keep_freed_memory()
         time.sleep(max(0.0, _LOADED + SETTLING_SECONDS - time.monotonic()))
 
 
-def keep_freed_memory() -> None:
+def _keep_freed_memory() -> None:
     """Have the C library keep what is freed for the next array, within limits.
 
     Dask has a worker started so that each freed array goes back to the system at once. The next one is then cleared
-    page by page again, which took a third of a case's time.
+    page by page again, which took a fifth of a case's time.
     """
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt"):  # other C libraries have none, and do not read Dask's variable
