@@ -30,6 +30,7 @@ REVISIONS = {
     "0.5.0": "640c8dc",
     "0.6.0": "de9beed",
     "0.7.0": "36f3fde",
+    "0.8.0": "ccc6e1c",
 }
 """The commits that were released; without one, the code that stands here is run."""
 
