@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monai_mriprep.errors import NpzError
-from monai_mriprep.formats import npz
+from monai_mriprep.formats import zip_writing
 from monai_mriprep.formats.npz import NpzVolume, encode_npz, read_npz
 from tests.oracles import affine_of
 
@@ -80,7 +80,7 @@ def test_volumes_larger_than_a_chunk(tmp_path, kind):
     shape = (1, 33, 100, 101)
     values = np.zeros(shape) if kind == "zeros" else np.random.default_rng(1).integers(0, 2**31, shape)
     volume = NpzVolume(values.astype(np.float32), SPACING, AFFINE)
-    assert volume.array.nbytes > 5 * npz.CHUNK
+    assert volume.array.nbytes > 5 * zip_writing.CHUNK
     path = write(tmp_path, volume)
     assert np.array_equal(read_npz(path).array, volume.array)
     with np.load(path, allow_pickle=False) as found:
@@ -132,7 +132,7 @@ def test_what_is_read_can_be_written_to(tmp_path):
 @pytest.mark.parametrize("large", [0, 300, 900], ids=["all", "spacing and up", "array only"])
 def test_zip64(tmp_path, monkeypatch, large):
     """As if a few hundred bytes were 4 GiB: the fields are written, and readers find their way by them."""
-    monkeypatch.setattr(npz, "LARGE", large)
+    monkeypatch.setattr(zip_writing, "LARGE", large)
     volume = volume_of()
     path = write(tmp_path, volume)
     raw = path.read_bytes()
