@@ -18,7 +18,8 @@ import numpy as np
 from isal import isal_zlib
 
 from monai_mriprep.errors import NpzError, RecordError
-from monai_mriprep.formats.comment import fitting_facts, read_comment, write_comment
+from monai_mriprep.formats.blocks import KEY, Blocks, planes_of_a_block
+from monai_mriprep.formats.comment import LARGEST, fitting_facts, read_comment, write_comment
 from monai_mriprep.formats.npy import read_npy_header
 from monai_mriprep.formats.sealed import NewerVersionError
 from monai_mriprep.formats.zip_writing import Entry, archive, comment_field
@@ -78,9 +79,19 @@ class NpzVolume:
 
 def encode_npz(volume: NpzVolume) -> list[bytes]:
     """The bytes of a file, in parts."""
-    arrays = {"arr_0.npy": volume.array, "spacing.npy": np.asarray(volume.spacing, dtype=np.float64)}
-    comment = b"" if volume.affine is None else write_comment(volume.affine, volume.facts)
-    return list(archive([Entry.deflate(name, array) for name, array in arrays.items()], comment))
+    comment = _comment(volume)
+    planes = planes_of_a_block(volume.array, LARGEST - len(comment)) if comment else None
+    array = Entry.deflate("arr_0.npy", volume.array, planes and planes * volume.array[0, 0].nbytes)
+    spacing = Entry.deflate("spacing.npy", np.asarray(volume.spacing, dtype=np.float64))
+    if planes:
+        blocks = array.pieces[1:]
+        lengths, crcs = [block.n_deflated for block in blocks], [block.crc for block in blocks]
+        comment = _comment(volume, **{KEY: Blocks(planes, tuple(lengths), tuple(crcs)).to_json()})
+    return list(archive([array, spacing], comment))
+
+
+def _comment(volume: NpzVolume, **more: Any) -> bytes:
+    return b"" if volume.affine is None else write_comment(volume.affine, {**volume.facts, **more})
 
 
 def stored_crc(file: str | Path | IO[bytes]) -> int:
@@ -130,6 +141,7 @@ def decode_npz(raw: bytes, path: Path) -> NpzVolume:
             spacing = _read_entry(content, raw, "spacing.npy")
             _require_complete_comment(raw, content.comment)
             affine, facts = read_comment(content.comment)
+            facts.pop(KEY, None)
     except NewerVersionError as error:
         raise NpzError(path, f"its comment cannot be read: {error}") from error
     except _DAMAGED_FILE_ERRORS as error:

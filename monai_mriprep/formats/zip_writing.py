@@ -11,17 +11,18 @@ import io
 import struct
 import zlib
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from isal import isal_zlib
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["Entry", "archive", "comment_field"]
+__all__ = ["Entry", "Piece", "archive", "comment_field"]
 
 LEVEL = 1
 """ISA-L's level: 0 is larger, 2 and 3 are slower and hardly smaller on float32 (measured)."""
@@ -51,32 +52,55 @@ def comment_field(comment: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Entry:
-    """One deflated file of the archive."""
+    """One deflated file of the archive, in pieces that inflate each alone."""
 
     name: bytes
-    crc: int
-    n_raw: int
-    parts: Sequence[bytes]
+    pieces: Sequence[Piece]
 
     @classmethod
-    def deflate(cls, name: str, array: NDArray[Any]) -> Entry:
-        """An array in numpy's format."""
+    def deflate(cls, name: str, array: NDArray[Any], n_bytes: int | None = None) -> Entry:
+        """An array in numpy's format.
+
+        Parameters
+        ----------
+        name
+            Of the entry.
+        array
+            Of numbers.
+        n_bytes
+            Of a block of it, before it is deflated: the first piece is numpy's header, then each block is one. Without
+            it, all is one piece.
+        """
         array = np.ascontiguousarray(array)
         header = io.BytesIO()
         np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
-        crc, n_raw, parts = 0, 0, []
-        deflater = isal_zlib.compressobj(LEVEL, zlib.DEFLATED, -15)
-        for raw in (header.getvalue(), *_chunks(array)):
-            crc = isal_zlib.crc32(raw, crc)
-            n_raw += len(raw)
-            parts.append(deflater.compress(raw))
-        parts.append(deflater.flush())
-        return cls(name.encode(), crc, n_raw, [part for part in parts if part])
+        lead, values = memoryview(header.getvalue()), array.reshape(-1).view(np.uint8).data
+        pieces = [(lead, values)] if n_bytes is None else [(lead,), *((block,) for block in _split(values, n_bytes))]
+        last = len(pieces) - 1
+        return cls(name.encode(), [Piece.deflate(raw, number == last) for number, raw in enumerate(pieces)])
+
+    @property
+    def parts(self) -> Iterator[bytes]:
+        """Its bytes in the archive."""
+        return chain.from_iterable(piece.parts for piece in self.pieces)
 
     @property
     def n_deflated(self) -> int:
-        """Bytes in the archive."""
-        return sum(map(len, self.parts))
+        """How many these are."""
+        return sum(piece.n_deflated for piece in self.pieces)
+
+    @property
+    def n_raw(self) -> int:
+        """How many there are before."""
+        return sum(piece.n_raw for piece in self.pieces)
+
+    @property
+    def crc(self) -> int:
+        """The CRC-32 of all of it."""
+        crc = 0
+        for piece in self.pieces:
+            crc = isal_zlib.crc32_combine(crc, piece.crc, piece.n_raw)
+        return crc
 
     def _fields(self, *, offset: int | None) -> tuple[bytes, bytes]:
         """The fields that both headers share, and the ZIP64 extra field, empty if it is not needed."""
@@ -102,11 +126,6 @@ class Entry:
         return b"PK\x01\x02" + fields[:2] + fields + struct.pack("<3H2I", 0, 0, 0, 0, place) + self.name + extra
 
 
-def _chunks(array: NDArray[Any]) -> Iterator[memoryview]:
-    raw = array.reshape(-1).view(np.uint8).data
-    return (raw[start : start + CHUNK] for start in range(0, len(raw), CHUNK))
-
-
 def _end_of_directory(n_entries: int, offset: int, size: int) -> bytes:
     """The end record without its comment, after its ZIP64 form where the offset needs that."""
     wide = b""
@@ -116,3 +135,33 @@ def _end_of_directory(n_entries: int, offset: int, size: int) -> bytes:
         wide = b"PK\x06\x06" + record + b"PK\x06\x07" + locator
     place = 0xFFFF_FFFF if wide else offset
     return wide + b"PK\x05\x06" + struct.pack("<4H2I", 0, 0, n_entries, n_entries, size, place)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of an entry that was deflated without a look at what stands before it."""
+
+    parts: Sequence[bytes]
+    n_raw: int
+    crc: int
+
+    @classmethod
+    def deflate(cls, raw: Iterable[memoryview], is_last: bool) -> Piece:
+        """These bytes, up to a full flush, or up to the end of the entry."""
+        deflater = isal_zlib.compressobj(LEVEL, zlib.DEFLATED, -15)
+        crc, n_raw, parts = 0, 0, []
+        for chunk in chain.from_iterable(_split(part, CHUNK) for part in raw):
+            crc = isal_zlib.crc32(chunk, crc)
+            n_raw += len(chunk)
+            parts.append(deflater.compress(chunk))
+        parts.append(deflater.flush(zlib.Z_FINISH if is_last else zlib.Z_FULL_FLUSH))
+        return cls([part for part in parts if part], n_raw, crc)
+
+    @property
+    def n_deflated(self) -> int:
+        """Bytes in the archive."""
+        return sum(map(len, self.parts))
+
+
+def _split(raw: memoryview, size: int) -> Iterator[memoryview]:
+    return (raw[start : start + size] for start in range(0, len(raw), size))
