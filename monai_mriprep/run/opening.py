@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 from monai_mriprep._version import __version__
+from monai_mriprep.machine import processor_type
 from monai_mriprep.recipe.fingerprint import ALGORITHM_VERSION
 from monai_mriprep.run.case_list import drop_list
 from monai_mriprep.run.cases import Case
@@ -28,7 +29,7 @@ from monai_mriprep.store.recorder import Recorder, ShardRecorder
 from monai_mriprep.store.store import Store
 from monai_mriprep.store.takeover import take_over
 
-__all__ = ["Opening", "describe", "open_folder", "recorder_of"]
+__all__ = ["Opening", "describe", "open_folder", "package_versions", "recorder_of"]
 
 VERSIONED = ("monai", "torch", "numpy", "scipy", "nibabel", "isal")
 
@@ -154,7 +155,7 @@ def describe(plan: RunPlan, decision: TargetDecision, kept: Kept) -> RunDescript
         derivation=decision.derivation,
         fingerprint=plan.job.fingerprint,
         algorithm_version=ALGORITHM_VERSION,
-        versions=_versions(),
+        versions=package_versions(),
         statistics=plan.wanted.statistics,
         like=plan.wanted.like,
         redo=decision.redo,
@@ -173,12 +174,14 @@ def _opened(plan: RunPlan, now: DatasetIdentity) -> dict[str, Any]:
         "pattern": now.pattern,
         "cases": len(plan.cases),
         "warnings": plan.warnings,
-        "versions": _versions(),
+        "versions": package_versions(),
+        "processor": processor_type(),
         "orphans": plan.orphans,
         "declared_labels": plan.job.declared_labels,
     }
 
 
-def _versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """The versions of the packages that compute, of this one and of Python."""
     of_packages = {name: version(name) for name in VERSIONED}
     return {"python": platform.python_version(), "monai-mriprep": __version__, **of_packages}

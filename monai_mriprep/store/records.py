@@ -270,6 +270,8 @@ class Opened(Model):
         What needed review in the dataset as a whole.
     versions
         Of the packages that compute.
+    processor
+        The type of that of the process that has begun it; None up to 0.8.0.
     orphans
         Files that were skipped, for they have no partner; None up to 0.5.0.
     declared_labels
@@ -289,6 +291,7 @@ class Opened(Model):
     cases: Count
     warnings: Annotated[tuple[str, ...], Field(strict=False)] = ()
     versions: dict[str, str] = Field(default_factory=dict)
+    processor: str | None = None
     orphans: Count | None = None
     declared_labels: Annotated[tuple[Whole, ...] | None, Field(strict=False)] = None
     shard: str | None = None
