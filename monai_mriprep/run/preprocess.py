@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from monai_mriprep.errors import ClusterError, DiskFullError, package_logger
 from monai_mriprep.machine import processors
 from monai_mriprep.run.cases import Case, Result
-from monai_mriprep.run.engines import Engine, ThisMachine
+from monai_mriprep.run.engines import Engine, ThisMachine, Work
 from monai_mriprep.run.executor_workers import Executors
-from monai_mriprep.run.lost_cases import without_losses
+from monai_mriprep.run.lost_cases import Ledger, without_losses
 from monai_mriprep.run.memory import in_batches
 from monai_mriprep.run.plan import RunPlan
 from monai_mriprep.run.process import process_case
@@ -24,7 +24,7 @@ from monai_mriprep.run.session import RunSummary, Session
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["Observer", "Through", "engine_of", "execute"]
+__all__ = ["Observer", "Through", "engine_of", "execute", "worked_on"]
 
 LOGGER = package_logger()
 
@@ -109,8 +109,9 @@ def execute(
     results: list[Result] = []
     stopped: str | None = None
     doubts = _doubts(session.todo, engine)
+    work = partial(process_case, session.plan.job)
     # Closed, which ends the workers, before the lock is freed.
-    with closing(_results(session, engine)) as worked, closing(through(worked)) as outcomes:
+    with closing(worked_on(work, session.todo, engine, session)) as worked, closing(through(worked)) as outcomes:
         try:
             for result in map(partial(_warned, doubts), outcomes):
                 session.record(result)
@@ -150,16 +151,25 @@ def _log(result: Result, finished: int, total: int) -> None:
         LOGGER.debug("%s: %s; memory at most %.0f MiB", place, stages, result.facts["peak_mib"], extra=of_case)
 
 
-def _results(session: Session, engine: Engine) -> Generator[Result, None, None]:
-    """Process the cases in batches of which as many as the mapper takes fit into the memory."""
-    work = partial(process_case, session.plan.job)
-    for at_once, cases in in_batches(session.todo, engine.at_once):
-        LOGGER.debug("%d cases, %d at once", len(cases), at_once)
+def worked_on(work: Work, cases: Sequence[Case], engine: Engine, ledger: Ledger) -> Generator[Result, None, None]:
+    """Carry some work out on cases, in batches of which as many as the mapper takes fit into the memory.
+
+    Parameters
+    ----------
+    work, cases
+        What is done, and with which cases, the largest first.
+    engine
+        Where.
+    ledger
+        As of `monai_mriprep.run.lost_cases.without_losses`.
+    """
+    for at_once, batch in in_batches(cases, engine.at_once):
+        LOGGER.debug("%d cases, %d at once", len(batch), at_once)
         if at_once == 0:
-            yield from (Result(case.name, "failed", engine.too_large(case)) for case in cases)
+            yield from (Result(case.name, "failed", engine.too_large(case)) for case in batch)
         else:
-            mapper = engine.mapper(at_once, len(cases))
-            yield from without_losses(mapper, work, cases, session, engine.alone)
+            mapper = engine.mapper(at_once, len(batch))
+            yield from without_losses(mapper, work, batch, ledger, engine.alone)
 
 
 def _doubts(cases: Iterable[Case], engine: Engine) -> dict[str, str]:

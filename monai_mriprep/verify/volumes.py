@@ -17,7 +17,7 @@ from monai_mriprep.store.records import Done
 from monai_mriprep.store.store import Store
 from monai_mriprep.types import IMAGE, LABEL, Role
 
-__all__ = ["DTYPES", "REMOVE", "differences", "file_problems", "trace_problems"]
+__all__ = ["DTYPES", "REMOVE", "differences", "examined", "file_problems", "trace_problems"]
 
 DTYPES = {IMAGE.kind: ("float32",), LABEL.kind: ("int8", "int16")}
 """What the voxels of a role may be stored as, by what they are."""
@@ -27,17 +27,23 @@ REMOVE = "remove it, and `run` makes it again"
 
 def file_problems(store: Store, role: Role, record: Done) -> Iterator[str]:
     """Compare the file of a role with its record: first its bytes, then what it holds."""
+    yield from examined(store, role, record)[1]
+
+
+def examined(store: Store, role: Role, record: Done) -> tuple[NpzVolume | None, tuple[str, ...]]:
+    """What the file of a role holds, and what in it is not as recorded; None where it cannot be read."""
     output = record.outputs[role.name]
     folder, name = output.path.split("/")
     try:
         raw = _recorded_bytes(store.folder(folder), name, output)
-        yield from differences(decode_npz(raw, store.root.path / output.path), role, record)
+        volume = decode_npz(raw, store.root.path / output.path)
+        return volume, tuple(differences(volume, role, record))
     except NpzError as error:
-        yield error.problem
+        return None, (error.problem,)
     except OutputError as error:
-        yield str(error)
+        return None, (str(error),)
     except (OSError, MemoryError) as error:
-        yield f"cannot be read: {error!r}"
+        return None, (f"cannot be read: {error!r}",)
 
 
 def _recorded_bytes(folder: Folder, name: str, expected: OutputRecord) -> bytes:
