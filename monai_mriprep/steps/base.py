@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-__all__ = ["Params", "Step", "Volumes", "is_moving", "moves_voxels"]
+__all__ = ["Box", "Params", "Step", "Volumes", "is_moving", "makes_parts", "moves_voxels"]
 
 Params = Mapping[str, Any]
 """What a step has found in the voxels of one case: numbers, text, and lists and dictionaries of them, as JSON has.
 Whatever else `Step.plan` returns comes to `Step.apply` and `Step.invert` as JSON gives it back: a tuple is a list."""
+
+Box = tuple[range, range, range]
+"""Indices along z, y, x, each range with the step 1; or with -1, which turns the axis of an array the other way."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,17 @@ def is_moving(step: Step) -> bool:
     return type(step).invert in _MOVING
 
 
+def makes_parts(step: Step) -> bool:
+    """Whether `Step.apply_part` makes of a part what the step makes of a whole volume.
+
+    A class that overrides `apply` or `carry_out` needs an `apply_part` of its own, or of a class below.
+    """
+    classes = type(step).__mro__
+    at = next(index for index, one in enumerate(classes) if "apply_part" in vars(one))
+    changed_since = any({"apply", "carry_out"} & vars(one).keys() for one in classes[:at])
+    return classes[at] is not Step and not changed_since and not step.needs_whole
+
+
 class Step(NamedSettings):
     """One stage of preprocessing; its settings are its fields, frozen and strict.
 
@@ -147,6 +161,47 @@ class Step(NamedSettings):
         return volumes.replaced(
             {role: self.apply(volume, role, grid, params) for role, volume in volumes.by_role.items()}
         )
+
+    @property
+    def needs_whole(self) -> bool:
+        """Whether the settings ask for something of a whole volume, so that no part can be made alone."""
+        return False
+
+    def needed(self, box: Box, role: Role, grid: Grid, params: Params) -> Box:
+        """Which voxels of `grid`, the grid before the step, those of a box of the grid after it are made of.
+
+        A step that gives voxels another place, or makes one of several, overrides it.
+        """
+        return box
+
+    def apply_part(
+        self, part: torch.Tensor, given: Box, wanted: Box, role: Role, grid: Grid, params: Params
+    ) -> torch.Tensor:
+        """Carry the step out on a part of a volume: of an image, or of a label.
+
+        Parameters
+        ----------
+        part
+            ``(C, *lengths of given)``, the voxels of `given` in their order; not written to.
+        given
+            What `needed` has returned for `wanted`: a box of `grid`.
+        wanted
+            A box of the grid after the step.
+        role, grid, params
+            As in `apply`.
+
+        Returns
+        -------
+        torch.Tensor
+            ``(C, *lengths of wanted)``, the voxels that `apply` puts there.
+
+        Raises
+        ------
+        ResamplingError
+            If a part cannot be made alone: see `makes_parts`.
+        """
+        msg = f"the step {self.name!r} makes no parts of a volume: it needs a whole one, or has no `apply_part`"
+        raise ResamplingError(msg)
 
     def working_bytes(self, grid: Grid) -> int:
         """Memory that the step takes on `grid`, beside the volumes before and after it."""

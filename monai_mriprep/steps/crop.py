@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from monai_mriprep import volume as compute
 from monai_mriprep.errors import counted
 from monai_mriprep.recipe.values import Amount
-from monai_mriprep.steps.base import Params, Step, Volumes, moves_voxels
+from monai_mriprep.steps.base import Box, Params, Step, Volumes, moves_voxels
 from monai_mriprep.types import FOREGROUND, IMAGE, LABEL, Role
 from monai_mriprep.volume.geometry import Grid
 
@@ -75,6 +75,20 @@ class NonZeroCrop(Step):
     def apply(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
         """Keep the box."""
         return volume[_box(params)].contiguous()
+
+    def needed(self, box: Box, role: Role, grid: Grid, params: Params) -> Box:
+        """The same voxels, counted from where the scan begins."""
+        z, y, x = (
+            range(along.start + first, along.stop + first, along.step)
+            for along, first in zip(box, params["begin"], strict=True)
+        )
+        return z, y, x
+
+    def apply_part(
+        self, part: torch.Tensor, given: Box, wanted: Box, role: Role, grid: Grid, params: Params
+    ) -> torch.Tensor:
+        """The voxels stay as they are."""
+        return part
 
     @moves_voxels
     def invert(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from monai_mriprep import volume as compute
 from monai_mriprep.errors import RecordError, ResamplingError
-from monai_mriprep.steps.base import Params, Step, Volumes, moves_voxels
+from monai_mriprep.steps.base import Box, Params, Step, Volumes, moves_voxels
 from monai_mriprep.types import FOREGROUND, IMAGE, Role
 from monai_mriprep.volume.geometry import Grid
 
@@ -95,6 +95,12 @@ class Intensities(Step):
     def apply(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
         """Scale an image, as float32; leave anything else as it is."""
         return self.scaled(volume, params) if role.kind == IMAGE.kind else volume
+
+    def apply_part(
+        self, part: torch.Tensor, given: Box, wanted: Box, role: Role, grid: Grid, params: Params
+    ) -> torch.Tensor:
+        """Each voxel goes by itself."""
+        return self.apply(part, role, grid, params)
 
     @moves_voxels
     def invert(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from monai_mriprep import volume as compute
 from monai_mriprep.errors import counted
-from monai_mriprep.steps.base import Params, Step, Volumes
+from monai_mriprep.steps.base import Box, Params, Step, Volumes
 from monai_mriprep.types import LABEL, OUTSIDE, Role
 from monai_mriprep.volume.geometry import Grid
 
@@ -48,6 +48,12 @@ class LabelCast(Step):
             return volume
         facts = params[role.name]
         return compute.labels.apply_cast(volume, facts["dtype"], facts["negative"], self.lowest)
+
+    def apply_part(
+        self, part: torch.Tensor, given: Box, wanted: Box, role: Role, grid: Grid, params: Params
+    ) -> torch.Tensor:
+        """Each voxel goes by itself."""
+        return self.apply(part, role, grid, params)
 
 
 class OutsideLabelCast(LabelCast):

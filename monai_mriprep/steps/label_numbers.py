@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from monai_mriprep import volume as compute
 from monai_mriprep.recipe.values import LabelMap
-from monai_mriprep.steps.base import Params, Step, Volumes
+from monai_mriprep.steps.base import Box, Params, Step, Volumes
 from monai_mriprep.types import LABEL, Role
 from monai_mriprep.volume.geometry import Grid
 
@@ -45,3 +45,9 @@ class LabelNumbers(Step):
     def apply(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
         """Renumber a label; leave anything else as it is."""
         return compute.labels.renumbered(volume, dict(self.new)) if role.kind == LABEL.kind else volume
+
+    def apply_part(
+        self, part: torch.Tensor, given: Box, wanted: Box, role: Role, grid: Grid, params: Params
+    ) -> torch.Tensor:
+        """Each voxel goes by itself."""
+        return self.apply(part, role, grid, params)

@@ -9,7 +9,7 @@ import numpy as np
 from monai_mriprep import volume as compute
 from monai_mriprep.errors import ResamplingError
 from monai_mriprep.recipe.values import SpacingTriple, SplineOrders
-from monai_mriprep.steps.base import Params, Step, Volumes
+from monai_mriprep.steps.base import Box, Params, Step, Volumes
 from monai_mriprep.types import FOREGROUND, IMAGE, PREDICTION, Boundary, Clip, GridRule, Role
 from monai_mriprep.volume.geometry import Grid, target_grid
 
@@ -75,6 +75,21 @@ class Resampling(Step):
         target = self.grid(grid, params)
         return compute.resample.plan_resampling(grid, target, order, self.boundary, zero_outside=self.rule == "itk")
 
+    @property
+    def needs_whole(self) -> bool:
+        """Whether the range of the whole image limits it."""
+        return bool(self.clip)
+
+    def needed(self, box: Box, role: Role, grid: Grid, params: Params) -> Box:
+        """The voxels that have a weight that counts."""
+        return compute.parts.needed_box(self._resampling_plan(role, grid, params), box)
+
+    def apply_part(
+        self, part: torch.Tensor, given: Box, wanted: Box, role: Role, grid: Grid, params: Params
+    ) -> torch.Tensor:
+        """Resample to a part of the target grid."""
+        return compute.parts.resample_part(part, self._resampling_plan(role, grid, params), given, wanted)
+
     def invert(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
         """Resample onto the source grid.
 
@@ -114,6 +129,8 @@ class ItkResampling(Resampling):
     name = "itk_resampling"
     rule: GridRule = "itk"
     boundary: Boundary = "mirror"
+
+    apply_part = Resampling.apply_part
 
     def carry_out(self, volumes: Volumes, grid: Grid, params: Params) -> Volumes:
         """Resample all volumes, and add the mask of the image."""

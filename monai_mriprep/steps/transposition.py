@@ -38,3 +38,5 @@ class Transposition(Turned):
     def apply(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
         """A view with its axes in the other order."""
         return volume.permute(0, *(axis + 1 for axis in self.order))
+
+    apply_part = Turned.apply_part

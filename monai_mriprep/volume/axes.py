@@ -12,6 +12,8 @@ from monai_mriprep.types import DIRECTION_TOLERANCE
 from monai_mriprep.volume.geometry import Grid
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
     from numpy.typing import ArrayLike, NDArray
 
@@ -57,6 +59,23 @@ class Turn:
             return self.array(volume.view(getattr(torch, signed))).view(volume.dtype)
         turned = volume.permute(0, *(axis + 1 for axis in self.order))
         return turned.flip([axis + 1 for axis in range(3) if self.reverse[axis]])
+
+    def box_before(self, box: Sequence[range], shape: Sequence[int]) -> tuple[range, range, range]:
+        """The indices, along each axis, that voxels of the turned array had before; an axis that is flipped runs back.
+
+        Parameters
+        ----------
+        box
+            Of the turned array, z y x.
+        shape
+            Of the array before.
+        """
+        before = [range(0)] * 3
+        for along, axis, reverse in zip(box, self.order, self.reverse, strict=True):
+            last = shape[axis] - 1
+            before[axis] = range(last - along.start, last - along.stop, -along.step) if reverse else along
+        z, y, x = before
+        return z, y, x
 
     def grid(self, grid: Grid) -> Grid:
         """The grid of the turned volume. Every voxel stays at its place in the world."""

@@ -23,13 +23,25 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["AxisPlan", "Block", "HalfPixelAxis", "axis_matrix", "banded_blocks", "nearest_indices"]
+__all__ = [
+    "AxisPlan",
+    "Block",
+    "HalfPixelAxis",
+    "axis_matrix",
+    "banded_blocks",
+    "blocks_of_part",
+    "columns_of_part",
+    "nearest_indices",
+]
 
 NEGLIGIBLE = 1e-8
 """Weights below this are dropped. They sum to 1, so this is far below the resolution of float32."""
 
 EDGE_PADDING = 12
 """Copies of the edge voxel that scipy adds on both sides before it prefilters for ``nearest``."""
+
+REACH = 16
+"""So many voxels beyond the taps of a spline its weights are negligible: each is 0.27 times the one before."""
 
 CACHED_PLANS = 256
 
@@ -138,18 +150,43 @@ def axis_matrix(plan: AxisPlan) -> NDArray[np.float64]:
     """The dense matrix of shape ``(n_out, n_in)``, float64; each row sums to 1."""
     if plan.order == 0:
         return np.eye(plan.n_in)[nearest_indices(plan)]
-    padding = EDGE_PADDING if plan.boundary == "nearest" else 0
-    coefficients = np.pad(np.eye(plan.n_in), ((padding, padding), (0, 0)), mode="edge")
-    if plan.order > 1:
-        coefficients = ndimage.spline_filter1d(coefficients, plan.order, axis=0, mode=plan.boundary)  # type: ignore[call-overload]
-    n = len(coefficients)
-    positions = _into_range(plan.positions + padding, n, plan.boundary)
-    first = np.floor(positions + 0.5 * (plan.order % 2 == 0)).astype(np.int64) - plan.order // 2
-    matrix = np.zeros((plan.n_out, plan.n_in))
+    return _spline_rows(plan, range(plan.n_out), range(plan.n_in))
+
+
+def _spline_rows(plan: AxisPlan, rows: range, columns: range) -> NDArray[np.float64]:
+    """Some rows, by the coefficients of an axis that has no voxels but those of `columns`."""
+    coefficients = _coefficients(len(columns), plan.order, plan.boundary)
+    places = _padded_places(plan, rows) - columns.start
+    first = _first_taps(places, plan.order)
+    matrix = np.zeros((len(rows), len(columns)))
     for tap in range(plan.order + 1):
-        weight = _basis(np.abs(positions - first - tap), plan.order)
-        matrix += weight[:, None] * coefficients[_into_range(first + tap, n, "mirror")]
+        weight = _basis(np.abs(places - first - tap), plan.order)
+        matrix += weight[:, None] * coefficients[_into_range(first + tap, len(coefficients), "mirror")]
     return matrix
+
+
+def _padding(boundary: Boundary) -> int:
+    return EDGE_PADDING if boundary == "nearest" else 0
+
+
+def _padded_places(plan: AxisPlan, rows: range) -> NDArray[np.float64]:
+    """Where outputs lie in the padded axis, within its ends."""
+    padding = _padding(plan.boundary)
+    return _into_range(plan.positions[list(rows)] + padding, plan.n_in + 2 * padding, plan.boundary)
+
+
+def _first_taps(places: NDArray[np.float64], order: int) -> NDArray[np.int64]:
+    first: NDArray[np.int64] = np.floor(places + 0.5 * (order % 2 == 0)).astype(np.int64) - order // 2
+    return first
+
+
+def _coefficients(n: int, order: int, boundary: Boundary) -> NDArray[np.float64]:
+    """Column ``j`` holds the coefficients of an axis that is 1 at voxel ``j`` alone, padded as scipy does."""
+    padding = _padding(boundary)
+    coefficients = np.pad(np.eye(n), ((padding, padding), (0, 0)), mode="edge")
+    if order > 1:
+        coefficients = ndimage.spline_filter1d(coefficients, order, axis=0, mode=boundary)  # type: ignore[call-overload]
+    return coefficients
 
 
 def _into_range(positions: NDArray[Any], n: int, boundary: Boundary) -> NDArray[Any]:
@@ -193,9 +230,42 @@ def banded_blocks(
     """
     matrix = _float32_with_same_sums(axis_matrix(plan))
     matrix = matrix.T if transposed else matrix
-    return tuple(
-        _block(matrix, top, min(top + block_rows, len(matrix)), device) for top in range(0, len(matrix), block_rows)
-    )
+    return _cut(matrix, block_rows, device)
+
+
+def columns_of_part(plan: AxisPlan, rows: range) -> range:
+    """Which voxels the outputs `rows` are made of; of an axis that stays as it is, these themselves."""
+    if plan.is_identity:
+        return rows
+    if plan.order == 0:
+        picks = nearest_indices(plan)[list(rows)]
+        return range(int(picks.min()), int(picks.max()) + 1)
+    first = _first_taps(_padded_places(plan, rows), plan.order) - _padding(plan.boundary)
+    reach = REACH if plan.order > 1 else 0
+    begin = min(max(int(first.min()) - reach, 0), plan.n_in - 1)
+    return range(begin, min(max(int(first.max()) + plan.order + reach, begin) + 1, plan.n_in))
+
+
+def blocks_of_part(plan: AxisPlan, rows: range, block_rows: int) -> tuple[Block, ...]:
+    """As `banded_blocks`, of the outputs `rows` alone, in their order; `Block.columns` counts in `columns_of_part`.
+
+    The weights are those of the whole axis but for the rounding of float64: further away the filter has forgotten
+    what it began with.
+    """
+    columns = columns_of_part(plan, rows)
+    if plan.order == 0:
+        picks = nearest_indices(plan)[list(rows)]
+        matrix = (picks[:, None] == np.array(columns)).astype(np.float32)
+    else:
+        around = range(max(columns.start - 2 * REACH, 0), min(columns.stop + 2 * REACH, plan.n_in))
+        first = columns.start - around.start
+        matrix = _float32_with_same_sums(_spline_rows(plan, rows, around))[:, first : first + len(columns)]
+    return _cut(matrix, block_rows, None)
+
+
+def _cut(matrix: NDArray[np.float32], block_rows: int, device: torch.device | None) -> tuple[Block, ...]:
+    tops = range(0, len(matrix), block_rows)
+    return tuple(_block(matrix, top, min(top + block_rows, len(matrix)), device) for top in tops)
 
 
 def _block(matrix: NDArray[np.float32], top: int, bottom: int, device: torch.device | None) -> Block:

@@ -8,8 +8,10 @@ import torch
 from pydantic import ValidationError
 
 from monai_mriprep.errors import MriprepWarning, RecipeError, ResamplingError
-from monai_mriprep.steps import Step, Volumes
+from monai_mriprep.steps import Step, Volumes, makes_parts
 from monai_mriprep.steps.crop import NonZeroCrop
+from monai_mriprep.steps.resampling import Resampling
+from monai_mriprep.steps.unscaled import Unscaled
 from monai_mriprep.types import FOREGROUND, IMAGE, LABEL, Role
 from tests.steps.cases import GRIDS, volumes_on
 
@@ -82,3 +84,30 @@ def test_other_volumes_of_the_same_case():
 def test_where_there_is_no_image_it_is_said(by_role, found):
     with pytest.raises(ResamplingError, match=f"there is no image among {found}"):
         Volumes(by_role).image  # noqa: B018
+
+
+class Smoothed(Unscaled):
+    """Changes what is done to a volume, and not what is done to a part."""
+
+    name = "smoothed"
+
+    def apply(self, volume, role, grid, params):
+        return volume
+
+
+class SmoothedByParts(Smoothed):
+    name = "smoothed_by_parts"
+
+    def apply_part(self, part, given, wanted, role, grid, params):
+        return part
+
+
+def test_a_class_makes_parts_only_by_what_belongs_to_its_whole():
+    assert not makes_parts(Idle())
+    assert makes_parts(Unscaled())
+    assert not makes_parts(Smoothed())
+    with pytest.raises(ResamplingError, match="the step 'idle' makes no parts of a volume"):
+        Idle().apply_part(torch.ones(1, 1, 1, 1), (), (), IMAGE, GRID, {})
+    assert makes_parts(SmoothedByParts())
+    assert makes_parts(Resampling(target=(1, 1, 1)))
+    assert not makes_parts(Resampling(target=(1, 1, 1), clip=True))

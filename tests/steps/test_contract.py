@@ -14,7 +14,7 @@ import torch
 from monai_mriprep import steps
 from monai_mriprep.errors import ResamplingError
 from monai_mriprep.recipe import extensions
-from monai_mriprep.steps import Step, Trace, Volumes, backward, forward
+from monai_mriprep.steps import Step, Trace, Volumes, backward, forward, makes_parts
 from monai_mriprep.steps.crop import FilledCrop, NonZeroCrop
 from monai_mriprep.steps.exact_normalization import ExactNormalization
 from monai_mriprep.steps.foreground import ForegroundMask
@@ -207,6 +207,35 @@ def test_the_bits_do_not_depend_on_when_or_on_how_many_threads(step, volumes, gr
         assert trace == first[1]
         assert_same(dict(done.by_role), dict(first[0].by_role))
         assert_same(back, first[2])
+
+
+WITHOUT_PARTS = (FilledCrop, LabelOutside, HalfPixelResampling, ExactNormalization)
+
+
+def test_a_part_is_what_a_whole_volume_has_there(step, grid):
+    """In a box that is turned along one axis, as one sample in training is."""
+    if not makes_parts(step):
+        assert isinstance(step, WITHOUT_PARTS) or step.clip
+        return
+    volumes = volumes_on(grid, channels=2)
+    done, trace = forward([step], volumes, grid)
+    (one,) = trace.steps
+    wanted = tuple(range(n // 4, n - n // 3) for n in trace.target.shape[:2])
+    wanted = (*wanted, range(trace.target.shape[2])[::-1])
+    for role in (IMAGE, LABEL):
+        given = step.needed(wanted, role, grid, one.params)
+        part = part_of(volumes.by_role[role], given)
+        before = part.clone()
+        found = step.apply_part(part, given, wanted, role, grid, one.params)
+        expected = part_of(done.by_role[role], wanted)
+        assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+        tolerance = 4e-4 if role == IMAGE else 0  # of a range of 900, or of z-scores
+        torch.testing.assert_close(found, expected, rtol=0, atol=tolerance)
+        assert torch.equal(part, before)
+
+
+def part_of(volume: torch.Tensor, box: tuple[range, ...]) -> torch.Tensor:
+    return torch.from_numpy(volume.numpy()[np.ix_(range(len(volume)), *box)])
 
 
 def test_memory_is_a_number_of_bytes(step, grid):
