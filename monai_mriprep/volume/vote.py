@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from monai_mriprep.volume.resample import ResamplingPlan
 
-__all__ = ["resample_by_vote"]
+__all__ = ["Taps", "resample_by_vote", "voted"]
 
 
 def resample_by_vote(label: torch.Tensor, plan: ResamplingPlan) -> torch.Tensor:
@@ -59,12 +59,12 @@ def resample_by_vote(label: torch.Tensor, plan: ResamplingPlan) -> torch.Tensor:
         raise ResamplingError(msg)
     if plan.is_identity:
         return label
-    axes = [_Taps.of(axis) for axis in plan.axes]
-    return torch.from_numpy(np.stack([_voted(channel, axes) for channel in label.numpy()]))
+    axes = [Taps.of(axis) for axis in plan.axes]
+    return torch.from_numpy(np.stack([voted(channel, axes) for channel in label.numpy()]))
 
 
 @dataclass(frozen=True)
-class _Taps:
+class Taps:
     """Of each output along one axis, the inputs that have a say, and their weights.
 
     Parameters
@@ -80,7 +80,8 @@ class _Taps:
     nearest: NDArray[np.int64]
 
     @classmethod
-    def of(cls, axis: AxisPlan) -> _Taps:
+    def of(cls, axis: AxisPlan) -> Taps:
+        """Those of an axis of order 0 or 1; one tap each where nothing is interpolated."""
         nearest = nearest_indices(axis)
         if axis.order == 0 or axis.is_identity:
             return cls([nearest], [np.ones(axis.n_out)], nearest)
@@ -89,15 +90,42 @@ class _Taps:
         # beyond an edge both are the voxel at the edge, whose two weights then add up to nearly 1, as in scipy
         return cls([below.clip(0, axis.n_in - 1), (below + 1).clip(0, axis.n_in - 1)], [weight, 1 - weight], nearest)
 
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The first and the last of the inputs."""
+        return int(min(one.min() for one in self.indices)), int(max(one.max() for one in self.indices))
 
-def _voted(label: NDArray[Any], axes: Sequence[_Taps]) -> NDArray[Any]:
-    """One channel, ``(D, H, W)``."""
+    def rows(self, rows: slice) -> Taps:
+        """Those of some outputs."""
+        return Taps([one[rows] for one in self.indices], [one[rows] for one in self.weights], self.nearest[rows])
+
+    def clipped(self, first: int, last: int) -> Taps:
+        """The same where only the inputs from `first` to `last` are there; what lies beyond is the outermost one."""
+        indices = [one.clip(first, last) - first for one in self.indices]
+        return Taps(indices, self.weights, self.nearest.clip(first, last) - first)
+
+
+def voted(label: NDArray[Any], axes: Sequence[Taps], lowest: bool = False) -> NDArray[Any]:
+    """The vote of one channel.
+
+    Parameters
+    ----------
+    label
+        ``(D, H, W)``, any numbers; not written to.
+    axes
+        Along z, y, x. Where an output has two taps, the second is the voxel after the first, or both are one voxel.
+    lowest
+        How ties end: sums are compared in float32, and of equals the lowest number wins, as the first of the highest
+        channels does in `monai_mriprep.volume.argmax`. By default as in `resample_by_vote`.
+    """
+    if all(len(taps.indices) == 1 for taps in axes):
+        return _taken(label, [taps.nearest for taps in axes])
     disputed = np.flatnonzero(_taken(_mixed_cells(label, axes), [taps.indices[0] for taps in axes]))
     result = _taken(label, [taps.nearest for taps in axes])
     flat, shape = result.reshape(-1), result.shape
     for first in range(0, len(disputed), VOXELS_AT_ONCE):
         voxels = disputed[first : first + VOXELS_AT_ONCE]
-        flat[voxels] = _winners(label, axes, np.unravel_index(voxels, shape), flat[voxels])
+        flat[voxels] = _winners(label, axes, np.unravel_index(voxels, shape), flat[voxels], lowest)
     return result
 
 
@@ -108,7 +136,7 @@ def _taken(array: NDArray[Any], indices: Sequence[NDArray[np.int64]]) -> NDArray
     return array
 
 
-def _mixed_cells(label: NDArray[Any], axes: Sequence[_Taps]) -> NDArray[np.bool_]:
+def _mixed_cells(label: NDArray[Any], axes: Sequence[Taps]) -> NDArray[np.bool_]:
     """Whether a voxel and those after it, along the axes with two taps, are of more than one class."""
     low = high = label
     for axis, taps in enumerate(axes):
@@ -126,7 +154,11 @@ def _with_next(array: NDArray[Any], axis: int, ufunc: np.ufunc) -> NDArray[Any]:
 
 
 def _winners(
-    label: NDArray[Any], axes: Sequence[_Taps], places: Sequence[NDArray[np.int64]], nearest: NDArray[Any]
+    label: NDArray[Any],
+    axes: Sequence[Taps],
+    places: Sequence[NDArray[np.int64]],
+    nearest: NDArray[Any],
+    lowest: bool,
 ) -> NDArray[Any]:
     """The class that wins at each of these outputs; `nearest` holds that of the nearest voxel."""
     votes: list[NDArray[Any]] = []
@@ -135,10 +167,13 @@ def _winners(
         votes.append(label[tuple(one.indices[tap][place] for one, tap, place in zip(axes, taps, places, strict=True))])
         z, y, x = (one.weights[tap][place] for one, tap, place in zip(axes, taps, places, strict=True))
         weights.append(z * y * x)
-    sums = np.array([_sum_for(votes[tap], votes, weights) for tap in range(len(votes))])
+    exact = np.float32 if lowest else np.float64
+    sums = np.array([_sum_for(votes[tap], votes, weights) for tap in range(len(votes))]).astype(exact)
     best = sums.max(axis=0)
     is_best, candidates = sums == best, np.array(votes)
-    smallest = np.where(is_best, candidates, candidates.max(axis=0)).min(axis=0)
+    smallest: NDArray[Any] = np.where(is_best, candidates, candidates.max(axis=0)).min(axis=0)
+    if lowest:
+        return smallest
     return np.where(_sum_for(nearest, votes, weights) == best, nearest, smallest)
 
 
