@@ -134,8 +134,8 @@ def test_the_page_names_every_file_and_folder_and_the_current_version():
     assert f"| {description.SHARED} | 0.8.0 |" in table
     assert Attempt.of("manifest.ATTEMPT.I-of-N.jsonl".replace("ATTEMPT", "0001").replace("I-of-N", "3-of-8"))
     assert f"{LARGEST:,} bytes" in TEXT
-    first, second, third = FIRST_LEFT_OUT
-    assert f"`{first}` is left out, then `{second}`, then `{third}`" in TEXT
+    first, *others = FIRST_LEFT_OUT
+    assert ", then ".join([f"`{first}` is left out", *(f"`{name}`" for name in others)]) in TEXT
 
 
 def test_the_page_names_every_step_and_its_settings(out):

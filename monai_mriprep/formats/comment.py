@@ -22,7 +22,7 @@ __all__ = ["FIRST_LEFT_OUT", "LARGEST", "fitting_facts", "read_comment", "write_
 LARGEST = 65_534
 """Bytes of a comment; a zip archive can hold one more."""
 
-FIRST_LEFT_OUT = ("labels_before", "labels_after", "trace")
+FIRST_LEFT_OUT = ("classes", "labels_before", "labels_after", "trace")
 """What is left out, in this order, of a comment that would be larger."""
 
 

@@ -36,6 +36,7 @@ from monai_mriprep.transforms.apply_steps import trace_of
 from monai_mriprep.transforms.files import npz_volume
 from monai_mriprep.transforms.tensors import grid_of
 from monai_mriprep.types import IMAGE, LABEL, ROLES
+from monai_mriprep.volume.class_index import sample_classes
 from monai_mriprep.volume.label_map import renumbered_histogram
 from monai_mriprep.volume.labels import label_histogram, vanished_labels
 
@@ -123,9 +124,13 @@ def _carry_out(job: Job, case: Case, store: Store, watch: _Stopwatch) -> tuple[d
     grids = {role: [(header.path, header.grid) for header in of_role] for role, of_role in headers.items()}
     check_case(grids, job.recipe.geometry)  # before a voxel is read
     stamps = {role: [_stamps(header) for header in of_role] for role, of_role in headers.items()}
-    volumes, labels, seen = _transform(job, case, watch)
+    volumes, labels, classes, seen = _transform(job, case, watch)
     written = {role: npz_volume(volumes[role]) for role in case.outputs}
-    made = {**_grids_and_trace(headers[IMAGE.name][0], volumes[IMAGE.name], written[IMAGE.name]), "labels": labels}
+    made = {
+        **_grids_and_trace(headers[IMAGE.name][0], volumes[IMAGE.name], written[IMAGE.name]),
+        "labels": labels,
+        **classes,
+    }
     with watch.stage("look"), _shown_if_possible(case.name):
         if seen is not None:
             write_picture(store, case.name, seen.picture(_arrays(volumes)))
@@ -181,7 +186,11 @@ def _with_provenance(
         **{name: made[name] for name in ("source_header", "foreground", "trace")},
         **{f"labels_{when}": histogram for when, histogram in made["labels"].items()},
     }
-    told = {role: volume.with_facts({"case": case.name, "role": role, **shared}) for role, volume in volumes.items()}
+    own = {LABEL.name: {name: made[name] for name in ("classes",) if name in made}}
+    told = {
+        role: volume.with_facts({"case": case.name, "role": role, **shared, **own.get(role, {})})
+        for role, volume in volumes.items()
+    }
     if any("trace" not in volume.facts for volume in told.values()):
         what = "what was done to it does not fit into the comments of its files; `repair` cannot rebuild its record"
         warnings.warn(f"{case.name}: {what}", MriprepWarning, 2)
@@ -189,10 +198,11 @@ def _with_provenance(
 
 
 class _Transformed(NamedTuple):
-    """The preprocessed volumes, the voxels of each label before and after, and what was seen of the case before."""
+    """The preprocessed volumes, the voxels of each label before and after, where they are, and what was seen."""
 
     volumes: dict[str, Any]
     labels: dict[str, dict[str, int]]
+    classes: dict[str, Any]
     seen: Look | None
 
 
@@ -214,12 +224,13 @@ def _transform(job: Job, case: Case, watch: _Stopwatch) -> _Transformed:
         data = steps.consume(data)
     with watch.stage("count"):
         after = _histogram(data)
+        classes = _classes(case, data, after)
     _warn_of_labels(case, renumbered_histogram(before, dict(job.recipe.label_map)), after)
     strange = () if job.declared_labels is None else sorted(set(before).difference(job.declared_labels))
     if strange:
         sentence = undeclared_labels(strange, job.declared_labels or ())
         warnings.warn(f"{case.name}: {sentence}", MriprepWarning, 2)
-    return _Transformed(data, {"before": json_histogram(before), "after": json_histogram(after)}, seen)
+    return _Transformed(data, {"before": json_histogram(before), "after": json_histogram(after)}, classes, seen)
 
 
 def _arrays(data: Mapping[str, MetaTensor]) -> dict[str, Volume]:
@@ -239,6 +250,13 @@ def _shown_if_possible(case: str) -> Iterator[None]:
 def _histogram(data: Mapping[str, MetaTensor]) -> dict[int, int]:
     """Voxels of each label; nothing where the image came alone."""
     return label_histogram(data[LABEL.name].as_tensor()) if LABEL.name in data else {}
+
+
+def _classes(case: Case, data: Mapping[str, MetaTensor], counts: Mapping[int, int]) -> dict[str, Any]:
+    """Some voxels of each class, for the record; nothing where the image came alone."""
+    if LABEL.name not in data:
+        return {}
+    return {"classes": sample_classes(data[LABEL.name].as_tensor()[0].numpy(), counts, case.name).to_json()}
 
 
 def _stamps(header: Header) -> list[tuple[Path, os.stat_result]]:

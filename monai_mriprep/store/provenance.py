@@ -44,6 +44,8 @@ class Provenance(Model):
         As in the record.
     labels_before, labels_after
         Voxels of each label; None where they did not fit.
+    classes
+        Of a label, as in the record; None in an image, in files before 0.9.0, and where it did not fit.
     trace
         What was done to the case; None where it did not fit.
     """
@@ -58,6 +60,7 @@ class Provenance(Model):
     foreground: ForegroundRecord
     labels_before: Histogram | None = None
     labels_after: Histogram | None = None
+    classes: dict[str, Any] | None = None
     trace: dict[str, Any] | None = None
 
     @staticmethod
@@ -73,14 +76,19 @@ class Provenance(Model):
 
     def is_of_one_case(self, other: Provenance) -> bool:
         """Whether another file was made together with this one."""
-        return self.model_copy(update={"role": other.role}) == other
+        return self.model_copy(update={"role": other.role, "classes": other.classes}) == other
 
 
 _PROVENANCE = TypeAdapter(Provenance)
 
 
 def rebuilt_record(
-    origin: Provenance, grid: Grid, spacing: Spacing, outputs: Mapping[str, OutputRecord], labels: Mapping[int, int]
+    origin: Provenance,
+    grid: Grid,
+    spacing: Spacing,
+    outputs: Mapping[str, OutputRecord],
+    labels: Mapping[int, int],
+    classes: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The line of a case for the manifest, as plain values; not checked.
 
@@ -94,6 +102,8 @@ def rebuilt_record(
         The files, by their role.
     labels
         Voxels of each label in the volume.
+    classes
+        What the comment of the label says of them.
     """
     return {
         "event": "done",
@@ -112,6 +122,7 @@ def rebuilt_record(
         "spacing": list(spacing),
         "foreground": origin.foreground.model_dump(),
         "labels": {"before": json_histogram(origin.labels_before or {}), "after": json_histogram(labels)},
+        **({} if classes is None else {"classes": classes}),
         "seconds": {},
         "peak_mib": 0.0,
     }

@@ -33,6 +33,7 @@ from monai_mriprep.store.record_parts import (
     SourceRecord,
 )
 from monai_mriprep.types import ROLE_OF_FOLDER, ROLES, TEST_ROLES, GridRule
+from monai_mriprep.volume.class_index import ClassIndex
 from monai_mriprep.volume.geometry import Grid, same_grid_problem, target_grid
 
 __all__ = ["Done", "Failed", "Opened", "Record", "Retired", "Started", "check_record", "read_record"]
@@ -136,6 +137,9 @@ class Done(_Event):
         As the outputs state it, in mm, z y x: the target, unless a step after the resampling has made another.
     foreground, labels
         What was found in the voxels.
+    recorded_classes
+        ``classes`` in the file: some voxels of each class of the output, as `ClassIndex.to_json` writes them; None in
+        records before 0.9.0, and of a test set.
     measures
         What was measured in those of the sources, to judge the case beside others; None in records before 0.6.0.
     seconds
@@ -158,6 +162,7 @@ class Done(_Event):
     spacing: SpacingTriple
     foreground: ForegroundRecord
     labels: LabelRecord
+    recorded_classes: Annotated[dict[str, Any] | None, Field(alias="classes")] = None
     measures: CaseMeasures | None = None
     seconds: dict[str, float]
     peak_mib: float
@@ -187,6 +192,23 @@ class Done(_Event):
             msg = f"{problem} is not that of the source_grid; {PREPROCESS_AGAIN}"
             raise RecordError(msg)
         return frame
+
+    @cached_property
+    def classes(self) -> ClassIndex | None:
+        """Some voxels of each class of the output; None where they are not recorded.
+
+        Raises
+        ------
+        RecordError
+            If no label of the target grid has them.
+        """
+        if self.recorded_classes is None:
+            return None
+        try:
+            return ClassIndex.from_json(self.recorded_classes, self.target_grid.shape)
+        except RecordError as error:
+            msg = f"{shortened(str(error))}; {PREPROCESS_AGAIN}"
+            raise RecordError(msg) from error
 
     @cached_property
     def trace(self) -> Trace:

@@ -180,7 +180,8 @@ def _record_of(path: str, pair: Mapping[str, SelfToldVolume], labels: Mapping[in
         grid = Grid((depth, height, width), np.asarray(image.volume.affine))
         z, y, x = image.volume.spacing.tolist()
         outputs = {role: found.output for role, found in pair.items()}
-        facts = rebuilt_record(image.origin, grid, (z, y, x), outputs, labels)
+        classes = pair[LABEL.name].origin.classes if LABEL.name in pair else None
+        facts = rebuilt_record(image.origin, grid, (z, y, x), outputs, labels, classes)
         return facts, checked(_DONE, {**facts, "time": 0.0})
     except (RecordError, GeometryError) as error:
         raise UnusableFileError(path, f"its comment makes no record ({error}); {REMOVE}") from error

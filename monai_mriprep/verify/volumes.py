@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from monai_mriprep.dataset.voxel_summary import count_values
 from monai_mriprep.errors import NpzError, OutputError, RecordError
@@ -80,13 +83,22 @@ def differences(volume: NpzVolume, role: Role, record: Done) -> Iterator[str]:
         yield "has an affine that is not the recorded one"
     if role.kind == IMAGE.kind and not np.isfinite(array).all():
         yield "holds values that are not finite"
-    if role.kind == LABEL.kind and (found := count_values(array[0])) != record.labels.after:
+    if role.kind == LABEL.kind:
+        yield from _label_differences(array[0], record)
+
+
+def _label_differences(label: NDArray[Any], record: Done) -> Iterator[str]:
+    if (found := count_values(label)) != record.labels.after:
         yield f"holds the labels {found} (value: voxels); {record.labels.after} are recorded"
+        return
+    with suppress(RecordError):  # which `trace_problems` tells
+        if record.classes is not None and not record.classes.is_of(label):
+            yield "does not have the recorded voxels of its classes"
 
 
 def trace_problems(record: Done) -> Iterator[str]:
-    """Whether predictions find the way back."""
+    """Whether predictions find the way back, and patches their places."""
     try:
-        _ = record.trace, record.frame
+        _ = record.trace, record.frame, record.classes
     except RecordError as error:
         yield str(error)

@@ -22,6 +22,7 @@ from tests.oracles import affine_of
 AFFINE = affine_of((3, 0.7, 1 / 3), 17, (1e-12, -123.456789012345, 1e5 / 7))
 FACTS = {
     "case": 'odd "name" \udcff\n',
+    "classes": {"0": [9, "AAAA"]},
     "labels_before": {"0": 9},
     "labels_after": {"0": 8},
     "trace": {"steps": [1e-300]},
@@ -82,7 +83,7 @@ def test_equal_facts_give_equal_bytes_and_they_change_no_entry():
     assert entries(encoded(**FACTS)) == entries(encoded())
 
 
-@pytest.mark.parametrize("n_left_out", range(4))
+@pytest.mark.parametrize("n_left_out", range(5))
 def test_what_does_not_fit_is_left_out_in_order(n_left_out):
     too_much = {str(number): 10**6 for number in range(9000)}
     last = FIRST_LEFT_OUT[n_left_out - 1 : n_left_out] if n_left_out else ()

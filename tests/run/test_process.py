@@ -151,13 +151,13 @@ def test_the_record_holds_the_trace_where_monai_is_told_to_keep_no_history(tmp_p
     assert record_of({**result.record(), "time": 0.0}).recorded_trace is not None
 
 
-def test_the_line_has_the_keys_of_version_0_1_0_and_the_trace_and_the_measures(tmp_path):
+def test_the_line_has_the_keys_of_version_0_1_0_and_those_that_came_later(tmp_path):
     write_case(tmp_path / "dataset", "a")
     job, case = job_of(tmp_path / "out"), case_of(tmp_path / "dataset", "a")
     append_record(job.output_root, process_case(job, case).record())
     old = next(line for line in events(FOLDER_OF_0_1_0 / "out") if line["event"] == "done")
     (new,) = [line for line in events(job.output_root) if line["event"] == "done"]
-    assert [key for key in new if key not in ("trace", "measures")] == list(old)
+    assert [key for key in new if key not in ("trace", "measures", "classes")] == list(old)
     assert {role: list(file) for role, file in new["outputs"].items()} == {
         role: list(file) for role, file in old["outputs"].items()
     }
@@ -259,7 +259,15 @@ def test_both_files_say_how_they_were_made_and_nothing_of_when_and_where(tmp_pat
             "trace": record["trace"],
             "labels_before": record["labels"]["before"],
             "labels_after": record["labels"]["after"],
+            **({"classes": record["classes"]} if role == "label" else {}),
         }
+
+
+def test_the_record_tells_voxels_of_each_class_of_the_written_label(tmp_path, oblique):
+    job = job_of(tmp_path / "out", (2.0, 1.1, 0.7))
+    record = record_of({**process_case(job, case_from("a", *oblique)).record(), "time": 0.0})
+    assert record.classes.voxels == record.labels.after
+    assert record.classes.is_of(read_npz(job.output_root / TWO_FILES[1]).array[0])
 
 
 TWO_FILES = ("imagesTr/a.npz", "labelsTr/a.npz")
@@ -291,4 +299,4 @@ def test_a_trace_that_does_not_fit_into_a_comment_is_a_warning(tmp_path, oblique
     assert record_of({**result.record(), "time": 0.0}).recorded_trace is not None
     facts = read_npz(job.output_root / TWO_FILES[0]).facts
     assert "case" in facts
-    assert not {"trace", "labels_before", "labels_after"} & facts.keys()
+    assert not {"trace", "labels_before", "labels_after", "classes"} & facts.keys()

@@ -76,6 +76,12 @@ def test_files_of_one_case_differ_in_their_role_alone():
     assert not image.is_of_one_case(Provenance.of({**FACTS, "labels_after": {"0": 1}}))
 
 
+def test_the_index_of_the_classes_stands_in_the_comment_of_the_label_alone():
+    image, label = Provenance.of(FACTS), Provenance.of({**FACTS, "role": "label", "classes": {"2": [10, "AA=="]}})
+    assert image.is_of_one_case(label)
+    assert label.is_of_one_case(image)
+
+
 @pytest.mark.parametrize(
     "change", [{"case": 5}, {"redo": -1}, {"sources": []}, {"trace": "x"}, {"outputs": {"image": 1}}]
 )

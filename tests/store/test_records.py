@@ -77,6 +77,22 @@ def test_measures_that_cannot_be_are_no_record(part, wrong):
         record_of(done_line(measures={**MEASURES, "image": [image]}))
 
 
+def test_where_the_classes_are():
+    record = record_of(done_line(classes={"2": [10, "AAE="]}))
+    assert (record.classes.voxels, record.classes.places[2].tolist()) == ({2: 10}, [0, 1])
+    assert record.classes.shape == TARGET.shape
+    assert record_of(done_line()).classes is None  # up to 0.8.0
+    assert record == record_of(done_line(classes={"2": [10, "AAE="]}))
+
+
+def test_classes_that_the_label_cannot_have_are_told_when_they_are_asked_for():
+    record = record_of(done_line(classes={"2": [10**9, "AAE="]}))
+    with pytest.raises(RecordError, match=r"class 2 has 1000000000 voxels.*preprocess the case again"):
+        _ = record.classes
+    with pytest.raises(RecordError, match="classes"):
+        record_of(done_line(classes=[1]))
+
+
 def test_keys_of_a_later_version_are_passed_over():
     assert record_of(done_line(mood="good")) == record_of(done_line())
 

@@ -68,8 +68,9 @@ def test_a_difference_of_an_image(store, record, change, problem):
     [
         (lambda array: array.astype(np.int32), "holds int32; int8 or int16 is expected"),
         (lambda array: np.roll(array, 1) * 0, "voxels); "),
+        (lambda array: np.roll(array, 1), "does not have the recorded voxels of its classes"),
     ],
-    ids=["type", "values"],
+    ids=["type", "values", "places"],
 )
 def test_a_difference_of_a_label(store, record, change, problem):
     found = volume(store, record, LABEL)
@@ -120,3 +121,11 @@ def test_a_trace_and_a_frame_that_lead_nowhere_are_told():
     assert [*trace_problems(record_of(done_line(spacing=[1.5, 1.0, 1.0])))] != []
     header = {"spacing": [9.0, 1.0, 1.0], "origin": [0.0] * 3, "direction": np.eye(3).tolist()}
     assert [*trace_problems(record_of(done_line(source_header=header)))] != []
+
+
+def test_an_index_of_classes_that_no_label_has_is_told_once(store, record):
+    changed = record.model_copy(update={"recorded_classes": {"1": [1, ""]}})
+    changed.__dict__.pop("classes", None)  # which was read from the record before
+    (said,) = trace_problems(changed)
+    assert "the index of its classes" in said
+    assert [*differences(volume(store, record, LABEL), LABEL, changed)] == []
