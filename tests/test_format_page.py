@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from monai_mriprep import preprocess
 from monai_mriprep.formats.comment import FIRST_LEFT_OUT, LARGEST
-from monai_mriprep.formats.sealed import FORMAT_VERSION
+from monai_mriprep.formats.sealed import CHANNELS, FORMAT_VERSION
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.store import description, layout, record_parts, records
 from monai_mriprep.store.attempts import Attempt
@@ -130,8 +130,10 @@ def test_the_page_names_every_file_and_folder_and_the_current_version():
     for name in (*layout.FILES, *layout.FOLDERS, layout.RETIRED, layout.SET_ASIDE):
         assert name in TEXT
     table = TEXT.split("## 1.")[0]
-    assert f"| {FORMAT_VERSION} | 0.5.0 |" in table
+    assert f"| {CHANNELS} | 0.5.0 |" in table
     assert f"| {description.SHARED} | 0.8.0 |" in table
+    assert f"| {FORMAT_VERSION} | 0.9.0 |" in table
+    assert f"| {description.VIRTUAL} | 0.9.0 |" in table
     assert Attempt.of("manifest.ATTEMPT.I-of-N.jsonl".replace("ATTEMPT", "0001").replace("I-of-N", "3-of-8"))
     assert f"{LARGEST:,} bytes" in TEXT
     first, *others = FIRST_LEFT_OUT

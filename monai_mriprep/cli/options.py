@@ -33,6 +33,7 @@ __all__ = [
     "ShardOf",
     "Target",
     "Verbose",
+    "Virtual",
     "Workers",
     "configured",
     "memory_size",
@@ -113,6 +114,9 @@ Scratch = Annotated[
         help="For copies of objects, where a folder is given by its address, such as s3://bucket/scans.",
         show_default="that of temporary files",
     ),
+]
+Virtual = Annotated[
+    bool, typer.Option("--virtual", help="Write records alone, no volumes: training takes patches from the scans.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 MaxMemory = Annotated[

@@ -15,10 +15,13 @@ from typing import Any
 from monai_mriprep.errors import RecordError
 from monai_mriprep.types import LABEL
 
-__all__ = ["FORMAT_VERSION", "VERSIONS", "NewerVersionError", "format_of", "seal", "unseal"]
+__all__ = ["CHANNELS", "FORMAT_VERSION", "VERSIONS", "NewerVersionError", "format_of", "seal", "unseal"]
 
-FORMAT_VERSION = 2
-"""The highest of records, of ``run.json``, and of the comment in an ``.npz``; 0 is that of lines without a digest."""
+CHANNELS = 2
+"""The format of what tells of several channels, or of a test set."""
+
+FORMAT_VERSION = 3
+"""The highest of records and of comments in an ``.npz``: of a case without volumes; 0 has lines without a digest."""
 
 VERSIONS = 10_000
 """No version is as high as that; a number that is, is no version."""
@@ -31,13 +34,15 @@ class NewerVersionError(RecordError):
 
 
 def format_of(facts: dict[str, Any]) -> int:
-    """The lowest format that can hold this: 1, unless a case of several channels or of a test set is told of."""
+    """The lowest format that can hold this: 1, unless it tells of several channels, a test set, or no volumes."""
     record = facts.get("record", facts)
     sources = record.get("sources") if isinstance(record, dict) else None
     if not sources or not isinstance(sources, dict):
         return 1
+    if record.get("outputs") == {}:
+        return FORMAT_VERSION
     has_channels = any(isinstance(files, list) for files in sources.values())
-    return FORMAT_VERSION if has_channels or LABEL.name not in sources else 1
+    return CHANNELS if has_channels or LABEL.name not in sources else 1
 
 
 def seal(facts: dict[str, Any]) -> str:

@@ -73,6 +73,7 @@ class Places:
         report: bool = True,
         exclude: str | Path | None = None,
         shard: str | None = None,
+        virtual: bool = False,
     ) -> tuple[RunPlan, bool]:
         """What `monai_mriprep.run.planned.plan_part` says; sources of cases are where they will be fetched to.
 
@@ -83,7 +84,7 @@ class Places:
         MriprepError
             As of that.
         """
-        options = (recipe, redo, like, report, exclude, shard)
+        options = (recipe, redo, like, report, exclude, shard, virtual)
         if self._dataset is None:
             return plan_part(self.dataset, self.output, *options)
         plan, retire = plan_part(self._dataset.address, self.output, *options, headers=self._dataset.read_headers)

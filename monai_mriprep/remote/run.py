@@ -38,6 +38,7 @@ def preprocess(
     shard: str | None = None,
     client: Client | None = None,
     scratch: str | Path | None = None,
+    virtual: bool = False,
 ) -> RunSummary:
     """Preprocess a dataset; cases that were finished before are skipped.
 
@@ -84,6 +85,8 @@ def preprocess(
         Of `dask.distributed` (extra ``dask``): the workers of its cluster work on the cases. It is left open.
     scratch
         A folder for copies of objects, where one of both is an address; by default that of temporary files.
+    virtual
+        Write records alone, and no volumes: all is measured, and training takes its patches from the scans.
 
     Returns
     -------
@@ -111,7 +114,7 @@ def preprocess(
     if executor is not None or client is not None:  # whose workers may have been started in another folder
         scans, results = absolute(scans), absolute(results)
     with at_hand(scans, results, None if scratch is None else Path(scratch)) as here:
-        plan, may_leave = here.plan(recipe, redo, like, report, exclude, shard)
+        plan, may_leave = here.plan(recipe, redo, like, report, exclude, shard, virtual)
         engine = engine_of(plan, workers, case_timeout, executor, client)
         with here.session(plan, retire or may_leave, take_over) as session:
             for message in session.warnings:

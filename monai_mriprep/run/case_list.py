@@ -23,11 +23,11 @@ from monai_mriprep.formats.names import address_in, composed
 from monai_mriprep.models import Count, Whole, checked
 from monai_mriprep.run.cases import Case
 from monai_mriprep.run.plan import RunPlan
-from monai_mriprep.store.description import FrozenList, read_description, write_description
+from monai_mriprep.store.description import FrozenList, RunDescription, read_description, write_description
 from monai_mriprep.store.layout import CASES, RUN, is_output
 from monai_mriprep.store.record_parts import Origin
 from monai_mriprep.store.store import Store, named_errors
-from monai_mriprep.types import ROLE_OF_FOLDER, Role
+from monai_mriprep.types import ROLE_OF_FOLDER
 
 __all__ = ["ListHead", "ListedFiles", "drop_list", "list_problem", "read_cases", "write_cases"]
 
@@ -179,7 +179,7 @@ def _place(path: Path, root: Path) -> str:
     return str(path.relative_to(root) if path.is_relative_to(root) else path.absolute())
 
 
-def read_cases(store: Store, frozen: FrozenList, roles: tuple[Role, ...]) -> tuple[ListHead, tuple[Case, ...]]:
+def read_cases(store: Store, frozen: FrozenList, description: RunDescription) -> tuple[ListHead, tuple[Case, ...]]:
     """What holds for all cases of the list, and the cases, in their order.
 
     Parameters
@@ -188,8 +188,8 @@ def read_cases(store: Store, frozen: FrozenList, roles: tuple[Role, ...]) -> tup
         The output folder.
     frozen
         What ``run.json`` says of the list.
-    roles
-        What each case is read from and stored as.
+    description
+        The rest of ``run.json``: what each case is read from, and whether it is stored.
 
     Returns
     -------
@@ -204,7 +204,7 @@ def read_cases(store: Store, frozen: FrozenList, roles: tuple[Role, ...]) -> tup
     digest = hashlib.sha256()
     with _lines_of(store, digest) as lines:
         head: ListHead = _checked(store, _HEAD, next(lines, b""))
-        cases = tuple(_case(store, line, head.dataset_root, roles) for line in lines)
+        cases = tuple(_case(store, line, head.dataset_root, description) for line in lines)
     if problem := _difference(frozen, digest):
         raise _refusal(store, problem)
     return head, cases
@@ -272,10 +272,11 @@ def _checked(store: Store, adapter: TypeAdapter[Any], text: bytes) -> Any:
         raise _refusal(store, f"a line is none of a list of cases ({error}); {AGAIN}") from error
 
 
-def _case(store: Store, text: bytes, dataset: str, roles: tuple[Role, ...]) -> Case:
+def _case(store: Store, text: bytes, dataset: str, description: RunDescription) -> Case:
     line: _Line = _checked(store, _LINE, text)
-    names = tuple(role.name for role in roles)
-    if (tuple(line.sources), tuple(line.outputs)) != (names, names) or not all(map(_is_place, line.outputs.values())):
+    names = tuple(role.name for role in description.roles)
+    stored = () if description.virtual else names
+    if (tuple(line.sources), tuple(line.outputs)) != (names, stored) or not all(map(_is_place, line.outputs.values())):
         raise _refusal(store, f"the case {line.name!r} is not of this folder's kind; {AGAIN}")
     if address_in(dataset) is not None and not line.objects.keys() >= set(chain.from_iterable(line.sources.values())):
         raise _refusal(store, f"the case {line.name!r} does not tell which objects its files are; {AGAIN}")

@@ -91,7 +91,7 @@ class Case:
     sources
         The files to read, by the name of their role, the image first; one a channel.
     outputs
-        The files to write, relative to the output folder, by the name of their role.
+        The files to write, relative to the output folder, by the name of their role; none in a virtual folder.
     memory_bytes
         Estimated peak memory of the case, in bytes; 0 where a header could not be read.
     output_voxels
@@ -137,6 +137,8 @@ class Job:
         The values that labels may have, where the dataset says so; others are warned of.
     report
         Whether each case is measured and drawn, for the report.
+    virtual
+        Whether nothing but records is made of the cases: no volumes are written.
     """
 
     recipe: Recipe
@@ -146,6 +148,7 @@ class Job:
     redo: int = 0
     declared_labels: tuple[int, ...] | None = None
     report: bool = True
+    virtual: bool = False
 
     @property
     def fingerprint(self) -> str:

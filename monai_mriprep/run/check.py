@@ -296,7 +296,7 @@ class _Check:
             report,
             target_shape=estimate.grid.shape,
             memory_bytes=case.memory_bytes,
-            output_bytes=output_bytes(case.output_voxels),
+            output_bytes=output_bytes(case),
             is_upper_bound=case.is_upper_bound,
             problems=(*report.problems, *problems),
             warnings=(*report.warnings, *warnings),

@@ -15,8 +15,8 @@ from monai_mriprep.types import LABEL
 __all__ = ["describe_dataset", "is_current", "listed_cases"]
 
 
-def is_current(record: Done, store: Store, fingerprint: str) -> bool:
-    """Whether a case was made by this recipe and target, and its files are there.
+def is_current(record: Done, store: Store, fingerprint: str, virtual: bool = False) -> bool:
+    """Whether a case was made by this recipe and target, and its files are there, or it has none in a virtual folder.
 
     Parameters
     ----------
@@ -26,8 +26,11 @@ def is_current(record: Done, store: Store, fingerprint: str) -> bool:
         Where its files should be.
     fingerprint
         Of the run; what another recipe has left in the folder must not be mixed in.
+    virtual
+        Whether the folder is virtual.
     """
-    return record.fingerprint == fingerprint and all(store.holds(file.path) for file in record.outputs.values())
+    is_of_run = record.fingerprint == fingerprint and virtual == (not record.outputs)
+    return is_of_run and all(store.holds(file.path) for file in record.outputs.values())
 
 
 def describe_dataset(records: Iterable[Done], channels: Sequence[str]) -> dict[str, Any]:

@@ -63,11 +63,15 @@ def decide(job: Job, case: Case, record: Record | None, store: Store) -> Decisio
         for path, source in zip(paths, sources, strict=True):
             if not (_is_unchanged(path, source, case.origins) and _has_unchanged_data(path, source, case.origins)):
                 return Decision("redo", f"source {role} changed: {_told(path, case.origins)}")
+    if record.outputs.keys() != case.outputs.keys():
+        return Decision("redo", _OTHER_OUTPUTS[bool(case.outputs)])
     for role, place in case.outputs.items():
         if not _is_intact(store, place, record.outputs[role]):
             return Decision("redo", f"output {role} is missing or changed: {store.root.path / place}")
     return DONE_BEFORE
 
+
+_OTHER_OUTPUTS = {True: "it has a record, and no volumes", False: "it had volumes, and is to have none"}
 
 _NOT_DONE = {
     type(None): "no record",

@@ -124,7 +124,7 @@ def is_renamed(case: Case, record: Done | None) -> bool:
     """Whether the outputs of a finished case have other names than those that it gets."""
     if record is None:
         return False
-    return {file.path for file in record.outputs.values()} != set(case.outputs.values())
+    return any(case.outputs.get(role, file.path) != file.path for role, file in record.outputs.items())
 
 
 def refuse_departures(

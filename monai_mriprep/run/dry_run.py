@@ -146,14 +146,14 @@ def _foreseen(
 
 def _case_outlook(of: tuple[Case, Decision]) -> CaseOutlook:
     case, decision = of
-    costs = case.memory_bytes, output_bytes(case.output_voxels), case.is_upper_bound
+    costs = case.memory_bytes, output_bytes(case), case.is_upper_bound
     return CaseOutlook(case.name, decision.action, decision.reason, *costs)
 
 
 def _needs(output: Path, todo: Sequence[Case], workers: int, memory: int) -> Needs:
     return Needs(
         output,
-        output_bytes=sum(output_bytes(case.output_voxels) for case in todo),
+        output_bytes=sum(map(output_bytes, todo)),
         free_bytes=free_bytes(output),
         memory_bytes=max(case.memory_bytes for case in todo),
         available_bytes=memory,

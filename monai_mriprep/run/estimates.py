@@ -194,9 +194,9 @@ def _reading_label(image: Outline, label: Outline, geometry: GeometryPolicy) -> 
     return reading
 
 
-def output_bytes(voxels: int) -> int:
-    """Estimate the disk space of a case's two files."""
-    return round(voxels * BYTES_PER_VOXEL)
+def output_bytes(case: Case) -> int:
+    """Estimate the disk space of a case's two files, if it has any."""
+    return round(case.output_voxels * BYTES_PER_VOXEL) if case.outputs else 0
 
 
 def run_seconds(cases: Sequence[tuple[int, int]], workers: int) -> float:
@@ -253,10 +253,10 @@ def check_space(cases: Iterable[Case], folder: Path) -> tuple[str, ...]:
         If even the most compressible scans would not fit, and the estimates are no upper bounds.
     """
     memory = available_memory()
-    cases = [case for case in cases if case.is_upper_bound or fits(case, memory)]
-    voxels = sum(case.output_voxels for case in cases)
+    cases = [case for case in cases if case.outputs and (case.is_upper_bound or fits(case, memory))]
     free = free_bytes(folder) + sum(_size(path) for case in cases for path in output_paths(folder, case).values())
-    need, least = output_bytes(voxels), round(voxels * LEAST_BYTES_PER_VOXEL)
+    need = sum(map(output_bytes, cases))
+    least = round(sum(case.output_voxels for case in cases) * LEAST_BYTES_PER_VOXEL)
     if need <= free:
         return ()
     is_upper_bound = any(case.is_upper_bound for case in cases)

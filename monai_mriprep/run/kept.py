@@ -23,7 +23,7 @@ from monai_mriprep.store.outdated import outdated_in
 from monai_mriprep.store.store import AGAIN, Store, named_errors, open_store
 from monai_mriprep.types import Spacing
 
-__all__ = ["Kept", "TargetDecision", "Wanted", "decide_target", "decide_target_unlocked", "kept_in"]
+__all__ = ["Kept", "TargetDecision", "Wanted", "decide_target", "decide_target_unlocked", "kept_in", "refuse_volumes"]
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,8 @@ def decide_target_unlocked(wanted: Wanted, redo: bool = False) -> TargetDecision
         return decide_target(Kept(), wanted, redo)
     with open_store(output) as store:
         kept = _described(store)
-        if kept.description is not None and kept.description.fingerprint == wanted.job.fingerprint:
+        refuse_volumes(store, wanted.job)
+        if kept.description is not None and _is_same(kept, wanted):
             return decide_target(kept, wanted)  # the records need not be read
         return decide_target(kept_in(store, read_index(store.root)), wanted)
 
@@ -133,7 +134,7 @@ def kept_in(store: Store, index: Index) -> Kept:
     """
     with named_errors(store.root.path, "what its journals hold cannot be read", AGAIN):
         journals = pending_records(store, outdated_in(store, index))
-        pending = {record.case: Made(record.fingerprint, record.redo) for record in journals}
+        pending = {record.case: Made(record.fingerprint, record.redo, not record.outputs) for record in journals}
     return replace(_described(store), finished=index.finished(pending.keys()) + Counter(pending.values()))
 
 
@@ -144,6 +145,22 @@ def _described(store: Store) -> Kept:
         raise
     except RecordError as error:
         return Kept(problem=str(error).removeprefix(f"{store.root.path}/"))
+
+
+def refuse_volumes(store: Store, job: Job) -> None:
+    """Refuse to take a folder for a virtual one in which volumes are.
+
+    Raises
+    ------
+    OutputError
+        With the remedy.
+    """
+    if job.virtual and (store.elsewhere or any(store.volumes())):
+        msg = (
+            f"{store.root.path}: there are volumes, and --virtual makes none; choose another output folder for it, or "
+            "go on without --virtual"
+        )
+        raise OutputError(msg)
 
 
 def decide_target(kept: Kept, wanted: Wanted, redo: bool = False) -> TargetDecision:
@@ -188,11 +205,11 @@ def _refuse_other_set(kept: Kept, wanted: Wanted) -> None:
 
 
 def _is_same(kept: Kept, wanted: Wanted) -> bool:
-    """Whether recipe, target and version are those of the folder; where it does not say them, of all its cases."""
-    fingerprint = wanted.job.fingerprint
+    """Whether recipe, target, version and kind are the folder's; where it does not say them, those of all its cases."""
+    made = {(made.fingerprint, made.virtual) for made in kept.finished}
     if kept.description is not None:
-        return kept.description.fingerprint == fingerprint
-    return all(made.fingerprint == fingerprint for made in kept.finished)
+        made = {(kept.description.fingerprint, kept.description.virtual)}
+    return made <= {(wanted.job.fingerprint, wanted.job.virtual)}
 
 
 def _differs_by_headers_alone(before: RunDescription, wanted: Wanted) -> bool:
@@ -201,6 +218,7 @@ def _differs_by_headers_alone(before: RunDescription, wanted: Wanted) -> bool:
     at_its_target = replace(wanted.job, target=before.target_spacing)
     return (
         before.statistics == wanted.statistics == "computed"
+        and before.virtual == wanted.job.virtual
         and rule == wanted.job.recipe.target_rule
         and at_its_target.fingerprint == before.fingerprint
     )
@@ -220,7 +238,8 @@ def _refusal(kept: Kept, wanted: Wanted) -> str:
     again = "`plan --redo`, when all shards are merged," if is_shared else "--redo"
     remedy = f"Nothing was changed; {again} does all cases again, and another output folder starts anew"
     if kept.description is None:
-        facts = f"{kept.problem}, and the records have another recipe, target spacing or version than this run"
+        what = "another recipe, target spacing or version than this run, or are those of a virtual one"
+        facts = f"{kept.problem}, and the records have {what}"
         return f"{place}: {_finished(kept)} there; {facts} ({wanted.derivation}). {remedy}"
     changes = "; ".join(_changes(kept.description, wanted))
     return f"{place}: {_finished(kept)} there, and a folder keeps its recipe and target; changed: {changes}. {remedy}"
@@ -237,6 +256,8 @@ def _changes(before: RunDescription, wanted: Wanted) -> list[str]:
     if before.target_spacing != wanted.job.target:
         targets = f"{_shown(before.target_spacing)} -> {_shown(wanted.job.target)}"
         changes.append(f"target spacing: {targets} (z y x; {_from(before.statistics)} -> {_from(wanted.statistics)})")
+    if before.virtual != wanted.job.virtual:
+        changes.append(f"--virtual: {'given -> left out' if before.virtual else 'left out -> given'}")
     if before.algorithm_version != ALGORITHM_VERSION:
         changes.append(f"version of the algorithm: {before.algorithm_version} -> {ALGORITHM_VERSION}")
     return changes or [f"fingerprint: {before.fingerprint} -> {wanted.job.fingerprint}"]

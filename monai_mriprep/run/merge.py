@@ -28,7 +28,6 @@ from monai_mriprep.store.recorder import Recorder
 from monai_mriprep.store.records import Opened
 from monai_mriprep.store.store import Store, open_store
 from monai_mriprep.store.takeover import take_over
-from monai_mriprep.types import ROLES, TEST_ROLES
 
 __all__ = ["MergeSummary", "merge"]
 
@@ -171,7 +170,7 @@ def _listed(store: Store, description: RunDescription | None) -> tuple[frozenset
     if description is None or description.plan is None:
         return frozenset(), ()
     try:
-        _, cases = read_cases(store, description.plan, TEST_ROLES if description.like is not None else ROLES)
+        _, cases = read_cases(store, description.plan, description)
     except RecordError as error:
         return frozenset(), (str(error),)
     return frozenset(case.name for case in cases), ()

@@ -105,7 +105,7 @@ def open_folder(plan: RunPlan, recorder: Recorder, *, confirmed: bool, foreign: 
     outlook = look_ahead(plan, store, index, kept, confirmed)
     plan, todo, departures = outlook.plan, outlook.todo, outlook.departures
     if todo:
-        store.probe(role.folder for role in plan.roles)
+        store.probe(plan.folders)
     lack = () if store.is_stage else check_space(todo, store.root.path)
     description = _kept_description(plan, outlook.target, kept, store)
     if plan.shard is None:  # the run has looked at the dataset itself
@@ -159,6 +159,7 @@ def describe(plan: RunPlan, decision: TargetDecision, kept: Kept) -> RunDescript
         statistics=plan.wanted.statistics,
         like=plan.wanted.like,
         redo=decision.redo,
+        virtual=plan.job.virtual,
     )
 
 

@@ -85,6 +85,11 @@ class RunPlan:
         return self.cases if self.shard is None else split(self.cases, self.shard)
 
     @property
+    def folders(self) -> tuple[str, ...]:
+        """Those of the output folder that volumes are written to."""
+        return () if self.job.virtual else tuple(role.folder for role in self.roles)
+
+    @property
     def leads(self) -> bool:
         """Whether this run, of all parts, does what concerns the folder as a whole."""
         return self.shard is None or self.shard.number == 1
@@ -103,6 +108,7 @@ def plan_run(
     like: str | Path | None = None,
     report: bool = True,
     exclude: str | Path | None = None,
+    virtual: bool = False,
 ) -> RunPlan:
     """Find the cases, choose the target spacing, and put the cases in order.
 
@@ -122,6 +128,8 @@ def plan_run(
         Whether each case is measured and drawn.
     exclude
         A list of cases that are left out; see `monai_mriprep.dataset.exclusions.read_exclusions`.
+    virtual
+        Whether nothing but records is to be made of the cases.
 
     Raises
     ------
@@ -135,12 +143,12 @@ def plan_run(
     survey = survey_dataset(root, given_or_default(recipe), True, training, exclusions=exclusions)
     recipe = survey.recipe
     check_output_folder(output, survey)
-    wanted = wanted_by(survey, survey.choice, output)
+    wanted = wanted_by(survey, survey.choice, output, virtual)
     decision = decide_target_unlocked(wanted, redo)
     job = replace(wanted.job, target=decision.target, report=report)
     steps = steps_of(recipe, job.target)
     estimates = (estimated(steps, *outlines, geometry=recipe.geometry) for outlines in survey.outlines)
-    cases = cases_of(survey.layout, zip(survey.grouping.cases, estimates, strict=True))
+    cases = cases_of(survey.layout, zip(survey.grouping.cases, estimates, strict=True), virtual)
     largest_first = tuple(sorted(cases, key=lambda case: -case.memory_bytes))
     return RunPlan(
         root,
@@ -158,10 +166,11 @@ def plan_run(
     )
 
 
-def wanted_by(survey: Survey, choice: TargetChoice, output: Path) -> Wanted:
+def wanted_by(survey: Survey, choice: TargetChoice, output: Path, virtual: bool = False) -> Wanted:
     """What a run would do in an empty folder."""
     declared = survey.layout.label_values
-    job = Job(survey.recipe, choice.spacing, output, declared_labels=None if declared is None else declared.values)
+    values = None if declared is None else declared.values
+    job = Job(survey.recipe, choice.spacing, output, declared_labels=values, virtual=virtual)
     if survey.training is not None:
         return Wanted(job, "training", choice.text, str(survey.training.root.resolve()))
     if survey.recipe.target_spacing is not None:
@@ -171,12 +180,14 @@ def wanted_by(survey: Survey, choice: TargetChoice, output: Path) -> Wanted:
     return Wanted(job, "table" if choice.computed is None else "computed", choice.text)
 
 
-def cases_of(layout: Layout, cases: Iterable[tuple[CaseFiles, Estimate | MriprepError | None]]) -> Iterator[Case]:
-    """Cases of a dataset; with what each will take where that can be told."""
+def cases_of(
+    layout: Layout, cases: Iterable[tuple[CaseFiles, Estimate | MriprepError | None]], virtual: bool = False
+) -> Iterator[Case]:
+    """Cases of a dataset, without outputs where they are virtual; with what each will take where that can be told."""
     by_role = layout.by_role
     for files, estimate in cases:
         sources = SourceFiles(by_role, files)
-        yield _with_costs(Case(files.name, sources, OutputNames(sources)), estimate)
+        yield _with_costs(Case(files.name, sources, {} if virtual else OutputNames(sources)), estimate)
 
 
 def _with_costs(case: Case, estimate: Estimate | MriprepError | None) -> Case:

@@ -24,7 +24,6 @@ from monai_mriprep.run.shards import wanted_shard
 from monai_mriprep.store.description import RunDescription, read_description
 from monai_mriprep.store.layout import CASES
 from monai_mriprep.store.store import Store, open_store
-from monai_mriprep.types import ROLES, TEST_ROLES
 
 __all__ = ["plan_part", "planned"]
 
@@ -38,12 +37,13 @@ def planned(
     like: str | Path | None = None,
     report: bool = True,
     exclude: str | Path | None = None,
+    virtual: bool = False,
 ) -> tuple[RunPlan, bool] | None:
     """What `plan` has decided for an output folder; nothing of the dataset is opened.
 
     Parameters
     ----------
-    dataset_root, output_root, recipe, like, report, exclude
+    dataset_root, output_root, recipe, like, report, exclude, virtual
         As of `monai_mriprep.run.plan.plan_run`; they must be those that were planned.
 
     Returns
@@ -63,16 +63,16 @@ def planned(
         description = _readable(store)
         if description is None or description.plan is None:
             return None
-        roles = TEST_ROLES if description.like is not None else ROLES
-        head, cases = read_cases(store, description.plan, roles)
+        head, cases = read_cases(store, description.plan, description)
     own = _recipe_of(output, description)
     if differences := [
         *_other_recipe(own, recipe, like is not None),
-        *_other_places(description, head, dataset_root, like, exclude),
+        *_other_places(description, head, dataset_root, like, exclude, virtual),
     ]:
         msg = f"{output / CASES}: was planned otherwise: {'; '.join(differences)}; {AGAIN}"
         raise OutputError(msg)
-    job = Job(own, description.target_spacing, output, declared_labels=head.declared_labels, report=report)
+    labels = head.declared_labels
+    job = Job(own, description.target_spacing, output, declared_labels=labels, report=report, virtual=virtual)
     plan = RunPlan(
         Path(head.dataset_root),
         job,
@@ -81,7 +81,7 @@ def planned(
         Wanted(job, description.statistics, description.derivation, description.like),
         warnings=head.warnings,
         orphans=head.orphans,
-        roles=roles,
+        roles=description.roles,
         exclusions=head.exclusion_list,
         excluded=head.excluded,
         address=address_in(head.dataset_root),
@@ -109,6 +109,7 @@ def plan_part(
     report: bool = True,
     exclude: str | Path | None = None,
     shard: str | None = None,
+    virtual: bool = False,
     headers: Callable[[], Path] | None = None,
 ) -> tuple[RunPlan, bool]:
     """The plan of a run or of a part of it; a part goes by what `plan` has decided, if it has.
@@ -119,6 +120,8 @@ def plan_part(
         As of `monai_mriprep.run.plan.plan_run`.
     shard
         Which part, as `monai_mriprep.run.shards.read_shard` takes it; None is the whole.
+    virtual
+        As of `monai_mriprep.run.plan.plan_run`.
     headers
         Where the dataset is an address: makes a folder of its headers to plan with, where nothing was planned for the
         part.
@@ -136,10 +139,10 @@ def plan_part(
         As `plan_run`, or as `planned`.
     """
     part = wanted_shard(shard, redo)
-    found = None if part is None else planned(dataset_root, output_root, recipe, like, report, exclude)
+    found = None if part is None else planned(dataset_root, output_root, recipe, like, report, exclude, virtual)
     if found is None:
         root = dataset_root if headers is None else headers()
-        found = plan_run(root, output_root, recipe, redo, like, report, exclude), False
+        found = plan_run(root, output_root, recipe, redo, like, report, exclude, virtual), False
     plan, retire = found
     return replace(plan, shard=part), retire
 
@@ -171,6 +174,7 @@ def _other_places(
     dataset_root: str | Path,
     like: str | Path | None,
     exclude: str | Path | None,
+    virtual: bool,
 ) -> Iterable[str]:
     root = address_in(dataset_root) or str(Path(dataset_root).resolve())
     training = None if like is None else str(Path(like).resolve())
@@ -178,5 +182,7 @@ def _other_places(
         yield f"the dataset {head.dataset_root} -> {root}"
     if training != description.like:
         yield f"--like {description.like} -> {training}"
+    if virtual != description.virtual:
+        yield f"--virtual was {'' if description.virtual else 'not '}given"
     if read_exclusions(exclude).by_name.keys() != head.exclusion_list.by_name.keys():
         yield f"--exclude names other cases than for `plan` ({len(head.exclusions)} then)"

@@ -153,6 +153,6 @@ def _costs(todo: Iterable[Case]) -> tuple[float, float, int, int, bool]:
         sum(seconds),
         max(seconds, default=0.0),
         max((case.memory_bytes for case in cases), default=0),
-        sum(output_bytes(case.output_voxels) for case in cases),
+        sum(map(output_bytes, cases)),
         any(case.is_upper_bound for case in cases),
     )

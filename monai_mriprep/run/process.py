@@ -125,16 +125,16 @@ def _carry_out(job: Job, case: Case, store: Store, watch: _Stopwatch) -> tuple[d
     check_case(grids, job.recipe.geometry)  # before a voxel is read
     stamps = {role: [_stamps(header) for header in of_role] for role, of_role in headers.items()}
     volumes, labels, classes, seen = _transform(job, case, watch)
-    written = {role: npz_volume(volumes[role]) for role in case.outputs}
+    arrays = {role: npz_volume(volumes[role]) for role in case.sources}
     made = {
-        **_grids_and_trace(headers[IMAGE.name][0], volumes[IMAGE.name], written[IMAGE.name]),
+        **_grids_and_trace(headers[IMAGE.name][0], volumes[IMAGE.name], arrays[IMAGE.name]),
         "labels": labels,
         **classes,
     }
     with watch.stage("look"), _shown_if_possible(case.name):
         if seen is not None:
             write_picture(store, case.name, seen.picture(_arrays(volumes)))
-    written = _with_provenance(job, case, written, made)
+    written = _with_provenance(job, case, arrays, made)
     with watch.stage("write"):
         files = stage_files(store, {_split(case.outputs[role]): volume for role, volume in written.items()})
     with removed_on_error(store.staging, [file.move for file in files]):
@@ -177,7 +177,7 @@ def _split(place: str) -> tuple[str, str]:
 def _with_provenance(
     job: Job, case: Case, volumes: Mapping[str, NpzVolume], made: Mapping[str, Any]
 ) -> dict[str, NpzVolume]:
-    """The volumes, with what the comments of their files say; bare names, for the same bytes wherever they lie."""
+    """Those that are written, with what the comments of their files say; bare names, for the same bytes anywhere."""
     shared = {
         "fingerprint": job.fingerprint,
         **({"redo": job.redo} if job.redo else {}),
@@ -188,8 +188,8 @@ def _with_provenance(
     }
     own = {LABEL.name: {name: made[name] for name in ("classes",) if name in made}}
     told = {
-        role: volume.with_facts({"case": case.name, "role": role, **shared, **own.get(role, {})})
-        for role, volume in volumes.items()
+        role: volumes[role].with_facts({"case": case.name, "role": role, **shared, **own.get(role, {})})
+        for role in case.outputs
     }
     if any("trace" not in volume.facts for volume in told.values()):
         what = "what was done to it does not fit into the comments of its files; `repair` cannot rebuild its record"

@@ -244,7 +244,7 @@ def open_session(
     make_store(plan.job.output_root)
     writer = replace(this_writer(), shard=plan.shard)
     with open_store(plan.job.output_root, writer.name, elsewhere=elsewhere) as store:
-        aside = store.prepare(role.folder for role in plan.roles)
+        aside = store.prepare(plan.folders)
         with exclusive(store.root, plan.shard):
             try:
                 with _session(plan, store, aside, retire, take_over) as session:
@@ -281,7 +281,8 @@ def _derive(session: Session) -> None:
         LOGGER.warning("%s; %s and %s cannot be made of them", error, TABLE, DATASET)
         remove_derived(store)
     else:
-        write_derived(store, index, [case.name for case in plan.cases], plan.job.fingerprint, plan.job.recipe.channels)
+        job, cases = plan.job, [case.name for case in plan.cases]
+        write_derived(store, index, cases, job.fingerprint, job.recipe.channels, job.virtual)
 
 
 def _log(session: Session) -> None:

@@ -9,14 +9,16 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from monai_mriprep.errors import RecordError
-from monai_mriprep.formats.sealed import FORMAT_VERSION, VERSIONS, NewerVersionError
+from monai_mriprep.formats.sealed import CHANNELS, VERSIONS, NewerVersionError
 from monai_mriprep.models import checked
 from monai_mriprep.recipe.values import SpacingTriple
 from monai_mriprep.store.layout import RUN, STATISTICS
 from monai_mriprep.store.store import AGAIN, Store, named_errors
+from monai_mriprep.types import ROLES, TEST_ROLES, Role
 
 __all__ = [
     "SHARED",
+    "VIRTUAL",
     "FrozenList",
     "Redo",
     "RunDescription",
@@ -30,6 +32,9 @@ __all__ = [
 
 SHARED = 3
 """The format of a folder whose records may lie in several files, which versions up to 0.7.0 do not look for."""
+
+VIRTUAL = 4
+"""The format of a folder whose cases have records and no volumes, which versions up to 0.8.0 do not expect."""
 
 StatisticsSource = Literal["recipe", "table", "computed", "training", "plans"]
 """Where the target spacing of a folder comes from."""
@@ -83,6 +88,10 @@ class RunDescription(BaseModel):
         How often the folder was started anew.
     plan
         The list of cases, where `plan` has written one.
+    virtual
+        Whether its cases have records alone, and no volumes.
+    is_shared
+        Whether parts of a run write there, which must agree before any of them has finished a case.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -99,11 +108,13 @@ class RunDescription(BaseModel):
     like: str | None = None
     redo: Redo = Redo()
     plan: FrozenList | None = None
+    virtual: bool = False
+    is_shared: bool = False
 
     @property
-    def is_shared(self) -> bool:
-        """Whether parts of a run write there, which must agree before any of them has finished a case."""
-        return self.version >= SHARED
+    def roles(self) -> tuple[Role, ...]:
+        """What each case is read from and, unless the folder is virtual, stored as."""
+        return ROLES if self.like is None else TEST_ROLES
 
 
 _DESCRIPTION = TypeAdapter(RunDescription)
@@ -128,11 +139,12 @@ def read_description(store: Store) -> RunDescription | None:
     except (OSError, ValueError, RecursionError, AttributeError) as error:
         msg = f"{path}: cannot be read ({error})"
         raise RecordError(msg) from error
-    if isinstance(version, int) and SHARED < version < VERSIONS:
+    if isinstance(version, int) and VIRTUAL < version < VERSIONS:
         msg = f"{path}: a newer version of monai-mriprep has written it (format {version}); update monai-mriprep"
         raise NewerVersionError(msg)
     try:
-        return checked(_DESCRIPTION, {"statistics": _statistics_of(store, facts), **facts})
+        before = {"statistics": _statistics_of(store, facts), "is_shared": version == SHARED}  # up to 0.3.0, and 0.8.0
+        return checked(_DESCRIPTION, {**before, **facts})
     except RecordError as error:
         msg = f"{path}: is not a run's ({error})"
         raise RecordError(msg) from error
@@ -154,7 +166,8 @@ def write_description(store: Store, description: RunDescription, is_shared: bool
     DiskFullError, OutputError
         If it cannot be written.
     """
-    store.replace(RUN, [_encoded(description, description.is_shared if is_shared is None else is_shared)])
+    is_shared = description.is_shared if is_shared is None else is_shared
+    store.replace(RUN, [_encoded(description.model_copy(update={"is_shared": is_shared}))])
 
 
 def create_description(store: Store, description: RunDescription) -> bool:
@@ -165,8 +178,9 @@ def create_description(store: Store, description: RunDescription) -> bool:
     DiskFullError, OutputError
         If it cannot be written.
     """
+    content = _encoded(description.model_copy(update={"is_shared": True}))
     with named_errors(store.root.path / RUN, "cannot be written", AGAIN):
-        return store.root.create_whole(RUN, [_encoded(description, is_shared=True)], store.staging)
+        return store.root.create_whole(RUN, [content], store.staging)
 
 
 def share_description(store: Store) -> None:
@@ -196,7 +210,8 @@ def settle_description(store: Store) -> None:
             write_description(store, description, is_shared=False)
 
 
-def _encoded(description: RunDescription, is_shared: bool) -> bytes:
-    is_new = description.like is not None or description.recipe.get("channels") is not None
-    version = SHARED if is_shared else FORMAT_VERSION if is_new else 1
+def _encoded(description: RunDescription) -> bytes:
+    has_channels = description.like is not None or description.recipe.get("channels") is not None
+    kinds = {VIRTUAL: description.virtual, SHARED: description.is_shared, CHANNELS: has_channels}
+    version = max((version for version, is_kind in kinds.items() if is_kind), default=1)
     return (json.dumps({**description.model_dump(mode="json"), "version": version}, indent=2) + "\n").encode()

@@ -31,10 +31,11 @@ STARTS = (b'{"version":', b'{"event":')
 
 
 class Made(NamedTuple):
-    """By what a finished case was made: the fingerprint of recipe, target and algorithm, and the number of the redo."""
+    """By what a case was made: fingerprint of recipe, target and algorithm, number of the redo; whether virtual."""
 
     fingerprint: str
     redo: int
+    virtual: bool = False
 
 
 class _Place(NamedTuple):
@@ -182,7 +183,7 @@ class Index:
         """One value for all cases of a run: the index is held for thousands of them."""
         if not isinstance(record, Done):
             return None
-        made = Made(record.fingerprint, record.redo)
+        made = Made(record.fingerprint, record.redo, not record.outputs)
         return self._made.setdefault(made, made)
 
     def _add_damaged(self, line: bytes, problem: str) -> None:

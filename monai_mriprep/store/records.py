@@ -109,14 +109,14 @@ def _are_of_a_case(files: dict[str, OutputRecord]) -> dict[str, OutputRecord]:
             msg = f"{file.path!r} is not in the folder of its role {role!r}"
             raise ValueError(msg)
     folders = {file.path.partition("/")[0] for file in files.values()}
-    if not any(folders == {role.folder for role in roles} for roles in (ROLES, TEST_ROLES)):
-        msg = f"files in {' and '.join(sorted(folders)) or 'no folder'} are not those of one case"
+    if files and not any(folders == {role.folder for role in roles} for roles in (ROLES, TEST_ROLES)):
+        msg = f"files in {' and '.join(sorted(folders))} are not those of one case"
         raise ValueError(msg)
     return files
 
 
 class Done(_Event):
-    """A case whose files were written.
+    """A case that was preprocessed: its files were written, or, of a virtual folder, nothing but this record.
 
     Parameters
     ----------
@@ -128,7 +128,8 @@ class Done(_Event):
         Whether the record was rebuilt from the volumes. Seconds and memory are not known then, and neither are the
         labels before, where the volumes do not tell them.
     sources, outputs
-        Its files, by the name of their role, both of the same roles; of sources one a channel.
+        Its files, by the name of their role, both of the same roles; of sources one a channel. No outputs where the
+        folder is virtual.
     source_grid, target_grid
         Of the image as stored, and of all outputs.
     source_header
@@ -170,7 +171,8 @@ class Done(_Event):
 
     @model_validator(mode="after")
     def _check_roles(self) -> Done:
-        if self.sources.keys() != self.outputs.keys():
+        kinds = [{role.name for role in roles} for roles in (ROLES, TEST_ROLES)]
+        if self.sources.keys() not in ([self.outputs.keys()] if self.outputs else kinds):
             sources, outputs = ", ".join(self.sources), ", ".join(self.outputs)
             msg = f"sources ({sources}) and outputs ({outputs}) are not of the same roles"
             raise ValueError(msg)

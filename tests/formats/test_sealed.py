@@ -121,7 +121,7 @@ def test_a_newer_version_is_told_from_a_damaged_line(monkeypatch):
     monkeypatch.setattr(sealed, "format_of", lambda facts: 7)
     line = seal({"of a form": "unheard of"})
     monkeypatch.undo()
-    with pytest.raises(NewerVersionError, match=r"a newer version .* \(format 7, .*up to 2\); update monai-mriprep"):
+    with pytest.raises(NewerVersionError, match=r"a newer version .* \(format 7, .*up to 3\); update monai-mriprep"):
         unseal(line)
     with pytest.raises(RecordError) as caught:
         unseal(line.replace("unheard", "Unheard"))

@@ -14,7 +14,6 @@ from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.planning import plan_cases
 from monai_mriprep.store.description import FrozenList, read_description
 from monai_mriprep.store.store import open_store
-from monai_mriprep.types import ROLES
 from tests.runs import write_case, write_cases
 
 
@@ -37,9 +36,9 @@ def frozen_in(out: Path) -> FrozenList:
 
 
 def read(out: Path, frozen: FrozenList | None = None):
-    frozen = frozen or frozen_in(out)
     with open_store(out) as store:
-        return read_cases(store, frozen, ROLES)
+        description = read_description(store)
+        return read_cases(store, frozen or description.plan, description)
 
 
 def replant(out: Path, lines: list[str]) -> FrozenList:

@@ -20,7 +20,7 @@ from monai_mriprep.run.kept import Kept, Wanted, decide_target, decide_target_un
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.preprocess import execute
 from monai_mriprep.run.session import open_session
-from monai_mriprep.store.description import SHARED, Redo, RunDescription
+from monai_mriprep.store.description import VIRTUAL, Redo, RunDescription
 from monai_mriprep.store.journal import commit_files
 from monai_mriprep.store.manifest import Made, read_index
 from monai_mriprep.store.store import make_store, open_store
@@ -76,7 +76,7 @@ def test_without_its_description_a_folder_with_cases_of_another_recipe_is_refuse
 
 def test_a_description_of_a_newer_version_is_refused_even_without_a_finished_case(tmp_path):
     by = Wanted(Job(Recipe(), (3.0, 1.0, 1.0), tmp_path), "computed", "")
-    (tmp_path / "run.json").write_text(json.dumps({"version": SHARED + 1}))
+    (tmp_path / "run.json").write_text(json.dumps({"version": VIRTUAL + 1}))
     with pytest.raises(NewerVersionError, match=r"run\.json: a newer version"):
         decide_target_unlocked(by)
 

@@ -8,9 +8,10 @@ import os
 import pytest
 
 from monai_mriprep.errors import RecordError
-from monai_mriprep.formats.sealed import FORMAT_VERSION, NewerVersionError
+from monai_mriprep.formats.sealed import CHANNELS, NewerVersionError
 from monai_mriprep.store.description import (
     SHARED,
+    VIRTUAL,
     Redo,
     RunDescription,
     create_description,
@@ -47,10 +48,10 @@ def test_what_is_written_is_read(store):
 @pytest.mark.parametrize("change", [{"like": "/data/out"}, {"recipe": {"channels": ["t1", "t2"]}}])
 def test_what_an_older_version_would_take_wrongly_has_a_format_of_its_own(store, change):
     write_description(store, DESCRIPTION.model_copy(update=change))
-    assert read_description(store).version == FORMAT_VERSION == 2
+    assert read_description(store).version == CHANNELS == 2
 
 
-@pytest.mark.parametrize(("like", "version"), [(None, 1), ("/data/out", FORMAT_VERSION)])
+@pytest.mark.parametrize(("like", "version"), [(None, 1), ("/data/out", CHANNELS)])
 def test_while_parts_of_a_run_write_there_older_versions_are_kept_out(store, like, version):
     share_description(store)
     settle_description(store)
@@ -73,7 +74,7 @@ def test_while_parts_of_a_run_write_there_older_versions_are_kept_out(store, lik
 def test_of_parts_that_begin_at_once_the_first_one_describes_the_run(store):
     assert create_description(store, DESCRIPTION)
     assert not create_description(store, DESCRIPTION.model_copy(update={"fingerprint": "another"}))
-    assert read_description(store) == DESCRIPTION.model_copy(update={"version": SHARED})
+    assert read_description(store) == DESCRIPTION.model_copy(update={"version": SHARED, "is_shared": True})
     assert list(store.staging.path.iterdir()) == []
 
 
@@ -111,7 +112,7 @@ def test_where_the_target_comes_from_is_believed(store):
 
 
 def test_a_newer_version_is_refused_in_words(store):
-    (store.root.path / "run.json").write_text(json.dumps({"version": SHARED + 1, "unheard": "of"}))
+    (store.root.path / "run.json").write_text(json.dumps({"version": VIRTUAL + 1, "unheard": "of"}))
     with pytest.raises(NewerVersionError, match=r"run\.json: a newer version .* update monai-mriprep"):
         read_description(store)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from monai_mriprep.errors import RecordError
-from monai_mriprep.formats.sealed import NewerVersionError, seal
+from monai_mriprep.formats.sealed import FORMAT_VERSION, NewerVersionError, seal
 from monai_mriprep.store.folder import Folder, opened
 from monai_mriprep.store.manifest import Index, read_index
 from monai_mriprep.store.record_lines import LONGEST_LINE, append_lines
@@ -159,7 +159,7 @@ def test_a_flipped_bit_is_noticed_wherever_it_is(root):
 
 def test_a_newer_version_is_refused_in_words(root, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("monai_mriprep.formats.sealed.format_of", lambda facts: 3)
+        patch.setattr("monai_mriprep.formats.sealed.format_of", lambda facts: FORMAT_VERSION + 1)
         newer = seal({"event": "dreamt", "case": "a"})
     append_lines(root, [newer])
     with pytest.raises(NewerVersionError, match=r"manifest\.jsonl, line 3: a newer version .*update monai-mriprep"):

@@ -8,7 +8,7 @@ import pytest
 
 from monai_mriprep.errors import OutputError
 from monai_mriprep.formats.sealed import NewerVersionError, seal
-from monai_mriprep.store.description import SHARED, Redo, RunDescription, write_description
+from monai_mriprep.store.description import VIRTUAL, Redo, RunDescription, write_description
 from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.outdated import TICK, outdated_in
 from monai_mriprep.store.record_lines import append_lines
@@ -101,7 +101,7 @@ def test_a_description_that_cannot_be_read_knows_of_no_redo(store):
 
 
 def test_one_of_a_newer_version_is_refused(store):
-    (store.root.path / "run.json").write_text(f'{{"version": {SHARED + 1}}}')
+    (store.root.path / "run.json").write_text(f'{{"version": {VIRTUAL + 1}}}')
     with pytest.raises(NewerVersionError, match="update monai-mriprep"):
         judge(store)
 

@@ -229,7 +229,7 @@ def test_older_versions_are_kept_out_before_there_is_a_file_that_they_would_not_
         refuse(patch, "open_file", lambda name, *_: name == MINE)
         with pytest.raises(OutputError, match=r"0001\.2-of-3\.jsonl: the records cannot be written"):
             shard_recorder.begin()
-    assert read_description(store) == description.model_copy(update={"version": 3})
+    assert read_description(store) == description.model_copy(update={"version": 3, "is_shared": True})
     shard_recorder.begin()
     shard_recorder.begin()
     assert names(store) == [MINE]

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from monai_mriprep.errors import LockedError, OutputError
-from monai_mriprep.formats.sealed import NewerVersionError, seal
+from monai_mriprep.formats.sealed import FORMAT_VERSION, NewerVersionError, seal
 from monai_mriprep.store import takeover
 from monai_mriprep.store.attempts import Shard
 from monai_mriprep.store.description import Redo, RunDescription, write_description
@@ -212,7 +212,7 @@ def test_one_that_cannot_be_taken_over_is_named_and_stops_nothing(store, recorde
 
 def test_what_a_newer_version_has_left_is_refused_and_stays(store, recorder, partial, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("monai_mriprep.formats.sealed.format_of", lambda facts: 3)
+        patch.setattr("monai_mriprep.formats.sealed.format_of", lambda facts: FORMAT_VERSION + 1)
         leave_behind(store, DEAD)
     before = set(tree(partial / DEAD))
     with pytest.raises(NewerVersionError, match="update monai-mriprep"):

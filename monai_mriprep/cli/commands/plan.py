@@ -20,6 +20,7 @@ from monai_mriprep.cli.options import (
     Settings,
     Target,
     Verbose,
+    Virtual,
     configured,
     required,
 )
@@ -42,6 +43,7 @@ def plan(
     retire: Annotated[
         bool, typer.Option("--retire", help="Cases may leave the dataset, however many: the first shard retires them.")
     ] = False,
+    virtual: Virtual = False,
     scratch: Scratch = None,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -58,7 +60,7 @@ def plan(
     recipe, job = configured(config, settings, target, channels, **places)
     dataset, output = required(job.dataset, "DATASET_ROOT", "dataset"), required(job.output, "OUTPUT_ROOT", "output")
     with at_hand(dataset, output, scratch, apart=True) as here:
-        decided, _ = here.plan(recipe, redo, job.like, exclude=job.exclude)
+        decided, _ = here.plan(recipe, redo, job.like, exclude=job.exclude, virtual=virtual)
         found = here.plan_cases(decided, retire)
     warn(found.warnings, everything=verbose)
     report(plan_text(found), plain(found), as_json)

@@ -29,6 +29,7 @@ from monai_mriprep.cli.options import (
     ShardOf,
     Target,
     Verbose,
+    Virtual,
     Workers,
     configured,
     memory_size,
@@ -70,6 +71,7 @@ def run(
         bool, typer.Option("--take-over", help="Clear up after runs on other machines; they must have ended.")
     ] = False,
     shard: ShardOf = None,
+    virtual: Virtual = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop after the first failed case.")] = False,
     max_memory: MaxMemory = None,
     case_timeout: CaseTimeout = None,
@@ -105,7 +107,7 @@ def run(
         scans, results = absolute(scans), absolute(results)
     with at_hand(scans, results, scratch) as here:
         part = first_of_array(shard) if print_sbatch else shard
-        plan, may_leave = here.plan(recipe, redo, job.like, job.report is not False, job.exclude, part)
+        plan, may_leave = here.plan(recipe, redo, job.like, job.report is not False, job.exclude, part, virtual)
         if print_sbatch:
             return _say_script(context, plan, output, job.workers if scheduler is None else count)
         retire = retire or may_leave
