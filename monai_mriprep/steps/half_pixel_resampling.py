@@ -69,11 +69,12 @@ class HalfPixelResampling(Resampling):
         """Resample one volume; a label by a vote, if that is asked for."""
         if role.kind == LABEL.kind and self.label == "linear":
             whole = volume.round() if volume.is_floating_point() else volume
-            plan = self._resampling_plan(role, grid, params)
+            plan = self.plan_there(role, grid, params)
             return compute.vote.resample_by_vote(whole.cpu(), plan).to(volume.device)
         return super().apply(volume, role, grid, params)
 
-    def _resampling_plan(self, role: Role, grid: Grid, params: Params) -> ResamplingPlan:
+    def plan_there(self, role: Role, grid: Grid, params: Params) -> ResamplingPlan:
+        """How `apply` resamples a volume on `grid`."""
         order = self._order if role.kind == IMAGE.kind else int(role.kind == LABEL.kind and self.label == "linear")
         separate, _ = params["separate"]
         return compute.resample.plan_half_pixel(grid.shape, self.grid(grid, params).shape, order, separate)

@@ -67,9 +67,9 @@ class Resampling(Step):
 
     def apply(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
         """Resample one volume."""
-        return compute.resample.apply_plan(volume, self._resampling_plan(role, grid, params), clip=self.clip)
+        return compute.resample.apply_plan(volume, self.plan_there(role, grid, params), clip=self.clip)
 
-    def _resampling_plan(self, role: Role, grid: Grid, params: Params) -> ResamplingPlan:
+    def plan_there(self, role: Role, grid: Grid, params: Params) -> ResamplingPlan:
         """How `apply` resamples a volume on `grid`."""
         order = self.order if role.kind == IMAGE.kind else 0
         target = self.grid(grid, params)
@@ -82,13 +82,13 @@ class Resampling(Step):
 
     def needed(self, box: Box, role: Role, grid: Grid, params: Params) -> Box:
         """The voxels that have a weight that counts."""
-        return compute.parts.needed_box(self._resampling_plan(role, grid, params), box)
+        return compute.parts.needed_box(self.plan_there(role, grid, params), box)
 
     def apply_part(
         self, part: torch.Tensor, given: Box, wanted: Box, role: Role, grid: Grid, params: Params
     ) -> torch.Tensor:
         """Resample to a part of the target grid."""
-        return compute.parts.resample_part(part, self._resampling_plan(role, grid, params), given, wanted)
+        return compute.parts.resample_part(part, self.plan_there(role, grid, params), given, wanted)
 
     def invert(self, volume: torch.Tensor, role: Role, grid: Grid, params: Params) -> torch.Tensor:
         """Resample onto the source grid.

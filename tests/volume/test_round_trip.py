@@ -83,7 +83,7 @@ def test_is_the_way_of_the_steps(name):
     restored = numbers[step.invert_to_classes(scores, grid, params)[0].numpy()]
     found = kept(
         structures_of(label),
-        step._resampling_plan(LABEL, grid, params),
+        step.plan_there(LABEL, grid, params),
         step.plan_back(PREDICTION, grid, params, linear=True),
     )
     assert found.dice == pytest.approx([dice(label, restored, number) for number in numbers[1:]], abs=1e-9)
