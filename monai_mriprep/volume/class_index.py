@@ -40,7 +40,7 @@ LONGEST = 9
 
 @dataclass(frozen=True, eq=False)
 class ClassIndex:
-    """Some voxels of each class of a label.
+    """Some voxels of each class of a label: `monai_mriprep.volume.patch_places` places patches by it.
 
     Parameters
     ----------
