@@ -14,12 +14,27 @@ if TYPE_CHECKING:
     from monai_mriprep.volume import intensity as intensity
     from monai_mriprep.volume import itk_spline as itk_spline
     from monai_mriprep.volume import labels as labels
+    from monai_mriprep.volume import onto as onto
     from monai_mriprep.volume import parts as parts
     from monai_mriprep.volume import percentiles as percentiles
     from monai_mriprep.volume import resample as resample
+    from monai_mriprep.volume import round_trip as round_trip
     from monai_mriprep.volume import vote as vote
 
-_MODULES = ("argmax", "fill", "fit", "intensity", "itk_spline", "labels", "parts", "percentiles", "resample", "vote")
+_MODULES = (
+    "argmax",
+    "fill",
+    "fit",
+    "intensity",
+    "itk_spline",
+    "labels",
+    "parts",
+    "onto",
+    "percentiles",
+    "resample",
+    "round_trip",
+    "vote",
+)
 
 
 def __getattr__(name: str) -> object:

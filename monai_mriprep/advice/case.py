@@ -1,0 +1,241 @@
+"""One case: what each candidate spacing keeps of its label."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from monai_mriprep import volume as compute
+from monai_mriprep.dataset.checks import check_case
+from monai_mriprep.dataset.outlines import CaseOutlines
+from monai_mriprep.errors import DatasetError, LabelError, MriprepError
+from monai_mriprep.formats.header import Outline
+from monai_mriprep.formats.read import read_header
+from monai_mriprep.formats.voxels import read_voxels
+from monai_mriprep.recipe import Recipe
+from monai_mriprep.run.cases import Case
+from monai_mriprep.run.estimates import Estimate, estimated, output_bytes
+from monai_mriprep.steps import Step, steps_of
+from monai_mriprep.steps.base import Volumes
+from monai_mriprep.steps.foreground import ForegroundMask
+from monai_mriprep.steps.intensities import Intensities
+from monai_mriprep.steps.resampling import Resampling
+from monai_mriprep.types import IMAGE, LABEL, PREDICTION, Spacing
+from monai_mriprep.volume.geometry import Grid, same_grid_problem
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+    from monai_mriprep.volume.resample import ResamplingPlan
+    from monai_mriprep.volume.round_trip import Kept, Structures
+
+__all__ = ["CaseKept", "Comparison", "Found", "Left", "needed_bytes"]
+
+MANY_CLASSES = 255
+"""A label with more different values seems to hold intensities."""
+
+BYTES_PER_VOXEL = 20
+"""Memory for a voxel of a label while its lesions are found, beside two copies of it as stored."""
+TOO_LARGE = "does not fit into the memory"
+
+Known = TypeVar("Known")
+
+
+class Left(NamedTuple):
+    """What is left of a class of one case: its Dice, and how many lesions are lost, with the ends of their volumes."""
+
+    dice: float
+    lost: int
+    smallest_mm3: float
+    largest_mm3: float
+
+
+class Found(NamedTuple):
+    """A class of one case: its lesions, and the volume of the smallest."""
+
+    lesions: int
+    smallest_mm3: float
+
+
+@dataclass(frozen=True)
+class CaseKept:
+    """What became of one case.
+
+    Parameters
+    ----------
+    case
+        Its name.
+    problem
+        Why it could not be compared; None where it was.
+    read_voxels
+        Of the image as stored.
+    estimates, output_bytes
+        One a candidate: what becomes of the image, and the disk space of its files.
+    found
+        By the number of the class.
+    left
+        One a candidate, by the number of the class.
+    """
+
+    case: str
+    problem: str | None = None
+    read_voxels: int = 0
+    estimates: tuple[Estimate, ...] = ()
+    output_bytes: tuple[int, ...] = ()
+    found: Mapping[int, Found] | None = None
+    left: tuple[Mapping[int, Left], ...] = ()
+
+
+class Comparison:
+    """Compares candidate spacings, case by case; several threads may do so at once.
+
+    Parameters
+    ----------
+    recipe
+        Of the run.
+    spacings
+        The candidates, in mm, z y x.
+    memory
+        Bytes that a case may take.
+    """
+
+    def __init__(self, recipe: Recipe, spacings: Iterable[Spacing], memory: int) -> None:
+        spacings = tuple(spacings)
+        # a label is put where the resampling meets it; the axes' order then, and what a crop leaves, change nothing
+        plain = recipe.model_copy(update={"transpose": "none", "crop": "none", "label_outside": 0})
+        steps = steps_of(plain, spacings[0])
+        self.moves = tuple(step for step in takewhile(_is_before, steps) if not _needs_image(step))
+        self.resamplings = tuple(_resampling(steps_of(plain, spacing)) for spacing in spacings)
+        self.steps = tuple(steps_of(recipe, spacing) for spacing in spacings)
+        self.geometry, self.memory = recipe.geometry, memory
+
+    def compare(self, case: Case, outlines: CaseOutlines) -> CaseKept:
+        """What each candidate keeps of a case; whatever goes wrong is its problem."""
+        try:
+            return self._compared(case, outlines)
+        except MriprepError as error:
+            return CaseKept(case.name, str(error))
+        except MemoryError:
+            return CaseKept(case.name, f"{case.sources[LABEL.name][0]}: {TOO_LARGE}")
+        except Exception as error:  # noqa: BLE001 - the border: a step from outside may raise anything
+            return CaseKept(case.name, f"unexpected {type(error).__name__}: {error}")
+
+    def _compared(self, case: Case, outlines: CaseOutlines) -> CaseKept:
+        estimates = tuple(_known(estimated(steps, *outlines, self.geometry)) for steps in self.steps)
+        disk = tuple(output_bytes(replace(case, output_voxels=one.voxels)) for one in estimates)
+        volume, grid = self._label(case, outlines)
+        classes = _classes(volume, case.sources[LABEL.name][0])
+        read, structures = classes.size, compute.round_trip.structures_of(classes)
+        if structures is None:
+            return CaseKept(case.name, None, read, estimates, disk)
+        _require_few(structures, case.sources[LABEL.name][0])
+        plans = (_plans(step, volume, grid) for step in self.resamplings)
+        losses = (compute.round_trip.kept(structures, there, back) for there, back in plans)
+        mm3 = math.prod(grid.spacing)
+        left = tuple(_left(structures, loss, mm3) for loss in losses)
+        return CaseKept(case.name, None, read, estimates, disk, _found(structures, mm3), left)
+
+    def _label(self, case: Case, outlines: CaseOutlines) -> tuple[torch.Tensor, Grid]:
+        """The label as the resampling meets it, ``(1, D, H, W)``, and its grid."""
+        (path,), outline = case.sources[LABEL.name], _known(outlines.label)
+        if needed_bytes(outline) > self.memory:
+            raise LabelError(path, TOO_LARGE)
+        images = case.sources[IMAGE.name]
+        grid, header = read_header(images[0], _known(outlines.first).channels).grid, read_header(path)
+        others = zip(images[1:], outlines.image[1:], strict=False)
+        channels = [(images[0], grid), *((file, _known(one).grid) for file, one in others)]
+        check_case({IMAGE.name: channels, LABEL.name: [(path, header.grid)]}, self.geometry)
+        volume = _tensor(read_voxels(header))
+        if same_grid_problem(grid, header.grid) is not None:
+            volume = compute.onto.resample_label_onto(volume, header.grid, grid)
+        for step in self.moves:
+            params = step.plan(Volumes({LABEL: volume}, {LABEL: str(path)}), grid)
+            volume = step.apply(volume, LABEL, grid, params)
+            grid = step.grid(grid, params)
+        return volume, grid
+
+
+def needed_bytes(label: Outline) -> int:
+    """Memory that a case takes at most, by the header of its label."""
+    return 2 * label.nbytes + BYTES_PER_VOXEL * label.voxels
+
+
+def _is_before(step: Step) -> bool:
+    return not isinstance(step, Resampling)
+
+
+def _needs_image(step: Step) -> bool:
+    """Whether a step looks into the image, which is not read: it leaves labels alone, or it is a crop."""
+    return isinstance(step, ForegroundMask | Intensities) or step.depends_on_voxels
+
+
+def _resampling(steps: Iterable[Step]) -> Resampling:
+    return next(step for step in steps if isinstance(step, Resampling))
+
+
+def _known(found: Known | MriprepError | None) -> Known:
+    """What a header says, or what follows from it; where it could not be read, that is raised."""
+    if isinstance(found, MriprepError):
+        raise found
+    if found is None:
+        msg = f"there is no {LABEL.name}"
+        raise DatasetError(msg)
+    return found
+
+
+def _tensor(voxels: NDArray[Any]) -> torch.Tensor:
+    """``(1, D, H, W)``, in a type that torch computes with."""
+    import torch
+
+    values = compute.labels.narrowed(voxels)
+    if values.dtype.kind == "u" and values.dtype.itemsize > 1:
+        values = np.minimum(values, np.iinfo(np.int64).max).astype(np.int64)
+    return torch.from_numpy(values)[None]
+
+
+def _classes(label: torch.Tensor, path: Path) -> NDArray[Any]:
+    """The label as a run stores it, ``(D, H, W)``: whole numbers from 0 on; refused as there."""
+    dtype, n_negative = compute.labels.plan_cast(label, str(path))
+    return compute.labels.apply_cast(label, dtype, n_negative)[0].numpy()
+
+
+def _require_few(structures: Structures, path: Path) -> None:
+    if len(structures.numbers) > MANY_CLASSES:
+        problem = f"holds {len(structures.numbers)} classes, as an {IMAGE.name} does; {MANY_CLASSES} are compared"
+        raise LabelError(path, problem)
+
+
+def _plans(step: Resampling, label: torch.Tensor, grid: Grid) -> tuple[ResamplingPlan, ResamplingPlan]:
+    """There as a label goes, and back as scores do."""
+    params = step.plan(Volumes({LABEL: label}), grid)
+    return step.plan_there(LABEL, grid, params), step.plan_back(PREDICTION, grid, params, linear=True)
+
+
+def _found(structures: Structures, mm3: float) -> dict[int, Found]:
+    volumes = structures.voxels_of_lesion * mm3
+    of_class = [volumes[structures.rank_of_lesion == rank] for rank in range(1, len(structures.numbers) + 1)]
+    return {
+        number: Found(len(lesions), float(lesions.min()))
+        for number, lesions in zip(structures.numbers, of_class, strict=True)
+    }
+
+
+def _left(structures: Structures, kept: Kept, mm3: float) -> dict[int, Left]:
+    volumes, is_lost = structures.voxels_of_lesion * mm3, ~kept.lesions
+    return {
+        number: _left_of(dice, volumes[is_lost & (structures.rank_of_lesion == rank)])
+        for rank, (number, dice) in enumerate(zip(structures.numbers, kept.dice.tolist(), strict=True), start=1)
+    }
+
+
+def _left_of(dice: float, lost: NDArray[np.float64]) -> Left:
+    if not lost.size:
+        return Left(dice, 0, math.inf, 0.0)
+    return Left(dice, lost.size, float(lost.min()), float(lost.max()))
