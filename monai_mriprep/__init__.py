@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from monai_mriprep.dataset.statistics import SpacingStatistics
     from monai_mriprep.dataset.target_rules import target_spacing
     from monai_mriprep.errors import MriprepError
+    from monai_mriprep.patches.virtual_dataset import VirtualDataset
     from monai_mriprep.pipeline import OpenedDataset, build_transforms, open_dataset
     from monai_mriprep.recipe import Recipe, load_recipe
     from monai_mriprep.remote.run import preprocess
@@ -52,6 +53,7 @@ __all__ = [
     "SpacingStatistics",
     "StemPaird",
     "Step",
+    "VirtualDataset",
     "__version__",
     "build_transforms",
     "load_recipe",
@@ -69,6 +71,7 @@ _HOMES = {
     "Recipe": "recipe",
     "SpacingStatistics": "dataset.statistics",
     "Step": "steps",
+    "VirtualDataset": "patches.virtual_dataset",
     "__version__": "_version",
     "build_transforms": "pipeline",
     "load_recipe": "recipe",

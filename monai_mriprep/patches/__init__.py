@@ -1,0 +1,1 @@
+"""Patches of preprocessed volumes that are taken straight from the scans."""

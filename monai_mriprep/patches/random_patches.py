@@ -1,0 +1,96 @@
+"""Which patch of a case is drawn: where it begins, its scale, and the axes that are turned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from monai_mriprep.errors import ResamplingError
+from monai_mriprep.types import Shape
+from monai_mriprep.volume.centres import draw_centre, start_around
+from monai_mriprep.volume.class_index import ClassIndex
+from monai_mriprep.volume.geometry import Grid
+
+__all__ = ["DrawnPatch", "RandomPatches"]
+
+
+class DrawnPatch(NamedTuple):
+    """Arguments of `monai_mriprep.patches.virtual_dataset.VirtualDataset.patch`."""
+
+    start: Shape
+    scale: float
+    flip: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class RandomPatches:
+    """How patches are drawn.
+
+    Parameters
+    ----------
+    size
+        Voxels, z y x.
+    ratios
+        How often the middle is a voxel of class 0, 1 and so on; empty where every place has the same chance.
+    scale
+        Lowest and highest factor of the spacing.
+    flip_prob
+        How likely each axis is turned.
+
+    Raises
+    ------
+    ResamplingError
+        If one of them is not valid.
+    """
+
+    size: Shape
+    ratios: tuple[float, ...] = ()
+    scale: tuple[float, float] = (1.0, 1.0)
+    flip_prob: float = 0.0
+
+    def __post_init__(self) -> None:
+        low, high = self.scale
+        if len(self.size) != 3 or min(self.size) < 1:
+            msg = f"a patch has three sizes of at least 1 voxel, z y x, not {self.size}"
+        elif not all(0 <= share < np.inf for share in self.ratios) or (self.ratios and not any(self.ratios)):
+            msg = f"ratios are at least 0, one for each class from 0, and not all of them 0, not {self.ratios}"
+        elif not 0 < low <= high < np.inf:
+            msg = f"scale is the lowest and the highest factor of the spacing, both positive, not {self.scale}"
+        elif not 0 <= self.flip_prob <= 1:
+            msg = f"flip_prob is a probability, 0 to 1, not {self.flip_prob}"
+        else:
+            return
+        raise ResamplingError(msg)
+
+    def draw(self, random: np.random.RandomState, grid: Grid, classes: ClassIndex | None, recorded: Grid) -> DrawnPatch:
+        """Draw one.
+
+        Parameters
+        ----------
+        random
+            As many numbers are drawn from it for every case that has the same classes.
+        grid
+            What the patch is cut from.
+        classes
+            Voxels of each class on `recorded`; without them every place has the same chance.
+        recorded
+            The grid of the preprocessed label.
+        """
+        centre = draw_centre(classes, self.ratios, random) if self.ratios and classes is not None else None
+        if centre is None:
+            beyond_first = (max(n - length, 0) for n, length in zip(grid.shape, self.size, strict=True))
+            z, y, x = (int(random.randint(last + 1)) for last in beyond_first)
+        else:
+            z, y, x = start_around(_nearest(recorded, centre, grid), self.size, grid.shape)
+        turned = np.flatnonzero(random.rand(3) < self.flip_prob)
+        return DrawnPatch((z, y, x), float(random.uniform(*self.scale)), tuple(turned.tolist()))
+
+
+def _nearest(grid: Grid, voxel: Shape, other: Grid) -> list[int]:
+    """The voxel of another grid that is nearest to one of a grid."""
+    world = grid.affine[:3, :3] @ np.array(voxel) + grid.origin
+    found = np.rint(np.linalg.solve(other.affine[:3, :3], world - other.origin)).astype(int)
+    nearest: list[int] = np.clip(found, 0, np.subtract(other.shape, 1)).tolist()
+    return nearest
