@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from monai_mriprep.errors import RecordError
 
-__all__ = ["Count", "Model", "Whole", "checked", "shortened"]
+__all__ = ["Count", "Finite", "Model", "Sha256", "Whole", "checked", "shortened"]
 
 LONGEST_REASON = 300
 """In characters."""
@@ -17,6 +17,9 @@ LONGEST_REASON = 300
 Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 """A number that 64 bits can hold; a line of JSON can hold one of thousands of digits."""
 Count = Annotated[int, Field(ge=0, lt=2**63)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+"""Hexadecimal."""
 
 
 class Model(BaseModel):

@@ -38,6 +38,8 @@ GROUPS = {
     "Prove what is there": {
         "verify": "Compare every preprocessed file with its record.",
         "diff": "Say what tells two output folders apart.",
+        "lock": "Write down sources, recipe and arrays, for who must prove them.",
+        "reproduce": "Make locked cases again, and compare every array.",
         "repair": "Rebuild lost or damaged records from the files.",
         "prune": "Delete what retired cases have left.",
     },

@@ -25,6 +25,7 @@ __all__ = [
     "prepared",
     "report",
     "say",
+    "say_exactly",
     "summarize",
     "warn",
 ]
@@ -47,6 +48,12 @@ def escaped(message: str) -> str:
 def say(result: object, end: str = "\n") -> None:
     """Write a result to stdout."""
     typer.echo(escaped(f"{result}{end}"), nl=False)
+
+
+def say_exactly(lines: Iterable[str]) -> None:
+    """Write lines to stdout as they are, each with its line end: what a hash is of must not be escaped."""
+    for line in lines:
+        typer.echo(line, nl=False)
 
 
 def report(lines: Iterable[str], facts: Mapping[str, Any], as_json: bool) -> None:

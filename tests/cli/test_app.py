@@ -31,7 +31,9 @@ def test_help_shows_the_groups_and_loads_no_command(monkeypatch, capsys):
     shown = capsys.readouterr().out
     assert [title for title in GROUPS if f"\n{title}:\n" not in shown] == []
     lines = {line.strip() for line in shown.splitlines()}
-    assert {f"{name:7}  {text}" for group in GROUPS.values() for name, text in group.items()} <= lines
+    assert {
+        f"{name.ljust(max(map(len, NAMES)))}  {text}" for group in GROUPS.values() for name, text in group.items()
+    } <= lines
     assert sys.modules.keys().isdisjoint(modules)
 
 
@@ -74,7 +76,7 @@ def completed(monkeypatch, capsys):
 
 
 def test_a_shell_completes_commands_and_options(completed):
-    assert completed("monai-mriprep re") == ["restore", "recipe", "report", "repair"]
+    assert completed("monai-mriprep re") == ["restore", "recipe", "report", "reproduce", "repair"]
     assert completed("monai-mriprep run --max") == ["--max-memory"]
     assert completed("monai-mriprep nonsense") == []
 

@@ -182,12 +182,41 @@ def test_a_difference(ran, out):
     assert len(other["added"]) == 2
 
 
+def test_a_lock(ran, out, tmp_path):
+    facts = told("lock", out, status=1)
+    assert (facts["cases"], facts["left_out"], facts["sha256"]) == (2, ["case_2"], None)
+    assert [problem["subject"] for problem in facts["problems"]] == ["case_2"]
+    assert told("lock", out, "--partial")["problems"] == []
+
+
+def test_what_is_made_again(ran, out, tmp_path):
+    refused = cli("lock", out)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "problem: case_2: has failed: " in refused.stderr
+    locked = cli("lock", out, "--partial")
+    (tmp_path / "data.lock").write_text(locked.stdout)
+    facts = told("reproduce", tmp_path / "data.lock", ran[0], "-w", 0)
+    assert (facts["proven"], facts["exact"], facts["differ"]) == (True, ["case_0", "case_1"], [])
+    assert facts["sha256"] == json.loads(locked.stdout.splitlines()[-1])["sha256"]
+    assert f"2 cases locked, 1 not finished and left out; sha256 {facts['sha256']}" in locked.stderr
+    empty = shutil.copytree(ran[0] / "ImagesTr", tmp_path / "dataset/ImagesTr").parent
+    facts = told("reproduce", tmp_path / "data.lock", empty, "--cases", "case_1", "-w", 0, status=1)
+    ((case, differences),) = ((one["case"], one["differences"]) for one in facts["differ"])
+    assert (case, differences) == (
+        "case_1",
+        [{"kind": "source", "subject": "LabelsTr/case_1.mha", "problem": "is missing"}],
+    )
+
+
 def test_what_does_not_start_prints_nothing(ran, tmp_path):
     for command in (
         ["run", "--dry-run", ran[0], ran[1], "--set", "order=1"],
         ["verify", tmp_path],
         ["stats", tmp_path],
         ["diff", ran[1], tmp_path],
+        ["lock", tmp_path],
+        ["reproduce", tmp_path / "none", ran[0]],
+        ["reproduce", tmp_path / "none", ran[0], "--cases", "a", "--sample", 1],
         ["export", tmp_path, "--nnunet", tmp_path / "raw"],
     ):
         done = cli(*command, "--json")
