@@ -10,83 +10,53 @@ import io
 import struct
 import tokenize
 import zipfile
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 from isal import isal_zlib
 
-from monai_mriprep.errors import NpzError, RecordError
-from monai_mriprep.formats.blocks import KEY, Blocks, planes_of_a_block
-from monai_mriprep.formats.comment import LARGEST, fitting_facts, read_comment, write_comment
-from monai_mriprep.formats.npy import read_npy_header
+from monai_mriprep.errors import GeometryError, NpzError, RecordError, ResamplingError
+from monai_mriprep.formats.blocks import KEY, Blocks, rows_of_a_block
+from monai_mriprep.formats.comment import LARGEST, read_comment, write_comment
+from monai_mriprep.formats.npz_volume import NpzHead, NpzPart, NpzVolume
 from monai_mriprep.formats.sealed import NewerVersionError
+from monai_mriprep.formats.stored_array import Box, StoredArray
 from monai_mriprep.formats.zip_writing import Entry, archive, comment_field
-from monai_mriprep.volume.geometry import Grid
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from numpy.typing import NDArray
+    from collections.abc import Iterator
 
 
 __all__ = [
+    "NpzHead",
+    "NpzPart",
     "NpzVolume",
+    "Roi",
+    "check_roi",
     "decode_npz",
     "encode_npz",
     "read_npz",
+    "read_npz_head",
+    "read_npz_part",
     "stored_crc",
 ]
 
-
-@dataclass(frozen=True)
-class NpzVolume:
-    """What an output file holds.
-
-    Parameters
-    ----------
-    array
-        ``(C, D, H, W)``; float32, int8 or int16.
-    spacing
-        The target spacing, z y x, mm, shape (3,), float64.
-    affine
-        4 x 4, voxel index z y x to RAS+ mm; None in a file that does not carry it.
-    facts
-        How it was made, as plain JSON: what stands beside the affine; empty in files up to 0.3.0 and outside of a run.
-    """
-
-    array: NDArray[Any]
-    spacing: NDArray[np.float64]
-    affine: NDArray[np.float64] | None
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def grid(self) -> Grid:
-        """Where it lies, z y x; without an affine along the axes of the world, at its origin."""
-        z, y, x = self.array.shape[1:]
-        return Grid((z, y, x), np.diag([*self.spacing, 1.0]) if self.affine is None else self.affine)
-
-    @property
-    def affine_source(self) -> Literal["file", "spacing"]:
-        """Whether the file states its affine, or the spacing stands for it."""
-        return "spacing" if self.affine is None else "file"
-
-    def with_facts(self, facts: Mapping[str, Any]) -> NpzVolume:
-        """The same volume with these facts, as far as they fit into a comment; none without an affine."""
-        return replace(self, facts={} if self.affine is None else fitting_facts(self.affine, facts))
+Roi = tuple[slice, slice, slice]
+"""Of the axes z, y, x, as numpy takes them; without a step."""
 
 
 def encode_npz(volume: NpzVolume) -> list[bytes]:
     """The bytes of a file, in parts."""
     comment = _comment(volume)
-    planes = planes_of_a_block(volume.array, LARGEST - len(comment)) if comment else None
-    array = Entry.deflate("arr_0.npy", volume.array, planes and planes * volume.array[0, 0].nbytes)
+    rows = rows_of_a_block(volume.array, LARGEST - len(comment)) if comment else None
+    array = Entry.deflate("arr_0.npy", volume.array, rows and rows * volume.array[0, 0, 0].nbytes)
     spacing = Entry.deflate("spacing.npy", np.asarray(volume.spacing, dtype=np.float64))
-    if planes:
+    if rows:
         blocks = array.pieces[1:]
         lengths, crcs = [block.n_deflated for block in blocks], [block.crc for block in blocks]
-        comment = _comment(volume, **{KEY: Blocks(planes, tuple(lengths), tuple(crcs)).to_json()})
+        comment = _comment(volume, **{KEY: Blocks(rows, tuple(lengths), tuple(crcs)).to_json()})
     return list(archive([array, spacing], comment))
 
 
@@ -120,11 +90,8 @@ def read_npz(path: str | Path) -> NpzVolume:
         If the file is damaged, or holds something else.
     """
     path = Path(path)
-    try:
-        raw = path.read_bytes()
-    except (OSError, MemoryError) as error:
-        raise NpzError(path, f"not a readable preprocessed volume ({error}); preprocess the case again") from error
-    return decode_npz(raw, path)
+    with _named_errors(path), path.open("rb") as file:
+        return _volume(file, path)
 
 
 def decode_npz(raw: bytes, path: Path) -> NpzVolume:
@@ -135,13 +102,114 @@ def decode_npz(raw: bytes, path: Path) -> NpzVolume:
     NpzError
         As `read_npz`.
     """
+    with _named_errors(path):
+        return _volume(io.BytesIO(raw), path)
+
+
+def read_npz_head(path: str | Path) -> NpzHead:
+    """What a file tells without its voxels.
+
+    Raises
+    ------
+    NpzError
+        As `read_npz`, but for damage among the voxels.
+    """
+    path = Path(path)
+    with _named_errors(path), path.open("rb") as file:
+        return _open(file, path)[0]
+
+
+def read_npz_part(path: str | Path, roi: Roi) -> NpzPart:
+    """Read a part of a volume, and no more of the file than it needs; one of a version before 0.9.0 is read whole.
+
+    Parameters
+    ----------
+    path
+        As in `read_npz`.
+    roi
+        A slice of each of the axes z, y and x, as of a numpy array; all channels are read.
+
+    Raises
+    ------
+    NpzError
+        As `read_npz`, but for damage elsewhere; or if the file has no voxel there.
+    """
+    path = Path(path)
+    with _named_errors(path), path.open("rb") as file:
+        head, voxels = _open(file, path)
+        box = _box(roi, head, path)
+        z, y, x = box
+        start, whole = (z.start, y.start, x.start), head.grid
+        affine = None if head.affine is None else whole.part(start, (z.stop, y.stop, x.stop)).affine
+        return NpzPart(voxels.read_box(box), head.spacing, affine, head.facts, whole=whole, start=start)
+
+
+def check_roi(roi: Roi) -> Roi:
+    """Refuse what is not three slices of voxels side by side.
+
+    Raises
+    ------
+    ResamplingError
+        With what is expected.
+    """
     try:
-        with zipfile.ZipFile(io.BytesIO(raw)) as content:
-            array = _read_entry(content, raw, "arr_0.npy")
-            spacing = _read_entry(content, raw, "spacing.npy")
-            _require_complete_comment(raw, content.comment)
-            affine, facts = read_comment(content.comment)
-            facts.pop(KEY, None)
+        steps = [axis.indices(1)[2] for axis in roi if isinstance(axis, slice)]
+    except TypeError:  # a bound is no integer
+        steps = []
+    if len(roi) != 3 or steps != [1, 1, 1]:
+        msg = f"roi must be three slices, of z, y and x, of whole numbers and without a step, not {roi}"
+        raise ResamplingError(msg)
+    return roi
+
+
+def _volume(file: IO[bytes], path: Path) -> NpzVolume:
+    head, voxels = _open(file, path)
+    return NpzVolume(voxels.read(), head.spacing, head.affine, head.facts)
+
+
+def _open(file: IO[bytes], path: Path) -> tuple[NpzHead, StoredArray]:
+    """What a file tells without its voxels, and where these are."""
+    with zipfile.ZipFile(file) as content:
+        _require_complete_comment(file, content.comment)
+        affine, facts = read_comment(content.comment)
+        index = facts.pop(KEY, None)
+        voxels = StoredArray.find(
+            file, content.getinfo("arr_0.npy"), None if index is None else Blocks.from_json(index)
+        )
+        spacing = StoredArray.find(file, content.getinfo("spacing.npy")).read()
+    shape, dtype = voxels.header.shape, voxels.header.dtype
+    if len(shape) != 4 or spacing.shape != (3,) or spacing.dtype != np.float64:
+        found = f"arr_0 {shape} and spacing {spacing.shape} {spacing.dtype}"
+        raise NpzError(path, f"holds {found}; expected arr_0 of shape (C, D, H, W) and three float64 spacings")
+    if not (np.isfinite(spacing).all() and spacing.min() > 0):
+        raise NpzError(path, f"its spacing is {spacing.tolist()}; three positive numbers of mm (z y x) are expected")
+    return NpzHead(shape, dtype, spacing, affine, facts, voxels.blocks), voxels
+
+
+def _require_complete_comment(file: IO[bytes], comment: bytes) -> None:
+    """Refuse a truncated comment: zipfile would take it for a shorter one, and the affine would be lost silently."""
+    end = comment_field(comment)
+    file.seek(-len(end), io.SEEK_END)
+    if file.read() != end:
+        msg = "the end of the archive is truncated, or something follows it"
+        raise ValueError(msg)
+
+
+def _box(roi: Roi, head: NpzHead, path: Path) -> Box:
+    """The box of a roi, as numpy takes slices."""
+    shape = head.shape[1:]
+    bounds = [axis.indices(size)[:2] for axis, size in zip(check_roi(roi), shape, strict=True)]
+    if any(start >= stop for start, stop in bounds):
+        raise NpzError(path, f"it has {shape} voxels (z y x), and none in the roi {roi}; give another one")
+    z, y, x = (slice(*bound) for bound in bounds)
+    return z, y, x
+
+
+@contextmanager
+def _named_errors(path: Path) -> Iterator[None]:
+    """What damaged files raise, as an error that names the file."""
+    try:
+        yield
     except NewerVersionError as error:
         raise NpzError(path, f"its comment cannot be read: {error}") from error
     except _DAMAGED_FILE_ERRORS as error:
@@ -149,12 +217,6 @@ def decode_npz(raw: bytes, path: Path) -> NpzVolume:
         raise NpzError(path, f"not a readable preprocessed volume ({reason}); preprocess the case again") from error
     except MemoryError as error:
         raise NpzError(path, "its arrays, as declared, do not fit into the memory; is it a file of a run?") from error
-    if array.ndim != 4 or spacing.shape != (3,) or spacing.dtype != np.float64:
-        found = f"arr_0 {array.shape} and spacing {spacing.shape} {spacing.dtype}"
-        raise NpzError(path, f"holds {found}; expected arr_0 of shape (C, D, H, W) and three float64 spacings")
-    if not (np.isfinite(spacing).all() and spacing.min() > 0):
-        raise NpzError(path, f"its spacing is {spacing.tolist()}; three positive numbers of mm (z y x) are expected")
-    return NpzVolume(array, spacing, affine, facts)
 
 
 _DAMAGED_FILE_ERRORS: tuple[type[Exception], ...] = (
@@ -170,47 +232,7 @@ _DAMAGED_FILE_ERRORS: tuple[type[Exception], ...] = (
     SyntaxError,
     tokenize.TokenError,
     RecordError,
+    GeometryError,
 )
-"""What zipfile, isal, numpy and the reader of the comment raise for a damaged file. RuntimeError includes
+"""What zipfile, isal, numpy and the readers of comment and grid raise for a damaged file. RuntimeError includes
 NotImplementedError and RecursionError."""
-
-
-def _require_complete_comment(raw: bytes, comment: bytes) -> None:
-    """Refuse a truncated comment: zipfile would take it for a shorter one, and the affine would be lost silently."""
-    if not raw.endswith(comment_field(comment)):
-        msg = "the end of the archive is truncated, or something follows it"
-        raise ValueError(msg)
-
-
-def _read_entry(archive: zipfile.ZipFile, raw: bytes, name: str) -> NDArray[Any]:
-    """Inflate one entry into exactly the bytes that its numpy header declares."""
-    info = archive.getinfo(name)
-    data = memoryview(raw)[info.header_offset :]
-    n_name, n_extra = struct.unpack("<HH", data[26:30])
-    deflated = data[30 + n_name + n_extra :][: info.compress_size]
-    if info.compress_type == zipfile.ZIP_STORED:
-        return _parse_npy(bytearray(deflated), info)
-    if info.compress_type != zipfile.ZIP_DEFLATED or info.file_size > 1032 * (info.compress_size + 64):
-        msg = f"{name} claims {info.file_size} bytes from {info.compress_size}, more than deflate can hold"
-        raise ValueError(msg)
-    inflater = isal_zlib.decompressobj(-15)
-    return _parse_npy(inflater.decompress(deflated, info.file_size + 1), info)
-
-
-def _parse_npy(content: bytes | bytearray, info: zipfile.ZipInfo) -> NDArray[Any]:
-    if len(content) != info.file_size or isal_zlib.crc32(content) != info.CRC:
-        msg = f"{info.filename} is truncated or fails its checksum"
-        raise ValueError(msg)
-    version, shape, dtype, fortran, start = read_npy_header(bytes(content[:4096]))
-    if version != (1, 0):
-        msg = f"{info.filename} is not in numpy's format 1.0"
-        raise ValueError(msg)
-    if fortran or dtype.kind not in "fiu" or dtype.itemsize > 8 or not dtype.isnative:
-        msg = f"{info.filename} is not a plain array of numbers (native, up to 64 bits) in C order, but {dtype}"
-        raise ValueError(msg)
-    count = int(np.prod(shape, dtype=np.int64))
-    if start + count * dtype.itemsize != len(content):
-        msg = f"{info.filename} declares {shape} {dtype}, which is not what it holds"
-        raise ValueError(msg)
-    array = np.frombuffer(content, dtype, count, start).reshape(shape)
-    return array if array.flags.writeable else array.copy()  # torch does not support read-only arrays

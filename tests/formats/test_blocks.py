@@ -1,4 +1,4 @@
-"""Blocks of planes: what they are cut into, and how their index is written."""
+"""Blocks of rows: how an array is cut into them, and how their index is written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import zlib
 import numpy as np
 import pytest
 
-from monai_mriprep.formats.blocks import Blocks, planes_of_a_block
+from monai_mriprep.formats.blocks import Blocks, rows_of_a_block
 from monai_mriprep.formats.comment import LARGEST, write_comment
 from monai_mriprep.formats.npz import NpzVolume, decode_npz, encode_npz
 
@@ -32,37 +32,38 @@ def opened(raw: bytes) -> tuple[dict, bytes]:
 
 
 @pytest.mark.parametrize(
-    ("dtype", "shape", "planes"),
+    ("dtype", "shape", "rows"),
     [
-        ("float32", (1, 12, 300, 300), 1),
-        ("float32", (2, 40, 150, 100), 5),
-        ("float32", (3, 15, 128, 256), 2),
-        ("int8", (1, 70, 250, 260), 17),
-        ("int16", (1, 45, 200, 251), 6),
+        ("float32", (1, 12, 300, 300), 54),
+        ("float32", (2, 40, 150, 100), 163),
+        ("float32", (1, 2, 33, 20000), 1),
+        ("int8", (1, 70, 250, 260), 1008),
+        ("int16", (1, 45, 200, 251), 261),
     ],
 )
-def test_each_block_inflates_alone_to_whole_planes(dtype, shape, planes):
+def test_each_block_inflates_alone_to_whole_rows(dtype, shape, rows):
     volume = volume_of(dtype, shape)
     raw = b"".join(encode_npz(volume))
     comment, stream = opened(raw)
-    assert comment["blocks"]["planes"] == planes
+    assert comment["blocks"]["rows"] == rows
     index = np.frombuffer(base64.b64decode(comment["blocks"]["index"]), "<u4").reshape(-1, 2)
-    flat = volume.array.reshape(-1, *shape[2:])
-    assert len(index) == -(-len(flat) // planes)
+    flat = volume.array.reshape(-1, shape[3])
+    assert len(index) == -(-len(flat) // rows)
     end = len(stream)
     for number in reversed(range(len(index))):
         length, crc = index[number].tolist()
         inflater = zlib.decompressobj(-15)
         found = inflater.decompress(stream[end - length : end])
-        assert found == flat[planes * number :][:planes].tobytes()
+        assert found == flat[rows * number :][:rows].tobytes()
         assert inflater.eof == (number == len(index) - 1)
         assert zlib.crc32(found) == crc
         end -= length
     assert zlib.decompressobj(-15).decompress(stream[:end]).startswith(b"\x93NUMPY")
     assert decode_npz(raw, "a.npz").facts == {}
+    assert np.array_equal(decode_npz(raw, "a.npz").array, volume.array)
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (1, 25, 200, 200), (1, 1, 1100, 1000)])
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (1, 25, 200, 200), (1, 1, 1, 1_100_000)])
 def test_a_single_block_needs_no_index_and_is_stored_as_ever(shape):
     volume = volume_of("float32", shape)
     comment, stream = opened(b"".join(encode_npz(volume)))
@@ -72,19 +73,19 @@ def test_a_single_block_needs_no_index_and_is_stored_as_ever(shape):
 
 def test_blocks_are_larger_where_the_comment_has_little_room():
     array = np.zeros((1, 64, 256, 256), np.float32)
-    full = len(json.dumps({"blocks": Blocks(1, (0,) * 64, (0,) * 64).to_json()}))
-    found = [planes_of_a_block(array, room) for room in (10**6, full, full - 1, 200, 100, 50, 0, -1)]
-    assert found == [1, 1, 2, 8, 16, None, None, None]
+    full = len(json.dumps({"blocks": Blocks(64, (0,) * 256, (0,) * 256).to_json()}))
+    found = [rows_of_a_block(array, room) for room in (10**6, full, full - 1, 200, 100, 50, 0, -1)]
+    assert found == [64, 64, 128, 2048, 4096, None, None, None]
 
 
-@pytest.mark.parametrize(("room", "planes"), [(0, None), (100, 16), (1000, 1)])
-def test_what_else_is_in_the_comment_stays(room, planes):
+@pytest.mark.parametrize(("room", "rows"), [(0, None), (100, 4096), (1000, 1024)])
+def test_what_else_is_in_the_comment_stays(room, rows):
     plain = NpzVolume(np.zeros((1, 64, 256, 256), np.int8), SPACING, np.diag([*SPACING, 1.0]))
     used = len(write_comment(plain.affine, {"trace": ""}))
     volume = plain.with_facts({"trace": "x" * (LARGEST - used - room)})
     comment, _ = opened(b"".join(encode_npz(volume)))
     assert comment["trace"] == volume.facts["trace"]
-    assert comment.get("blocks", {}).get("planes") == (planes and max(16, planes))
+    assert comment.get("blocks", {}).get("rows") == rows
 
 
 def test_the_stream_is_the_same_bytes_each_time():

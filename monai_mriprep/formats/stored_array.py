@@ -1,0 +1,214 @@
+"""An array in an open zip archive: its header first, then those of its values that are wanted.
+
+Nothing of it is believed. No more memory is taken than deflate can fill from the bytes that are there, and no value is
+handed out before its checksum was compared.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import zipfile
+from dataclasses import dataclass
+from itertools import accumulate, product
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from isal import igzip_lib, isal_zlib
+
+from monai_mriprep.formats.npy import NpyHeader, read_npy_header
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from monai_mriprep.formats.blocks import Blocks
+
+__all__ = ["Box", "StoredArray"]
+
+LARGEST_HEADER = 4096
+"""Bytes of numpy's header; that of a plain array has 128."""
+DENSEST = 1032
+"""Bytes that deflate can make of one."""
+
+_OTHER_INDEX = "the index in the comment is not that of {}"
+
+Box = tuple[slice, slice, slice]
+"""Of the axes z, y, x: each from 0 or more up to a higher number, without a step."""
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """An array in an open archive.
+
+    Parameters
+    ----------
+    file
+        The archive.
+    info
+        What its directory says of the entry.
+    start
+        The byte of the archive at which the entry begins.
+    header
+        What the entry says of the array.
+    blocks
+        Its index; None without one.
+    """
+
+    file: IO[bytes]
+    info: zipfile.ZipInfo
+    start: int
+    header: NpyHeader
+    blocks: Blocks | None
+
+    @classmethod
+    def find(cls, file: IO[bytes], info: zipfile.ZipInfo, blocks: Blocks | None = None) -> StoredArray:
+        """Read the header of an entry, and compare it with the directory and the index.
+
+        Raises
+        ------
+        ValueError, struct.error, isal.isal_zlib.error, SyntaxError, tokenize.TokenError, RecursionError
+            If it is damaged, or no plain array of numbers; or if the index is that of another one.
+        """
+        _require_possible(info)
+        n_name, n_extra = struct.unpack("<HH", _stored(file, info.header_offset + 26, 4))
+        start = info.header_offset + 30 + int(n_name) + int(n_extra)
+        head = _head(file, info, start) if blocks is None else _lead(file, info, start, blocks)
+        header = read_npy_header(head)
+        _require_plain(header, info)
+        if blocks is not None and not (len(head) == header.start and blocks.fit(header.shape)):
+            raise ValueError(_OTHER_INDEX.format(info.filename))
+        return cls(file, info, start, header, blocks)
+
+    def read(self) -> NDArray[Any]:
+        """All values.
+
+        Raises
+        ------
+        ValueError, isal.isal_zlib.error
+            If they are truncated, or fail the checksum; or if the index has others.
+        """
+        if self.blocks is None:
+            return self._inflated().copy()  # torch does not support read-only arrays
+        lead = isal_zlib.crc32(_lead(self.file, self.info, self.start, self.blocks))
+        if self.blocks.crc(lead, self.header) != self.info.CRC:
+            raise ValueError(_OTHER_INDEX.format(self.info.filename))
+        z, y, x = (slice(0, size) for size in self.header.shape[1:])
+        return self.read_box((z, y, x))
+
+    def read_box(self, box: Box) -> NDArray[Any]:
+        """Those in a box of an array ``(C, D, H, W)``; where there is an index, no other block is read.
+
+        Raises
+        ------
+        ValueError, isal.isal_zlib.error
+            If they are truncated, or fail a checksum.
+        """
+        z, y, x = box
+        if self.blocks is None:
+            return self._inflated()[:, z, y, x].copy()
+        channels, depth, height, _ = self.header.shape
+        part = np.empty((channels, *(axis.stop - axis.start for axis in box)), self.header.dtype)
+        blocks = _Inflated(self, self.blocks)
+        for channel, plane in product(*map(range, part.shape[:2])):
+            begin = (channel * depth + z.start + plane) * height + y.start
+            for first, rows in blocks.rows(begin, begin + part.shape[2]):
+                part[channel, plane, first - begin :][: len(rows)] = rows[:, x]
+        return part
+
+    def _inflated(self) -> NDArray[Any]:
+        """All values; not to be written to."""
+        content = _stored(self.file, self.start, self.info.compress_size)
+        if self.info.compress_type == zipfile.ZIP_DEFLATED:
+            content = isal_zlib.decompressobj(-15).decompress(content, self.info.file_size + 1)
+        if len(content) != self.info.file_size or isal_zlib.crc32(content) != self.info.CRC:
+            msg = f"{self.info.filename} is truncated or fails its checksum"
+            raise ValueError(msg)
+        count = math.prod(self.header.shape)
+        return np.frombuffer(content, self.header.dtype, count, self.header.start).reshape(self.header.shape)
+
+
+class _Inflated:
+    """The blocks of an array, each inflated when it is wanted; the last one is kept, for two planes may share it."""
+
+    def __init__(self, array: StoredArray, blocks: Blocks) -> None:
+        self._array, self._blocks = array, blocks
+        lead = array.info.compress_size - sum(blocks.lengths)
+        self._places = [*accumulate(blocks.lengths, initial=array.start + lead)]
+        self._number, self._last = -1, np.empty(0)
+
+    def rows(self, begin: int, end: int) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Rows of the array, from one up to another: ``(n, W)`` of each block, and the number of the first of them."""
+        size = self._blocks.rows
+        for number in range(begin // size, -(-end // size)):
+            if number != self._number:
+                self._number, self._last = number, self._inflate(number)
+            first = number * size
+            yield max(first, begin), self._last[max(begin - first, 0) : end - first]
+
+    def _inflate(self, number: int) -> NDArray[Any]:
+        header, blocks = self._array.header, self._blocks
+        stored = _stored(self._array.file, self._places[number], blocks.lengths[number])
+        n_raw = blocks.n_raw(number, header)
+        raw = _inflate(stored, n_raw, is_last=number == len(blocks.lengths) - 1)
+        if len(raw) != n_raw or isal_zlib.crc32(raw) != blocks.crcs[number]:
+            msg = f"block {number} of {self._array.info.filename} is not what its index says"
+            raise ValueError(msg)
+        return np.frombuffer(raw, header.dtype).reshape(-1, header.shape[3])
+
+
+def _require_possible(info: zipfile.ZipInfo) -> None:
+    """Refuse an entry that claims to hold more than deflate can."""
+    if info.compress_type == zipfile.ZIP_STORED:
+        return
+    if info.compress_type != zipfile.ZIP_DEFLATED or info.file_size > DENSEST * (info.compress_size + 64):
+        msg = f"{info.filename} claims {info.file_size} bytes from {info.compress_size}, more than deflate can hold"
+        raise ValueError(msg)
+
+
+def _head(file: IO[bytes], info: zipfile.ZipInfo, start: int) -> bytes:
+    """The first bytes of an entry."""
+    stored = _stored(file, start, min(info.compress_size, 2 * LARGEST_HEADER))
+    if info.compress_type == zipfile.ZIP_STORED:
+        return stored
+    head: bytes = isal_zlib.decompressobj(-15).decompress(stored, LARGEST_HEADER)
+    return head
+
+
+def _lead(file: IO[bytes], info: zipfile.ZipInfo, start: int, blocks: Blocks) -> bytes:
+    """The bytes of an entry before its first block."""
+    size = info.compress_size - sum(blocks.lengths)
+    if info.compress_type != zipfile.ZIP_DEFLATED or not 0 < size <= LARGEST_HEADER:
+        raise ValueError(_OTHER_INDEX.format(info.filename))
+    return _inflate(_stored(file, start, size), LARGEST_HEADER, is_last=False)
+
+
+def _require_plain(header: NpyHeader, info: zipfile.ZipInfo) -> None:
+    """Refuse what is no array of numbers, or of another size than the directory says."""
+    dtype = header.dtype
+    if header.version != (1, 0):
+        msg = f"{info.filename} is not in numpy's format 1.0"
+        raise ValueError(msg)
+    if header.fortran or dtype.kind not in "fiu" or dtype.itemsize > 8 or not dtype.isnative:
+        msg = f"{info.filename} is not a plain array of numbers (native, up to 64 bits) in C order, but {dtype}"
+        raise ValueError(msg)
+    if header.start + math.prod(header.shape) * dtype.itemsize != info.file_size:
+        msg = f"{info.filename} declares {header.shape} {dtype}, which is not what it holds"
+        raise ValueError(msg)
+
+
+def _inflate(stored: bytes | memoryview, n_raw: int, *, is_last: bool) -> bytes:
+    """Inflate what was deflated alone, up to a byte more than `n_raw`."""
+    inflater = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_DEFLATE, hist_bits=15)
+    raw: bytes = inflater.decompress(stored, n_raw + 1)
+    if inflater.eof != is_last:
+        msg = "a block ends where the index does not say so"
+        raise ValueError(msg)
+    return raw
+
+
+def _stored(file: IO[bytes], start: int, size: int) -> bytes:
+    """Bytes of the archive; fewer where it ends."""
+    file.seek(start)
+    return file.read(size)
