@@ -193,7 +193,7 @@ def test_cases_that_nobody_has_are_in_no_table_as_formulas_or_escapes(site):
 
 
 def newer(monkeypatch, facts: dict) -> str:
-    monkeypatch.setattr(sealed, "format_of", lambda facts: 3)
+    monkeypatch.setattr(sealed, "format_of", lambda facts: sealed.FORMAT_VERSION + 1)
     line = seal(facts)
     monkeypatch.undo()
     return line

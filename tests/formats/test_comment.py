@@ -66,7 +66,7 @@ def test_every_flipped_bit_of_it_is_noticed():
 
 
 def test_a_newer_version_is_refused_in_words(monkeypatch):
-    monkeypatch.setattr(sealed, "format_of", lambda facts: 3)
+    monkeypatch.setattr(sealed, "format_of", lambda facts: sealed.FORMAT_VERSION + 1)
     raw = encoded(**FACTS)
     monkeypatch.undo()
     with pytest.raises(NpzError, match=r"a\.npz: its comment .* newer version .*update monai-mriprep"):
