@@ -9,6 +9,7 @@ from monai_mriprep.transforms.files import LoadVolume, LoadVolumed, SaveNpzd, St
 from monai_mriprep.transforms.load_npz import LoadNpz, LoadNpzd
 from monai_mriprep.transforms.match_geometry import MatchGeometryd
 from monai_mriprep.transforms.npz_reader import NpzReader
+from monai_mriprep.transforms.rand_patch import RandPatchd
 from monai_mriprep.transforms.spacing import (
     AnisotropyAwareSpacing,
     AnisotropyAwareSpacingd,
@@ -32,6 +33,7 @@ LoadVolumeD = LoadVolumeDict = LoadVolumed
 MatchGeometryD = MatchGeometryDict = MatchGeometryd
 NonZeroMaskD = NonZeroMaskDict = NonZeroMaskd
 NormalizeNonZeroD = NormalizeNonZeroDict = NormalizeNonZerod
+RandPatchD = RandPatchDict = RandPatchd
 ResampleNormalizeD = ResampleNormalizeDict = ResampleNormalized
 SaveNpzD = SaveNpzDict = SaveNpzd
 StemPairD = StemPairDict = StemPaird
@@ -68,6 +70,9 @@ __all__ = [
     "NormalizeNonZeroDict",
     "NormalizeNonZerod",
     "NpzReader",
+    "RandPatchD",
+    "RandPatchDict",
+    "RandPatchd",
     "ResampleNormalize",
     "ResampleNormalizeD",
     "ResampleNormalizeDict",

@@ -117,6 +117,7 @@ def _put_back(volume: torch.Tensor, key: str, transform: str) -> MetaTensor:
     result = on_grid(turned, own, volume)
     if "file" in extra:  # the tensor was never on its source's grid, and is now as if it were read from there
         result.meta |= {"original_affine": result.affine.clone(), "spatial_shape": torch.tensor(own.shape)}
+        result.meta.pop("patch_start", None)
     for name in MARKS:
         result.meta.pop(name, None)
     result.meta |= {name: torch.tensor(value, dtype=torch.float64) for name, value in extra["marks"].items()}

@@ -156,5 +156,19 @@ def test_what_no_label_has_is_refused(facts):
         ClassIndex.from_json(facts, SHAPE)
 
 
+PACKED = st.binary(max_size=12).map(lambda raw: base64.b64encode(raw).decode())
+
+
+@given(st.dictionaries(st.sampled_from("0123"), st.tuples(st.integers(0, 30), PACKED).map(list), max_size=3))
+def test_whatever_is_told_is_refused_or_possible(facts):
+    try:
+        index = ClassIndex.from_json(facts, SHAPE)
+    except RecordError:
+        return
+    told = np.concatenate([*index.places.values(), np.zeros(0, np.int64)])
+    assert len(np.unique(told)) == len(told) <= sum(index.voxels.values()) <= 24
+    assert all(0 <= place < 24 for place in told)
+
+
 def test_an_empty_one_is_that_of_a_label_without_classes():
     assert ClassIndex.from_json({}, SHAPE).places == {}
