@@ -15,7 +15,7 @@ from monai_mriprep.formats.read import read_channel_headers, read_header
 from monai_mriprep.formats.voxels import read_voxels
 from monai_mriprep.store.record_parts import RecordedFile, SourceRecord
 from monai_mriprep.store.records import Done
-from monai_mriprep.types import IMAGE, LABEL
+from monai_mriprep.types import IMAGE, LABEL, ROLES, TEST_ROLES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,7 +50,8 @@ class RawCase:
     @property
     def folder(self) -> str:
         """That of its images: ``imagesTr``, or ``imagesTs`` of a test set."""
-        return self.record.outputs[IMAGE.name].path.partition("/")[0]
+        (image, *_) = ROLES if self.is_training else TEST_ROLES
+        return image.folder
 
     @property
     def is_training(self) -> bool:

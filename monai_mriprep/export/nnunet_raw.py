@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from monai_mriprep.errors import (
 from monai_mriprep.export.nnunet_case import SUFFIX, RawCase
 from monai_mriprep.export.nnunet_folder import Entry, RawFolder, opened_raw_folder
 from monai_mriprep.formats.names import natural_key, real_path
+from monai_mriprep.run.derived import ONE_CHANNEL
+from monai_mriprep.store.description import read_description
 from monai_mriprep.store.layout import DATASET
 from monai_mriprep.store.manifest import Index, read_index
 from monai_mriprep.store.record_parts import one_or_several
@@ -297,12 +299,11 @@ def _refuse_own_folders(folder: Path, roots: Sequence[Path], cases: Sequence[Raw
 
 
 def _declared_channels(store: Store) -> tuple[str, ...]:
-    """Names of the channels in the run's ``dataset.json``; none if it cannot be read."""
-    try:
-        names = json.loads(store.root.read(DATASET))["channel_names"]
-        return tuple(str(names[str(number)]) for number in range(len(names)))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return ()
+    """Names of the channels by the recipe of the run; none if that cannot be read."""
+    with suppress(OutputError):
+        description = read_description(store)
+        return () if description is None else tuple(description.recipe.get("channels") or ONE_CHANNEL)
+    return ()
 
 
 def _name_notes(folder: Path) -> Iterator[str]:

@@ -289,9 +289,9 @@ def _is_volume(name: str) -> bool:
 
 
 def _is_of_same_run(one: bytes, other: bytes) -> bool:
-    """Whether two ``run.json`` are of one recipe, target, version, round and list."""
+    """Whether two ``run.json`` are of one recipe, target, version, round, list and kind."""
     try:
         facts = [json.loads(content) for content in (one, other)]
-        return all(facts[0].get(key) == facts[1].get(key) for key in ("fingerprint", "redo", "like", "plan"))
+        return all(facts[0].get(key) == facts[1].get(key) for key in ("fingerprint", "redo", "like", "plan", "virtual"))
     except (ValueError, AttributeError):  # it is none of a run
         return False

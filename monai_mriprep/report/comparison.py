@@ -20,6 +20,9 @@ def comparison_text(found: Comparison) -> Iterator[str]:
     for name, root, count in zip("AB", found.roots, found.cases, strict=True):
         yield f"{name}: {root} ({counted(count, 'case')})"
     yield from (f"unreadable: {problem}" for problem in found.unreadable)
+    if any(found.virtual):
+        without = " and ".join(name for name, is_virtual in zip("AB", found.virtual, strict=True) if is_virtual)
+        yield f"no volumes in {without}: what was done to images is compared, not arrays"
     yield from (f"recipe: {change}" for change in found.recipe)
     one, other = found.target_spacing
     if one != other:

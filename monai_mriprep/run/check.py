@@ -51,6 +51,7 @@ def check_dataset(
     like: str | Path | None = None,
     exclude: str | Path | None = None,
     keep_picture: KeepPicture | None = None,
+    virtual: bool = False,
 ) -> DatasetReport:
     """Judge a dataset without processing it.
 
@@ -74,6 +75,8 @@ def check_dataset(
     keep_picture
         Given the name of each case whose image can be read, and a picture of it, WebP; where the voxels are read. It is
         called from several threads.
+    virtual
+        Whether the run would make records alone.
 
     Returns
     -------
@@ -94,7 +97,7 @@ def check_dataset(
     except MriprepError as error:
         return DatasetReport(root, None if layout is None else layout.seen, fatal=(str(error),))
     output = None if output_root is None else Path(output_root)
-    judge = _Check(proposal.survey, available_memory(), output)
+    judge = _Check(proposal.survey, available_memory(), output, virtual)
     report = judge.report(processors() if workers is None else workers, voxels, keep_picture)
     misplaced = () if output is None else tuple(_misplaced(output, proposal.survey))
     return replace(
@@ -169,11 +172,12 @@ def _channels_apart(survey: Survey) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Check:
-    """Judges what a survey has found, given the memory there is, and the output folder if it is known."""
+    """Judges what a survey has found, given the memory there is, the output folder if it is known, and its kind."""
 
     survey: Survey
     memory: int
     output: Path | None
+    virtual: bool = False
 
     def report(self, workers: int, voxels: bool, keep_picture: KeepPicture | None) -> DatasetReport:
         """Judge everything."""
@@ -205,7 +209,7 @@ class _Check:
     def decide(self) -> tuple[TargetDecision | None, tuple[str, ...]]:
         """The target spacing that a run would work to, and what would stop it."""
         try:
-            wanted = wanted_by(self.survey, self.survey.choice, self.output or Path())
+            wanted = wanted_by(self.survey, self.survey.choice, self.output or Path(), self.virtual)
         except MriprepError as error:
             return None, (str(error),)
         if self.output is None:
@@ -238,7 +242,9 @@ class _Check:
     @cached_property
     def cases(self) -> tuple[Case, ...]:
         """The cases, without their costs."""
-        return tuple(cases_of(self.survey.layout, ((files, None) for files in self.survey.grouping.cases)))
+        return tuple(
+            cases_of(self.survey.layout, ((files, None) for files in self.survey.grouping.cases), self.virtual)
+        )
 
     def check_headers(self, job: Job | None) -> tuple[CaseReport, ...]:
         """Judge each pair by its headers; its costs, too, where there is a target."""
@@ -289,7 +295,7 @@ class _Check:
         estimate = estimated(steps, *outlines, self.survey.recipe.geometry)
         if isinstance(estimate, MriprepError):
             return replace(report, problems=tuple(dict.fromkeys((*report.problems, str(estimate)))))
-        (case,) = cases_of(self.survey.layout, [(files, estimate)])
+        (case,) = cases_of(self.survey.layout, [(files, estimate)], self.virtual)
         lack = () if fits(case, self.memory) else (too_large(case, self.memory),)
         problems, warnings = ((), lack) if case.is_upper_bound else (lack, ())
         return replace(

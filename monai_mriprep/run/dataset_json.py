@@ -50,7 +50,7 @@ def describe_dataset(records: Iterable[Done], channels: Sequence[str]) -> dict[s
     found, training, test = set[int](), list[dict[str, str]](), list[dict[str, str]]()
     for record in records:
         found.update(record.labels.after)
-        of_set = training if LABEL.name in record.outputs else test
+        of_set = training if LABEL.name in record.sources else test
         of_set.append({"case": record.case, **{role: file.path for role, file in record.outputs.items()}})
     return {
         "channel_names": {str(number): name for number, name in enumerate(channels)},

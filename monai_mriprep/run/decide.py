@@ -63,6 +63,8 @@ def decide(job: Job, case: Case, record: Record | None, store: Store) -> Decisio
         for path, source in zip(paths, sources, strict=True):
             if not (_is_unchanged(path, source, case.origins) and _has_unchanged_data(path, source, case.origins)):
                 return Decision("redo", f"source {role} changed: {_told(path, case.origins)}")
+            if not case.outputs and not _is_there(path, source, case.origins):
+                return Decision("redo", f"source {role} is in another place: {_told(path, case.origins)}")
     if record.outputs.keys() != case.outputs.keys():
         return Decision("redo", _OTHER_OUTPUTS[bool(case.outputs)])
     for role, place in case.outputs.items():
@@ -85,6 +87,12 @@ def _told(path: Path, origins: Mapping[str, Origin]) -> str:
     """What a source is called: by its object, if it is a copy of one."""
     origin = origins.get(str(path))
     return str(path) if origin is None else origin.address
+
+
+def _is_there(path: Path, recorded: RecordedFile, origins: Mapping[str, Origin]) -> bool:
+    """Whether it is where the record says: of a virtual folder that is what training reads."""
+    told = _told(path, origins)
+    return told == recorded.path or os.path.realpath(told) == os.path.realpath(recorded.path)
 
 
 def _is_unchanged(path: Path, recorded: RecordedFile, origins: Mapping[str, Origin]) -> bool:

@@ -18,7 +18,7 @@ from monai_mriprep.store.records import Done
 from monai_mriprep.store.store import Store
 from monai_mriprep.types import LABEL
 
-__all__ = ["derive", "remove_derived", "training_cases", "write_derived"]
+__all__ = ["ONE_CHANNEL", "derive", "remove_derived", "training_cases", "write_derived"]
 
 ONE_CHANNEL = ("MRI",)
 TEXTS_AT_ONCE = 1000

@@ -15,6 +15,7 @@ from monai_mriprep.recipe import Recipe
 from monai_mriprep.recipe.differences import changed_keys
 from monai_mriprep.recipe.fingerprint import ALGORITHM_VERSION
 from monai_mriprep.run.cases import Job
+from monai_mriprep.run.virtual import refuse_volumes
 from monai_mriprep.store.description import Redo, RunDescription, StatisticsSource, read_description
 from monai_mriprep.store.journal import pending_records
 from monai_mriprep.store.layout import RUN
@@ -23,7 +24,7 @@ from monai_mriprep.store.outdated import outdated_in
 from monai_mriprep.store.store import AGAIN, Store, named_errors, open_store
 from monai_mriprep.types import Spacing
 
-__all__ = ["Kept", "TargetDecision", "Wanted", "decide_target", "decide_target_unlocked", "kept_in", "refuse_volumes"]
+__all__ = ["Kept", "TargetDecision", "Wanted", "decide_target", "decide_target_unlocked", "kept_in"]
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def decide_target_unlocked(wanted: Wanted, redo: bool = False) -> TargetDecision
         return decide_target(Kept(), wanted, redo)
     with open_store(output) as store:
         kept = _described(store)
-        refuse_volumes(store, wanted.job)
+        refuse_volumes(wanted.job, store)
         if kept.description is not None and _is_same(kept, wanted):
             return decide_target(kept, wanted)  # the records need not be read
         return decide_target(kept_in(store, read_index(store.root)), wanted)
@@ -145,22 +146,6 @@ def _described(store: Store) -> Kept:
         raise
     except RecordError as error:
         return Kept(problem=str(error).removeprefix(f"{store.root.path}/"))
-
-
-def refuse_volumes(store: Store, job: Job) -> None:
-    """Refuse to take a folder for a virtual one in which volumes are.
-
-    Raises
-    ------
-    OutputError
-        With the remedy.
-    """
-    if job.virtual and (store.elsewhere or any(store.volumes())):
-        msg = (
-            f"{store.root.path}: there are volumes, and --virtual makes none; choose another output folder for it, or "
-            "go on without --virtual"
-        )
-        raise OutputError(msg)
 
 
 def decide_target(kept: Kept, wanted: Wanted, redo: bool = False) -> TargetDecision:

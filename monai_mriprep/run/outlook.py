@@ -12,8 +12,9 @@ from monai_mriprep.errors import OutputError, counted, first_names
 from monai_mriprep.run.cases import Case, Job
 from monai_mriprep.run.decide import EXCLUDED_BEFORE, Decision, decide
 from monai_mriprep.run.departures import DatasetIdentity, Departures, find_departures, is_renamed, refuse_departures
-from monai_mriprep.run.kept import Kept, TargetDecision, Wanted, decide_target, kept_in, refuse_volumes
+from monai_mriprep.run.kept import Kept, TargetDecision, Wanted, decide_target, kept_in
 from monai_mriprep.run.plan import RunPlan
+from monai_mriprep.run.virtual import refuse_volumes
 from monai_mriprep.store.layout import MANIFEST, RETIRED
 from monai_mriprep.store.manifest import Index, read_index
 from monai_mriprep.store.records import Done
@@ -104,7 +105,7 @@ def look_ahead(plan: RunPlan, store: Store, index: Index, kept: Kept, confirmed:
     OutputError
         If the folder keeps another recipe or target, or if cases would leave that nobody confirmed.
     """
-    refuse_volumes(store, plan.job)
+    refuse_volumes(plan.job, store)
     target = decided(plan, kept)
     plan = replace(plan, job=replace(plan.job, redo=target.redo.number))
     looks = tuple(_look(plan, index, store))

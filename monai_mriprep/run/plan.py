@@ -21,6 +21,7 @@ from monai_mriprep.run.cases import Case, Job, OutputNames, SourceFiles
 from monai_mriprep.run.estimates import Estimate, estimated
 from monai_mriprep.run.kept import Wanted, decide_target_unlocked
 from monai_mriprep.run.shards import split
+from monai_mriprep.run.virtual import refuse_wholes
 from monai_mriprep.steps import steps_of
 from monai_mriprep.store.attempts import Shard
 from monai_mriprep.types import ROLE_OF_FOLDER, ROLES, Role
@@ -135,6 +136,8 @@ def plan_run(
     ------
     DatasetError, StatisticsError, PairingError
         If the dataset cannot be processed as a whole.
+    RecipeError
+        If no records alone can be made by the recipe.
     OutputError
         If the output would mix with the input, or if its finished cases have another recipe or target.
     """
@@ -167,10 +170,17 @@ def plan_run(
 
 
 def wanted_by(survey: Survey, choice: TargetChoice, output: Path, virtual: bool = False) -> Wanted:
-    """What a run would do in an empty folder."""
+    """What a run would do in an empty folder.
+
+    Raises
+    ------
+    RecipeError
+        If it is to be a virtual one, and a step needs whole volumes.
+    """
     declared = survey.layout.label_values
     values = None if declared is None else declared.values
     job = Job(survey.recipe, choice.spacing, output, declared_labels=values, virtual=virtual)
+    refuse_wholes(job)
     if survey.training is not None:
         return Wanted(job, "training", choice.text, str(survey.training.root.resolve()))
     if survey.recipe.target_spacing is not None:

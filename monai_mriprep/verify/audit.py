@@ -1,4 +1,7 @@
-"""Is an output folder what its records say? Every byte of every output is read; nothing is written."""
+"""Is an output folder what its records say? Every byte of every output is read; nothing is written.
+
+Of a virtual folder that is every byte of the sources.
+"""
 
 from __future__ import annotations
 
@@ -29,13 +32,14 @@ from monai_mriprep.store.layout import (
     is_temporary,
 )
 from monai_mriprep.store.lock import shared
-from monai_mriprep.store.manifest import Index, read_index
+from monai_mriprep.store.manifest import Index, Made, read_index
 from monai_mriprep.store.outdated import outdated_in
 from monai_mriprep.store.records import Failed
 from monai_mriprep.store.retirement import retired_files
 from monai_mriprep.store.store import Store, open_store
 from monai_mriprep.store.writers import Writer
 from monai_mriprep.verify.outputs import Finished, compared
+from monai_mriprep.verify.sources import source_files
 
 __all__ = ["Finding", "VerifyReport", "verify_output"]
 
@@ -74,7 +78,7 @@ class VerifyReport:
     intact
         Names of those that were finished and are exactly as recorded.
     bytes_read
-        Size of their files.
+        Size of their files; of a virtual folder, of their sources.
     findings
         None if all is well.
     retired
@@ -133,12 +137,12 @@ def _verify(store: Store, mapper: Mapper) -> VerifyReport:
     cases = sorted(index.cases(), key=natural_key)
     unread: list[Finding] = []
     pending = _pending(store, index, unread)
-    sizes: dict[str, dict[str, int]] = {}
-    seen = compared(mapper, root.absolute(), _finished(index, cases, sizes), pending or ())
+    sizes: dict[str, int] = {}
+    recorded: set[str] = set()
+    seen = compared(mapper, root.absolute(), _finished(index, cases, sizes, recorded), pending or ())
     problems = {one.case: one.problems for one in seen if one.problems}
     of_cases = ((case, [*_check_case(index, case, problems.get(case, ()))]) for case in cases)
     flawed = {case: found for case, found in of_cases if found}
-    recorded = {path for of_case in sizes.values() for path in of_case}
     findings = [finding for found in flawed.values() for finding in found]
     findings += [Finding(MANIFEST, problem) for problem in _nameless(index)]
     findings += _compare_with_last_run(store, index)
@@ -148,16 +152,17 @@ def _verify(store: Store, mapper: Mapper) -> VerifyReport:
         retired = retired_files(store)
     findings += dict.fromkeys(unread)
     intact = tuple(case for case in cases if case not in flawed)
-    read = sum(size for case in intact for size in sizes.get(case, {}).values())
+    read = sum(sizes.get(case, 0) for case in intact)
     return VerifyReport(root, len(cases), intact, read, tuple(findings), len(retired))
 
 
-def _finished(index: Index, cases: Iterable[str], sizes: dict[str, dict[str, int]]) -> Iterator[Finished]:
-    """The finished cases one after the other, each record read once; the size of each file by its path is noted."""
+def _finished(index: Index, cases: Iterable[str], sizes: dict[str, int], recorded: set[str]) -> Iterator[Finished]:
+    """The finished cases one after the other, each record read once; its bytes to read and its outputs are noted."""
     for case in cases:
         record = index.done(case)
         if record is not None:
-            sizes[case] = {file.path: file.size for file in record.outputs.values()}
+            sizes[case] = sum(file.size for file in record.outputs.values() or source_files(record))
+            recorded.update(file.path for file in record.outputs.values())
             yield Finished(case, record)
 
 
@@ -220,13 +225,18 @@ def _compare_with_last_run(store: Store, index: Index) -> Iterator[Finding]:
         yield Finding(CASES, problem)
     if not run.redo.complete:
         yield Finding(RUN, "a run with --redo has not come to its end", is_unfinished=True)
-    others = [record.case for record in index.all_done() if record.fingerprint != run.fingerprint]
-    if others:
+    finished = sorted(index.done_places, key=natural_key)
+    if others := [case for case in finished if not _is_of_run(index.made(case), run)]:
         what = (
-            f"cases have another recipe, target spacing or version than the last run: {first_names(others, 3)}; "
+            "cases have another recipe, target spacing, version or --virtual than the last run: "
+            f"{first_names(others, 3)}; "
             "`run` does them again, unless their sources have left the dataset"
         )
         yield Finding(RUN, what, is_unfinished=not run.redo.complete)
+
+
+def _is_of_run(made: Made | None, run: RunDescription) -> bool:
+    return made is None or (made.fingerprint, made.virtual) == (run.fingerprint, run.virtual)
 
 
 def _agrees_with_itself(run: RunDescription) -> bool:

@@ -23,7 +23,7 @@ from monai_mriprep.store.lock import shared
 from monai_mriprep.store.manifest import Index, read_index
 from monai_mriprep.store.records import Done
 from monai_mriprep.store.store import Store, open_store
-from monai_mriprep.types import LABEL, OUTSIDE, Spacing
+from monai_mriprep.types import IMAGE, LABEL, OUTSIDE, Spacing
 from monai_mriprep.verify.comparison import Both, CaseDifference, ClassVolume, Comparison, Volume
 from monai_mriprep.volume.geometry import Grid, same_grid_problem
 
@@ -65,6 +65,11 @@ class _Side:
     def cases(self) -> set[str]:
         """All that have a record; those that were retired are left out."""
         return self.index.cases()
+
+    @property
+    def is_virtual(self) -> bool:
+        """Whether it has no volumes."""
+        return self.description is not None and self.description.virtual
 
     @property
     def target(self) -> Spacing | None:
@@ -133,6 +138,7 @@ def _compare(a: _Side, b: _Side) -> Comparison:
         same=tuple(found.case for found, _ in compared if not found.differs),
         classes=_in_all(classes for _, classes in compared),
         unreadable=(*a.unreadable, *b.unreadable),
+        virtual=(a.is_virtual, b.is_virtual),
     )
 
 
@@ -165,7 +171,13 @@ def _compare_case(case: str, a: _Result, b: _Result) -> tuple[CaseDifference, tu
 
 
 def _other_arrays(a: Done, b: Done) -> Iterator[str]:
-    """Two files of one array have other bytes where their comments say something else; the CRC-32 is of the array."""
+    """Two files of one array have other bytes where their comments say something else; the CRC-32 is of the array.
+
+    Where one has no volumes, what was done to the image, and found in it, tells whether it would be another one.
+    """
+    if not (a.outputs and b.outputs):
+        yield from () if a.recorded_trace == b.recorded_trace else (IMAGE.name,)
+        return
     for role in dict.fromkeys((*a.outputs, *b.outputs)):
         one, other = a.outputs.get(role), b.outputs.get(role)
         if one is None or other is None or (one.sha256 != other.sha256 and one.crc32 != other.crc32):
@@ -186,7 +198,7 @@ def _digests(record: Done, role: str) -> list[str]:
 
 def _classes(a: Done, b: Done) -> tuple[ClassVolume, ...]:
     """What each class takes; nothing where one of the two has no label, as in a test set."""
-    if any(LABEL.name not in record.outputs for record in (a, b)):
+    if any(LABEL.name not in record.sources for record in (a, b)):
         return ()
     values = {value for one in (a, b) for histogram in (one.labels.before, one.labels.after) for value in histogram}
     in_a, in_b = _volumes(a), _volumes(b)

@@ -78,7 +78,8 @@ class CaseDifference:
     status
         ``done``, ``failed`` or ``interrupted``. All else is told where both are ``done``.
     arrays
-        Roles whose arrays differ: by the CRC-32 of the voxels, where the files do not have one SHA-256.
+        Roles whose arrays differ: by the CRC-32 of the voxels, where the files do not have one SHA-256. Where one has
+        no volumes, the image if other things were done to it, or found in it.
     sources
         Roles that were made of files with other bytes.
     grid
@@ -129,6 +130,8 @@ class Comparison:
         Each value of the labels, over all cases that are done in both.
     unreadable
         What cannot be compared, for a record is damaged or missing; a sentence each.
+    virtual
+        Whether they have no volumes. Then what was done to each image is compared in place of its array.
     """
 
     roots: Both[Path]
@@ -142,6 +145,7 @@ class Comparison:
     same: tuple[str, ...]
     classes: tuple[ClassVolume, ...]
     unreadable: tuple[str, ...]
+    virtual: Both[bool] = (False, False)
 
     @property
     def is_equal(self) -> bool:

@@ -11,6 +11,7 @@ from monai_mriprep.run.mappers import Lost, Mapper
 from monai_mriprep.store.records import Done
 from monai_mriprep.store.store import open_store
 from monai_mriprep.types import ROLE_OF_FOLDER
+from monai_mriprep.verify.sources import source_problems
 from monai_mriprep.verify.volumes import file_problems, trace_problems
 
 __all__ = ["Compared", "Finished", "compared"]
@@ -76,4 +77,6 @@ def _compare(root: Path, pending: Collection[str], case: Finished) -> Compared:
         for path in (file.path for file in case.record.outputs.values() if file.path not in pending):
             role = ROLE_OF_FOLDER[path.split("/")[0]]
             problems += ((path, problem) for problem in file_problems(store, role, case.record))
+    if not case.record.outputs:
+        problems += source_problems(case.record)
     return Compared(case.name, tuple(problems))

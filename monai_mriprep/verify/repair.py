@@ -97,7 +97,10 @@ def repair_output(output_root: str | Path) -> RepairReport:
 
 def _require_volumes(store: Store) -> None:
     if not any(store.volumes()):
-        msg = f"{store.root.path}: no volumes there to rebuild records from; give the output folder of a run"
+        msg = (
+            f"{store.root.path}: no volumes there to rebuild records from; give the output folder of a run. That of a "
+            "run with --virtual has none: the same run makes its records again"
+        )
         raise RecordError(msg)
 
 

@@ -20,6 +20,7 @@ from monai_mriprep.cli.options import (
     Like,
     Settings,
     Target,
+    Virtual,
     Workers,
     configured,
     required,
@@ -49,6 +50,7 @@ def check(
         Path | None,
         typer.Option("--output-root", help="Where the run would write.", show_default="run.output, or here"),
     ] = None,
+    virtual: Virtual = False,
     workers: Workers = None,
     report_file: Annotated[
         Path | None,
@@ -87,8 +89,9 @@ def check(
         found = check_dataset(
             *(dataset, recipe, voxels or page is not None, job.workers, job.output, job.like, job.exclude),
             keep_picture=None if page is None else page.keep_picture,
+            virtual=virtual,
         )
-        command = run_command(dataset, output, given, found.options)
+        command = run_command(dataset, output, given, (*found.options, *(["--virtual"] if virtual else [])))
         unwritten = _problem_of_writing(page, found, command)
     place = None if report_file is None or unwritten else str(report_file)
     facts = {**check_json(found), "command": command, "report": place}

@@ -67,7 +67,7 @@ def whole(index: Index, labels: Labels, case: CaseFacts) -> CaseFacts:
 
 
 def _done(record: Done, labels: Labels) -> CaseFacts:
-    has_label = LABEL.name in record.outputs
+    has_label = LABEL.name in record.sources
     foreground = record.foreground
     return CaseFacts(
         CohortCase(
