@@ -14,6 +14,7 @@ import pytest
 
 from monai_mriprep.formats import sealed
 from monai_mriprep.formats.sealed import seal
+from monai_mriprep.store.description import VIRTUAL
 from monai_mriprep.store.layout import DATASET, RUN, SPLITS, STATISTICS, TABLE
 from tests.hostile import Site
 from tests.runs import counts, events, outputs
@@ -91,7 +92,7 @@ DAMAGED = {
     "an absolute output": ("outputs.image.path", "/etc/x.npz"),
     "an output with a zero byte": ("outputs.image.path", "imagesTr/a\0.npz"),
     "an output with a long name": ("outputs.image.path", f"imagesTr/{'a' * 300}.npz"),
-    "no outputs": ("outputs", {}),
+    "outputs that are none": ("outputs", None),
     "keys that come twice": lambda record: json.dumps(record)[:-1] + f', "event": "failed", "case": "{CASE}"' + "}",
     "a version that is text": lambda record: json.dumps({**record, "version": "1"}),
     "a version that is true": lambda record: json.dumps({**record, "version": True}),
@@ -162,6 +163,7 @@ def test_a_case_whose_line_cannot_be_trusted_is_done_again(site, record, change)
         ("source_header.spacing", [float("nan")] * 3),
         ("source_header.origin", [1e308] * 3),
         ("fingerprint", "\x1b[2J"),
+        ("outputs", {}),
     ],
 )
 def test_a_sealed_record_may_hold_anything(site, record, key, value):
@@ -217,7 +219,7 @@ def test_a_newer_version_is_refused_in_words_before_anything_is_written(site, re
 
 def test_a_description_of_a_newer_version_is_refused_too(site):
     facts = json.loads((site.output / "run.json").read_text())
-    (site.output / "run.json").write_text(json.dumps({**facts, "version": 4}))
+    (site.output / "run.json").write_text(json.dumps({**facts, "version": VIRTUAL + 1}))
     before = content(site)
     for command in (site.run, lambda: site.run("--redo")):
         status, text = command()
