@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
-from monai_mriprep.errors import RecordError, counted
-from monai_mriprep.formats.names import address_in, natural_key
+from monai_mriprep.errors import DatasetError, RecordError, counted
+from monai_mriprep.formats.names import address_in, natural_key, refuse_address
 from monai_mriprep.machine import processors
 from monai_mriprep.models import checked
 from monai_mriprep.proof.arrays import array_facts
@@ -96,10 +96,14 @@ def lock_output(
         If there are no records, or recipe and target of the folder are not known, or of another version.
     RecipeError
         If a step of the recipe is not registered here.
+    DatasetError
+        If `dataset` is an address.
     LockedError
         If a run is alive in the folder.
     """
     threads = processors() if workers is None else workers
+    if dataset is not None:
+        refuse_address(dataset, DatasetError)
     with open_store(Path(output_root)) as store, shared(store.root):
         description = _description(store)
         index = read_index(store.root)
@@ -108,15 +112,12 @@ def lock_output(
         unfinished = dict(_unfinished(index))
         names = sorted(index.cases() - unfinished.keys())
         work = partial(_examine, store.root.path.absolute(), description.fingerprint, places)
-        seen = {one.case: one for one in mapped_in_window(work, _finished(index, names), threads)}
-    head = _head(description, openings, names, unfinished)
-    problems = [Finding(case, f"{what}; {OR_PARTIAL}") for case, what in unfinished.items()]
-    problems = [] if allow_partial else [*problems, *_not_begun(index)]
-    problems += [Finding(case, problem) for case in names for problem in seen[case].problems]
-    if not names:
-        problems.append(Finding(str(store.root.path), f"no case is finished there; {AGAIN}"))
-    locked = (one.locked for case in names if (one := seen[case]).locked is not None)
-    lines = () if problems else tuple(lock_lines(head, locked))
+        seen = tuple(mapped_in_window(work, _finished(index, names), threads))
+    head = _head(description, openings, names, tuple(unfinished), _not_begun(index))
+    problems = [] if allow_partial else [*_lacking(unfinished, head.not_begun)]
+    problems += [Finding(one.case, problem) for one in seen for problem in one.problems]
+    problems += [] if names else [Finding(str(store.root.path), f"no case is finished there; {AGAIN}")]
+    lines = () if problems else tuple(lock_lines(head, (one.locked for one in seen if one.locked is not None)))
     digest = end_of(lines[-1]) if lines else None
     return LockReport(store.root.path, len(names), head.left_out, tuple(problems), digest, lines)
 
@@ -168,6 +169,18 @@ def _unfinished(index: Index) -> Iterator[tuple[str, str]]:
             yield case, "was interrupted"
 
 
+def _not_begun(index: Index) -> int:
+    """How many cases of the last run have no record."""
+    return 0 if index.opened is None else max(0, index.opened.cases - len(index.cases()))
+
+
+def _lacking(unfinished: Mapping[str, str], not_begun: int) -> Iterator[Finding]:
+    """What a lock of the whole lacks."""
+    yield from (Finding(case, f"{what}; {OR_PARTIAL}") for case, what in unfinished.items())
+    if not_begun:
+        yield Finding(MANIFEST, f"{counted(not_begun, 'case')} of the last run were not begun; {OR_PARTIAL}")
+
+
 class _Finished(NamedTuple):
     """A case that is to be locked, and its record."""
 
@@ -211,17 +224,14 @@ def _examine(root: Path, fingerprint: str, places: _Places, finished: _Finished)
     if problems:
         return _Examined(case, None, tuple(problems))
     try:
-        sources = {role: tuple(_source(one, places, problems) for one in of_role) for role, of_role in _by_role(record)}
+        by_role = record.sources.items()
+        sources = {role: tuple(_source(one, places, problems) for one in of_role) for role, of_role in by_role}
         with open_store(root) as store:
             outputs = {role: _output(store, record, role, problems) for role in record.outputs}
         facts = {"case": case, "sources": sources, "outputs": outputs, **facts_of(record)}
         return _Examined(case, None if problems else checked(_CASE, facts), tuple(problems))
     except RecordError as error:
         return _Examined(case, None, (*problems, str(error)))
-
-
-def _by_role(record: Done) -> Iterable[tuple[str, tuple[SourceRecord, ...]]]:
-    return record.sources.items()
 
 
 def _source(source: SourceRecord, places: _Places, problems: list[str]) -> LockedSource:
@@ -270,7 +280,11 @@ def _hash_of(facts: dict[str, Any]) -> str:
 
 
 def _head(
-    description: RunDescription, openings: Sequence[Opened], names: Sequence[str], unfinished: Iterable[str]
+    description: RunDescription,
+    openings: Sequence[Opened],
+    names: Sequence[str],
+    unfinished: Sequence[str],
+    not_begun: int,
 ) -> LockHead:
     """What all cases share; of the packages each combination that a run there had."""
     by_runs = [Made(versions=opened.versions, processor=opened.processor) for opened in openings]
@@ -286,17 +300,12 @@ def _head(
         virtual=description.virtual,
         cases=tuple(names),
         left_out=tuple(sorted(unfinished)),
+        not_begun=not_begun,
     )
 
 
 def _as_text(made: Made) -> str:
     return json.dumps(made.model_dump(mode="json"), sort_keys=True)
-
-
-def _not_begun(index: Index) -> Iterator[Finding]:
-    missing = 0 if index.opened is None else index.opened.cases - len(index.cases())
-    if missing > 0:
-        yield Finding(MANIFEST, f"{counted(missing, 'case')} of the last run were not begun; {OR_PARTIAL}")
 
 
 _CASE, _SOURCE = TypeAdapter(LockedCase), TypeAdapter(LockedSource)

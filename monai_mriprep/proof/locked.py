@@ -87,6 +87,8 @@ class LockHead(Model):
         Their names, sorted.
     left_out
         Names of the cases that were not finished, and are not locked.
+    not_begun
+        How many more the last run had, which have no record.
     """
 
     lock: Annotated[int, Field(ge=1)]
@@ -99,6 +101,7 @@ class LockHead(Model):
     virtual: bool = False
     cases: Annotated[tuple[str, ...], Field(strict=False)]
     left_out: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    not_begun: Count = 0
 
 
 class DataFile(Model):

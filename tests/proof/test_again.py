@@ -171,6 +171,7 @@ def test_on_the_same_packages_the_last_digit_counts(place, monkeypatch):
     assert [[kind for kind, _, _ in differences] for differences in found.values()] == [["image", "label"]] * 2
 
 
+@pytest.mark.stress
 def test_the_folder_to_compare_with_must_be_that_of_the_lock(place):
     other = Recipe(target_spacing=(2.0, 1.0, 1.0), clip=True)
     preprocess(place / "dataset", place / "other", other, workers=0, report=False)
@@ -252,6 +253,7 @@ def test_several_channels(tmp_path):
     assert (found.exact, found.is_proven) == (BOTH, True)
 
 
+@pytest.mark.stress
 def test_merged_labels_a_crop_and_another_orientation(tmp_path):
     recipe = Recipe(
         label_map={2: 1, 1: 1}, crop="nonzero", orientation="RAS", target_spacing=(2.0, 1.5, 1.0), grid="nnunet"
@@ -269,6 +271,7 @@ def test_a_test_set(place):
     assert made_again(lock, images, against=place / "test_out").exact == BOTH
 
 
+@pytest.mark.stress
 def test_excluded_cases_are_not_in_it(tmp_path):
     (tmp_path / "exclude.txt").write_text("case_0  # moved\n")
     dataset = write_cases(tmp_path / "dataset", 2)

@@ -99,6 +99,8 @@ def test_cases_that_no_run_has_begun_are_counted(place):
     found = problems(place / "out", dataset=place / "dataset")
     assert found == {"manifest.jsonl": found["manifest.jsonl"]}
     assert "3 cases of the last run were not begun" in found["manifest.jsonl"]
+    lock = write_lock(place / "out", place / "part.lock", dataset=place / "dataset", allow_partial=True)
+    assert (read_lock(lock).head.left_out, read_lock(lock).head.not_begun) == ((), 3)
 
 
 def test_a_record_that_was_rebuilt_does_not_tell_its_sources(place):
@@ -182,7 +184,9 @@ def test_an_object_in_a_store_is_locked_by_a_copy_alone(place):
     assert lock.read_text() == (place / "data.lock").read_text()
 
 
-@pytest.mark.parametrize("version", ["0_1_0", "0_4_0", "0_8_0"])
+@pytest.mark.parametrize(
+    "version", ["0_8_0", *(pytest.param(old, marks=pytest.mark.stress) for old in ("0_1_0", "0_4_0"))]
+)
 def test_a_folder_of_an_older_version_is_locked_by_where_its_dataset_is_now(tmp_path, version):
     root, scans = FOLDER_OF_0_1_0.parent / f"folder_of_{version}", FOLDER_OF_0_1_0 / "scans"
     lock = read_lock(write_lock(root / "out", tmp_path / "data.lock", dataset=scans))
@@ -210,6 +214,7 @@ def test_nothing_is_written_into_the_folder(place):
         assert not store.partial.names()
 
 
+@pytest.mark.stress
 def test_shards_that_are_not_merged_are_locked_as_one(tmp_path):
     dataset = write_cases(tmp_path / "dataset", 2)
     for number in (1, 2):

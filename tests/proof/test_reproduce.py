@@ -6,10 +6,9 @@ import pytest
 
 from monai_mriprep.errors import DatasetError, RecordError
 from monai_mriprep.machine import processor_type
-from monai_mriprep.proof.lock_file import read_lock
 from monai_mriprep.proof.reproduce import order_of
 from monai_mriprep.recipe import Recipe
-from tests.proof.locks import edited, write_lock
+from tests.proof.locks import edited
 
 
 def of_head(**values):
@@ -74,7 +73,3 @@ def test_without_a_folder_of_sources_nothing_begins(place):
     ):
         with pytest.raises(DatasetError, match=said):
             order_of(place / "data.lock", dataset)
-
-
-def test_a_step_from_outside_is_carried_out_where_it_is_registered(place):
-    assert read_lock(write_lock(place / "out", place / "b.lock", dataset=place / "dataset")).head.recipe["steps"] == []
