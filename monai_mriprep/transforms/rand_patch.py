@@ -172,6 +172,8 @@ def _path(data: Mapping[Hashable, Any], key: Hashable) -> Path:
 
 def _class_index(label: Path, head: NpzHead) -> ClassIndex:
     """That of the comment; of a file that has none, made of the voxels."""
+    if head.shape[0] != 1:
+        raise NpzError(label, f"has {head.shape[0]} channels; a label has one, of class numbers (label_key names it)")
     if "classes" not in head.facts:
         voxels = read_npz(label).array[0]
         return sample_classes(voxels, label_histogram(torch.from_numpy(voxels)), stem(str(label)))

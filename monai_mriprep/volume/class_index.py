@@ -27,7 +27,7 @@ PER_CLASS = 512
 IN_ALL = 4096
 """Voxels that are kept of all classes at most; they share it evenly."""
 
-DRAWN = 1 << 16
+DRAWN = 1 << 15
 """Places that are drawn from the whole volume first. Most classes then have all they need, and a class that has not is
 so rare that all its voxels are few."""
 

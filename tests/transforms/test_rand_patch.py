@@ -265,6 +265,14 @@ def test_volumes_of_two_cases_are_refused(out, paths):
         RandPatchd(KEYS, 4)({**paths, "image": paths_of(out, "10001_0001")["image"]})
 
 
+def test_a_label_of_several_channels_is_refused(paths, tmp_path):
+    volume = read_npz(paths["label"])
+    two = replace(volume, array=np.concatenate([volume.array] * 2))
+    (tmp_path / "a.npz").write_bytes(b"".join(encode_npz(two)))
+    with pytest.raises(NpzError, match="has 2 channels; a label has one"):
+        RandPatchd(KEYS, 4)({**paths, "label": tmp_path / "a.npz"})
+
+
 def test_an_index_that_the_label_cannot_have_is_refused(paths, tmp_path):
     bad = with_facts(paths["label"], tmp_path / "a.npz", classes={"1": [10**9, "AA=="]})
     with pytest.raises(NpzError, match=r"a\.npz: the index of its classes is not that of a label"):
