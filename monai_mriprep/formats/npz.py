@@ -154,9 +154,9 @@ def check_roi(roi: Roi) -> Roi:
     """
     try:
         steps = [axis.indices(1)[2] for axis in roi if isinstance(axis, slice)]
-    except TypeError:  # a bound is no integer
+    except TypeError:  # it is no sequence, or a bound is no integer
         steps = []
-    if len(roi) != 3 or steps != [1, 1, 1]:
+    if steps != [1, 1, 1] or len(roi) != 3:
         msg = f"roi must be three slices, of z, y and x, of whole numbers and without a step, not {roi}"
         raise ResamplingError(msg)
     return roi

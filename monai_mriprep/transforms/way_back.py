@@ -12,6 +12,7 @@ from monai.transforms.transform import MapTransform
 from monai.utils.enums import TraceKeys
 
 from monai_mriprep.errors import MriprepError, RecordError, ResamplingError
+from monai_mriprep.formats.npz import NpzPart, NpzVolume
 from monai_mriprep.steps import Trace, backward
 from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.store import open_store
@@ -23,8 +24,6 @@ from monai_mriprep.volume.geometry import Grid
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
-
-    from monai_mriprep.formats.npz import NpzVolume
 
 __all__ = ["MARKS", "WayBackd", "recorded_way", "trace_of", "way_of_file"]
 
@@ -71,7 +70,7 @@ def way_of_file(path: str | Path, volume: NpzVolume) -> dict[str, Any]:
         "mode": LINEAR if is_continuous else NEAREST,
         TRACE: trace if isinstance(trace, dict) else {},
         "file": str(path),
-        "grid": volume.grid.to_json(),
+        "grid": (volume.whole if isinstance(volume, NpzPart) else volume.grid).to_json(),
         "marks": {},
     }
 

@@ -13,7 +13,7 @@ import pytest
 
 from monai_mriprep.formats.blocks import Blocks, rows_of_a_block
 from monai_mriprep.formats.comment import LARGEST, write_comment
-from monai_mriprep.formats.npz import NpzVolume, decode_npz, encode_npz
+from monai_mriprep.formats.npz import NpzVolume, decode_npz, encode_npz, stored_crc
 
 SPACING = np.array([3.0, 0.7, 1 / 3])
 
@@ -86,6 +86,12 @@ def test_what_else_is_in_the_comment_stays(room, rows):
     comment, _ = opened(b"".join(encode_npz(volume)))
     assert comment["trace"] == volume.facts["trace"]
     assert comment.get("blocks", {}).get("rows") == rows
+
+
+def test_the_checksum_of_the_entry_is_that_of_the_array_as_numpy_saves_it():
+    volume, saved = volume_of("int16", (1, 45, 200, 251)), io.BytesIO()
+    np.save(saved, volume.array)
+    assert stored_crc(io.BytesIO(b"".join(encode_npz(volume)))) == zlib.crc32(saved.getvalue())
 
 
 def test_the_stream_is_the_same_bytes_each_time():

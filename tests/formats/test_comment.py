@@ -14,9 +14,9 @@ import pytest
 from benchmarks.measure import BenchmarkError
 from benchmarks.release import RELEASE, check_out
 from monai_mriprep.errors import NpzError, RecordError
-from monai_mriprep.formats import sealed
+from monai_mriprep.formats import blocks, sealed
 from monai_mriprep.formats.comment import FIRST_LEFT_OUT, LARGEST, fitting_facts, read_comment, write_comment
-from monai_mriprep.formats.npz import NpzVolume, decode_npz, encode_npz, read_npz
+from monai_mriprep.formats.npz import NpzVolume, decode_npz, encode_npz, read_npz, read_npz_head
 from tests.oracles import affine_of
 
 AFFINE = affine_of((3, 0.7, 1 / 3), 17, (1e-12, -123.456789012345, 1e5 / 7))
@@ -119,7 +119,9 @@ def test_what_is_no_comment_is_refused(comment):
         read_comment(comment)
 
 
-def test_version_0_1_0_reads_our_files(tmp_path):
+def test_version_0_1_0_reads_our_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(blocks, "WHOLE", 0)
+    monkeypatch.setattr(blocks, "BLOCK", 1)
     (tmp_path / "a.npz").write_bytes(encoded(**FACTS))
     try:
         release = check_out(RELEASE, tmp_path / "release")
@@ -136,3 +138,4 @@ def test_version_0_1_0_reads_our_files(tmp_path):
     )
     assert found.stdout == f"{AFFINE.tolist()}\n", found.stderr
     assert np.array_equal(read_npz(tmp_path / "a.npz").affine, AFFINE)
+    assert len(read_npz_head(tmp_path / "a.npz").blocks.crcs) == 6

@@ -12,10 +12,19 @@ import SimpleITK
 import torch
 from monai.data import CacheDataset, DataLoader, Dataset, MetaTensor, PersistentDataset, decollate_batch
 from monai.data.utils import pad_list_data_collate
-from monai.transforms import Compose, Invertd, RandFlipd, RandSpatialCropd, SaveImaged, SpatialPadd, Transposed
+from monai.transforms import (
+    Compose,
+    Invertd,
+    RandFlipd,
+    RandSpatialCropd,
+    SaveImaged,
+    SpatialCropd,
+    SpatialPadd,
+    Transposed,
+)
 
 from monai_mriprep import AnisotropyAwareSpacingd, LoadNpzd, Recipe, build_transforms, preprocess
-from monai_mriprep.errors import RecordError, ResamplingError
+from monai_mriprep.errors import NpzError, RecordError, ResamplingError
 from monai_mriprep.formats.npz import NpzVolume, encode_npz, read_npz
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.restore.arrays import restore_array
@@ -128,6 +137,46 @@ def test_what_random_transforms_have_done_is_undone_first(output):
     assert_same(inverted(data, stored), inverted(computed(output.cases[case]), computed))
     back = inverted(data, LoadNpzd(KEYS))  # by our inverse alone, from where the patch lies
     assert_same({"hard": back["hard"]}, {"hard": inverted(data, stored)["hard"]})
+
+
+@pytest.mark.parametrize("case", SYNTHETIC)
+def test_a_part_is_a_crop_and_goes_back_as_one(output, case):
+    roi = (slice(1, 7), slice(None, -2), slice(-9, None))
+    load, paths = LoadNpzd(KEYS, roi=roi), output.paths(case)
+    crop = Compose([LoadNpzd(KEYS), SpatialCropd(KEYS, roi_slices=roi)])
+    part, cropped = load(paths), crop(paths)
+    for key in KEYS:
+        start = part[key].meta.pop("patch_start")
+        assert (start.dtype, start.tolist()) == (torch.int64, [1, 0, LoadNpz()(paths[key]).shape[3] - 9])
+        assert torch.equal(part[key].as_tensor(), cropped[key].as_tensor())
+        np.testing.assert_allclose(part[key].affine, cropped[key].affine, rtol=0, atol=1e-12)
+        kept, expected = ({**volume.meta, "affine": None} for volume in (part[key], cropped[key]))
+        assert str(kept) == str(expected)
+    assert_same(load.inverse(part), LoadNpzd(KEYS).inverse(cropped))
+    for volume in inverted(part, load).values():
+        assert grid_of(volume) == read_header(output.cases[case]["image"]).grid
+
+
+def test_a_part_of_one_file_is_read_in_a_worker(output):
+    paths = [output.paths(case)["image"] for case in SYNTHETIC]
+    load = LoadNpz(roi=(slice(0, 4), slice(0, 5), slice(2, 8)))
+    (batch,) = DataLoader(Dataset(paths, load), batch_size=3, num_workers=1)
+    assert batch.shape == (3, 1, 4, 5, 6)
+    assert batch.meta["patch_start"].tolist() == [[0, 0, 2]] * 3
+    for path, found in zip(paths, batch, strict=True):
+        assert torch.equal(found.as_tensor(), LoadNpz()(path).as_tensor()[:, :4, :5, 2:8])
+
+
+@pytest.mark.parametrize("roi", [(slice(1),) * 2, (slice(None, None, 2),) * 3, slice(1), "roi", 3])
+def test_a_roi_that_is_none_is_refused_where_the_transform_is_made(roi):
+    with pytest.raises(ResamplingError, match="roi must be three slices, of z, y and x"):
+        LoadNpzd(KEYS, roi=roi)
+
+
+def test_a_roi_beside_the_volume_names_the_file(output):
+    paths = output.paths(next(iter(SYNTHETIC)))
+    with pytest.raises(NpzError, match=r"\.npz: it has .* voxels \(z y x\), and none in the roi .*; give another one"):
+        LoadNpzd(KEYS, roi=(slice(900, None), slice(None), slice(None)))(paths)
 
 
 @pytest.mark.parametrize("workers", [None, "fork", pytest.param("spawn", marks=pytest.mark.stress)])

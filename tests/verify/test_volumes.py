@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from monai_mriprep import preprocess
+from monai_mriprep.formats import blocks
+from monai_mriprep.formats.blocks import Blocks
 from monai_mriprep.formats.npz import NpzVolume, read_npz
 from monai_mriprep.store.folder import Folder
 from monai_mriprep.store.manifest import read_index
@@ -110,6 +112,18 @@ def test_what_cannot_be_read_is_told_in_words(store, record, monkeypatch, error)
 
     monkeypatch.setattr(Folder, "read", read)
     assert [*file_problems(store, LABEL, record)] == [f"cannot be read: {error!r}"]
+
+
+def test_an_index_that_is_not_that_of_the_voxels_is_damage(tmp_path, monkeypatch):
+    """As if the writer were wrong: the bytes are those that are recorded."""
+    right = Blocks.to_json
+    for name, value in {"WHOLE": 0, "BLOCK": 1}.items():
+        monkeypatch.setattr(blocks, name, value)
+    monkeypatch.setattr(Blocks, "to_json", lambda self: right(replace(self, crcs=self.crcs[::-1])))
+    preprocess(write_cases(tmp_path / "data", 1), tmp_path / "out", workers=0)
+    with open_store(tmp_path / "out") as store:
+        (said,) = file_problems(store, IMAGE, read_index(store.root).done(CASE))
+    assert "the index in the comment is not that of arr_0.npy" in said
 
 
 def test_the_labels_after_preprocessing_are_compared(store, record):
