@@ -89,6 +89,8 @@ def _changes(then: Facts, now: Facts) -> Iterator[str]:
         yield f"was a {then['kind']}, is a {now['kind']}"
         return
     before, after = then.get("parameters", []), now.get("parameters", [])
+    if any(parameter["kind"] == "VAR_POSITIONAL" for parameter in before):  # of MONAI, where it tells no names
+        return
     by_name = {parameter["name"]: parameter for parameter in after}
     for parameter in before:
         if parameter["name"] not in by_name:
