@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from monai_mriprep.errors import DiskFullError, MriprepError
+from monai_mriprep.errors import DiskFullError, MriprepError, is_disk_full
 from monai_mriprep.formats.npz import decode_npz, read_npz
 from monai_mriprep.proof.arrays import TOLERANCE, judged, require_same
 from monai_mriprep.proof.lock import facts_of
@@ -116,7 +116,9 @@ def _make_again(task: _Task, case: Case) -> Result:
         ]
         return _told(case, changed) if changed else _made(task, claimed, locked)
     except Exception as problem:  # noqa: BLE001 - the border: one bad case must not stop the others
-        return _told(case, [Difference("failed", case.name, f"{type(problem).__name__}: {problem}")])
+        text = str(problem) if isinstance(problem, MriprepError) else f"unexpected {type(problem).__name__}: {problem}"
+        full = isinstance(problem, DiskFullError) or (isinstance(problem, OSError) and is_disk_full(problem))
+        return Result(case.name, "failed", text, facts={"seconds": {}, "disk_full": full})
 
 
 def _made(task: _Task, case: ClaimedCase, locked: LockedCase) -> Result:
@@ -150,12 +152,14 @@ class _Comparison:
         if _digests(record) != _locked_digests(locked):
             yield Difference("source", locked.case, "was changed, or other files of its voxels came, while it was read")
         before, now = locked.facts, facts_of(record)
-        known = {key: value for key, value in before.items() if value is not None}  # those of 0.1.0 have no trace
-        found = list(_unequal(known, {key: now[key] for key in known}, 0.0 if self.task.to_the_bit else TOLERANCE))
-        for place, text in found[:SHOWN]:
+        is_known = {key: before[key] is not None for key in before}  # 0.1.0 has recorded no trace
+        is_known["classes"] &= self.task.to_the_bit  # another version may choose other voxels
+        known, found = ({key: facts[key] for key in before if is_known[key]} for facts in (before, now))
+        unequal = [*_unequal(known, found, 0.0 if self.task.to_the_bit else TOLERANCE)]
+        for place, text in unequal[:SHOWN]:
             yield Difference("recipe" if _is_setting(place) else "record", ".".join(map(str, place)), text)
-        if len(found) > SHOWN:
-            yield Difference("record", locked.case, f"{len(found) - SHOWN} more facts of its record differ")
+        if len(unequal) > SHOWN:
+            yield Difference("record", locked.case, f"{len(unequal) - SHOWN} more facts of its record differ")
 
     def of_arrays(self, locked: LockedCase) -> Iterator[Difference]:
         """What tells each array apart from the one of the lock."""
@@ -192,8 +196,13 @@ Place = tuple[str | int, ...]
 
 
 def _unequal(before: Any, now: Any, tolerance: float, place: Place = ()) -> Iterator[tuple[Place, str]]:
-    """Where plain values differ, and how; of numbers with a fraction only beyond a tolerance."""
-    if isinstance(before, dict) and isinstance(now, dict) and before.keys() == now.keys():
+    """Where plain values differ, and how.
+
+    With a tolerance, numbers with a fraction differ only beyond it, and what is known now alone does not count, which
+    another version has recorded.
+    """
+    is_part = before.keys() <= now.keys() if isinstance(before, dict) and isinstance(now, dict) else False
+    if is_part and (tolerance or before.keys() == now.keys()):
         for key in before:
             yield from _unequal(before[key], now[key], tolerance, (*place, key))
     elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import pickle
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 
 from monai_mriprep import preprocess
+from monai_mriprep._version import __version__
 from monai_mriprep.demo.phantoms import make_demo_dataset
 from monai_mriprep.errors import DiskFullError, OutputError
 from monai_mriprep.formats.write import write_metaimage
@@ -158,6 +161,25 @@ def test_other_packages_or_another_processor_are_named_and_only_images_may_diffe
     assert found.close == ("case_1",)
 
 
+def test_what_another_version_records_besides_is_no_difference_on_other_packages(place):
+    def change(facts):
+        for made in facts.get("made", ()):
+            made["versions"]["monai-mriprep"] = "0.8.0"
+        if "classes" in facts:
+            facts["classes"] = "0" * 64
+            del facts["trace"]["steps"][1]["boundary"]
+
+    lock = edited(place / "data.lock", change)
+    assert made_again(lock, place / "dataset").exact == BOTH
+
+    def as_here(facts):
+        for made in facts.get("made", ()):
+            made["versions"]["monai-mriprep"] = __version__
+
+    found = told(made_again(edited(lock, as_here), place / "dataset"))["case_0"]
+    assert [subject for _, subject, _ in found] == ["trace.steps.1", "classes"]
+
+
 def test_on_the_same_packages_the_last_digit_counts(place, monkeypatch):
     read = again.read_npz
 
@@ -183,6 +205,12 @@ def test_the_folder_to_compare_with_must_be_that_of_the_lock(place):
     assert [(kind, subject) for kind, subject, _ in found["case_0"]] == [("against", "imagesTr/case_0.npz")]
 
 
+def test_what_goes_to_a_worker_can_be_pickled(place):
+    order = order_of(place / "data.lock", place / "dataset")
+    assert pickle.loads(pickle.dumps(order.cases)) == order.cases
+    assert pickle.loads(pickle.dumps(order.cases))[0].line == order.cases[0].line
+
+
 def test_a_case_that_fails_here_says_why(place, monkeypatch):
     monkeypatch.setattr(again, "process_case", lambda job, case: Result(case.name, "failed", "no luck"))
     assert told(made_again(place / "data.lock", place / "dataset", cases=["case_0"])) == {
@@ -197,7 +225,7 @@ def test_an_error_of_ours_is_one_case_that_fails(place, monkeypatch):
 
     monkeypatch.setattr(again, "judged", broken)
     assert told(made_again(place / "data.lock", place / "dataset", cases=["case_0"])) == {
-        "case_0": [("failed", "case_0", "RuntimeError: no luck")]
+        "case_0": [("failed", "case_0", "unexpected RuntimeError: no luck")]
     }
 
 
@@ -205,6 +233,13 @@ def test_a_full_disk_ends_it_and_names_the_folder(place, monkeypatch):
     full = Result("case_0", "failed", "no space left", facts={"disk_full": True})
     monkeypatch.setattr(again, "process_case", lambda job, case: full)
     with pytest.raises(DiskFullError, match="no space left; or give another folder by --scratch"):
+        made_again(place / "data.lock", place / "dataset")
+
+    def no_room(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(again, "make_store", no_room)
+    with pytest.raises(DiskFullError, match="No space left on device; or give another folder by --scratch"):
         made_again(place / "data.lock", place / "dataset")
 
 
