@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from monai_mriprep._version import __version__
+    from monai_mriprep.advice.advise import advise
     from monai_mriprep.dataset.pairing import pair_by_stem
     from monai_mriprep.dataset.statistics import SpacingStatistics
     from monai_mriprep.dataset.target_rules import target_spacing
@@ -57,6 +58,7 @@ __all__ = [
     "Step",
     "VirtualDataset",
     "__version__",
+    "advise",
     "build_transforms",
     "load_recipe",
     "open_dataset",
@@ -75,6 +77,7 @@ _HOMES = {
     "Step": "steps",
     "VirtualDataset": "patches.virtual_dataset",
     "__version__": "_version",
+    "advise": "advice.advise",
     "build_transforms": "pipeline",
     "load_recipe": "recipe",
     "open_dataset": "pipeline",

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from monai_mriprep.advice.case import CaseKept, Comparison, Left, needed_bytes
+from monai_mriprep.advice.file import write_advice
 from monai_mriprep.advice.model import Advice, Candidate, Cost, Lost, Structure, Uncompared, Worst, on_front
 from monai_mriprep.advice.spacings import COMPARED, CandidateSpacing, Spacings, candidate_spacings, finest_of
 from monai_mriprep.dataset.exclusions import read_exclusions
@@ -25,10 +26,10 @@ from monai_mriprep.recipe import Recipe, given_or_default
 from monai_mriprep.run.cases import Case, Result
 from monai_mriprep.run.estimates import run_seconds
 from monai_mriprep.run.memory import available_memory
-from monai_mriprep.run.plan import cases_of
+from monai_mriprep.run.plan import cases_of, check_output_folder
 from monai_mriprep.windows import mapped_in_window
 
-__all__ = ["Observer", "advise"]
+__all__ = ["COMPARED", "Observer", "advise"]
 
 Observer = Callable[[Result, int, int], None]
 """Told of each case that ends, how many have ended, and of how many."""
@@ -40,9 +41,10 @@ def advise(
     spacings: int = COMPARED,
     workers: int | None = None,
     exclude: str | Path | None = None,
+    output_root: str | Path | None = None,
     observe: Observer | None = None,
 ) -> Advice:
-    """Compare target spacings by what they keep of the labels; nothing is written, and no image's voxels are read.
+    """Compare target spacings by what they keep of the labels; no voxels of images are read.
 
     Each label is resampled to the grid that a run would make of its case, as a run does it, and back as `restore` takes
     a prediction back: one mask for each class, linearly, and the highest wins. A network that repeats the labels of
@@ -60,6 +62,9 @@ def advise(
         Threads; by default one for each core. Fewer are taken where the memory holds fewer labels.
     exclude
         A list of cases that are left out; see `monai_mriprep.dataset.exclusions.read_exclusions`.
+    output_root
+        An output folder, made if it is missing: ``advice.json`` is written there, and `report` shows it. By default
+        nothing is written.
     observe
         Told of each case.
 
@@ -72,13 +77,20 @@ def advise(
     ------
     DatasetError, StatisticsError, PairingError
         If the dataset cannot be processed as a whole, has no labels, or not one case can be compared.
+    OutputError
+        If the output folder would mix with the dataset, or cannot be written to.
     """
     root, known = Path(dataset_root), given_or_default(recipe)
     survey = survey_dataset(root, known, with_labels=True, layout=_layout(root), exclusions=read_exclusions(exclude))
+    if output_root is not None:
+        check_output_folder(Path(output_root), survey)
     candidates = candidate_spacings(_spacings_of(survey), spacings)
     count = processors() if workers is None else max(1, workers)
     kept = tuple(_compared(survey, candidates, count, observe))
-    return _advice(survey, candidates, kept, count)
+    advice = _advice(survey, candidates, kept, count)
+    if output_root is not None:
+        write_advice(Path(output_root), advice)
+    return advice
 
 
 def _layout(root: Path) -> Layout:

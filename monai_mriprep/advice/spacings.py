@@ -115,7 +115,7 @@ def _distance(pair: Sequence[float]) -> tuple[float, float]:
 
 def _name(along: float, within: float) -> str:
     factors = {"through-plane": along, "in-plane": within}
-    said = (f"{name} x {FACTORS[factor]}" for name, factor in factors.items() if factor != 1)
+    said = (f"{name} x{FACTORS[factor]}" for name, factor in factors.items() if factor != 1)
     return ", ".join(said) or DEFAULT
 
 

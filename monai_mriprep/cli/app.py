@@ -24,6 +24,7 @@ GROUPS = {
     },
     "Look before a run": {
         "check": "Say what a run would find, need and make.",
+        "advise": "Say what target spacings keep of the labels.",
         "stats": "Compute the table of spacing statistics.",
         "recipe": "Print a recipe as YAML, every key with its meaning.",
     },

@@ -13,7 +13,7 @@ from monai_mriprep.formats.names import natural_key
 from monai_mriprep.run.case_list import drop_list
 from monai_mriprep.run.derived import derive
 from monai_mriprep.store.attempts import has_records
-from monai_mriprep.store.layout import CASES, MANIFEST, SET_ASIDE, SPLITS
+from monai_mriprep.store.layout import ADVICE, CASES, MANIFEST, SET_ASIDE, SPLITS
 from monai_mriprep.store.lock import exclusive, shared
 from monai_mriprep.store.manifest import read_index
 from monai_mriprep.store.merging import merge_records
@@ -58,7 +58,8 @@ class PruneSummary:
 def prune_output(output_root: str | Path, cases: Collection[str] = (), dry_run: bool = False) -> PruneSummary:
     """Delete what retired cases have left: volumes in ``retired/``, pictures, records, rows of ``manifest.csv``.
 
-    The report and the list of `plan` go, too, for they may show or name them; the commands write them anew.
+    The report, the list of `plan` and ``advice.json`` go, too, for they may show or name them; the commands write them
+    anew.
 
     Of a case that lives on, as one whose label was renamed, what came after its retirement stays. What dead writers
     have left in ``.partial`` is finished or cleared away first.
@@ -108,6 +109,7 @@ def _prune(store: Store, cases: Collection[str], warnings: tuple[str, ...], dry_
     gone = chosen.keys() - read_index(store.root).cases()
     shown = report_files(store) if chosen else ()
     listed = (CASES,) if chosen and store.root.status(CASES) is not None else ()
+    advised = (ADVICE,) if chosen and store.root.status(ADVICE) is not None else ()
     if not dry_run:
         remove_retired(store, files)
         remove_pictures(store, gone)
@@ -115,6 +117,8 @@ def _prune(store: Store, cases: Collection[str], warnings: tuple[str, ...], dry_
             remove_report(store)
         if listed:
             drop_list(store)
+        for name in advised:
+            store.root.remove(name)
     deleted = delete_records(store, chosen, dry_run)
     index = read_index(store.root)
     if not dry_run:
@@ -123,7 +127,7 @@ def _prune(store: Store, cases: Collection[str], warnings: tuple[str, ...], dry_
     return PruneSummary(
         store.root.path,
         tuple(chosen),
-        (*(path for path in there if path in files), *shown, *listed),
+        (*(path for path in there if path in files), *shown, *listed, *advised),
         deleted.records,
         deleted.warnings,
         (*warnings, *_what_else(store, gone, [path for path in there if path not in known])),

@@ -11,6 +11,7 @@
     manifest.ATTEMPT.I-of-N.jsonl        those of a shard, until they are merged (`monai_mriprep.store.attempts`)
     manifest.csv dataset.json            derived from the records
     splits_final.json                    folds, where `split` was used
+    advice.json                          what target spacings keep of the labels, where `advise` was used
     report.html                          derived from the records and the pictures
     report/                              its further pages, where there are many cases
     .report/CASE.webp                    a picture of a case, before and after
@@ -29,6 +30,7 @@ from monai_mriprep.errors import RecordError
 from monai_mriprep.types import ROLE_OF_FOLDER, ROLES
 
 __all__ = [
+    "ADVICE",
     "CASES",
     "DATASET",
     "FILES",
@@ -66,6 +68,7 @@ MANIFEST = "manifest.jsonl"
 TABLE = "manifest.csv"
 DATASET = "dataset.json"
 SPLITS = "splits_final.json"
+ADVICE = "advice.json"
 REPORT = "report.html"
 REPORT_PAGES = "report"
 PICTURES = ".report"
@@ -81,7 +84,7 @@ ROLE_FOLDERS = {role.name: role.folder for role in ROLES}
 """The folder of each role of a training set, by its name."""
 VOLUME_FOLDERS = tuple(ROLE_OF_FOLDER)
 FOLDERS = (*VOLUME_FOLDERS, PARTIAL, PICTURES, REPORT_PAGES)
-FILES = (LOCK, RUN, CASES, STATISTICS, MANIFEST, TABLE, DATASET, SPLITS, REPORT)
+FILES = (LOCK, RUN, CASES, STATISTICS, MANIFEST, TABLE, DATASET, SPLITS, ADVICE, REPORT)
 
 LONGEST_NAME = 255
 """In bytes; file systems take no longer one."""

@@ -29,9 +29,9 @@ def test_what_has_a_name_comes_first_and_the_default_before_all():
 
 def test_the_coarsest_axis_is_multiplied_by_itself_and_the_others_together():
     found = names(KNOWN)
-    assert found["through-plane x 1.5"] == (4.5, 0.8, 0.8)
-    assert found["in-plane x 2/3"] == (3.0, 0.5333, 0.5333)
-    assert names(Spacings(*[(0.8, 3.0, 0.8)] * 4))["through-plane x 1.5, in-plane x 1.5"] == (1.2, 4.5, 1.2)
+    assert found["through-plane x1.5"] == (4.5, 0.8, 0.8)
+    assert found["in-plane x2/3"] == (3.0, 0.5333, 0.5333)
+    assert names(Spacings(*[(0.8, 3.0, 0.8)] * 4))["through-plane x1.5, in-plane x1.5"] == (1.2, 4.5, 1.2)
 
 
 def test_equal_ones_are_one_and_lend_it_their_names():

@@ -95,6 +95,12 @@ def test_a_check(ran):
     assert (facts["status"], facts["ready"], len(facts["cases"])) == ("attention", 2, 3)
 
 
+def test_an_advice(ran):
+    facts = told("advise", ran[0], "--spacings", 2, status=1)
+    assert (facts["cases"], len(facts["candidates"]), facts["report"]) == (2, 2, None)
+    assert [one["case"] for one in facts["failed"]] == ["case_2"]
+
+
 def test_a_verification(out):
     facts = told("verify", out)
     assert (facts["intact"], facts["problems"]) == (["case_0", "case_1"], [])

@@ -14,6 +14,7 @@ from monai_mriprep.cohort.suspects import find_suspects
 from monai_mriprep.cohort.thresholds import FEWEST
 from monai_mriprep.formats.names import natural_key
 from monai_mriprep.recipe.differences import changed_keys
+from monai_mriprep.report.html.advice import AdviceSection
 from monai_mriprep.report.html.axes import shown_row
 from monai_mriprep.types import Spacing
 
@@ -161,6 +162,8 @@ class Page:
         What is said of a case that has an error, and of all such cases.
     stops
         Why nothing could be done with the set as a whole.
+    advice
+        What is told of target spacings; None where nothing is.
     whole
         Given one of `cases`, the case with all that its card shows; it is called when the card is written. So the page
         holds of each case only the numbers that cases are compared by.
@@ -183,7 +186,13 @@ class Page:
     failed: str = "failed"
     failures: str = "Failed"
     stops: tuple[str, ...] = ()
+    advice: AdviceSection | None = None
     whole: Callable[[CaseFacts], CaseFacts] = lambda case: case
+
+    @property
+    def has_cards(self) -> bool:
+        """Whether it shows cases, and not spacings alone."""
+        return bool(self.cases) or self.advice is None
 
     @cached_property
     def has_results(self) -> bool:

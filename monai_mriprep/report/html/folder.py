@@ -9,9 +9,12 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from monai_mriprep import __version__
+from monai_mriprep.advice.file import read_advice
+from monai_mriprep.advice.model import Advice
 from monai_mriprep.cohort.labels import many_empty
 from monai_mriprep.errors import RecipeError, RecordError
 from monai_mriprep.recipe import Recipe
+from monai_mriprep.report.html.advice import section_of
 from monai_mriprep.report.html.facts import (
     CaseFacts,
     Count,
@@ -63,6 +66,7 @@ def page_of_folder(store: Store, index: Index) -> Page:
         raise RecordError(msg)
     description, problems = _described(store)
     recipe, more_problems = _recipe(description)
+    advice, doubts = _advice(store)
     labels = Labels(dict(recipe.label_map) if recipe else {}, index.opened.declared_labels if index.opened else None)
     compared = with_suspicions(held(case_facts(index, name, labels)) for name in index.cases())
     cases = worst_first(map(without_thumbnails, compared))
@@ -75,14 +79,23 @@ def page_of_folder(store: Store, index: Index) -> Page:
         cases=cases,
         made=datetime.now(),
         version=__version__,
-        notes=(*folder.notes(), *problems, *more_problems),
+        notes=(*folder.notes(), *problems, *more_problems, *doubts),
         target=description.target_spacing if description else None,
         channels=(recipe and recipe.channels) or (),
         about_pictures="" if any(case.cohort.measures for case in cases) else AFTER_ALONE,
         paper=folder.paper(),
         key=f"{folder.dataset} {description.fingerprint if description else ''}",
+        advice=section_of(advice),
         whole=partial(whole, index, labels),
     )
+
+
+def _advice(store: Store) -> tuple[Advice | None, tuple[str, ...]]:
+    """What `advise` has left in the folder, and what is wrong with it."""
+    try:
+        return read_advice(store), ()
+    except RecordError as error:
+        return None, (str(error),)
 
 
 def _described(store: Store) -> tuple[RunDescription | None, tuple[str, ...]]:

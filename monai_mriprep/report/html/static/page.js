@@ -199,7 +199,7 @@
   });
   const keys = {
     j: () => move(1), ArrowRight: () => move(1), k: () => move(-1), ArrowLeft: () => move(-1),
-    "/": () => one(".controls [name=text]").focus(), t: nextTheme, "?": actions.help,
+    "/": () => one(".controls [name=text]")?.focus(), t: nextTheme, "?": actions.help,
     c: () => current() && one(".rating [type=text]", current()).focus(),
     0: () => rateCurrent(""), 1: () => rateCurrent(CHOICES[0]), 2: () => rateCurrent(CHOICES[1]), 3: () => rateCurrent(CHOICES[2]),
   };
@@ -235,6 +235,7 @@
     cards = all(".card");
     if (ratings.size) items.filter((item) => ratings.has(item.dataset.case)).forEach(showRating);
     theme(themeNow());
+    if (!one(".controls")) return;  // a page without cases
     countRatings();
     filter();
   });
