@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +26,9 @@ from monai_mriprep.run.dry_run import dry_run
 from monai_mriprep.run.merge import merge
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.run.planning import plan_cases
+from monai_mriprep.run.process import process_case
 from monai_mriprep.run.prune import prune_output
+from monai_mriprep.run.session import open_session
 from monai_mriprep.store import description
 from monai_mriprep.store.description import VIRTUAL, read_description
 from monai_mriprep.store.manifest import read_index
@@ -255,10 +259,36 @@ def test_cases_that_leave_have_nothing_to_retire_and_are_pruned(tmp_path):
     assert verify_output(out).findings == ()
 
 
-def test_its_report_shows_the_pictures(made, tmp_path):
-    out = shutil.copytree(made, tmp_path / "out")
-    assert len(write_report(out).cases) == 3
-    assert (out / "report.html").read_text().count("data:image/webp") == 3
+def test_its_report_shows_the_pictures_and_of_suspects_no_volumes(tmp_path):
+    dataset, out = write_cases(tmp_path / "data", 3), tmp_path / "out"
+    write_case(dataset, "copy", seed=0)
+    run(dataset, out, virtual=True, report=True)
+    page = write_report(out)
+    assert {case.name for case in page.cases if case.reasons} == {"case_0", "copy"}
+    html = (out / "report.html").read_text()
+    assert html.count("data:image/webp") == 4
+    assert html.count("a run with --virtual has written no volume of it") == 2
+
+
+def test_what_a_dead_worker_has_finished_is_recorded_once(dataset, tmp_path):
+    out = tmp_path / "out"
+    with open_session(plan_run(dataset, out, RECIPE, virtual=True)) as session:
+        job = replace(session.plan.job, writer=session.store.writer)
+        process_case(job, session.todo[0])
+        assert session.finished(session.todo[0].name) is not None, "its journal tells"
+        kept = {path: path.read_bytes() for path in (out / ".partial").rglob("*.journal")}
+    assert len(done_records(out)) == len(kept) == 1, "the session has recorded it when it ended"
+    (before,) = done_records(out).values()
+    assert before.case in run(dataset, out, virtual=True).skipped
+    for path, content in kept.items():
+        (out / ".partial" / path.name).write_bytes(content)
+    append_record(out, {**last_of(out, before.case), "seconds": {"load": 1.5}, "time": time.time() + 1})
+    run(dataset, out, virtual=True)
+    assert done_records(out)[before.case].seconds == {"load": 1.5}, "an older result comes too late"
+
+
+def last_of(out: Path, case: str) -> dict:
+    return [event for event in events(out) if (event["event"], event["case"]) == ("done", case)][-1]
 
 
 def test_parts_of_a_run_go_by_a_plan_and_are_merged(dataset, made, tmp_path):

@@ -51,11 +51,16 @@ def outdated_in(store: Store, index: Index) -> IsOutdated:
             last = _last_word(index, done.case)
         except RecordError as error:  # a fault of the disk, which says nothing of the entry
             raise OutputError(str(error)) from error
-        if isinstance(last, Done) and last.outputs == done.outputs:  # it has been recorded
+        if isinstance(last, Done) and _made(last) == _made(done):  # it has been recorded
             return False
         return done.redo < redo or (last is not None and last.time > written + TICK)
 
     return is_outdated
+
+
+def _made(done: Done) -> object:
+    """By what a result of a case is told from another: its files or, where it has none, the seconds of its stages."""
+    return done.outputs or done.seconds
 
 
 def _last_word(index: Index, case: str) -> Record | Opened | None:

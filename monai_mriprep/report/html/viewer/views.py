@@ -11,7 +11,7 @@ from itertools import islice
 
 import numpy as np
 
-from monai_mriprep.errors import MriprepError
+from monai_mriprep.errors import MriprepError, OutputError
 from monai_mriprep.formats.npz import NpzVolume, decode_npz
 from monai_mriprep.report.html.viewer.volumes import ViewerVolume, viewer_volume
 from monai_mriprep.store.folder import Folder
@@ -72,6 +72,9 @@ def views_of(root: Folder, outputs: Mapping[str, Mapping[str, str]], budget: int
 
 
 def _view(root: Folder, files: Mapping[str, str], budget: int) -> ViewerVolume:
+    if not files:
+        msg = "a run with --virtual has written no volume of it"
+        raise OutputError(msg)
     image = read_volume(root, files[IMAGE.name])
     label = read_volume(root, files[LABEL.name]) if LABEL.name in files else None
     if label is not None and not _fits(label, image):
