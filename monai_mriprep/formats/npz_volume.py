@@ -93,7 +93,7 @@ class NpzPart(NpzVolume):
     whole
         Where all of it lies.
     start
-        The first voxel of the part there, z y x.
+        The first voxel of the part there, z y x; below 0 where the part is padded.
     """
 
     whole: Grid
@@ -102,8 +102,28 @@ class NpzPart(NpzVolume):
     @property
     def grid(self) -> Grid:
         """Where the part lies, z y x."""
-        stop = [first + size for first, size in zip(self.start, self.array.shape[1:], strict=True)]
-        return self.whole.part(self.start, stop)
+        z, y, x = self.array.shape[1:]
+        affine = self.whole.affine.copy()
+        affine[:3, 3] += affine[:3, :3] @ np.asarray(self.start)
+        return Grid((z, y, x), affine)
+
+    def padded(self, start: Shape, size: Shape) -> NpzPart:
+        """The part of this size from `start` on, with zeros around what there is of it.
+
+        Parameters
+        ----------
+        start
+            Not beyond the start of this part.
+        size
+            So large that this part lies in it.
+        """
+        if self.array.shape[1:] == size:
+            return self
+        before = [own - first for own, first in zip(self.start, start, strict=True)]
+        lengths = zip(before, self.array.shape[1:], size, strict=True)
+        widths = [(first, whole - first - length) for first, length, whole in lengths]
+        larger = replace(self, array=np.pad(self.array, [(0, 0), *widths]), start=start)
+        return larger if self.affine is None else replace(larger, affine=larger.grid.affine)
 
 
 def _grid(shape: tuple[int, ...], spacing: NDArray[np.float64], affine: NDArray[np.float64] | None) -> Grid:

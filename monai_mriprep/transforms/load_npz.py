@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
     from pathlib import Path
 
-__all__ = ["LoadNpz", "LoadNpzd"]
+    from monai_mriprep.formats.npz import NpzVolume
+
+__all__ = ["LoadNpz", "LoadNpzd", "tensor_of_file"]
 
 
 class LoadNpzd(WayBackd):
@@ -63,16 +65,31 @@ class LoadNpzd(WayBackd):
 
     def _load(self, path: str | Path) -> torch.Tensor:
         volume = read_npz(path) if self.roi is None else read_npz_part(path, self.roi)
-        loaded = from_file(path, volume.array, volume.grid.affine, affine_source=volume.affine_source)
-        loaded.meta |= spacing_marks(volume.spacing, volume.grid)
-        if isinstance(volume, NpzPart):
-            affine, shape = torch.from_numpy(volume.whole.affine.copy()), torch.tensor(volume.whole.shape)
-            whole = {"original_affine": affine, "spatial_shape": shape}
-            loaded.meta |= {**whole, "patch_start": torch.tensor(volume.start)}
-        if self.tracing:
-            way = {TraceKeys.EXTRA_INFO: way_of_file(path, volume)}
-            loaded.push_applied_operation({**self.get_transform_info(), **way})
-        return as_tracked(loaded)
+        return tensor_of_file(self, path, volume)
+
+
+def tensor_of_file(transform: WayBackd, path: str | Path, volume: NpzVolume, **meta: Any) -> torch.Tensor:
+    """What a transform makes of a volume that was read, or of a part of it; with its own record of the way back.
+
+    Parameters
+    ----------
+    transform
+        Who returns it.
+    path, volume
+        The file, and what was read of it.
+    meta
+        What else the metadata say.
+    """
+    loaded = from_file(path, volume.array, volume.grid.affine, affine_source=volume.affine_source, **meta)
+    loaded.meta |= spacing_marks(volume.spacing, volume.grid)
+    if isinstance(volume, NpzPart):
+        affine, shape = torch.from_numpy(volume.whole.affine.copy()), torch.tensor(volume.whole.shape)
+        whole = {"original_affine": affine, "spatial_shape": shape}
+        loaded.meta |= {**whole, "patch_start": torch.tensor(volume.start)}
+    if transform.tracing:
+        way = {TraceKeys.EXTRA_INFO: way_of_file(path, volume)}
+        loaded.push_applied_operation({**transform.get_transform_info(), **way})
+    return as_tracked(loaded)
 
 
 class LoadNpz(InvertibleTransform):

@@ -8,19 +8,18 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.transforms.traits import MultiSampleTrait
 from monai.transforms.transform import Randomizable
-from monai.utils.enums import TraceKeys, TransformBackends
+from monai.utils.enums import TransformBackends
 from monai.utils.misc import ImageMetaKey, ensure_tuple_rep, fall_back_tuple
 
 from monai_mriprep.errors import GeometryError, MriprepWarning, NpzError, RecordError, ResamplingError
 from monai_mriprep.formats.names import stem
 from monai_mriprep.formats.npz import read_npz, read_npz_head, read_npz_part
-from monai_mriprep.transforms.tensors import as_tracked, from_file, spacing_marks
-from monai_mriprep.transforms.way_back import WayBackd, way_of_file
+from monai_mriprep.transforms.load_npz import tensor_of_file
+from monai_mriprep.transforms.way_back import WayBackd
 from monai_mriprep.types import LABEL
 from monai_mriprep.volume.class_index import ClassIndex, sample_classes
 from monai_mriprep.volume.geometry import Grid, same_grid_problem
@@ -30,9 +29,7 @@ from monai_mriprep.volume.patch_places import check_ratios, draw_centres, missin
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
-    from monai_mriprep.formats.npz import NpzHead, NpzPart
+    from monai_mriprep.formats.npz import NpzHead
     from monai_mriprep.types import Shape
 
 __all__ = ["RandPatchd"]
@@ -137,19 +134,7 @@ class RandPatchd(Randomizable, WayBackd, MultiSampleTrait):
         if problem := same_grid_problem(part.whole, whole):
             msg = f"{path} and its label do not lie on one grid: the {problem} differs; give the files of one case"
             raise GeometryError(msg)
-        grid = _grid_of_patch(part.whole, start, size)
-        patch = from_file(path, _padded(part, start, size), grid.affine, affine_source=part.affine_source)
-        patch.meta |= {
-            "original_affine": torch.from_numpy(whole.affine.copy()),
-            ImageMetaKey.SPATIAL_SHAPE: torch.tensor(whole.shape),
-            "patch_start": torch.tensor(start),
-            ImageMetaKey.PATCH_INDEX: number,
-            **spacing_marks(part.spacing, grid),
-        }
-        if self.tracing:
-            way = {TraceKeys.EXTRA_INFO: {**way_of_file(path, part), "grid": part.whole.to_json()}}
-            patch.push_applied_operation({**self.get_transform_info(), **way})
-        return as_tracked(patch)
+        return tensor_of_file(self, path, part.padded(start, size), **{ImageMetaKey.PATCH_INDEX: number})
 
 
 def _checked_size(size: Sequence[int] | int) -> tuple[int, int, int]:
@@ -187,22 +172,3 @@ def _inside(start: Shape, size: Shape) -> tuple[slice, slice, slice]:
     """What of a patch lies in the volume."""
     z, y, x = (slice(max(first, 0), first + length) for first, length in zip(start, size, strict=True))
     return z, y, x
-
-
-def _padded(part: NpzPart, start: Shape, size: Shape) -> NDArray[Any]:
-    """A patch, ``(C, *size)``, with zeros where it lies outside of the volume."""
-    channels, *inside = part.array.shape
-    if tuple(inside) == size:
-        return part.array
-    patch = np.zeros((channels, *size), part.array.dtype)
-    before = [max(-first, 0) for first in start]
-    z, y, x = (slice(first, first + length) for first, length in zip(before, inside, strict=True))
-    patch[:, z, y, x] = part.array
-    return patch
-
-
-def _grid_of_patch(whole: Grid, start: Shape, size: Shape) -> Grid:
-    """As `Grid.part`, also of a patch that reaches over the edge."""
-    affine = whole.affine.copy()
-    affine[:3, 3] = whole.affine[:3, :3] @ np.asarray(start) + whole.origin
-    return Grid(size, affine)
