@@ -198,6 +198,15 @@ class _Places(NamedTuple):
     roots: tuple[str, ...]
     dataset: Path | None
 
+    def name(self, path: str) -> str | None:
+        """The name of a source in the dataset; where a link led to it that is gone, by the end of its path."""
+        name = name_in(self.roots, path)
+        if name is not None or self.dataset is None:
+            return name
+        parts = Path(path).parts[1:]
+        ends = ("/".join(parts[start:]) for start in range(len(parts)))
+        return next((end for end in ends if (self.dataset / end).exists()), None)
+
     def of(self, name: str) -> Path | None:
         """The folder that a name is relative to; None if it can only be in an object store."""
         folders = [Path(root) for root in self.roots if address_in(root) is None]
@@ -236,7 +245,7 @@ def _examine(root: Path, fingerprint: str, places: _Places, finished: _Finished)
 
 def _source(source: SourceRecord, places: _Places, problems: list[str]) -> LockedSource:
     """What a lock says of a source; adds what is not as recorded."""
-    name = name_in(places.roots, source.path)
+    name = places.name(source.path)
     if name is None:
         msg = f"{source.path} lies outside of the dataset ({', '.join(places.roots)}), so nobody could find it again"
         raise RecordError(msg)
@@ -248,7 +257,7 @@ def _source(source: SourceRecord, places: _Places, problems: list[str]) -> Locke
     size = None if (folder / name).is_dir() else source.size
     locked: LockedSource = checked(_SOURCE, {"path": name, "size": size, "sha256": source.sha256, "data": data})
     found = (f"{folder / one.subject} {one.problem}" for one in changed_files(folder, locked))
-    problems.extend(f"{problem}; {AGAIN}" for problem in found)
+    problems.extend(f"{problem}; {AGAIN}, or say by --dataset where the dataset is now" for problem in found)
     return locked
 
 

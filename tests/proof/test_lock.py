@@ -164,8 +164,21 @@ def test_a_source_outside_of_the_dataset_is_refused(place):
     for line in lines:
         if line.get("event") == "done":
             append_record(place / "out", {key: line[key] for key in line if key not in ("version", "digest")})
-    found = problems(place / "out", dataset=place / "dataset")
-    assert "lies outside of the dataset" in found["case_0"]
+    assert "lies outside of the dataset" in problems(place / "out")["case_0"]
+    lock = write_lock(place / "out", place / "end.lock", dataset=place / "dataset")
+    assert lock.read_text().splitlines()[1] == (place / "data.lock").read_text().splitlines()[1], (
+        "by the end of its path"
+    )
+
+
+def test_a_dataset_that_was_moved_between_two_runs_is_found_where_it_is(tmp_path):
+    dataset = write_cases(tmp_path / "dataset", 1)
+    preprocess(dataset, tmp_path / "out", workers=0, report=False)
+    first = write_lock(tmp_path / "out", tmp_path / "first.lock").read_text()
+    moved = dataset.rename(tmp_path / "moved")
+    assert "is missing; run again, then lock, or say by --dataset" in problems(tmp_path / "out")["case_0"]
+    preprocess(moved, tmp_path / "out", workers=0, report=False)
+    assert write_lock(tmp_path / "out", tmp_path / "second.lock").read_text() == first
 
 
 def test_an_object_in_a_store_is_locked_by_a_copy_alone(place):
