@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 from monai_mriprep.errors import ResamplingError
 from monai_mriprep.volume.products import (
     BLOCK_ROWS,
-    FEW_ROWS,
     AxisBlocks,
     exact_products,
+    multiply_slices,
     order_of_axes,
     product_of_columns,
 )
 from monai_mriprep.volume.resample import ResamplingPlan, apply_plan, with_zeros_outside
-from monai_mriprep.volume.spline import AxisPlan, Block, banded_blocks
+from monai_mriprep.volume.spline import FEW_ROWS, AxisPlan, Block, banded_blocks
 from monai_mriprep.volume.threads import on_threads
 
 __all__ = ["HALF_CHANCE", "highest_channel", "resample_argmax"]
@@ -91,7 +91,7 @@ def resample_argmax(
     tiles = list(_tiles(plan, within, slab, device))
     labels = torch.empty(within.shape_out, dtype=_type_of(len(logits) + (thresholds is not None)), device=device)
 
-    def work(indices: range) -> None:
+    def work(indices: Iterable[int]) -> None:
         for tile in (tiles[index] for index in indices):
             channels = tile.channels(logits)
             if round_to is not None:
@@ -216,8 +216,7 @@ def _along_slices(weights: torch.Tensor, volume: torch.Tensor) -> torch.Tensor:
 
 def _along_rows(weights: torch.Tensor, volume: torch.Tensor) -> torch.Tensor:
     out = volume.new_empty((len(volume), len(weights), volume.shape[2]))
-    for slice_, result in zip(volume.unbind(), out.unbind(), strict=True):
-        torch.mm(weights, slice_, out=result)
+    multiply_slices(weights, volume, out)
     return out
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import torch
 
-__all__ = ["Threads", "on_threads"]
+__all__ = ["ALONE", "Threads", "on_threads"]
 
 Given = TypeVar("Given")
 
@@ -25,13 +25,20 @@ class Threads:
     count: int
     pool: Executor | None
 
-    def share(self, n_items: int, work: Callable[[range], None]) -> None:
-        """Call `work` with ranges that together cover ``range(n_items)``."""
-        shares = [range(i, n_items, self.count) for i in range(self.count)]
+    def share(self, n_items: int, work: Callable[[Iterable[int]], None]) -> None:
+        """Call `work` in each thread, with numbers that together are those of ``range(n_items)``.
+
+        A thread that is done with one takes the next, so that none waits while others have work left.
+        """
+        numbers = iter(range(n_items))
         if self.pool is None:
-            work(shares[0])
+            work(numbers)
             return
-        list(self.pool.map(_alike(work), shares))
+        list(self.pool.map(_alike(work), [numbers] * min(self.count, n_items)))
+
+
+ALONE = Threads(1, None)
+"""The calling thread."""
 
 
 def on_threads(device: torch.device, work: Callable[[Threads], None], most: int | None = None) -> None:
@@ -45,13 +52,13 @@ def on_threads(device: torch.device, work: Callable[[Threads], None], most: int 
     """
     available = torch.get_num_threads() if device.type == "cpu" else 1
     if device.type != "cpu" or (available == 1 and current_thread() is main_thread()):
-        work(Threads(1, None))
+        work(ALONE)
         return
     count = min(available, most or available)
     try:
         with _lent_pool(count) as pool:
             if count == 1:
-                pool.submit(_alike(work), Threads(1, None)).result()
+                pool.submit(_alike(work), ALONE).result()
             else:
                 work(Threads(count, pool))
     finally:

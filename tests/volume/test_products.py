@@ -34,6 +34,28 @@ def test_the_tiles_at_once_do_not_change_a_bit(rows, columns, tile, threads, mon
         assert torch.equal(result, results[0])
 
 
+@pytest.mark.parametrize("order", [1, 3])
+@pytest.mark.parametrize("columns", [40, 98, 101, 149, 155, 160])  # the last block of 48: 40, 2, 5, 5, 11 and 16
+@pytest.mark.parametrize(("slices", "rows"), [(40, 60), (60, 40), (51, 3), (99, 53), (5, 70)])
+def test_smaller_parts_of_a_matrix_do_not_change_a_bit(slices, rows, columns, order, threads, monkeypatch):
+    """Nor does the number of slices in a call: the products are those of whole blocks, slice by slice."""
+    volume, source = volume_on((slices, rows, columns), affine_of((1.0, 1.0, 1.0), 21))
+    volume *= volume > 100  # sums of zeros have a sign
+    for size in (
+        (slices + 11, rows + 5, columns + 1),
+        (slices - 1, rows + 9, columns - 3),
+        (slices + 2, rows, columns),
+    ):
+        steps = [n / m for n, m in zip(volume.shape[1:], size, strict=True)]
+        plan = plan_resampling(source, Grid(size, source.affine @ np.diag([*steps, 1])), order)
+        results = []
+        for count, wide in ((1, 1 << 30), (1, 50), (3, 50), (16, 50)):
+            threads(count)
+            monkeypatch.setattr("monai_mriprep.volume.products.WIDE", wide)
+            results.append(apply_plan(volume, plan).numpy().tobytes())
+        assert results[1:] == results[:1] * 3
+
+
 def test_autocast_and_low_precision_do_not_change_a_bit():
     volume, source = volume_on((12, 60, 50), affine_of((3, 1, 1)))
     plan = plan_resampling(source, target_grid(source, (1.0, 0.7, 1.3)))

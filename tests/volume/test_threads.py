@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -64,10 +65,10 @@ def test_a_lent_thread_uses_one_thread_whatever_it_computes(threads):
     threads(3)
     all_at_once, counts = threading.Barrier(3), []
 
-    def start(indices: range) -> None:
+    def start(indices: Iterable[int]) -> None:
         all_at_once.wait(10)
 
-    def work(indices: range) -> None:
+    def work(indices: Iterable[int]) -> None:
         torch.ones(1 << 20).add_(1)  # would be shared
         counts.append(torch.get_num_threads())
 
@@ -83,7 +84,7 @@ def test_no_more_threads_are_lent_than_are_wanted(most, expected, threads):
 
     def work(lent: Threads) -> None:
         assert lent.count == expected
-        lent.share(7, lambda indices: counts.append(len(indices)))
+        lent.share(7, lambda indices: counts.append(sum(1 for _ in indices)))
 
     on_threads(torch.device("cpu"), work, most)
     assert len(counts) == expected
