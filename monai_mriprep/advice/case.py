@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import takewhile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -37,9 +36,6 @@ if TYPE_CHECKING:
     from monai_mriprep.volume.round_trip import Kept, Structures
 
 __all__ = ["CaseKept", "Comparison", "Found", "Left", "needed_bytes"]
-
-MANY_CLASSES = 255
-"""A label with more different values seems to hold intensities."""
 
 BYTES_PER_VOXEL = 20
 """Memory for a voxel of a label while its lesions are found, beside two copies of it as stored."""
@@ -131,11 +127,11 @@ class Comparison:
         estimates = tuple(_known(estimated(steps, *outlines, self.geometry)) for steps in self.steps)
         disk = tuple(output_bytes(replace(case, output_voxels=one.voxels)) for one in estimates)
         volume, grid = self._label(case, outlines)
-        classes = _classes(volume, case.sources[LABEL.name][0])
-        read, structures = classes.size, compute.round_trip.structures_of(classes)
+        name = str(case.sources[LABEL.name][0])
+        classes = _classes(volume, name)
+        read, structures = classes.size, compute.round_trip.structures_of(classes, name)
         if structures is None:
             return CaseKept(case.name, None, read, estimates, disk)
-        _require_few(structures, case.sources[LABEL.name][0])
         plans = (_plans(step, volume, grid) for step in self.resamplings)
         losses = (compute.round_trip.kept(structures, there, back) for there, back in plans)
         mm3 = math.prod(grid.spacing)
@@ -200,16 +196,10 @@ def _tensor(voxels: NDArray[Any]) -> torch.Tensor:
     return torch.from_numpy(values)[None]
 
 
-def _classes(label: torch.Tensor, path: Path) -> NDArray[Any]:
+def _classes(label: torch.Tensor, name: str) -> NDArray[Any]:
     """The label as a run stores it, ``(D, H, W)``: whole numbers from 0 on; refused as there."""
-    dtype, n_negative = compute.labels.plan_cast(label, str(path))
+    dtype, n_negative = compute.labels.plan_cast(label, name)
     return compute.labels.apply_cast(label, dtype, n_negative)[0].numpy()
-
-
-def _require_few(structures: Structures, path: Path) -> None:
-    if len(structures.numbers) > MANY_CLASSES:
-        problem = f"holds {len(structures.numbers)} classes, as an {IMAGE.name} does; {MANY_CLASSES} are compared"
-        raise LabelError(path, problem)
 
 
 def _plans(step: Resampling, label: torch.Tensor, grid: Grid) -> tuple[ResamplingPlan, ResamplingPlan]:

@@ -73,7 +73,7 @@ def _rows(advice: Advice, numbers: Sequence[int]) -> Iterator[list[str]]:
             f"{one.lost_lesions}/{advice.lesions}",
             "x".join(f"{size:.0f}" for size in one.shape),
             worst_text(one),
-            ", ".join(one.names),
+            "; ".join(one.names),
         ]
 
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monai_mriprep.types import LABEL_MAX, Shape
+from monai_mriprep.errors import LabelError
+from monai_mriprep.types import IMAGE, LABEL, LABEL_MAX, Shape
 from monai_mriprep.volume.vote import Taps, voted
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ __all__ = ["Kept", "Structures", "kept", "structures_of"]
 
 SLAB_VOXELS = 1 << 20
 """Voxels that are resampled at once, there and back."""
+
+MANY_CLASSES = 255
+"""A label with more different values seems to hold intensities."""
 
 TOUCHING = np.ones((3, 3, 3))
 """Voxels that share a face, an edge or a corner belong to one lesion."""
@@ -79,18 +83,25 @@ class Kept:
     lesions: NDArray[np.bool_]
 
 
-def structures_of(label: NDArray[Any]) -> Structures | None:
+def structures_of(label: NDArray[Any], name: str = LABEL.name) -> Structures | None:
     """Find the classes of a label, and their lesions.
 
     Parameters
     ----------
     label
         ``(D, H, W)``, integers from 0, the background, to `LABEL_MAX`.
+    name
+        What to call it in an error, such as its file.
 
     Returns
     -------
     Structures
         None where there is background alone.
+
+    Raises
+    ------
+    LabelError
+        If it has more than `MANY_CLASSES`: each is looked at for itself.
     """
     box = _box_of(label)
     if box is None:
@@ -101,6 +112,10 @@ def structures_of(label: NDArray[Any]) -> Structures | None:
         present[plane] = True
     present[0] = False
     numbers = np.flatnonzero(present)
+    if len(numbers) > MANY_CLASSES:
+        raise LabelError(
+            name, f"holds {len(numbers)} classes, as an {IMAGE.name} does; at most {MANY_CLASSES} are compared"
+        )
     rank_of = np.zeros(LABEL_MAX + 1, np.min_scalar_type(len(numbers)))
     rank_of[numbers] = np.arange(1, len(numbers) + 1)
     ranks = np.pad(rank_of[inside], 1)

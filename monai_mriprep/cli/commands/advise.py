@@ -82,9 +82,19 @@ def advise(
     written = {"output_root": output_root, "report": report_file}
     facts = {**found.model_dump(mode="json"), **{name: path and str(path) for name, path in written.items()}}
     report(advice_text(found, width_of(sys.stdout)), facts, as_json)
-    if report_file is not None and not as_json:
-        say(f"report:  {report_file}")
+    if not as_json:
+        _say_places(output_root, report_file)
     return ATTENTION if found.failed else OK
+
+
+def _say_places(output_root: Path | None, report_file: Path | None) -> None:
+    """What was written, each in one piece."""
+    if output_root is not None:
+        from monai_mriprep.store.layout import ADVICE
+
+        say(f"advice:  {output_root / ADVICE}")
+    if report_file is not None:
+        say(f"report:  {report_file}")
 
 
 def _compared(

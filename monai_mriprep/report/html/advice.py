@@ -106,7 +106,7 @@ class AdviceSection:
 
     def _cells(self, one: Candidate) -> list[str]:
         return [
-            ", ".join(one.names),
+            "; ".join(one.names),
             f"{shown_number(one.voxels)} x",
             "x".join(f"{size:.0f}" for size in one.shape),
             f"{one.mean_dice:.4f}",
@@ -124,7 +124,7 @@ class AdviceSection:
 
 def _said(one: Candidate) -> str:
     return (
-        f"{shown_row(one.spacing)} mm ({', '.join(one.names)}): Dice {one.mean_dice:.4f}, "
+        f"{shown_row(one.spacing)} mm ({'; '.join(one.names)}): Dice {one.mean_dice:.4f}, "
         f"{shown_number(one.voxels)} times the voxels, {one.lost_lesions} lesions lost"
     )
 
