@@ -237,10 +237,9 @@ def drop_list(store: Store) -> None:
     description = read_description(store)
     if description is not None and description.plan is not None:
         write_description(store, description.model_copy(update={"plan": None}))
-    if store.root.status(CASES) is None:
-        return
     with named_errors(store.root.path / CASES, "cannot be removed", "remove it"):
-        store.root.remove(CASES)
+        if store.root.status(CASES) is not None:
+            store.root.remove(CASES)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from monai_mriprep.errors import OutputError, RecipeError
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.cases import Job
 from monai_mriprep.steps import Step, makes_parts, steps_of
-from monai_mriprep.store.store import Store
+from monai_mriprep.store.store import AGAIN, Store, named_errors
 from monai_mriprep.types import Spacing
 
 __all__ = ["refuse_volumes", "refuse_wholes"]
@@ -50,9 +50,11 @@ def refuse_volumes(job: Job, store: Store) -> None:
     Raises
     ------
     OutputError
-        With the remedy.
+        With the remedy; or if that cannot be seen.
     """
-    if job.virtual and (store.elsewhere or any(store.volumes())):
+    with named_errors(store.root.path, "its volumes cannot be listed", AGAIN):
+        are_there = job.virtual and (store.elsewhere or any(store.volumes()))
+    if are_there:
         msg = (
             f"{store.root.path}: there are volumes, and --virtual makes none; choose another output folder for it, or "
             "go on without --virtual"
