@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from math import ceil, floor
 
 import numpy as np
 
 from monai_mriprep.errors import ResamplingError
-from monai_mriprep.volume.centres import start_of_padded
 from monai_mriprep.volume.geometry import Grid
 
 __all__ = ["AxisPatch", "PatchGrid", "place_patch"]
@@ -41,12 +42,12 @@ class AxisPatch:
         half = (self.size - 1) / 2
         return self.start + half + (k - half) * self.scale
 
-    @property
+    @cached_property
     def filled(self) -> range:
         """Which voxels of the patch, counted along the axis, lie within its outer faces; the others are padding."""
-        is_inside = [-0.5 <= self.at(k) <= self.n - 0.5 for k in range(self.size)]
-        begin = is_inside.index(True) if any(is_inside) else 0
-        return range(begin, begin + sum(is_inside))
+        first = ceil((-0.5 - self.at(0)) / self.scale)
+        last = floor((self.n - 0.5 - self.at(0)) / self.scale)
+        return range(max(first, 0), min(last + 1, self.size))
 
     @property
     def wanted(self) -> range:
@@ -87,7 +88,7 @@ class PatchGrid:
         """Whether some of its voxels lie outside."""
         return any(len(axis.filled) < axis.size for axis in self.axes)
 
-    @property
+    @cached_property
     def grid(self) -> Grid:
         """Where its array lies."""
         firsts = [axis.at(axis.size - 1 if axis.flip else 0) for axis in self.axes]
@@ -125,7 +126,7 @@ def place_patch(
     whole
         The grid.
     start
-        Where the patch begins, z y x. Along an axis that is not longer than the patch, `start_of_padded` says it.
+        Where the patch begins, z y x. Along an axis that is not longer than the patch it plays no part.
     size
         Its voxels, z y x.
     scale
@@ -159,7 +160,7 @@ def place_patch(
 
 def _start(n: int, begin: int, size: int) -> int:
     if size >= n:
-        return start_of_padded(n, size)
+        return -((size - n) // 2)  # as `SpatialPad`
     if not 0 <= begin <= n - size:
         msg = f"a patch of {size} voxels begins at 0 to {n - size} along an axis of {n}, not at {begin}"
         raise ResamplingError(msg)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from monai_mriprep.errors import ResamplingError
 from monai_mriprep.types import Shape
-from monai_mriprep.volume.centres import draw_centre, start_around
 from monai_mriprep.volume.class_index import ClassIndex
 from monai_mriprep.volume.geometry import Grid
+from monai_mriprep.volume.patch_places import check_ratios, draw_centres, missing_classes, patch_start
 
 __all__ = ["DrawnPatch", "RandomPatches"]
 
@@ -33,7 +34,7 @@ class RandomPatches:
     size
         Voxels, z y x.
     ratios
-        How often the middle is a voxel of class 0, 1 and so on; empty where every place has the same chance.
+        How often the middle is a voxel of class 0, 1 and so on; None where every place has the same chance.
     scale
         Lowest and highest factor of the spacing.
     flip_prob
@@ -46,16 +47,15 @@ class RandomPatches:
     """
 
     size: Shape
-    ratios: tuple[float, ...] = ()
+    ratios: tuple[float, ...] | None = None
     scale: tuple[float, float] = (1.0, 1.0)
     flip_prob: float = 0.0
 
     def __post_init__(self) -> None:
+        check_ratios(self.ratios)
         low, high = self.scale
         if len(self.size) != 3 or min(self.size) < 1:
             msg = f"a patch has three sizes of at least 1 voxel, z y x, not {self.size}"
-        elif not all(0 <= share < np.inf for share in self.ratios) or (self.ratios and not any(self.ratios)):
-            msg = f"ratios are at least 0, one for each class from 0, and not all of them 0, not {self.ratios}"
         elif not 0 < low <= high < np.inf:
             msg = f"scale is the lowest and the highest factor of the spacing, both positive, not {self.scale}"
         elif not 0 <= self.flip_prob <= 1:
@@ -78,19 +78,24 @@ class RandomPatches:
         recorded
             The grid of the preprocessed label.
         """
-        centre = draw_centre(classes, self.ratios, random) if self.ratios and classes is not None else None
-        if centre is None:
+        if classes is None or not self._may_draw(classes):
             beyond_first = (max(n - length, 0) for n, length in zip(grid.shape, self.size, strict=True))
             z, y, x = (int(random.randint(last + 1)) for last in beyond_first)
         else:
-            z, y, x = start_around(_nearest(recorded, centre, grid), self.size, grid.shape)
+            (centre,) = draw_centres(classes, self.ratios, 1, random)
+            z, y, x = patch_start(_nearest(recorded, centre, grid), self.size, grid.shape)
         turned = np.flatnonzero(random.rand(3) < self.flip_prob)
         return DrawnPatch((z, y, x), float(random.uniform(*self.scale)), tuple(turned.tolist()))
 
+    def _may_draw(self, classes: ClassIndex) -> bool:
+        """Whether a class that is there has a ratio; where none has, every place has the same chance."""
+        wanted = [value for value, ratio in enumerate(self.ratios or ()) if ratio > 0]
+        return wanted != missing_classes(classes, self.ratios)
 
-def _nearest(grid: Grid, voxel: Shape, other: Grid) -> list[int]:
+
+def _nearest(grid: Grid, voxel: NDArray[np.int64], other: Grid) -> list[int]:
     """The voxel of another grid that is nearest to one of a grid."""
-    world = grid.affine[:3, :3] @ np.array(voxel) + grid.origin
+    world = grid.affine[:3, :3] @ voxel + grid.origin
     found = np.rint(np.linalg.solve(other.affine[:3, :3], world - other.origin)).astype(int)
     nearest: list[int] = np.clip(found, 0, np.subtract(other.shape, 1)).tolist()
     return nearest

@@ -22,8 +22,8 @@ from monai_mriprep.steps import Trace
 from monai_mriprep.steps.parts import forward_part, onto_grid, with_target
 from monai_mriprep.transforms.spacing import checked_target
 from monai_mriprep.transforms.tensors import as_tracked, on_grid
-from monai_mriprep.volume.centres import missing_classes
 from monai_mriprep.volume.geometry import Grid
+from monai_mriprep.volume.patch_places import missing_classes
 from monai_mriprep.windows import mapped_in_window
 
 if TYPE_CHECKING:
@@ -99,7 +99,9 @@ class VirtualDataset(Dataset[dict[str, Any]], Randomizable):  # type: ignore[mis
         dataset_root: str | Path | None = None,
     ) -> None:
         z, y, x = map(index, patch)
-        self.random_patches = RandomPatches((z, y, x), tuple(ratios or ()), scale or (1.0, 1.0), flip_prob)
+        self.random_patches = RandomPatches(
+            (z, y, x), None if ratios is None else tuple(ratios), scale or (1.0, 1.0), flip_prob
+        )
         self.spacing = None if spacing is None else checked_target(spacing)
         self.then = then
         self._cases, load = finished_cases(Path(output_root), None if dataset_root is None else Path(dataset_root))

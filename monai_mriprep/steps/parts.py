@@ -75,7 +75,8 @@ def _cut(volume: torch.Tensor, box: Box) -> torch.Tensor:
     """A view where no range runs backward."""
     for dim, along in enumerate(box, start=1):
         volume = volume.narrow(dim, min(along), len(along))
-    return volume.flip([dim for dim, along in enumerate(box, start=1) if along.step < 0] or ())
+    backward = [dim for dim, along in enumerate(box, start=1) if along.step < 0]
+    return volume.flip(backward) if backward else volume
 
 
 def with_target(trace: Trace, target: Spacing) -> Trace:
