@@ -9,6 +9,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from monai_mriprep.errors import RecordError
 from monai_mriprep.formats.digest import sha256_of
 from monai_mriprep.formats.names import natural_key
@@ -27,7 +29,6 @@ from monai_mriprep.store.records import Done
 from monai_mriprep.store.store import open_store
 from monai_mriprep.transforms.tensors import tensor_of
 from monai_mriprep.types import ROLES, Role
-from monai_mriprep.volume.labels import narrowed
 
 if TYPE_CHECKING:
     import torch
@@ -187,7 +188,7 @@ class LoadCase:
     def __call__(self, case: ScannedCase) -> dict[Role, NDArray[Any]]:
         """By role, ``(C, D, H, W)`` as `ScannedCase.trace` begins with it, in the number type of the file.
 
-        Whole numbers are int16 where that holds each of them.
+        Whole numbers are int8 or int16 where that holds each of them.
 
         Raises
         ------
@@ -201,4 +202,13 @@ class LoadCase:
         for reader in readers:
             data = reader(data)
         volumes = {role: case.moved(tensor_of(data[role.name]), role).numpy() for role in case.sources}
-        return {role: narrowed(array) if array.dtype.kind == "i" else array for role, array in volumes.items()}
+        return {role: _narrowest(array) for role, array in volumes.items()}
+
+
+def _narrowest(array: NDArray[Any]) -> NDArray[Any]:
+    """Whole numbers in as few bytes as hold each of them."""
+    if array.dtype.kind == "i":
+        for dtype in (np.iinfo(np.int8), np.iinfo(np.int16)):
+            if dtype.min <= array.min() and array.max() <= dtype.max:
+                return array.astype(dtype.dtype, copy=False)
+    return array

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from monai_mriprep import volume as compute
@@ -57,7 +58,7 @@ class Trace:
     source: Grid
     steps: tuple[AppliedStep, ...] = ()
 
-    @property
+    @cached_property
     def target(self) -> Grid:
         """The grid of the case after the last step."""
         if not self.steps:

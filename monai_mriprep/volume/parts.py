@@ -7,7 +7,10 @@ Rows in another order flip the part, rows at other positions scale it: at no cos
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from threading import local
 
 import numpy as np
 import torch
@@ -24,8 +27,13 @@ __all__ = ["needed_box", "resample_part"]
 Box = Sequence[range]
 """Indices along z, y, x; a range may run backward."""
 
-CHUNK_VOXELS = 1 << 19
-"""Voxels that are float32 at once, of those that are given in another type: two megabytes."""
+CHUNK_VOXELS = 1 << 18
+"""Voxels that are float32 at once, of those that are given: a megabyte."""
+
+MOST_BETWEEN = 1.5
+"""How much larger than the part the array between two products may be."""
+
+CPU = torch.device("cpu")
 
 
 def needed_box(plan: ResamplingPlan, wanted: Box) -> tuple[range, range, range]:
@@ -65,16 +73,22 @@ def resample_part(part: torch.Tensor, plan: ResamplingPlan, given: Box, wanted: 
 
 
 def _picked(part: torch.Tensor, plan: ResamplingPlan, given: Box, wanted: Box) -> torch.Tensor:
-    """Nearest neighbour; the axis that shrinks most goes first."""
+    """Nearest neighbour, slice by slice: a slice stays in cache, and no array is larger than the result."""
     array = part.numpy()
-    for axis in sorted((2, 1, 0), key=lambda a: len(wanted[a]) / len(given[a])):
-        if not plan.axes[axis].is_identity:
-            array = array.take(_picks(plan.axes[axis], given[axis], wanted[axis]), axis=axis + 1)
-    return torch.from_numpy(array.copy() if np.shares_memory(array, part.numpy()) else np.ascontiguousarray(array))
+    result = np.empty((len(array), *map(len, wanted)), array.dtype)
+    z, y, x = (_picks(*one) for one in zip(plan.axes, given, wanted, strict=True))
+    for source, target in zip(array, result, strict=True):
+        for k, index in enumerate(z):
+            if k and index == z[k - 1]:
+                target[k] = target[k - 1]
+            else:
+                source[index].take(y, axis=0).take(x, axis=1, out=target[k], mode="clip")
+    return torch.from_numpy(result)
 
 
 def _picks(axis: AxisPlan, given: range, rows: range) -> NDArray[np.int64]:
-    return nearest_indices(axis)[list(rows)] - given.start
+    """Of what is given, which indices are taken."""
+    return np.arange(len(rows)) if axis.is_identity else nearest_indices(axis)[list(rows)] - given.start
 
 
 def _interpolated(part: torch.Tensor, plan: ResamplingPlan, wanted: Box) -> torch.Tensor:
@@ -95,36 +109,96 @@ def _blocks_of(axis: AxisPlan, rows: range, n_in: int) -> AxisBlocks:
 
 
 def _resample(source: torch.Tensor, axes: Sequence[AxisBlocks], out: torch.Tensor, threads: Threads) -> None:
-    """Resample ``(D, H, W)`` into `out`: first within slices or through them, whatever leaves the smaller array."""
+    """Resample ``(D, H, W)`` of any type into `out`: first through the slices where that saves products, else last."""
     through, rows, columns = axes
-    voxels_within = through.n_in * rows.n_out * columns.n_out
-    voxels_across = through.n_out * rows.n_in * columns.n_in
-    stages = [(0, [_kept(through.n_in), rows, columns]), (1, [through, _kept(rows.n_in), _kept(columns.n_in)])]
-    if voxels_within <= voxels_across:
-        first, second = stages[0], [through, _kept(rows.n_out), _kept(columns.n_out)]
+    plane_in, plane_out = rows.n_in * columns.n_in, rows.n_out * columns.n_out
+    in_plane = rows.n_in * columns.n_out * columns.taps + plane_out * rows.taps
+    first = through.n_out * (plane_in * through.taps + in_plane)
+    last = through.n_in * in_plane + through.n_out * plane_out * through.taps
+    if through.blocks and first < last and plane_in < MOST_BETWEEN * plane_out:
+        _through_first(source, axes, out, threads)
+    elif through.blocks:
+        _through_last(source, axes, out, threads)
     else:
-        first, second = stages[1], [_kept(through.n_out), rows, columns]
-    if not any(axis.blocks for axis in second):
-        _by_chunks(source, *first, out, threads)
+        _planes(source, rows, columns, out, threads)
+
+
+def _through_first(source: torch.Tensor, axes: Sequence[AxisBlocks], out: torch.Tensor, threads: Threads) -> None:
+    """A few rows of all slices at a time become float32."""
+    through, rows, columns = axes
+    has_planes = bool(rows.blocks or columns.blocks)
+    slices = _SCRATCH.between((through.n_out, rows.n_in, columns.n_in)) if has_planes else out
+    for begin, end in _chunks(rows.n_in, through.n_in * columns.n_in):
+        chunk = _SCRATCH.as_float32(source[:, begin:end])
+        resample_volume(chunk, (through, _kept(end - begin), _kept(columns.n_in)), slices[:, begin:end], threads)
+    if has_planes:
+        resample_volume(slices, (_kept(through.n_out), rows, columns), out, threads)
+
+
+def _through_last(source: torch.Tensor, axes: Sequence[AxisBlocks], out: torch.Tensor, threads: Threads) -> None:
+    """Of the slices that are resampled within, only those are kept that the next outputs are made of."""
+    through, rows, columns = axes
+    most = max(_length(block.columns) for block in through.blocks)
+    window, held = _SCRATCH.between((most, rows.n_out, columns.n_out)), range(0)
+    for block in sorted(through.blocks, key=lambda block: block.columns.start):
+        wanted = range(block.columns.start, block.columns.stop)
+        offset = wanted.start - held.start
+        kept = min(max(len(held) - offset, 0), len(wanted)) if held else 0
+        if kept and offset:
+            window[:kept] = window[offset : offset + kept].clone()
+        _planes(source[wanted.start + kept : wanted.stop], rows, columns, window[kept : len(wanted)], threads)
+        own = replace(block, rows=slice(0, _length(block.rows)), columns=slice(0, len(wanted)))
+        along = AxisBlocks(len(wanted), _length(block.rows), [own])
+        resample_volume(
+            window[: len(wanted)], (along, _kept(rows.n_out), _kept(columns.n_out)), out[block.rows], threads
+        )
+        held = wanted
+
+
+def _planes(source: torch.Tensor, rows: AxisBlocks, columns: AxisBlocks, out: torch.Tensor, threads: Threads) -> None:
+    """Resample ``(D, H, W)`` of any type within its slices; a few at a time become float32."""
+    if not (rows.blocks or columns.blocks):
+        out.copy_(source)
         return
-    between = empty_float32([axis.n_in for axis in second], source.device)
-    _by_chunks(source, *first, between, threads)
-    resample_volume(between, second, out, threads)
+    for begin, end in _chunks(len(source), rows.n_in * columns.n_in):
+        chunk = _SCRATCH.as_float32(source[begin:end])
+        resample_volume(chunk, (_kept(end - begin), rows, columns), out[begin:end], threads)
+
+
+def _chunks(n: int, voxels: int) -> Iterator[tuple[int, int]]:
+    """Ends of parts of an axis, whose planes have so many voxels."""
+    length = max(1, CHUNK_VOXELS // voxels)
+    return ((begin, min(begin + length, n)) for begin in range(0, n, length))
+
+
+def _length(part: slice) -> int:
+    return int(part.stop - part.start)
 
 
 def _kept(n: int) -> AxisBlocks:
     return AxisBlocks(n, n, ())
 
 
-def _by_chunks(source: torch.Tensor, dim: int, axes: Sequence[AxisBlocks], out: torch.Tensor, threads: Threads) -> None:
-    """Resample ``(D, H, W)`` of any type along axes other than `dim`, which is cut into chunks that become float32."""
-    n = source.shape[dim]
-    length = min(n, max(1, CHUNK_VOXELS * n // source.numel()))
-    is_copy = not any(axis.blocks for axis in axes)
-    for begin in range(0, n, length):
-        chunk, result = (array.narrow(dim, begin, min(length, n - begin)) for array in (source, out))
-        if is_copy:
-            result.copy_(chunk)
-            continue
-        own = [AxisBlocks(chunk.shape[dim], chunk.shape[dim], ()) if a == dim else axis for a, axis in enumerate(axes)]
-        resample_volume(empty_float32(chunk.shape, chunk.device).copy_(chunk), own, result, threads)
+class _Scratch(local):
+    """Memory of a thread that is used again for each part: to get it anew would cost more than the products do."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, torch.Tensor] = {}
+
+    def between(self, shape: Sequence[int]) -> torch.Tensor:
+        """A float32 array of any values."""
+        return self._array("between", shape)
+
+    def as_float32(self, source: torch.Tensor) -> torch.Tensor:
+        """A copy."""
+        return self._array("chunk", source.shape).copy_(source)
+
+    def _array(self, name: str, shape: Sequence[int]) -> torch.Tensor:
+        size = math.prod(shape)
+        if name not in self._arrays or len(self._arrays[name]) < size:
+            self._arrays.pop(name, None)
+            self._arrays[name] = empty_float32((size,), CPU)
+        return self._arrays[name][:size].view(*shape)
+
+
+_SCRATCH = _Scratch()

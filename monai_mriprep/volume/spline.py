@@ -45,6 +45,8 @@ REACH = 16
 """So many voxels beyond the taps of a spline its weights are negligible: each is 0.27 times the one before."""
 
 CACHED_PLANS = 256
+CACHED_PARTS = 12
+"""Of a patch as large as its volume, always the same; of 128 voxels, they take some two megabytes."""
 
 FEW_ROWS = 3
 """With so few rows, or with one column, BLAS multiplies vectors, and the bits depend on their number and place."""
@@ -279,6 +281,7 @@ def columns_of_part(plan: AxisPlan, rows: range) -> range:
     return range(begin, min(max(int(first.max()) + plan.order + reach, begin) + 1, plan.n_in))
 
 
+@lru_cache(maxsize=CACHED_PARTS)
 def blocks_of_part(plan: AxisPlan, rows: range, block_rows: int) -> tuple[Block, ...]:
     """As `banded_blocks`, of the outputs `rows` alone, in their order; `Block.columns` counts in `columns_of_part`.
 

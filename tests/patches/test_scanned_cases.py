@@ -14,14 +14,14 @@ from tests.patches.conftest import TARGET
 from tests.runs import FOLDER_OF_0_1_0
 
 
-def test_scans_are_kept_in_16_bits_as_the_first_steps_move_them(scanned, tmp_path):
+def test_scans_are_kept_in_few_bits_as_the_first_steps_move_them(scanned, tmp_path):
     recipe = Recipe(target_spacing=TARGET, orientation="LAS", crop="nonzero", label_map={3: 1, 1: 1})
     preprocess(scanned, tmp_path, recipe, virtual=True, report=False)
     (case, _), load = finished_cases(tmp_path, None)
     volumes = load(case)
     assert [one.step.name for one in case.moves] == ["label_numbers", "orientation", "crop"]
     assert [one.step.name for one in case.trace.steps] == ["foreground", "resampling", "normalization", "label_cast"]
-    assert {role: array.dtype for role, array in volumes.items()} == {IMAGE: np.int16, LABEL: np.int16}
+    assert {role: array.dtype for role, array in volumes.items()} == {IMAGE: np.int16, LABEL: np.int8}
     image, _ = read(scanned / "ImagesTr" / "case_1.mha")
     begin, end = (case.moves[2].params[name] for name in ("begin", "end"))
     assert np.array_equal(np.sort(volumes[IMAGE], axis=None), np.sort(box_of(image), axis=None))
