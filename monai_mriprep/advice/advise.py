@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from monai_mriprep.advice.case import CaseKept, Comparison, Left, needed_bytes
+from monai_mriprep.advice.case import CaseKept, Comparison, needed_bytes
 from monai_mriprep.advice.file import write_advice
-from monai_mriprep.advice.model import Advice, Candidate, Cost, Lost, Structure, Uncompared, Worst, on_front
+from monai_mriprep.advice.gathering import Gathering
+from monai_mriprep.advice.model import Advice
 from monai_mriprep.advice.spacings import COMPARED, CandidateSpacing, Spacings, candidate_spacings, finest_of
 from monai_mriprep.dataset.exclusions import read_exclusions
 from monai_mriprep.dataset.layout import Layout
@@ -24,8 +21,8 @@ from monai_mriprep.formats.header import Outline
 from monai_mriprep.machine import processors
 from monai_mriprep.recipe import Recipe, given_or_default
 from monai_mriprep.run.cases import Case, Result
-from monai_mriprep.run.estimates import run_seconds
 from monai_mriprep.run.memory import available_memory
+from monai_mriprep.run.outlook import check_writable
 from monai_mriprep.run.plan import cases_of, check_output_folder
 from monai_mriprep.windows import mapped_in_window
 
@@ -84,10 +81,13 @@ def advise(
     survey = survey_dataset(root, known, with_labels=True, layout=_layout(root), exclusions=read_exclusions(exclude))
     if output_root is not None:
         check_output_folder(Path(output_root), survey)
+        check_writable(Path(output_root))
     candidates = candidate_spacings(_spacings_of(survey), spacings)
     count = processors() if workers is None else max(1, workers)
-    kept = tuple(_compared(survey, candidates, count, observe))
-    advice = _advice(survey, candidates, kept, count)
+    gathering = Gathering(candidates, count)
+    for kept in _compared(survey, candidates, count, observe):
+        gathering.add(kept)
+    advice = _advice(survey, gathering)
     if output_root is not None:
         write_advice(Path(output_root), advice)
     return advice
@@ -139,134 +139,23 @@ def _of_pair(comparison: Comparison, pair: tuple[Case, CaseOutlines]) -> CaseKep
     return comparison.compare(*pair)
 
 
-def _advice(survey: Survey, candidates: Sequence[CandidateSpacing], kept: Sequence[CaseKept], workers: int) -> Advice:
-    failed = tuple(Uncompared(case=one.case, problem=one.problem) for one in kept if one.problem is not None)
-    done = [one for one in kept if one.problem is None]
-    if not done:
-        msg = f"{survey.root}: not one of {counted(len(kept), 'case')} can be compared; the first: {failed[0].problem}"
+def _advice(survey: Survey, gathering: Gathering) -> Advice:
+    """What was found, or why that is nothing."""
+    labels, cases = gathering.labels, counted(gathering.cases or len(gathering.failed), "case")
+    if not gathering.cases:
+        msg = f"{survey.root}: not one of {cases} can be compared; the first: {gathering.failed[0].problem}"
         raise DatasetError(msg)
-    labelled = [one for one in done if one.found]
-    if not labelled:
-        msg = f"{survey.root}: the labels of {counted(len(done), 'case')} hold no class, so there is nothing to compare"
+    if not labels:
+        msg = f"{survey.root}: the labels of {cases} hold no class, so there is nothing to compare"
         raise DatasetError(msg)
-    found = [_Candidate(n, one, done, labelled, workers) for n, one in enumerate(candidates)]
-    fronts = on_front((one.voxels, one.mean_dice) for one in found)
-    told = (one.told(found[0].voxels, front) for one, front in zip(found, fronts, strict=True))
     return Advice(
         dataset=str(survey.root.resolve()),
         target_spacing=survey.choice.spacing,
         derivation=survey.choice.text,
-        cases=len(done),
-        labels=_structures(labelled),
-        candidates=tuple(sorted(told, key=lambda one: (-one.voxels, one.spacing))),
-        empty=tuple(one.case for one in done if not one.found),
-        failed=failed,
+        cases=gathering.cases,
+        labels=labels,
+        candidates=gathering.told(),
+        empty=tuple(gathering.empty),
+        failed=tuple(gathering.failed),
         warnings=survey.warnings,
-    )
-
-
-def _structures(cases: Sequence[CaseKept]) -> dict[int, Structure]:
-    of_class = defaultdict(list)
-    for case in cases:
-        for number, found in (case.found or {}).items():
-            of_class[number].append(found)
-    return {
-        number: Structure(
-            cases=len(found),
-            lesions=sum(one.lesions for one in found),
-            smallest_mm3=min(one.smallest_mm3 for one in found),
-        )
-        for number, found in sorted(of_class.items())
-    }
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    """What all cases say of one candidate.
-
-    Parameters
-    ----------
-    number
-        Which of the candidates.
-    candidate
-        Its spacing and names.
-    cases, labelled
-        Those that were compared, and of these the ones that have a class.
-    workers
-        Of the run whose time is estimated.
-    """
-
-    number: int
-    candidate: CandidateSpacing
-    cases: Sequence[CaseKept]
-    labelled: Sequence[CaseKept]
-    workers: int
-
-    @property
-    def voxels(self) -> int:
-        """Of all images."""
-        return sum(case.estimates[self.number].voxels for case in self.cases)
-
-    @property
-    def of_class(self) -> Mapping[int, Sequence[tuple[Left, str]]]:
-        """What is left of each class in the cases that have it, and the case."""
-        found = defaultdict(list)
-        for case in self.labelled:
-            for number, left in case.left[self.number].items():
-                found[number].append((left, case.case))
-        return dict(sorted(found.items()))
-
-    @property
-    def dice(self) -> dict[int, float]:
-        """Of each class the mean over the cases that have it."""
-        return {number: float(np.mean([left.dice for left, _ in lefts])) for number, lefts in self.of_class.items()}
-
-    @property
-    def mean_dice(self) -> float:
-        """Of the classes."""
-        return float(np.mean([*self.dice.values()]))
-
-    @property
-    def cost(self) -> Cost:
-        """Of a run."""
-        work = [(case.read_voxels, case.estimates[self.number].voxels) for case in self.cases]
-        return Cost(
-            voxels=self.voxels,
-            output_bytes=sum(case.output_bytes[self.number] for case in self.cases),
-            memory_bytes=max(case.estimates[self.number].memory_bytes for case in self.cases),
-            seconds=round(run_seconds(work, min(self.workers, len(work))), 1),
-        )
-
-    def told(self, default_voxels: int, front: bool) -> Candidate:
-        """As it stands in JSON."""
-        shapes = [case.estimates[self.number].grid.shape for case in self.cases]
-        z, y, x = np.median(shapes, axis=0).tolist()
-        return Candidate(
-            spacing=self.candidate.spacing,
-            names=self.candidate.names,
-            dice=self.dice,
-            mean_dice=self.mean_dice,
-            worst={number: _worst(lefts) for number, lefts in self.of_class.items()},
-            lost={number: _lost([left for left, _ in lefts]) for number, lefts in self.of_class.items()},
-            voxels=self.voxels / default_voxels,
-            cost=self.cost,
-            shape=(z, y, x),
-            default=self.number == 0,
-            front=front,
-        )
-
-
-def _worst(lefts: Sequence[tuple[Left, str]]) -> Worst:
-    left, case = min(lefts, key=lambda one: one[0].dice)
-    return Worst(dice=left.dice, case=case)
-
-
-def _lost(lefts: Sequence[Left]) -> Lost:
-    losing = [left for left in lefts if left.lost]
-    if not losing:
-        return Lost(lesions=0)
-    return Lost(
-        lesions=sum(left.lost for left in losing),
-        smallest_mm3=min(left.smallest_mm3 for left in losing),
-        largest_mm3=max(left.largest_mm3 for left in losing),
     )

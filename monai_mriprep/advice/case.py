@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -25,7 +25,7 @@ from monai_mriprep.steps.base import Volumes
 from monai_mriprep.steps.foreground import ForegroundMask
 from monai_mriprep.steps.intensities import Intensities
 from monai_mriprep.steps.resampling import Resampling
-from monai_mriprep.types import IMAGE, LABEL, PREDICTION, Spacing
+from monai_mriprep.types import IMAGE, LABEL, PREDICTION, Shape, Spacing
 from monai_mriprep.volume.geometry import Grid, same_grid_problem
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from monai_mriprep.volume.resample import ResamplingPlan
     from monai_mriprep.volume.round_trip import Kept, Structures
 
-__all__ = ["CaseKept", "Comparison", "Found", "Left", "needed_bytes"]
+__all__ = ["CaseKept", "Comparison", "Found", "Left", "Size", "needed_bytes"]
 
 BYTES_PER_VOXEL = 20
 """Memory for a voxel of a label while its lesions are found, beside two copies of it as stored."""
@@ -60,6 +60,14 @@ class Found(NamedTuple):
     smallest_mm3: float
 
 
+class Size(NamedTuple):
+    """What becomes of an image: its voxels, z y x, the memory that the case takes, and the disk space of its files."""
+
+    shape: Shape
+    memory_bytes: int
+    output_bytes: int
+
+
 @dataclass(frozen=True)
 class CaseKept:
     """What became of one case.
@@ -72,10 +80,10 @@ class CaseKept:
         Why it could not be compared; None where it was.
     read_voxels
         Of the image as stored.
-    estimates, output_bytes
-        One a candidate: what becomes of the image, and the disk space of its files.
+    sizes
+        One a candidate.
     found
-        By the number of the class.
+        By the number of the class; empty where the label has none.
     left
         One a candidate, by the number of the class.
     """
@@ -83,9 +91,8 @@ class CaseKept:
     case: str
     problem: str | None = None
     read_voxels: int = 0
-    estimates: tuple[Estimate, ...] = ()
-    output_bytes: tuple[int, ...] = ()
-    found: Mapping[int, Found] | None = None
+    sizes: tuple[Size, ...] = ()
+    found: Mapping[int, Found] = field(default_factory=dict)
     left: tuple[Mapping[int, Left], ...] = ()
 
 
@@ -124,19 +131,18 @@ class Comparison:
             return CaseKept(case.name, f"unexpected {type(error).__name__}: {error}")
 
     def _compared(self, case: Case, outlines: CaseOutlines) -> CaseKept:
-        estimates = tuple(_known(estimated(steps, *outlines, self.geometry)) for steps in self.steps)
-        disk = tuple(output_bytes(replace(case, output_voxels=one.voxels)) for one in estimates)
+        sizes = tuple(_size(case, _known(estimated(steps, *outlines, self.geometry))) for steps in self.steps)
         volume, grid = self._label(case, outlines)
         name = str(case.sources[LABEL.name][0])
         classes = _classes(volume, name)
-        read, structures = classes.size, compute.round_trip.structures_of(classes, name)
+        structures = compute.round_trip.structures_of(classes, name)
         if structures is None:
-            return CaseKept(case.name, None, read, estimates, disk)
+            return CaseKept(case.name, None, classes.size, sizes, left=({},) * len(sizes))
         plans = (_plans(step, volume, grid) for step in self.resamplings)
         losses = (compute.round_trip.kept(structures, there, back) for there, back in plans)
         mm3 = math.prod(grid.spacing)
         left = tuple(_left(structures, loss, mm3) for loss in losses)
-        return CaseKept(case.name, None, read, estimates, disk, _found(structures, mm3), left)
+        return CaseKept(case.name, None, classes.size, sizes, _found(structures, mm3), left)
 
     def _label(self, case: Case, outlines: CaseOutlines) -> tuple[torch.Tensor, Grid]:
         """The label as the resampling meets it, ``(1, D, H, W)``, and its grid."""
@@ -184,6 +190,11 @@ def _known(found: Known | MriprepError | None) -> Known:
         msg = f"there is no {LABEL.name}"
         raise DatasetError(msg)
     return found
+
+
+def _size(case: Case, estimate: Estimate) -> Size:
+    disk = output_bytes(replace(case, output_voxels=estimate.voxels))
+    return Size(estimate.grid.shape, estimate.memory_bytes, disk)
 
 
 def _tensor(voxels: NDArray[Any]) -> torch.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from monai_mriprep.models import Count
 
@@ -143,6 +143,19 @@ class Advice(_Plain):
     empty: tuple[str, ...] = ()
     failed: tuple[Uncompared, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Advice:
+        """Refuse what no comparison makes: whoever shows it counts on one default, a front, and the same classes."""
+        classes = self.labels.keys()
+        told = (one.dice.keys() == one.worst.keys() == one.lost.keys() == classes for one in self.candidates)
+        if not classes or not all(told) or [one.default for one in self.candidates].count(True) != 1:
+            msg = "its candidates are not those of one comparison"
+            raise ValueError(msg)
+        if not any(one.front for one in self.candidates):
+            msg = "none of its candidates is on the front"
+            raise ValueError(msg)
+        return self
 
     @property
     def lesions(self) -> int:

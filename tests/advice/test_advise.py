@@ -45,7 +45,7 @@ def test_dice_is_that_of_masks_by_scipy(dataset):
 @pytest.mark.parametrize("name", ["mixed", "anisotropic"])
 def test_dice_of_real_scans_is_that_of_masks_by_scipy(shared_data, name):
     candidates = sorted(advise(shared_data / name).candidates, key=lambda one: not one.default)
-    for candidate in candidates[:8]:
+    for candidate in candidates[:4]:
         assert candidate.dice == pytest.approx(mean_dice(shared_data / name, candidate.spacing), abs=1e-3)
 
 
@@ -117,10 +117,10 @@ def test_an_orientation_turns_labels_and_spacings(tmp_path):
 @pytest.mark.parametrize("preset", ["nnunet", "panther2025"])
 def test_presets_are_compared_by_their_own_grids(dataset, tmp_path, preset):
     recipe = Recipe(preset=preset)
-    advice = advise(dataset, recipe)
+    advice = advise(dataset, recipe, spacings=7)
     assert advice.target_spacing == plan_run(dataset, tmp_path / "out", recipe).job.target
     assert all(0 < one.mean_dice <= 1 for one in advice.candidates)
-    assert len({one.mean_dice for one in advice.candidates}) > 10
+    assert len({one.mean_dice for one in advice.candidates}) > 4
 
 
 def test_a_case_that_cannot_be_read_is_named_and_the_others_are_compared(tmp_path):

@@ -70,6 +70,14 @@ def test_it_does_not_mix_with_the_dataset(dataset):
     assert sorted(dataset.rglob("*")) == before
 
 
+def test_a_place_that_cannot_be_written_to_is_refused_before_anything_is_read(dataset, tmp_path):
+    (tmp_path / "file").touch()
+    told = []
+    with pytest.raises(OutputError, match="it is a file"):
+        advise(dataset, output_root=tmp_path / "file" / "out", observe=lambda *event: told.append(event))
+    assert told == []
+
+
 def test_a_run_goes_into_the_folder_and_prune_deletes_what_may_name_a_case(tmp_path):
     root, out = write_blobs(tmp_path / "dataset"), tmp_path / "out"
     advise(root, spacings=2, output_root=out)
