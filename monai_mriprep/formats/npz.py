@@ -47,11 +47,11 @@ Roi = tuple[slice, slice, slice]
 """Of the axes z, y, x, as numpy takes them; without a step."""
 
 
-def encode_npz(volume: NpzVolume) -> list[bytes]:
-    """The bytes of a file, in parts."""
+def encode_npz(volume: NpzVolume, threads: int = 1) -> list[bytes]:
+    """The bytes of a file, in parts; the same with any number of threads."""
     comment = _comment(volume)
     rows = rows_of_a_block(volume.array, LARGEST - len(comment)) if comment else None
-    array = Entry.deflate("arr_0.npy", volume.array, rows and rows * volume.array[0, 0, 0].nbytes)
+    array = Entry.deflate("arr_0.npy", volume.array, rows and rows * volume.array[0, 0, 0].nbytes, threads)
     spacing = Entry.deflate("spacing.npy", np.asarray(volume.spacing, dtype=np.float64))
     if rows:
         blocks = array.pieces[1:]

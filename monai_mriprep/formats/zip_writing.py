@@ -10,6 +10,8 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -18,7 +20,7 @@ import numpy as np
 from isal import isal_zlib
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -58,7 +60,7 @@ class Entry:
     pieces: Sequence[Piece]
 
     @classmethod
-    def deflate(cls, name: str, array: NDArray[Any], n_bytes: int | None = None) -> Entry:
+    def deflate(cls, name: str, array: NDArray[Any], n_bytes: int | None = None, threads: int = 1) -> Entry:
         """An array in numpy's format.
 
         Parameters
@@ -70,14 +72,17 @@ class Entry:
         n_bytes
             Of a block of it, before it is deflated: the first piece is numpy's header, then each block is one. Without
             it, all is one piece.
+        threads
+            That share the pieces; the bytes are the same with any number.
         """
         array = np.ascontiguousarray(array)
         header = io.BytesIO()
         np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
         lead, values = memoryview(header.getvalue()), array.reshape(-1).view(np.uint8).data
         pieces = [(lead, values)] if n_bytes is None else [(lead,), *((block,) for block in _split(values, n_bytes))]
-        last = len(pieces) - 1
-        return cls(name.encode(), [Piece.deflate(raw, number == last) for number, raw in enumerate(pieces)])
+        are_last = [*[False] * (len(pieces) - 1), True]
+        with _mapping(min(threads, len(pieces))) as map_:
+            return cls(name.encode(), list(map_(Piece.deflate, pieces, are_last)))
 
     @property
     def parts(self) -> Iterator[bytes]:
@@ -135,6 +140,16 @@ def _end_of_directory(n_entries: int, offset: int, size: int) -> bytes:
         wide = b"PK\x06\x06" + record + b"PK\x06\x07" + locator
     place = 0xFFFF_FFFF if wide else offset
     return wide + b"PK\x05\x06" + struct.pack("<4H2I", 0, 0, n_entries, n_entries, size, place)
+
+
+@contextmanager
+def _mapping(threads: int) -> Iterator[Callable[..., Iterable[Any]]]:
+    """What `map` does, by so many threads, which end with it."""
+    if threads == 1:
+        yield map
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        yield pool.map
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from monai.data.meta_tensor import MetaTensor
 
 from monai_mriprep.cohort.labels import undeclared_labels
@@ -136,7 +137,8 @@ def _carry_out(job: Job, case: Case, store: Store, watch: _Stopwatch) -> tuple[d
             write_picture(store, case.name, seen.picture(_arrays(volumes)))
     written = _with_provenance(job, case, arrays, made)
     with watch.stage("write"):
-        files = stage_files(store, {_split(case.outputs[role]): volume for role, volume in written.items()})
+        outputs_of = {_split(case.outputs[role]): volume for role, volume in written.items()}
+        files = stage_files(store, outputs_of, torch.get_num_threads())
     with removed_on_error(store.staging, [file.move for file in files]):
         with watch.stage("hash"):
             sources = {role: _sources(headers[role], stamped, case.origins) for role, stamped in stamps.items()}

@@ -75,7 +75,7 @@ class StagedFile:
     crc32: int
 
 
-def stage_files(store: Store, volumes: Mapping[tuple[str, str], NpzVolume]) -> tuple[StagedFile, ...]:
+def stage_files(store: Store, volumes: Mapping[tuple[str, str], NpzVolume], threads: int = 1) -> tuple[StagedFile, ...]:
     """Write volumes under temporary names; if one fails, none is left behind.
 
     The disk starts to write in the background; `Folder.sync_file` waits for it. Do other work in between.
@@ -86,6 +86,8 @@ def stage_files(store: Store, volumes: Mapping[tuple[str, str], NpzVolume]) -> t
         Where.
     volumes
         Each by the folder and the bare name that it is to get, the image first.
+    threads
+        That deflate a volume.
 
     Returns
     -------
@@ -99,18 +101,18 @@ def stage_files(store: Store, volumes: Mapping[tuple[str, str], NpzVolume]) -> t
     """
     moves = {Move(temporary_name("npz"), folder, name): volume for (folder, name), volume in volumes.items()}
     with being_written(store, moves):
-        files = [_stage(store.staging, move, volume) for move, volume in moves.items()]
+        files = [_stage(store.staging, move, volume, threads) for move, volume in moves.items()]
     return tuple(reversed(files))
 
 
-def save_volumes(root: Path, volumes: Mapping[tuple[str, str], NpzVolume]) -> None:
+def save_volumes(root: Path, volumes: Mapping[tuple[str, str], NpzVolume], threads: int = 1) -> None:
     """Write volumes outside of a run, without records; they appear together, and are on the disk then.
 
     Parameters
     ----------
     root
         The output folder; made if it is missing, and so are the folders in it.
-    volumes
+    volumes, threads
         As in `stage_files`.
 
     Raises
@@ -122,7 +124,7 @@ def save_volumes(root: Path, volumes: Mapping[tuple[str, str], NpzVolume]) -> No
     with open_store(root, another_name()) as store:
         store.make_folders([PARTIAL, *(folder for folder, _ in volumes)])
         try:
-            moves = [file.move for file in stage_files(store, volumes)]
+            moves = [file.move for file in stage_files(store, volumes, threads)]
             with being_written(store, moves):
                 for move in moves:
                     store.staging.sync_file(move.staged)
@@ -133,8 +135,8 @@ def save_volumes(root: Path, volumes: Mapping[tuple[str, str], NpzVolume]) -> No
             store.leave()
 
 
-def _stage(staging: Folder, move: Move, volume: NpzVolume) -> StagedFile:
-    parts = encode_npz(volume)
+def _stage(staging: Folder, move: Move, volume: NpzVolume, threads: int) -> StagedFile:
+    parts = encode_npz(volume, threads)
     staging.create(move.staged, parts)
     digest = hashlib.sha256()
     for part in parts:

@@ -266,7 +266,7 @@ class SaveNpzd(MapTransform):
             place = self._place(str(key), data[key])
             self._check_axes(data[key], file_of(data[key], str(key)))
             volumes[place] = npz_volume(data[key])
-        save_volumes(Path(self.output_dir), volumes)
+        save_volumes(Path(self.output_dir), volumes, torch.get_num_threads())
         return dict(data)
 
     def _check_axes(self, volume: MetaTensor, name: str) -> None:

@@ -97,3 +97,9 @@ def test_the_checksum_of_the_entry_is_that_of_the_array_as_numpy_saves_it():
 def test_the_stream_is_the_same_bytes_each_time():
     volume = volume_of("int16", (1, 45, 200, 251))
     assert encode_npz(volume) == encode_npz(volume)
+
+
+@pytest.mark.parametrize("threads", [2, 3, 16])
+def test_any_number_of_threads_writes_the_same_bytes(threads):
+    for volume in (volume_of("int16", (1, 45, 200, 251)), volume_of("int8", (1, 3, 4, 5))):
+        assert encode_npz(volume, threads) == encode_npz(volume)

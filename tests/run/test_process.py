@@ -225,10 +225,10 @@ def test_a_case_that_fails_while_it_is_written_leaves_nothing_behind(tmp_path, m
     write_case(tmp_path / "dataset", "a")
     job, case = job_of(tmp_path / "out"), case_of(tmp_path / "dataset", "a")
 
-    def encode(volume):
+    def encode(volume, threads):
         if volume.array.dtype != np.float32:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return encode_npz(volume)
+        return encode_npz(volume, threads)
 
     monkeypatch.setattr(staging, "encode_npz", encode)
     assert process_case(job, case).stops_run

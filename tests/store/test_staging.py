@@ -176,7 +176,7 @@ def test_a_transform_that_saves_beside_a_run_of_its_process_has_a_folder_of_its_
     """A run clears up in the folder of its process."""
     stage(store)
     before, folders = left_in(store), []
-    monkeypatch.setattr(staging, "stage_files", lambda store, _: folders.append(store.writer) or ())
+    monkeypatch.setattr(staging, "stage_files", lambda store, *_: folders.append(store.writer) or ())
     save_volumes(store.root.path, VOLUMES)
     assert folders != [store.writer]
     assert Writer.of(folders[0]) == Writer.of(store.writer)
