@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from monai_mriprep.errors import ResamplingError, VoxelError
 from monai_mriprep.types import IMAGE_MAX, beyond_float32
-from monai_mriprep.volume.buffers import empty_float32
+from monai_mriprep.volume.threads import map_slices, on_threads
 
 __all__ = [
     "FLOAT32_NOISE",
@@ -49,9 +49,9 @@ class Moments:
 def foreground_moments(image: torch.Tensor, foreground: torch.Tensor | None = None) -> tuple[Moments, ...]:
     """Mean and population standard deviation over the foreground, of each channel.
 
-    Accumulated in float64, slice by slice in a fixed order and on one thread, so that the bits are the same on every
-    device and for every number of threads. Slices are merged by the parallel algorithm of Chan, Golub and LeVeque
-    (1983), which does not lose digits if the mean is much larger than the deviation.
+    Accumulated in float64, slice by slice, so that the bits are the same on every device and for every number of
+    threads. Slices are merged in their order by the parallel algorithm of Chan, Golub and LeVeque (1983), which does
+    not lose digits if the mean is much larger than the deviation.
 
     Parameters
     ----------
@@ -99,13 +99,9 @@ def _array(volume: torch.Tensor) -> np.ndarray:
 
 def _channel_moments(values: np.ndarray, mask: np.ndarray) -> Moments:
     """Moments of one channel, ``(D, H, W)``."""
-    plane = values.shape[-2:]
     count, mean, squares = 0, 0.0, 0.0
-    buffer = np.empty(plane)
-    for value, inside in zip(values.reshape(-1, *plane), mask.reshape(-1, *plane), strict=True):
-        added = int(np.count_nonzero(inside))
+    for added, slice_mean, slice_squares in _moments_of_slices(values, mask):
         if added:
-            slice_mean, slice_squares = _slice_moments(value, inside, added, buffer)
             delta, total = slice_mean - mean, count + added
             squares += slice_squares + delta * delta * count * added / total
             mean += delta * added / total
@@ -114,14 +110,30 @@ def _channel_moments(values: np.ndarray, mask: np.ndarray) -> Moments:
     return Moments(count, mean, std if std > FLOAT32_NOISE * abs(mean) else 0.0)
 
 
-def _slice_moments(value: np.ndarray, inside: np.ndarray, count: int, buffer: np.ndarray) -> tuple[float, float]:
-    """Mean of one slice's foreground, and the sum of squared deviations from it."""
+def _moments_of_slices(values: np.ndarray, mask: np.ndarray) -> list[tuple[int, float, float]]:
+    """`_slice_moments` of each slice, in their order."""
+    found = [(0, 0.0, 0.0)] * len(values)
+
+    def work(numbers: Iterable[int]) -> None:
+        buffer = np.empty(values.shape[1:])
+        for number in numbers:
+            found[number] = _slice_moments(values[number], mask[number], buffer)
+
+    on_threads(torch.device("cpu"), lambda threads: threads.share(len(values), work))
+    return found
+
+
+def _slice_moments(value: np.ndarray, inside: np.ndarray, buffer: np.ndarray) -> tuple[int, float, float]:
+    """Voxels of one slice's foreground, their mean, and the sum of squared deviations from it."""
+    count = int(np.count_nonzero(inside))
+    if not count:
+        return 0, 0.0, 0.0
     np.multiply(value, inside, out=buffer)
     mean = float(buffer.sum()) / count
     np.subtract(buffer, mean, out=buffer)
     np.multiply(buffer, inside, out=buffer)
     np.square(buffer, out=buffer)
-    return mean, float(buffer.sum())
+    return count, mean, float(buffer.sum())
 
 
 def float32_moments(values: NDArray[np.float32], mask: NDArray[np.bool_] | None = None) -> tuple[float, float]:
@@ -230,22 +242,21 @@ def standardize(image: torch.Tensor, moments: Sequence[Moments], epsilon: float 
     epsilon
         In units of the image.
     """
-    result = empty_float32(image.shape, image.device)
-    for channel, scores, its_moments in zip(image, result, moments, strict=True):
-        _standardize_channel(channel, scores, its_moments, epsilon)
-    return result
+
+    def change(channel: int, values: torch.Tensor, scores: torch.Tensor) -> None:
+        _standardize_slice(values, scores, moments[channel], epsilon)
+
+    return map_slices(image, change)
 
 
-def _standardize_channel(values: torch.Tensor, scores: torch.Tensor, moments: Moments, epsilon: float) -> None:
-    """``(D, H, W)`` from `values` into `scores`."""
+def _standardize_slice(values: torch.Tensor, scores: torch.Tensor, moments: Moments, epsilon: float) -> None:
     mean = float(np.float32(moments.mean))
     rest = moments.mean - mean  # torch rounds scalars to float32; for a large mean that is many deviations
-    for value, out in zip(values, scores, strict=True):  # slices stay in cache
-        out.copy_(value)
-        if moments.count:
-            out.sub_(mean).sub_(rest)
-        if moments.std:
-            out.div_(moments.std + epsilon)
+    scores.copy_(values)
+    if moments.count:
+        scores.sub_(mean).sub_(rest)
+    if moments.std:
+        scores.div_(moments.std + epsilon)
 
 
 def unstandardize(scores: torch.Tensor, moments: Sequence[Moments], epsilon: float = 0.0) -> torch.Tensor:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from monai_mriprep.errors import LabelError
 from monai_mriprep.types import LABEL, LABEL_INTEGRALITY_TOLERANCE, LABEL_MAX
 from monai_mriprep.volume.label_map import unclear_labels
+from monai_mriprep.volume.threads import on_threads
 
 __all__ = [
     "apply_cast",
@@ -42,10 +43,14 @@ def label_histogram(label: torch.Tensor) -> dict[int, int]:
     """
     rows = label.detach().cpu().numpy().reshape(-1, label.shape[-1])
     at_once = max(1, PART_VOXELS // rows.shape[1])
-    counts: Counter[int] = Counter()
-    for first in range(0, len(rows), at_once):
-        counts.update(_counted_rows(rows[first : first + at_once]))
-    return dict(sorted(counts.items()))
+    parts = [rows[first : first + at_once] for first in range(0, len(rows), at_once)]
+    found: list[Counter[int]] = []
+
+    def work(numbers: Iterable[int]) -> None:
+        found.extend(_counted_rows(parts[number]) for number in numbers)
+
+    on_threads(torch.device("cpu"), lambda threads: threads.share(len(parts), work))
+    return dict(sorted(sum(found, Counter[int]()).items()))
 
 
 def _counted_rows(rows: NDArray[Any]) -> Counter[int]:

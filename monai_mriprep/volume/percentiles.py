@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from monai_mriprep.volume.buffers import empty_float32
 from monai_mriprep.volume.intensity import FLOAT32_NOISE, channels_with_masks
+from monai_mriprep.volume.threads import map_slices
 
 __all__ = ["PERCENTILES", "Window", "foreground_windows", "to_unit_range", "to_window", "window_problems"]
 
@@ -93,15 +93,16 @@ def to_unit_range(image: torch.Tensor, windows: Sequence[Window]) -> torch.Tenso
     windows
         One for each channel. A channel without foreground keeps its values; one without span loses only its percentile.
     """
-    result = empty_float32(image.shape, image.device)
-    for channel, scaled, window in zip(image, result, windows, strict=True):
+
+    def change(channel: int, values: torch.Tensor, scaled: torch.Tensor) -> None:
+        window = windows[channel]
         low = float(np.float32(window.low))
         rest = window.low - low  # torch rounds scalars to float32, which may be much of a narrow range
-        for value, out in zip(channel, scaled, strict=True):  # slices stay in cache
-            out.copy_(value).sub_(low).sub_(rest)
-            if window.span:
-                out.div_(window.span).clamp_(0, 1)
-    return result
+        scaled.copy_(values).sub_(low).sub_(rest)
+        if window.span:
+            scaled.div_(window.span).clamp_(0, 1)
+
+    return map_slices(image, change)
 
 
 def to_window(scaled: torch.Tensor, windows: Sequence[Window]) -> torch.Tensor:

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from threading import current_thread, main_thread
 from typing import TypeVar
 
+import numpy as np
 import torch
 
-__all__ = ["ALONE", "Threads", "on_threads"]
+from monai_mriprep.volume.buffers import empty_float32
+
+__all__ = ["ALONE", "Threads", "map_slices", "on_threads"]
 
 Given = TypeVar("Given")
 
@@ -65,12 +68,34 @@ def on_threads(device: torch.device, work: Callable[[Threads], None], most: int 
         torch.set_num_threads(available)  # the initializers have changed the default of later threads
 
 
+def map_slices(image: torch.Tensor, change: Callable[[int, torch.Tensor, torch.Tensor], None]) -> torch.Tensor:
+    """New float32 of the shape of an image, slice by slice, so that each stays in cache.
+
+    Parameters
+    ----------
+    image
+        ``(C, D, H, W)``, any real type, on any device.
+    change
+        ``change(channel, slice, out)`` fills `out`, ``(H, W)``.
+    """
+    result = empty_float32(image.shape, image.device)
+    places = list(np.ndindex(*image.shape[:2]))
+
+    def work(numbers: Iterable[int]) -> None:
+        for place in (places[number] for number in numbers):
+            change(place[0], image[place], result[place])
+
+    most = 1 if image.requires_grad else None  # what is recorded is recorded in one order
+    on_threads(image.device, lambda threads: threads.share(len(places), work), most)
+    return result
+
+
 def _alike(work: Callable[[Given], None]) -> Callable[[Given], None]:
-    """The same in a thread of a pool, in the inference mode of this one."""
-    inference = torch.is_inference_mode_enabled()  # each thread has its own
+    """The same in a thread of a pool, in the modes of this one: whether gradients are recorded, and inference."""
+    inference, gradients = torch.is_inference_mode_enabled(), torch.is_grad_enabled()  # each thread has its own
 
     def work_alike(given: Given) -> None:
-        with torch.inference_mode(inference):
+        with torch.inference_mode(inference), torch.set_grad_enabled(gradients):
             work(given)
 
     return work_alike

@@ -238,3 +238,13 @@ def test_a_merge_that_the_map_does_not_name_is_refused_even_where_the_other_labe
 def test_what_is_no_class_number_is_refused_before_it_is_renumbered():
     with pytest.raises(LabelError, match=r"label value 1\.4 is not an integer"):
         require_clear_map(label_of(0, 1.4), {1: 2})
+
+
+def test_any_number_of_threads_counts_the_same(threads, monkeypatch):
+    monkeypatch.setattr(labels, "PART_VOXELS", 600)
+    label = torch.from_numpy(np.random.default_rng(0).integers(0, 5, (1, 30, 20, 50)).astype(np.int8))
+    counts = []
+    for count in (1, 2, 5):
+        threads(count)
+        counts.append(label_histogram(label))
+    assert counts == [dict(enumerate(np.bincount(label.numpy().ravel()).tolist()))] * 3
