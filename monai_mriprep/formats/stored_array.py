@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import struct
+import sys
 import zipfile
 from dataclasses import dataclass
-from itertools import accumulate, product
+from itertools import accumulate
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,9 @@ __all__ = ["Box", "StoredArray"]
 
 LARGEST_HEADER = 4096
 """Bytes of numpy's header; that of a plain array has 128."""
+ONE, ALL = 1, sys.maxsize
+"""Blocks that are inflated in one call. All with the rows of a plane, for so it is faster; but one by one with whole
+planes, for they may be many, and each is then held to its own length."""
 DENSEST = 1032
 """Bytes that deflate can make of one."""
 
@@ -110,11 +114,14 @@ class StoredArray:
             return self._inflated()[:, z, y, x].copy()
         channels, depth, height, _ = self.header.shape
         part = np.empty((channels, *(axis.stop - axis.start for axis in box)), self.header.dtype)
-        blocks = _Inflated(self, self.blocks)
-        for channel, plane in product(*map(range, part.shape[:2])):
-            begin = (channel * depth + z.start + plane) * height + y.start
-            for first, rows in blocks.rows(begin, begin + part.shape[2]):
-                part[channel, plane, first - begin :][: len(rows)] = rows[:, x]
+        planes = [channel * depth + plane for channel in range(channels) for plane in range(z.start, z.stop)]
+        starts, n_rows, at_once = [plane * height + y.start for plane in planes], part.shape[2], ALL
+        if n_rows == height:  # planes without a gap in between
+            starts, n_rows, at_once = starts[:: part.shape[1]], n_rows * part.shape[1], ONE
+        blocks = _OpenBlocks(self, self.blocks)
+        for start, run in zip(starts, part.reshape(len(starts), n_rows, part.shape[3]), strict=True):
+            for first, rows in blocks.rows(start, start + n_rows, at_once):
+                run[first - start :][: len(rows)] = rows[:, x]
         return part
 
     def _inflated(self) -> NDArray[Any]:
@@ -129,33 +136,35 @@ class StoredArray:
         return np.frombuffer(content, self.header.dtype, count, self.header.start).reshape(self.header.shape)
 
 
-class _Inflated:
-    """The blocks of an array, each inflated when it is wanted; the last one is kept, for two planes may share it."""
+class _OpenBlocks:
+    """The blocks of an array, where they are in the archive."""
 
     def __init__(self, array: StoredArray, blocks: Blocks) -> None:
         self._array, self._blocks = array, blocks
         lead = array.info.compress_size - sum(blocks.lengths)
         self._places = [*accumulate(blocks.lengths, initial=array.start + lead)]
-        self._number, self._last = -1, np.empty(0)
+        *rows, width = array.header.shape
+        self._n_rows, self._row = math.prod(rows), width * array.header.dtype.itemsize
 
-    def rows(self, begin: int, end: int) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Rows of the array, from one up to another: ``(n, W)`` of each block, and the number of the first of them."""
-        size = self._blocks.rows
-        for number in range(begin // size, -(-end // size)):
-            if number != self._number:
-                self._number, self._last = number, self._inflate(number)
+    def rows(self, begin: int, end: int, at_once: int) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Rows of the array, from one up to another: ``(n, W)`` of some blocks, and the number of the first row."""
+        size, stop = self._blocks.rows, -(-end // self._blocks.rows)
+        for number in range(begin // size, stop, at_once):
             first = number * size
-            yield max(first, begin), self._last[max(begin - first, 0) : end - first]
+            rows = self._inflated(number, min(number + at_once, stop))
+            yield max(first, begin), rows[max(begin - first, 0) : end - first]
 
-    def _inflate(self, number: int) -> NDArray[Any]:
-        header, blocks = self._array.header, self._blocks
-        stored = _stored(self._array.file, self._places[number], blocks.lengths[number])
-        n_raw = blocks.n_raw(number, header)
-        raw = _inflate(stored, n_raw, is_last=number == len(blocks.lengths) - 1)
-        if len(raw) != n_raw or isal_zlib.crc32(raw) != blocks.crcs[number]:
-            msg = f"block {number} of {self._array.info.filename} is not what its index says"
+    def _inflated(self, begin: int, end: int) -> NDArray[Any]:
+        """All rows of the blocks from one up to another."""
+        array, blocks, at = self._array, self._blocks, self._places[begin]
+        size, n_rows = blocks.rows * self._row, min(end * blocks.rows, self._n_rows) - begin * blocks.rows
+        stored = _stored(array.file, at, self._places[end] - at)
+        raw = memoryview(_inflate(stored, n_rows * self._row, is_last=end == len(blocks.lengths)))
+        crcs = [isal_zlib.crc32(raw[size * number :][:size]) for number in range(end - begin)]
+        if len(raw) != n_rows * self._row or (*crcs,) != blocks.crcs[begin:end]:
+            msg = f"{array.info.filename} is damaged: a block, of {begin} to {end}, is not what its index says"
             raise ValueError(msg)
-        return np.frombuffer(raw, header.dtype).reshape(-1, header.shape[3])
+        return np.frombuffer(raw, array.header.dtype).reshape(n_rows, -1)
 
 
 def _require_possible(info: zipfile.ZipInfo) -> None:
@@ -199,7 +208,7 @@ def _require_plain(header: NpyHeader, info: zipfile.ZipInfo) -> None:
 
 
 def _inflate(stored: bytes | memoryview, n_raw: int, *, is_last: bool) -> bytes:
-    """Inflate what was deflated alone, up to a byte more than `n_raw`."""
+    """Inflate what was deflated alone, up to a byte more than `n_raw`; the stream must end there if it is the last."""
     inflater = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_DEFLATE, hist_bits=15)
     raw: bytes = inflater.decompress(stored, n_raw + 1)
     if inflater.eof != is_last:

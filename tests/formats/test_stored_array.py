@@ -254,7 +254,7 @@ def test_a_block_that_holds_more_than_its_rows_is_not_inflated_further(tmp_path,
     raw = b"".join(archive([Entry(b"arr_0.npy", pieces), Entry.deflate("spacing.npy", SPACING)], comment))
     wrong = np.uint32(Entry(b"arr_0.npy", pieces).n_raw).tobytes()
     raw = raw.replace(wrong, np.uint32(array.n_raw).tobytes())
-    with pytest.raises(NpzError, match=r"block 0 of arr_0\.npy is not what its index says"):
+    with pytest.raises(NpzError, match=r"arr_0\.npy is damaged: a block, of 0 to 1, is not what"):
         read_npz_part(write(tmp_path, raw), EVERYTHING)
 
 
