@@ -11,6 +11,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Spacing
 from nnunetv2.preprocessing.resampling.default_resampling import resample_data_or_seg
+from nnunetv2.preprocessing.resampling.resample_torch import resample_torch_fornnunet
 from numpy.typing import NDArray
 
 from benchmarks.resampling import Resampling, Tool
@@ -39,6 +40,24 @@ def nnunet(
     return lambda: resample_data_or_seg(volume[None], target_shape, is_seg=False, order=3).shape[1:]
 
 
+def nnunet_torch(
+    volume: NDArray[Any], spacing: Sequence[float], target: Sequence[float], target_shape: Sequence[int]
+) -> Callable[[], Sequence[int]]:
+    """nnU-Net's linear resampling by torch, along all axes."""
+    tensor = torch.from_numpy(volume)[None]
+    grid = (target_shape, spacing, target)
+    return lambda: resample_torch_fornnunet(tensor, *grid, num_threads=1, force_separate_z=False).shape[1:]
+
+
+def trilinear(
+    volume: NDArray[Any], spacing: Sequence[float], target: Sequence[float], target_shape: Sequence[int]
+) -> Callable[[], Sequence[int]]:
+    """Torch's own."""
+    del spacing, target
+    tensor = torch.from_numpy(volume)[None, None]
+    return lambda: torch.nn.functional.interpolate(tensor, tuple(target_shape), mode="trilinear").shape[2:]
+
+
 def simpleitk(
     volume: NDArray[Any], spacing: Sequence[float], target: Sequence[float], target_shape: Sequence[int]
 ) -> Callable[[], Sequence[int]]:
@@ -55,5 +74,10 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     cubic: dict[str, Tool] = {"monai": monai_spacing(3), "nnunet": nnunet, "simpleitk": simpleitk}
+    linear: dict[str, Tool] = {
+        "monai_bilinear": monai_spacing("bilinear"),
+        "trilinear": trilinear,
+        "nnunet_torch": nnunet_torch,
+    }
     np.seterr(all="ignore")
-    serve(Resampling({**cubic, "monai_bilinear": monai_spacing("bilinear")}).commands())
+    serve(Resampling({**cubic, **linear}).commands())

@@ -12,13 +12,17 @@ from benchmarks.table import Row
 SHAPE, SPACING = [72, 260, 320], [3.0, 1.1875, 1.1875]
 FINER = 0.84
 """Target spacing, as a share of the source's."""
-PEERS = {
+PEERS: dict[str, tuple[str, float | None]] = {
     "monai": ("MONAI Spacing(mode=3)", 30.0),
     "nnunet": ("nnU-Net resize", 30.0),
     "simpleitk": ("SimpleITK B-spline", 27.0),
     "monai_bilinear": ("MONAI Spacing(bilinear)", 9.0),
+    "trilinear": ("torch trilinear", None),
+    "nnunet_torch": ("nnU-Net resample_torch_fornnunet", None),
 }
-"""How to name them, and how many times faster we must be."""
+"""How to name them, and how many times faster we must be; see `benchmarks.kernel_cores` for the last two."""
+OURS = {"linear": "ours, order 1", "dense": "dense matrices, TotalSegmentator's way"}
+"""What is measured by our side beside the spline."""
 SIZES = (96, 128, 256, 400, 512)
 SPREAD_BAR = 1.6
 SMALL = 64
@@ -48,7 +52,7 @@ def _beside_peers(bench: Bench, ours: Child, peers: Child) -> list[Row]:
     case = shape, SPACING, [s * FINER for s in SPACING], _target_shape(shape)
     measures = {name: partial(_ask, peers, name, case) for name in PEERS}
     measures["ours"] = partial(_ask, ours, "cubic", case, OURS_A_ROUND)
-    measures["copy"] = partial(_ask, ours, "copy", case, OURS_A_ROUND)
+    measures |= {name: partial(_ask, ours, name, case, OURS_A_ROUND) for name in ("copy", *OURS)}
     progress(f"kernel: {' x '.join(map(str, shape))}, {bench.repeats} rounds")
     samples = _flat(interleave(measures, bench.repeats))
     ours.ask("forget")
@@ -64,7 +68,7 @@ def _beside_peers(bench: Bench, ours: Child, peers: Child) -> list[Row]:
             bar=bar,
             samples={"ours": samples["ours"], "theirs": samples[name]},
         )
-        for name, (label, bar) in PEERS.items()
+        for name, (label, bar) in (PEERS | {name: (label, None) for name, label in OURS.items()}).items()
     ]
     copy = median(samples["copy"])
     floor = Row.share("kernel", "cubic, one thread", value, "ns/voxel", "plain copy of the output (floor)", copy)
