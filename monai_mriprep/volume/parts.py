@@ -147,7 +147,7 @@ def _through_last(source: torch.Tensor, axes: Sequence[AxisBlocks], out: torch.T
         if kept and offset:
             window[:kept] = window[offset : offset + kept].clone()
         _planes(source[wanted.start + kept : wanted.stop], rows, columns, window[kept : len(wanted)], threads)
-        own = replace(block, rows=slice(0, _length(block.rows)), columns=slice(0, len(wanted)))
+        own = replace(block.at_top, columns=slice(0, len(wanted)), cuts={})
         along = AxisBlocks(len(wanted), _length(block.rows), [own])
         resample_volume(
             window[: len(wanted)], (along, _kept(rows.n_out), _kept(columns.n_out)), out[block.rows], threads

@@ -97,3 +97,18 @@ def test_the_given_part_is_neither_written_to_nor_handed_out():
         assert found.dtype == dtype
         assert found.data_ptr() != part.data_ptr()
         assert torch.equal(found, part.to(dtype))
+
+
+@pytest.mark.parametrize("target", [(0.9, 0.9, 0.9), (1.5, 1.5, 1.5), (3.0, 0.7, 0.8)])
+def test_large_parts_whose_matrices_have_several_blocks(target):
+    """Axes that are alike share their blocks, some of which are cut; a turned axis has them the other way round."""
+    source = Grid((110, 110, 110), np.eye(4))
+    image = torch.from_numpy(np.random.default_rng(1).integers(0, RANGE, (2, *source.shape)).astype(np.int16))
+    plan = plan_resampling(source, target_grid(source, target))
+    wanted = tuple(range(n // 9, n - n // 9) for n in plan.shape_out)
+    for box in (wanted, (wanted[0][::-1], *wanted[1:])):
+        given = needed_box(plan, box)
+        part = image[:, given[0].start : given[0].stop, given[1].start : given[1].stop, given[2].start : given[2].stop]
+        found = resample_part(part, plan, given, box).numpy()
+        expected = apply_plan(image, plan).numpy()[np.ix_(range(2), *box)]
+        assert np.abs(found - expected).max() < 1e-6 * RANGE
