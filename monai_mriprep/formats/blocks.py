@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KEY", "Blocks", "rows_of_a_block"]
 
-WHOLE = 1 << 22
+WHOLE = 1 << 21
 """Bytes of an array, before it is deflated, that is not cut: it inflates in a few milliseconds."""
 BLOCK = 3 << 16
 """Bytes of a block times those of a voxel, at most: float32 is in blocks of 48 KiB. Class numbers compress so well that

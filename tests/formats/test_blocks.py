@@ -10,6 +10,7 @@ import zlib
 
 import numpy as np
 import pytest
+from monai.data import NumpyReader
 
 from monai_mriprep.formats.blocks import Blocks, rows_of_a_block
 from monai_mriprep.formats.comment import LARGEST, write_comment
@@ -63,7 +64,7 @@ def test_each_block_inflates_alone_to_whole_rows(dtype, shape, rows):
     assert np.array_equal(decode_npz(raw, "a.npz").array, volume.array)
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (1, 25, 200, 200), (1, 1, 1, 1_100_000)])
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (1, 13, 200, 200), (1, 1, 1, 600_000)])
 def test_a_single_block_needs_no_index_and_is_stored_as_ever(shape):
     volume = volume_of("float32", shape)
     comment, stream = opened(b"".join(encode_npz(volume)))
@@ -92,6 +93,14 @@ def test_the_checksum_of_the_entry_is_that_of_the_array_as_numpy_saves_it():
     volume, saved = volume_of("int16", (1, 45, 200, 251)), io.BytesIO()
     np.save(saved, volume.array)
     assert stored_crc(io.BytesIO(b"".join(encode_npz(volume)))) == zlib.crc32(saved.getvalue())
+
+
+def test_numpy_and_monai_read_it(tmp_path):
+    volume, path, reader = volume_of("float32", (2, 40, 150, 100)), tmp_path / "a.npz", NumpyReader("arr_0")
+    path.write_bytes(b"".join(encode_npz(volume)))
+    with np.load(path, allow_pickle=False) as found:
+        assert np.array_equal(found["arr_0"], volume.array)
+    assert np.array_equal(reader.get_data(reader.read(path))[0], volume.array)
 
 
 def test_the_stream_is_the_same_bytes_each_time():
