@@ -72,18 +72,21 @@ class Blocks:
         lengths, crcs = np.frombuffer(base64.b64decode(text, validate=True), "<u4").reshape(-1, 2).T.tolist()
         return cls(rows, tuple(lengths), tuple(crcs))
 
-    def fit(self, shape: tuple[int, ...]) -> bool:
-        """Whether they are as many as an array of this shape has."""
-        return len(shape) == 4 and len(self.crcs) == -(-math.prod(shape[:3]) // self.rows)
+    def fit(self, header: NpyHeader, lead: bytes, crc: int) -> bool:
+        """Whether they are as many as the array of this header has, and have, after the lead, its CRC-32."""
+        *rows, _ = header.shape
+        count = -(-math.prod(rows) // self.rows)
+        if len(rows) != 3 or len(lead) != header.start or not 0 < len(self.crcs) == count:
+            return False
+        return self._crc(header, lead) == crc
 
-    def crc(self, lead: int, header: NpyHeader) -> int:
-        """The CRC-32 of the array of this header, from those of its blocks, and that of what stands before them."""
+    def _crc(self, header: NpyHeader, lead: bytes) -> int:
         *rows, width = header.shape
-        row = width * header.dtype.itemsize
-        for number, crc in enumerate(self.crcs):
-            n_rows = min(self.rows, math.prod(rows) - number * self.rows)
-            lead = isal_zlib.crc32_combine(lead, crc, n_rows * row)
-        return lead
+        row, n_last = width * header.dtype.itemsize, (math.prod(rows) - 1) % self.rows + 1
+        crc = isal_zlib.crc32(lead)
+        for block in self.crcs[:-1]:
+            crc = isal_zlib.crc32_combine(crc, block, self.rows * row)
+        return isal_zlib.crc32_combine(crc, self.crcs[-1], n_last * row)
 
 
 def rows_of_a_block(array: NDArray[Any], room: int) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -246,16 +247,29 @@ def test_a_stream_that_ends_in_the_middle_is_refused(tmp_path, small_blocks):
 def test_a_block_that_holds_more_than_its_rows_is_not_inflated_further(tmp_path, small_blocks):
     """A bomb in one block: it is given up one byte after what the index says."""
     volume = NpzVolume(np.zeros((1, 9, 11, 13), np.float32), SPACING, AFFINE)
-    bomb = Entry.deflate("x", np.zeros(10**7, np.uint8), 10**7).pieces[1]
+    bomb = replace(Entry.deflate("x", np.zeros(10**7, np.uint8), 10**7).pieces[1], n_raw=20 * 52)
     array = Entry.deflate("arr_0.npy", volume.array, 20 * 52)
     pieces = [array.pieces[0], bomb, *array.pieces[2:]]
     index = blocks.Blocks(20, tuple(p.n_deflated for p in pieces[1:]), tuple(p.crc for p in pieces[1:]))
     comment = seal({"affine": AFFINE.tolist(), "blocks": index.to_json()}).encode()
     raw = b"".join(archive([Entry(b"arr_0.npy", pieces), Entry.deflate("spacing.npy", SPACING)], comment))
-    wrong = np.uint32(Entry(b"arr_0.npy", pieces).n_raw).tobytes()
-    raw = raw.replace(wrong, np.uint32(array.n_raw).tobytes())
     with pytest.raises(NpzError, match=r"arr_0\.npy is damaged: a block, of 0 to 1, is not what"):
         read_npz_part(write(tmp_path, raw), EVERYTHING)
+
+
+def test_a_damaged_header_is_refused_with_any_part(tmp_path, small_blocks):
+    """One byte of it makes another number type, of the same size, of float32."""
+    volume = volume_of()
+    path = write(tmp_path, encode_npz(volume))
+    with zipfile.ZipFile(path) as content:
+        end = 30 + len("arr_0.npy") + content.getinfo("arr_0.npy").compress_size
+    raw = path.read_bytes()
+    for place in range(30 + len("arr_0.npy"), end - sum(read_npz_head(path).blocks.lengths)):
+        damaged = bytearray(raw)
+        damaged[place] ^= 15
+        write(tmp_path, bytes(damaged))
+        with pytest.raises(NpzError, match=r"case\.npz: not a readable preprocessed volume"):
+            read_npz_part(path, (slice(0, 1),) * 3)
 
 
 def test_damage_elsewhere_does_not_hinder_a_part(tmp_path, small_blocks):
