@@ -116,6 +116,10 @@ def lock_output(
     head = _head(description, openings, names, tuple(unfinished), _not_begun(index))
     problems = [] if allow_partial else [*_lacking(unfinished, head.not_begun)]
     problems += [Finding(one.case, problem) for one in seen for problem in one.problems]
+    others = (one.case for one in seen if one.locked is not None and not one.locked.is_of(head))
+    problems += [
+        Finding(case, f"has other files than {RUN} says of its cases: that was changed; {AGAIN}") for case in others
+    ]
     problems += [] if names else [Finding(str(store.root.path), f"no case is finished there; {AGAIN}")]
     lines = () if problems else tuple(lock_lines(head, (one.locked for one in seen if one.locked is not None)))
     digest = end_of(lines[-1]) if lines else None

@@ -8,7 +8,7 @@ bytes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -111,34 +111,46 @@ def read_lock(path: str | Path) -> LockFile:
 
 
 def _read(path: Path, file: IO[bytes]) -> LockFile:
-    digest, lines = hashlib.sha256(), _numbered(path, file)
-    first = next(lines, (1, b""))
-    head: LockHead = _parsed(path, *first, _HEAD, "what all cases share")
-    if head.lock > FORMAT:
-        msg = f"{path}: a newer version of monai-mriprep has written it (lock {head.lock}); update monai-mriprep"
-        raise RecordError(msg)
-    digest.update(first[1])
+    lines, digest = _numbered(path, file), hashlib.sha256()
+    number, line = next(lines, (1, b""))
+    head = _head(path, number, line)
     cases: dict[str, str] = {}
-    last: tuple[int, bytes] | None = None
-    for number, text in lines:
-        if _is_end(text):
-            last = number, text
+    while True:
+        digest.update(line)
+        number, line = next(lines, (number, b""))
+        if not line or _is_end(line):
             break
-        case: LockedCase = _parsed(path, number, text, _CASE, "a case")
-        if case.case in cases:
-            msg = f"{path}, line {number}: tells of the case {case.case} again"
-            raise RecordError(msg)
-        cases[case.case] = text.decode()
-        digest.update(text)
+        name = _case_name(path, number, line, head, cases)
+        cases[name] = line.decode()
     _require_whole(path, head, cases)
-    if last is None:
+    if not line:
         msg = f"{path}: its last line is missing: it was cut off"
         raise RecordError(msg)
-    end: _End = _parsed(path, *last, _LAST, "the end")
+    end: _End = _parsed(path, number, line, _LAST, "the end")
     if end.sha256 != digest.hexdigest() or next(lines, None) is not None:
         msg = f"{path}: a line was moved or added since it was written: its last line has the hash of other ones"
         raise RecordError(msg)
     return LockFile(path, head, cases, end.sha256)
+
+
+def _head(path: Path, number: int, line: bytes) -> LockHead:
+    head: LockHead = _parsed(path, number, line, _HEAD, "what all cases share")
+    if head.lock > FORMAT:
+        msg = f"{path}: a newer version of monai-mriprep has written it (lock {head.lock}); update monai-mriprep"
+        raise RecordError(msg)
+    return head
+
+
+def _case_name(path: Path, number: int, line: bytes, head: LockHead, before: Container[str]) -> str:
+    """The name of a case, which must be of the kind that the first line says, and another one than those before it."""
+    case: LockedCase = _parsed(path, number, line, _CASE, "a case")
+    if case.case in before:
+        msg = f"{path}, line {number}: tells of the case {case.case} again"
+        raise RecordError(msg)
+    if not case.is_of(head):
+        msg = f"{path}, line {number}: its sources or volumes are not those that the first line says of all cases"
+        raise RecordError(msg)
+    return case.case
 
 
 def _numbered(path: Path, file: IO[bytes]) -> Iterator[tuple[int, bytes]]:

@@ -179,6 +179,11 @@ class LockedCase(Model):
             raise ValueError(msg)
         return self
 
+    def is_of(self, head: LockHead) -> bool:
+        """Whether it has the files that the first line says of all cases: labels, and volumes."""
+        has_label = self.sources.keys() == {role.name for role in ROLES}
+        return (has_label, bool(self.outputs)) == (not head.is_test, not head.virtual)
+
     @property
     def facts(self) -> dict[str, Any]:
         """What the record of a case says alike, as plain JSON."""

@@ -126,6 +126,15 @@ def test_a_folder_that_contradicts_itself_gets_no_lock(place, change, said):
         lock_output(place / "out")
 
 
+@pytest.mark.parametrize("change", [{"virtual": True}, {"like": "training"}], ids=["virtual", "test set"])
+def test_a_folder_with_other_files_than_it_says_gets_no_lock(place, change):
+    run = json.loads((place / "out/run.json").read_text())
+    (place / "out/run.json").write_text(json.dumps(run | change))
+    found = problems(place / "out", dataset=place / "dataset")
+    assert all("has other files than run.json says" in problem for problem in found.values())
+    assert found.keys() == {"case_0", "case_1"}
+
+
 def test_without_records_or_run_json_there_is_nothing_to_lock(place):
     (place / "out/run.json").unlink()
     with pytest.raises(RecordError, match="recipe and target are not known"):

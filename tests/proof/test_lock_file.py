@@ -170,6 +170,19 @@ def test_what_is_no_first_line_is_refused(lock, change):
     assert "data.lock" in problem_of(edited(lock, lambda facts: facts.update(change) if "lock" in facts else None))
 
 
+@pytest.mark.parametrize(
+    "change", [{"virtual": True}, {"is_test": True}, {"outputs": {}}], ids=["virtual", "test set", "no volumes"]
+)
+def test_a_case_has_the_files_that_the_first_line_says(lock, change):
+    """Else a lock without arrays would be proven, and nothing was compared."""
+
+    def applied(facts):
+        if change.keys() & facts.keys() and facts.get("case") != "case_1":
+            facts.update(change)
+
+    assert "line 2: its sources or volumes are not those that" in problem_of(edited(lock, applied))
+
+
 def test_lines_and_files_without_end_are_refused_early(lock, monkeypatch):
     monkeypatch.setattr(lock_file, "LONGEST_LINE", 500)
     assert "line 1: is cut off, or longer than any line of a lock" in problem_of(lock)
