@@ -7,6 +7,7 @@ where that is shorter, are taken at random places, and compared with the crop.
 *Speed*: the same patches, image and label, normalised, from `VirtualDataset`, at 0.9 and at 1.5 of the scan's spacing;
 beside MONAI's chain, which resamples the whole volume (`Spacingd`, mode 3 and nearest) and crops. Seconds are those of
 one processor (CPU time of one thread; the least of several runs), so that other programs on the machine count little.
+Where the patch is the whole volume, MONAI's chain does nothing in vain; the ratio of these is shown, and no bar.
 
 *Memory*: anonymous memory of a process that takes patches, beyond what it had before the first one, in patches (image
 and label). The decoded scans are a mapped file, and count apart.
@@ -46,6 +47,7 @@ from monai_mriprep.formats.names import SUFFIXES
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.formats.voxels import read_voxels
 from monai_mriprep.patches.patch_grid import place_patch
+from monai_mriprep.patches.random_patches import RandomPatches
 from monai_mriprep.steps import Volumes, forward, steps_of
 from monai_mriprep.steps.parts import forward_part
 from monai_mriprep.transforms.channels import signed
@@ -160,14 +162,16 @@ def _row(dataset: VirtualDataset, index: int, factor: float) -> bool:
     case = dataset._cases[index]
     native = case.trace.source
     spacing = tuple(factor * length for length in native.spacing)
-    rng = np.random.RandomState(0)
-    shape = dataset.grid(index, spacing).shape
-    starts = [[int(rng.randint(max(n - size, 0) + 1)) for n, size in zip(shape, PATCH, strict=True)] for _ in range(12)]
+    grid, random = dataset.grid(index, spacing), np.random.RandomState(0)
+    z, y, x = np.minimum(PATCH, grid.shape).tolist()
+    dataset.random_patches = RandomPatches((z, y, x))
+    starts = [dataset.random_patches.draw(random, grid, None, grid).start for _ in range(12)]
     ours = _least([lambda start=start: dataset.patch(index, start, spacing) for start in starts])
     theirs = _least([_chain(case.sources, spacing)])
     name, voxels = f"{case.name} "[:24], "x".join(map(str, native.shape))
     print(f"{name:24} {voxels:>12} {factor:>8} {1 / ours:>10.1f} {theirs:>9.3f} {theirs / ours:>6.1f}", flush=True)
-    return 1 / ours >= LEAST_A_SECOND[factor] and theirs / ours >= LEAST_RATIO
+    is_whole = (z, y, x) == grid.shape
+    return 1 / ours >= LEAST_A_SECOND[factor] and (is_whole or theirs / ours >= LEAST_RATIO)
 
 
 def _least(calls: list[Callable[[], object]]) -> float:
