@@ -6,12 +6,13 @@ handed out before its checksum was compared.
 
 from __future__ import annotations
 
+import io
 import math
 import struct
 import sys
 import zipfile
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, product
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,7 +76,7 @@ class StoredArray:
         ValueError, struct.error, isal.isal_zlib.error, SyntaxError, tokenize.TokenError, RecursionError
             If it is damaged, or no plain array of numbers; or if the index is that of another one.
         """
-        _require_possible(info)
+        _require_possible(info, file.seek(0, io.SEEK_END))
         n_name, n_extra = struct.unpack("<HH", _stored(file, info.header_offset + 26, 4))
         start = info.header_offset + 30 + int(n_name) + int(n_extra)
         head = _head(file, info, start) if blocks is None else _lead(file, info, start, blocks)
@@ -109,17 +110,31 @@ class StoredArray:
         z, y, x = box
         if self.blocks is None:
             return self._inflated()[:, z, y, x].copy()
+        _, depth, height, _ = self.header.shape
+        if 0 < height - (y.stop - y.start) < self.blocks.rows:  # what is left out lies in blocks that are needed
+            return self.read_box((z, slice(0, height), x))[:, :, y].copy()
+        if 0 < (depth - (z.stop - z.start)) * height < self.blocks.rows:
+            return self.read_box((slice(0, depth), y, x))[:, z].copy()
+        return self._read_runs(box, self.blocks)
+
+    def _read_runs(self, box: Box, blocks: Blocks) -> NDArray[Any]:
+        """A box whose rows lie in runs: all of them, those of each channel, or those of each plane."""
+        z, y, x = box
         channels, depth, height, _ = self.header.shape
-        part = np.empty((channels, *(axis.stop - axis.start for axis in box)), self.header.dtype)
-        planes = [channel * depth + plane for channel in range(channels) for plane in range(z.start, z.stop)]
-        starts, n_rows, at_once = [plane * height + y.start for plane in planes], part.shape[2], ALL
-        if n_rows == height:  # planes without a gap in between
-            starts, n_rows, at_once = starts[:: part.shape[1]], n_rows * part.shape[1], ONE
-        blocks = _OpenBlocks(self, self.blocks)
-        for start, run in zip(starts, part.reshape(len(starts), n_rows, part.shape[3]), strict=True):
-            for first, rows in blocks.rows(start, start + n_rows, at_once):
+        shape = (channels, *(axis.stop - axis.start for axis in box))
+        has_whole_planes = shape[2] == height
+        planes = range(z.start, z.start + 1) if has_whole_planes else range(z.start, z.stop)
+        firsts = range(1) if has_whole_planes and shape[1] == depth else range(channels)
+        n_rows = math.prod(shape[:3]) // (len(firsts) * len(planes))
+        part, opened = (
+            np.empty((len(firsts) * len(planes), n_rows, shape[3]), self.header.dtype),
+            _OpenBlocks(self, blocks),
+        )
+        for run, (channel, plane) in zip(part, product(firsts, planes), strict=True):
+            start = (channel * depth + plane) * height + y.start
+            for first, rows in opened.rows(start, start + n_rows, ONE if has_whole_planes else ALL):
                 run[first - start :][: len(rows)] = rows[:, x]
-        return part
+        return part.reshape(shape)
 
     def _inflated(self) -> NDArray[Any]:
         """All values; not to be written to."""
@@ -164,11 +179,10 @@ class _OpenBlocks:
         return np.frombuffer(raw, array.header.dtype).reshape(n_rows, -1)
 
 
-def _require_possible(info: zipfile.ZipInfo) -> None:
-    """Refuse an entry that claims to hold more than deflate can."""
-    if info.compress_type == zipfile.ZIP_STORED:
-        return
-    if info.compress_type != zipfile.ZIP_DEFLATED or info.file_size > DENSEST * (info.compress_size + 64):
+def _require_possible(info: zipfile.ZipInfo, n_bytes: int) -> None:
+    """Refuse an entry that claims to be larger than the archive, or to hold more than deflate can."""
+    known = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    if not known or info.compress_size > n_bytes or info.file_size > DENSEST * (info.compress_size + 64):
         msg = f"{info.filename} claims {info.file_size} bytes from {info.compress_size}, more than deflate can hold"
         raise ValueError(msg)
 

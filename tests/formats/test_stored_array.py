@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -105,6 +106,29 @@ def test_only_the_blocks_of_a_part_are_read(tmp_path, monkeypatch):
         Counted.n_read = 0
         read(path)
         assert 0 < Counted.n_read < share * size
+
+
+def test_no_block_is_read_for_each_plane_that_it_holds(tmp_path, monkeypatch):
+    """A block of a label has several planes."""
+    path = write(tmp_path, encode_npz(volume_of((1, 320, 80, 90), "int8")))
+    assert read_npz_head(path).blocks.rows > 20 * 80
+    monkeypatch.setattr(Path, "open", lambda self, mode: io.BufferedReader(Counted(self, "r")))
+    Counted.n_read = 0
+    part = read_npz_part(path, (slice(100, 140), slice(20, 40), slice(None)))
+    assert np.array_equal(part.array, volume_of((1, 320, 80, 90), "int8").array[:, 100:140, 20:40])
+    assert Counted.n_read < 0.35 * path.stat().st_size
+
+
+@pytest.mark.parametrize("shape", [(2**21, 1, 1, 1), (1, 2**21, 1, 1), (2**20, 2, 1, 1), (2, 2**19, 2, 1)])
+def test_odd_shapes_take_no_longer(tmp_path, shape):
+    """Planes of one voxel: not one of them is read by itself."""
+    path = write(tmp_path, encode_npz(NpzVolume(np.zeros(shape, np.int8), SPACING, AFFINE)))
+    assert read_npz_head(path).blocks
+    start = time.process_time()
+    assert read_npz(path).array.shape == shape
+    part = read_npz_part(path, (slice(0, 1), slice(0, 1), slice(0, 1)))
+    assert part.array.shape == (shape[0], 1, 1, 1)
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize(
