@@ -111,12 +111,13 @@ class Comparison:
 
     def __init__(self, recipe: Recipe, spacings: Iterable[Spacing], memory: int) -> None:
         spacings = tuple(spacings)
-        # a label is put where the resampling meets it; the axes' order then, and what a crop leaves, change nothing
-        plain = recipe.model_copy(update={"transpose": "none", "crop": "none", "label_outside": 0})
+        # in another order the axes are as large; and what a crop leaves is not known without the image
+        straight = recipe.model_copy(update={"transpose": "none"})
+        plain = straight.model_copy(update={"crop": "none", "label_outside": 0})
         steps = steps_of(plain, spacings[0])
         self.moves = tuple(step for step in takewhile(_is_before, steps) if not _needs_image(step))
         self.resamplings = tuple(_resampling(steps_of(plain, spacing)) for spacing in spacings)
-        self.steps = tuple(steps_of(recipe, spacing) for spacing in spacings)
+        self.steps = tuple(steps_of(straight, spacing) for spacing in spacings)
         self.geometry, self.memory = recipe.geometry, memory
 
     def compare(self, case: Case, outlines: CaseOutlines) -> CaseKept:

@@ -123,6 +123,13 @@ def test_presets_are_compared_by_their_own_grids(dataset, tmp_path, preset):
     assert len({one.mean_dice for one in advice.candidates}) > 4
 
 
+def test_sizes_are_in_z_y_x_whatever_the_order_of_the_axes_in_a_run(tmp_path):
+    label = np.ascontiguousarray(blobs(1).transpose(1, 2, 0))
+    write_pair(tmp_path, "a", label, (0.9, 1.0, 3.0))  # nnU-Net's own order begins with the coarsest axis
+    recipe = Recipe(preset="nnunet", target_spacing=(0.9, 1.0, 3.0))
+    assert advise(tmp_path, recipe, spacings=1).default.shape == label.shape
+
+
 def test_a_case_that_cannot_be_read_is_named_and_the_others_are_compared(tmp_path):
     root = write_blobs(tmp_path)
     broken = root / "LabelsTr" / "case_1.nii.gz"
