@@ -9,17 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measure import ROOT
-from monai_mriprep import preprocess
+from monai_mriprep import advise, preprocess
 from monai_mriprep.demo.phantoms import make_demo_dataset, make_phantom
 from monai_mriprep.errors import MriprepWarning
 from monai_mriprep.formats.write import write_metaimage
+from monai_mriprep.report.html.advice_page import write_advice_page
 from monai_mriprep.report.html.check_file import check_report
 from monai_mriprep.report.html.write import write_report
 from monai_mriprep.run.check import check_dataset
 
 __all__ = ["NAMES", "Reports"]
 
-NAMES = ("demo", "planted", "mixed", "test_set", "old", "raw")
+NAMES = ("demo", "planted", "mixed", "test_set", "old", "raw", "spacings")
 
 SHAPE, SPACING = (14, 60, 80), (11.0, 3.4, 3.4)
 PLAIN = 8
@@ -95,6 +96,12 @@ class Reports:
                 check_dataset(self.root / "planted", voxels=True, workers=1, keep_picture=page.keep_picture),
                 "monai-mriprep run DATASET OUTPUT",
             )
+
+    def _make_spacings(self, root: Path, output: Path) -> None:
+        """What target spacings keep of the labels of the planted dataset."""
+        self.folder("planted")
+        output.mkdir(parents=True)
+        write_advice_page(output / "report.html", advise(self.root / "planted", workers=1))
 
     def _make_old(self, root: Path, output: Path) -> None:
         """What version 0.1.0 wrote: no pictures, no measures."""

@@ -10,7 +10,7 @@ SERIOUS = ("serious", "critical")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["planted", "mixed", "test_set", "old", "raw"])
+@pytest.mark.parametrize("name", ["planted", "mixed", "test_set", "old", "raw", "spacings"])
 def test_axe_finds_nothing_serious(name, scheme, opened):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed").Axe()
     page = opened(name, color_scheme=scheme)
