@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -29,7 +30,12 @@ class Resampled(Dataset):
         return standardize(image, foreground_moments(image))
 
 
-@pytest.mark.parametrize("rounds", [1, pytest.param(50, marks=pytest.mark.stress)])
+def use_threads(count: int, worker: int) -> None:
+    """In a worker, which has one otherwise."""
+    torch.set_num_threads(count)
+
+
+@pytest.mark.parametrize("rounds", [2, pytest.param(50, marks=pytest.mark.stress)])
 def test_workers_that_are_forked_after_threads_have_multiplied_do_not_hang(rounds, threads):
     """The threads of a parent do not exist in its child, and a lock that one of them held would stay locked there."""
     items = Resampled()
@@ -38,6 +44,9 @@ def test_workers_that_are_forked_after_threads_have_multiplied_do_not_hang(round
         threads(2 + number % 4)
         with ThreadPoolExecutor(2) as ending:  # as a CacheDataset fills its cache
             cached = list(ending.map(items.__getitem__, range(len(items))))
-        loader = DataLoader(items, batch_size=None, num_workers=2, multiprocessing_context="fork", timeout=60)
+        in_workers = partial(use_threads, 1 + number % 2)
+        loader = DataLoader(
+            items, None, num_workers=2, multiprocessing_context="fork", timeout=60, worker_init_fn=in_workers
+        )
         for found in (cached, list(loader), [items[index] for index in range(len(items))]):
             assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
