@@ -9,10 +9,9 @@ from __future__ import annotations
 import io
 import math
 import struct
-import sys
 import zipfile
 from dataclasses import dataclass
-from itertools import accumulate, product
+from itertools import accumulate
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,9 +30,8 @@ __all__ = ["Box", "StoredArray"]
 
 LARGEST_HEADER = 4096
 """Bytes of numpy's header; that of a plain array has 128."""
-ONE, ALL = 1, sys.maxsize
-"""Blocks that are inflated in one call. All with the rows of a plane, for so it is faster; but one by one with whole
-planes, for they may be many, and each is then held to its own length."""
+AT_ONCE = 16
+"""Blocks of a part that are inflated in one call at most: fewer calls are faster."""
 DENSEST = 1032
 """Bytes that deflate can make of one."""
 
@@ -96,8 +94,11 @@ class StoredArray:
         """
         if self.blocks is None:
             return self._inflated().copy()  # torch does not support read-only arrays
-        z, y, x = (slice(0, size) for size in self.header.shape[1:])
-        return self.read_box((z, y, x))
+        blocks, size = _OpenBlocks(self, self.blocks), self.blocks.rows
+        whole = np.empty((math.prod(self.header.shape[:3]), self.header.shape[3]), self.header.dtype)
+        for number in range(len(self.blocks.crcs)):  # each alone, so that each is held to its own length
+            whole[size * number :][:size] = blocks.rows(number, number + 1)
+        return whole.reshape(self.header.shape)
 
     def read_box(self, box: Box) -> NDArray[Any]:
         """Those in a box of an array ``(C, D, H, W)``; where there is an index, no other block is read.
@@ -110,31 +111,16 @@ class StoredArray:
         z, y, x = box
         if self.blocks is None:
             return self._inflated()[:, z, y, x].copy()
-        _, depth, height, _ = self.header.shape
-        if 0 < height - (y.stop - y.start) < self.blocks.rows:  # what is left out lies in blocks that are needed
-            return self.read_box((z, slice(0, height), x))[:, :, y].copy()
-        if 0 < (depth - (z.stop - z.start)) * height < self.blocks.rows:
-            return self.read_box((slice(0, depth), y, x))[:, z].copy()
-        return self._read_runs(box, self.blocks)
-
-    def _read_runs(self, box: Box, blocks: Blocks) -> NDArray[Any]:
-        """A box whose rows lie in runs: all of them, those of each channel, or those of each plane."""
-        z, y, x = box
         channels, depth, height, _ = self.header.shape
-        shape = (channels, *(axis.stop - axis.start for axis in box))
-        has_whole_planes = shape[2] == height
-        planes = range(z.start, z.start + 1) if has_whole_planes else range(z.start, z.stop)
-        firsts = range(1) if has_whole_planes and shape[1] == depth else range(channels)
-        n_rows = math.prod(shape[:3]) // (len(firsts) * len(planes))
-        part, opened = (
-            np.empty((len(firsts) * len(planes), n_rows, shape[3]), self.header.dtype),
-            _OpenBlocks(self, blocks),
-        )
-        for run, (channel, plane) in zip(part, product(firsts, planes), strict=True):
-            start = (channel * depth + plane) * height + y.start
-            for first, rows in opened.rows(start, start + n_rows, ONE if has_whole_planes else ALL):
-                run[first - start :][: len(rows)] = rows[:, x]
-        return part.reshape(shape)
+        c, d, h = np.ogrid[:channels, z, y]
+        rows = ((c * depth + d) * height + h).reshape(-1)
+        part = np.empty((len(rows), x.stop - x.start), self.header.dtype)
+        numbers = rows // self.blocks.rows
+        blocks = _OpenBlocks(self, self.blocks)
+        for begin, end in _runs(np.unique(numbers)):
+            own = slice(*np.searchsorted(numbers, (begin, end)))
+            part[own] = blocks.rows(begin, end)[:, x][rows[own] - begin * self.blocks.rows]
+        return part.reshape(channels, *(axis.stop - axis.start for axis in box))
 
     def _inflated(self) -> NDArray[Any]:
         """All values; not to be written to."""
@@ -158,15 +144,7 @@ class _OpenBlocks:
         *rows, width = array.header.shape
         self._n_rows, self._row = math.prod(rows), width * array.header.dtype.itemsize
 
-    def rows(self, begin: int, end: int, at_once: int) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Rows of the array, from one up to another: ``(n, W)`` of some blocks, and the number of the first row."""
-        size, stop = self._blocks.rows, -(-end // self._blocks.rows)
-        for number in range(begin // size, stop, at_once):
-            first = number * size
-            rows = self._inflated(number, min(number + at_once, stop))
-            yield max(first, begin), rows[max(begin - first, 0) : end - first]
-
-    def _inflated(self, begin: int, end: int) -> NDArray[Any]:
+    def rows(self, begin: int, end: int) -> NDArray[Any]:
         """All rows of the blocks from one up to another."""
         array, blocks, at = self._array, self._blocks, self._places[begin]
         size, n_rows = blocks.rows * self._row, min(end * blocks.rows, self._n_rows) - begin * blocks.rows
@@ -177,6 +155,13 @@ class _OpenBlocks:
             msg = f"{array.info.filename} is damaged: a block, of {begin} to {end}, is not what its index says"
             raise ValueError(msg)
         return np.frombuffer(raw, array.header.dtype).reshape(n_rows, -1)
+
+
+def _runs(numbers: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """The blocks of these ascending numbers, as they are inflated in one call: from one up to another."""
+    is_cut = (np.diff(numbers) > 1) | (np.diff(numbers // AT_ONCE) > 0)
+    for run in np.split(numbers, np.flatnonzero(is_cut) + 1):
+        yield int(run[0]), int(run[-1]) + 1
 
 
 def _require_possible(info: zipfile.ZipInfo, n_bytes: int) -> None:
