@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import math
+import zlib
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
@@ -38,7 +40,7 @@ class ArrayFacts(Model):
     sha256
         Of its bytes, little-endian and in C order.
     crc32
-        That which the archive's directory states: of the same bytes after numpy's header.
+        That which an archive's directory states: of the same bytes after numpy's header.
     low, high
         Its smallest and its largest value.
     sample
@@ -92,25 +94,25 @@ def places(count: int) -> NDArray[np.int64]:
     return np.array([((i * GOLDEN % 2**64) * count) >> 64 for i in range(SAMPLE)], dtype=np.int64)
 
 
-def array_facts(array: NDArray[Any], crc32: int) -> ArrayFacts:
-    """What a lock says of an array, whose archive states this checksum."""
-    return ArrayFacts(
-        dtype=array.dtype.name,
-        shape=array.shape,
-        sha256=_sha256(array),
-        crc32=crc32,
-        low=float(array.min()),
-        high=float(array.max()),
-        sample=base64.b64encode(_little_endian(array.reshape(-1)[places(array.size)]).tobytes()).decode(),
-    )
+def array_facts(array: NDArray[Any]) -> ArrayFacts:
+    """What a lock says of an array."""
+    return ArrayFacts(**_facts(array))
 
 
-def _sha256(array: NDArray[Any]) -> str:
-    return hashlib.sha256(_little_endian(array).reshape(-1).view(np.uint8).data).hexdigest()
-
-
-def _little_endian(array: NDArray[Any]) -> NDArray[Any]:
-    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+def _facts(array: NDArray[Any]) -> dict[str, Any]:
+    """The fields of `ArrayFacts`, also of an array that no lock may have."""
+    stored = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    values, head = stored.reshape(-1), io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(stored))
+    return {
+        "dtype": array.dtype.name,
+        "shape": array.shape,
+        "sha256": hashlib.sha256(values.view(np.uint8).data).hexdigest(),
+        "crc32": zlib.crc32(values.view(np.uint8).data, zlib.crc32(head.getvalue())),
+        "low": float(values.min()),
+        "high": float(values.max()),
+        "sample": base64.b64encode(values[places(values.size)].tobytes()).decode(),
+    }
 
 
 class Verdict(NamedTuple):
@@ -149,12 +151,17 @@ def judged(
     whole
         The array that was locked, where it is there; else the sample stands for it.
     """
-    if (found.dtype.name, found.shape) != (locked.dtype, locked.shape):
+    facts = _facts(found)
+    other = [key for key in facts if facts[key] != getattr(locked, key)]
+    if not other:
+        return Verdict(0.0, True)
+    if not {"dtype", "shape"}.isdisjoint(other):
         problem = f"is {found.dtype.name} of the shape {found.shape}; the lock has {locked.dtype}, {locked.shape}"
         return Verdict(math.inf, False, problem)
-    if _sha256(found) == locked.sha256:
-        return Verdict(0.0, True)
-    low, high = float(found.min()), float(found.max())
+    if "sha256" not in other:
+        problem = f"is the array with the SHA-256 of the lock, which says another {', '.join(other)} of it"
+        return Verdict(0.0, True, problem)
+    low, high = facts["low"], facts["high"]
     scale = max(high - low, float(np.finfo(np.float32).tiny))
     limit = 0.0 if to_the_bit or role.kind != IMAGE.kind else TOLERANCE * scale
     at = places(found.size) if whole is None else np.arange(found.size)

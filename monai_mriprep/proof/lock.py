@@ -272,7 +272,7 @@ def _output(store: Store, record: Done, role: str, problems: list[str]) -> Locke
     problems.extend(f"{output.path} {problem}" for problem in found)
     if volume is None or found:
         return None
-    return LockedOutput(path=output.path, **array_facts(volume.array, output.crc32).model_dump())
+    return LockedOutput(path=output.path, **array_facts(volume.array).model_dump())
 
 
 def facts_of(record: Done) -> dict[str, Any]:

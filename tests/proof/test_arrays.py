@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
+import zlib
 
 import numpy as np
 import pytest
@@ -31,8 +33,10 @@ def test_the_sample_is_all_of_a_small_array_and_spread_over_a_large_one():
 @pytest.mark.parametrize("dtype", ["float32", "int8", "int16"])
 def test_it_is_what_numpy_says(image, dtype):
     array = (image * 30).astype(dtype)
-    found = array_facts(array, 5)
-    assert (found.dtype, found.shape, found.crc32) == (dtype, array.shape, 5)
+    found = array_facts(array)
+    file = io.BytesIO()
+    np.save(file, array)
+    assert (found.dtype, found.shape, found.crc32) == (dtype, array.shape, zlib.crc32(file.getvalue()))
     assert found.sha256 == hashlib.sha256(array.tobytes()).hexdigest()
     assert (found.low, found.high) == (array.min(), array.max())
     assert np.array_equal(found.values(), array.ravel()[places(array.size)])
@@ -40,7 +44,7 @@ def test_it_is_what_numpy_says(image, dtype):
 
 
 def test_the_same_array_passes_however_it_lies_in_memory(image):
-    locked = array_facts(image, 0)
+    locked = array_facts(image)
     turned = np.asfortranarray(image)
     for to_the_bit in (True, False):
         assert judged(locked, turned, IMAGE, to_the_bit) == (0.0, True, None)
@@ -48,7 +52,7 @@ def test_the_same_array_passes_however_it_lies_in_memory(image):
 
 @pytest.mark.parametrize("whole", [False, True])
 def test_last_digits_pass_for_an_image_on_another_machine_alone(image, whole):
-    locked, near = array_facts(image, 0), image * np.float32(1 + 2e-7)
+    locked, near = array_facts(image), image * np.float32(1 + 2e-7)
     before = image if whole else None
     verdict = judged(locked, near, IMAGE, False, before)
     assert (verdict.problem, verdict.is_exact) == (None, False)
@@ -62,7 +66,7 @@ def test_last_digits_pass_for_an_image_on_another_machine_alone(image, whole):
 
 
 def test_a_voxel_beyond_the_tolerance_is_named(image):
-    locked, other = array_facts(image, 0), image.copy()
+    locked, other = array_facts(image), image.copy()
     other[0, 5, 7, 9] += 1e-3
     problem = judged(locked, other, IMAGE, False, image).problem
     assert problem.startswith(f"1 of {image.size} voxels differ: (0, 5, 7, 9), c z y x, is {other[0, 5, 7, 9]!s}; ")
@@ -78,27 +82,39 @@ def test_what_a_sample_misses_is_told_where_bits_must_be_equal(image):
     at = next(i for i in range(image.size) if i not in set(places(image.size).tolist()))
     other = image.copy()
     other.reshape(-1)[at] += 1e-3
-    assert "its SHA-256 is not that of the lock" in judged(array_facts(image, 0), other, IMAGE, True).problem
+    assert "its SHA-256 is not that of the lock" in judged(array_facts(image), other, IMAGE, True).problem
     labels = (image > 0).astype(np.int8)
     swapped = labels.copy()
     swapped.reshape(-1)[at] ^= 1
-    assert "its SHA-256 is not that of the lock" in judged(array_facts(labels, 0), swapped, LABEL, False).problem
+    assert "its SHA-256 is not that of the lock" in judged(array_facts(labels), swapped, LABEL, False).problem
 
 
 def test_a_range_that_somebody_has_widened_does_not_widen_the_tolerance(image):
-    facts = array_facts(image, 0).model_dump() | {"sha256": "0" * 64, "high": 1e30}
+    facts = array_facts(image).model_dump() | {"sha256": "0" * 64, "high": 1e30}
     problem = judged(ArrayFacts(**facts), image, IMAGE, False).problem
     assert problem.startswith("its values go from ")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"crc32": 1}, {"low": -1e9}, {"high": 1e9}, {"sample": base64.b64encode(bytes(1024)).decode()}],
+    ids=lambda value: next(iter(value)),
+)
+@pytest.mark.parametrize("to_the_bit", [False, True])
+def test_what_a_lock_says_beside_a_right_hash_must_be_right(image, change, to_the_bit):
+    facts = ArrayFacts(**array_facts(image).model_dump() | change)
+    problem = judged(facts, image, IMAGE, to_the_bit).problem
+    assert problem == f"is the array with the SHA-256 of the lock, which says another {next(iter(change))} of it"
+
+
 def test_another_shape_or_type_is_named(image):
-    locked = array_facts(image, 0)
+    locked = array_facts(image)
     assert "is float32 of the shape (1, 11, 40, 41)" in judged(locked, image[:, 1:], IMAGE, False).problem
     assert "is int8 of the shape" in judged(locked, image.astype(np.int8), IMAGE, False).problem
 
 
 def test_only_the_locked_array_is_the_locked_array(image):
-    locked = array_facts(image, 0)
+    locked = array_facts(image)
     require_same(locked, image)
     with pytest.raises(RecordError, match="differ: "):
         require_same(locked, image + 1)
@@ -124,6 +140,6 @@ def test_only_the_locked_array_is_the_locked_array(image):
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_what_is_no_array_of_ours_is_refused(image, change, said):
-    facts = array_facts(image, 0).model_dump(mode="json") | change
+    facts = array_facts(image).model_dump(mode="json") | change
     with pytest.raises(ValidationError, match=said):
         ArrayFacts(**facts)
