@@ -155,6 +155,7 @@ class _Comparison:
         is_known = {key: before[key] is not None for key in before}  # 0.1.0 has recorded no trace
         is_known["classes"] &= self.task.to_the_bit  # another version may choose other voxels
         known, found = ({key: facts[key] for key in before if is_known[key]} for facts in (before, now))
+        self.is_exact &= bool(locked.outputs) or known == found
         unequal = [*_unequal(known, found, 0.0 if self.task.to_the_bit else TOLERANCE)]
         for place, text in unequal[:SHOWN]:
             yield Difference("recipe" if _is_setting(place) else "record", ".".join(map(str, place)), text)

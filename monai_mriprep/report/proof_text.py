@@ -41,14 +41,16 @@ def reproduce_text(found: ReproduceReport) -> Iterator[str]:
         yield from (
             f"differs: {shown(case.case)}: {one.kind}: {shown(one.subject)}: {one.problem}" for one in case.differences
         )
-    yield from (f"unlike: {text}" for text in found.unlike)
+    yield from (f"unlike: {shown(text)}" for text in found.unlike)
     made = len(found.exact) + len(found.close) + len(found.differ)
     what = "records alone, for there were no volumes" if found.virtual else "all arrays"
-    how = "to the bit" if found.to_the_bit else "labels to the bit, images within 2e-6 of their range"
+    near = "numbers in six digits" if found.virtual else "labels to the bit, images within 2e-6 of their range"
+    how = "to the bit" if found.to_the_bit else near
     yield f"{found.lock}: {made} of {counted(found.cases, 'case')} made again from {found.dataset}"
     yield f"compared: {what}; asked for: {how}"
     counts = [f"{len(found.exact)} equal to the bit"]
-    counts += [f"{len(found.close)} within {found.deviation:.1e} of the range"] if found.close else []
+    within = "in six digits" if found.virtual else f"within {found.deviation:.1e} of the range"
+    counts += [f"{len(found.close)} {within}"] if found.close else []
     counts += [f"{len(found.differ)} NOT as locked"] if found.differ else []
     yield ", ".join(counts)
 

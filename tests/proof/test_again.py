@@ -328,6 +328,18 @@ def test_a_virtual_folder_is_compared_by_its_records(tmp_path):
     told_now = told(made_again(edited(lock.path, change), tmp_path / "copy"))
     assert [subject for _, subject, _ in told_now["case_1"]] == ["foreground.mean", "labels.after.1"]
 
+    def elsewhere(facts):
+        for made in facts.get("made", ()):
+            made["processor"] = "abacus"
+        if facts.get("case") == "case_1":
+            facts["labels"]["after"]["1"] -= 1
+        if facts.get("case") == "case_0":
+            facts["foreground"]["mean"] -= 1e-9
+            facts["labels"]["after"]["1"] -= 1
+
+    found = made_again(edited(lock.path, elsewhere), tmp_path / "copy")
+    assert (found.exact, found.close, found.is_proven) == (("case_0",), ("case_1",), True), "of six digits"
+
 
 def test_sources_with_files_of_voxels_beside_them_and_behind_links(tmp_path):
     dataset, voxels = tmp_path / "dataset", np.arange(288, dtype=np.int16).reshape(4, 8, 9)
