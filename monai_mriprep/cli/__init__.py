@@ -1,7 +1,8 @@
 """The command line. Results go to stdout; progress, warnings and errors to stderr.
 
 Exit status: 0 all well; 1 finished, but some cases failed or something needs attention; 2 could not start;
-130 interrupted, 143 terminated. What cannot be written to stdout or stderr does not change it.
+130 interrupted, 143 terminated. What cannot be written to stdout or stderr does not change it, but that of `lock`,
+which is its result.
 """
 
 from __future__ import annotations

@@ -7,11 +7,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 
-__all__ = ["Stopped", "end_at_once_on_signals", "stop_on_signals"]
+__all__ = ["Stopped", "begins_anew", "end_at_once_on_signals", "stop_on_signals"]
 
 GRACE_SECONDS = 30
 """Ending the workers and writing the last records takes a second or two. A file system may hang."""
@@ -30,6 +30,16 @@ class Stopped(BaseException):
         self.status = 128 + number
         self.word = WORDS[signal.Signals(number)]
         self.message = f"{self.word}; the same command resumes"
+
+
+@contextmanager
+def begins_anew() -> Iterator[None]:
+    """Let a command that keeps nothing of what it has done say so when it is stopped."""
+    try:
+        yield
+    except Stopped as stopped:
+        stopped.message = f"{stopped.word}; nothing is left of it, and the same command begins anew"
+        raise
 
 
 def stop_on_signals() -> None:

@@ -9,10 +9,13 @@ import typer
 
 from monai_mriprep.cli.options import Json, OutputRoot, Workers
 from monai_mriprep.cli.show import ATTENTION, OK, log, report, say_exactly
+from monai_mriprep.cli.signals import begins_anew
+from monai_mriprep.cli.streams import lost_result
 
 __all__ = ["lock"]
 
 
+@begins_anew()
 def lock(
     output_root: OutputRoot,
     dataset: Annotated[
@@ -28,7 +31,8 @@ def lock(
     """Write down what a preprocessed dataset was made of, by what, and every array, for `reproduce`: to stdout.
 
     All sources and all files are read again. With --json only what was found is told.
-    Exit status: 0 the lock is written, 1 something is not as recorded, and nothing is written, 2 there are no records.
+    Exit status: 0 the lock is written, 1 something is not as recorded, and nothing is written, or not all could be
+    written, 2 there are no records.
     """
     from monai_mriprep.proof.lock import lock_output
     from monai_mriprep.report.proof_text import lock_json, lock_text
@@ -37,7 +41,7 @@ def lock(
     if as_json:
         report((), lock_json(found), as_json)
     else:
+        say_exactly(found.lines)
         for line in lock_text(found):
             log(line)
-        say_exactly(found.lines)
-    return ATTENTION if found.problems else OK
+    return ATTENTION if found.problems or lost_result() else OK

@@ -9,6 +9,7 @@ import typer
 
 from monai_mriprep.cli.options import Json, MaxMemory, Quiet, Verbose, Workers, memory_size
 from monai_mriprep.cli.show import ATTENTION, OK, report
+from monai_mriprep.cli.signals import begins_anew
 from monai_mriprep.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["reproduce"]
 
 
+@begins_anew()
 def reproduce(
     lock: Annotated[Path, typer.Argument(metavar="LOCK", help="File that `lock` has written.", show_default=False)],
     dataset: Annotated[Path, typer.Argument(help="Folder of the sources, wherever it is.", show_default=False)],
