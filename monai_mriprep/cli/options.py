@@ -116,7 +116,12 @@ Scratch = Annotated[
     ),
 ]
 Virtual = Annotated[
-    bool, typer.Option("--virtual", help="Write records alone, no volumes: training takes patches from the scans.")
+    bool | None,
+    typer.Option(
+        "--virtual/--no-virtual",
+        help="Write records alone, no volumes: training takes patches from the scans.",
+        show_default="no-virtual",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 MaxMemory = Annotated[

@@ -86,6 +86,10 @@ class RunSettings(Section):
     report: bool | None = _key(
         "Whether each case is measured and drawn, and report.html written. null: true.", "true, false, or null"
     )
+    virtual: bool | None = _key(
+        "Whether records alone are written, no volumes: training takes patches from the scans. null: false.",
+        "true, false, or null",
+    )
 
     @model_validator(mode="wrap")
     @classmethod

@@ -54,6 +54,13 @@ def test_memory_is_what_the_option_takes(write, text, expected):
     assert load_config(write(f"run: {{max_memory: {text}}}"))[1].max_memory == expected
 
 
+def test_a_run_is_virtual_where_the_file_says_so(write):
+    told = [load_config(write(f"run: {{virtual: {text}}}"))[1].virtual for text in ("true", "false", "null")]
+    assert told == [True, False, None]
+    with pytest.raises(RecipeError, match=r"run\.virtual"):
+        load_config(write("run: {virtual: 1}"))
+
+
 def test_the_limit_of_a_case_is_a_number_of_seconds(write):
     assert [load_config(write(f"run: {{case_timeout: {text}}}"))[1].case_timeout for text in ("20", "0.5")] == [20, 0.5]
     assert load_config(write("clip: true"))[1].case_timeout is None

@@ -50,7 +50,7 @@ def check(
         Path | None,
         typer.Option("--output-root", help="Where the run would write.", show_default="run.output, or here"),
     ] = None,
-    virtual: Virtual = False,
+    virtual: Virtual = None,
     workers: Workers = None,
     report_file: Annotated[
         Path | None,
@@ -74,7 +74,7 @@ def check(
     from monai_mriprep.run.check import check_dataset
 
     places = {"dataset": dataset_root, "output": output_root, "like": like, "exclude": exclude}
-    recipe, job = configured(config, settings, target, channels, workers=workers, **places)
+    recipe, job = configured(config, settings, target, channels, workers=workers, virtual=virtual, **places)
     dataset = required(job.dataset, "DATASET_ROOT", "dataset")
     given = {
         "--config": [config],
@@ -89,9 +89,10 @@ def check(
         found = check_dataset(
             *(dataset, recipe, voxels or page is not None, job.workers, job.output, job.like, job.exclude),
             keep_picture=None if page is None else page.keep_picture,
-            virtual=virtual,
+            virtual=bool(job.virtual),
         )
-        command = run_command(dataset, output, given, (*found.options, *(["--virtual"] if virtual else [])))
+        own = {None: [], True: ["--virtual"], False: ["--no-virtual"]}[virtual]
+        command = run_command(dataset, output, given, (*found.options, *own))
         unwritten = _problem_of_writing(page, found, command)
     place = None if report_file is None or unwritten else str(report_file)
     facts = {**check_json(found), "command": command, "report": place}

@@ -43,7 +43,7 @@ def plan(
     retire: Annotated[
         bool, typer.Option("--retire", help="Cases may leave the dataset, however many: the first shard retires them.")
     ] = False,
-    virtual: Virtual = False,
+    virtual: Virtual = None,
     scratch: Scratch = None,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -57,10 +57,10 @@ def plan(
     from monai_mriprep.report.plan_text import plan_text
 
     places = {"dataset": dataset_root, "output": output_root, "like": like, "exclude": exclude}
-    recipe, job = configured(config, settings, target, channels, **places)
+    recipe, job = configured(config, settings, target, channels, **places, virtual=virtual)
     dataset, output = required(job.dataset, "DATASET_ROOT", "dataset"), required(job.output, "OUTPUT_ROOT", "output")
     with at_hand(dataset, output, scratch, apart=True) as here:
-        decided, _ = here.plan(recipe, redo, job.like, exclude=job.exclude, virtual=virtual)
+        decided, _ = here.plan(recipe, redo, job.like, exclude=job.exclude, virtual=bool(job.virtual))
         found = here.plan_cases(decided, retire)
     warn(found.warnings, everything=verbose)
     report(plan_text(found), plain(found), as_json)

@@ -71,7 +71,7 @@ def run(
         bool, typer.Option("--take-over", help="Clear up after runs on other machines; they must have ended.")
     ] = False,
     shard: ShardOf = None,
-    virtual: Virtual = False,
+    virtual: Virtual = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop after the first failed case.")] = False,
     max_memory: MaxMemory = None,
     case_timeout: CaseTimeout = None,
@@ -97,7 +97,13 @@ def run(
     from monai_mriprep.report.facts import run_json
     from monai_mriprep.run.sbatch import first_of_array
 
-    limits = {"workers": workers, "max_memory": memory_size(max_memory), "case_timeout": case_timeout, "report": show}
+    limits = {
+        "workers": workers,
+        "max_memory": memory_size(max_memory),
+        "case_timeout": case_timeout,
+        "report": show,
+        "virtual": virtual,
+    }
     places = {"dataset": dataset_root, "output": output_root, "like": like, "exclude": exclude}
     recipe, job = configured(config, settings, target, channels, **places, **limits)
     dataset, output = required(job.dataset, "DATASET_ROOT", "dataset"), required(job.output, "OUTPUT_ROOT", "output")
@@ -107,7 +113,9 @@ def run(
         scans, results = absolute(scans), absolute(results)
     with at_hand(scans, results, scratch) as here:
         part = first_of_array(shard) if print_sbatch else shard
-        plan, may_leave = here.plan(recipe, redo, job.like, job.report is not False, job.exclude, part, virtual)
+        plan, may_leave = here.plan(
+            recipe, redo, job.like, job.report is not False, job.exclude, part, bool(job.virtual)
+        )
         if print_sbatch:
             return _say_script(context, plan, output, job.workers if scheduler is None else count)
         retire = retire or may_leave

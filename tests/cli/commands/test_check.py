@@ -56,6 +56,19 @@ def test_what_the_user_gives_is_in_the_command(tmp_path, capsys):
     assert words == ["monai-mriprep", "run", str(root), str(tmp_path / "out"), *options]
 
 
+def test_no_volumes_are_promised_where_the_file_or_the_command_line_says_so(tmp_path, capsys):
+    root, job = write_cases(tmp_path / "data", 1), tmp_path / "job.yaml"
+    job.write_text("run: {virtual: true}\n")
+    for words, made in (([], False), (["--virtual"], False), (["--no-virtual"], True)):
+        virtual = {"--virtual": True, "--no-virtual": False}.get(*words) if words else None
+        check(dataset_root=root, output_root=tmp_path / "out", config=job, virtual=virtual, as_json=True)
+        told = json.loads(capsys.readouterr().out)
+        assert (told["needs"]["output_bytes"] > 0) == made
+        assert shlex.split(told["command"]) == [
+            *("monai-mriprep", "run", str(root), str(tmp_path / "out"), "--config", str(job)), *words
+        ]  # fmt: skip
+
+
 def test_what_a_test_set_is_like_is_in_the_command(tmp_path, capsys):
     root, like = write_cases(tmp_path / "data", 1), FOLDER_OF_0_1_0 / "out"
     words = printed(capsys, dataset_root=root / "ImagesTr", like=like)
