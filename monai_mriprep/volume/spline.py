@@ -145,7 +145,7 @@ class Block:
         return replace(self, rows=slice(0, len(self.weights)), cuts={})
 
     def cut(self, step: int = 1) -> tuple[Block, ...]:
-        """The block in two, each without the columns that it does not use.
+        """The block in two, for products from the left, each without the columns that it does not use.
 
         The first has a multiple of `step` rows. It is one, itself, where a part would have few rows, or a sum is long.
         """
@@ -157,11 +157,11 @@ class Block:
         return self.cuts[step]
 
     def _trimmed(self, top: int, bottom: int) -> Block:
-        used = self.weights[top:bottom].any(dim=0).nonzero().flatten().tolist() or [0]
-        columns = slice(used[0], used[-1] + 1)
+        used = np.flatnonzero(self.weights[top:bottom].numpy().any(axis=0))
+        columns = slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 1)
         weights = self.weights[top:bottom, columns].contiguous()
         rows, shift = slice(self.rows.start + top, self.rows.start + bottom), self.columns.start
-        return Block(rows, slice(shift + columns.start, shift + columns.stop), weights, weights.T.contiguous())
+        return Block(rows, slice(shift + columns.start, shift + columns.stop), weights, weights.T)
 
     def parts(self, n_rows: int) -> Iterator[Block]:
         """Cut the block into blocks of at most `n_rows` rows."""
