@@ -12,7 +12,7 @@ from monai_mriprep.errors import ResamplingError
 from monai_mriprep.types import Shape
 from monai_mriprep.volume.class_index import ClassIndex
 from monai_mriprep.volume.geometry import Grid
-from monai_mriprep.volume.patch_places import check_ratios, draw_centres, missing_classes, patch_start
+from monai_mriprep.volume.patch_places import any_centre, check_ratios, draw_centres, patch_start
 
 __all__ = ["DrawnPatch", "RandomPatches"]
 
@@ -74,23 +74,16 @@ class RandomPatches:
         grid
             What the patch is cut from.
         classes
-            Voxels of each class on `recorded`; without them every place has the same chance.
+            Voxels of each class on `recorded`. Without them, and where none of them has a ratio, every place has the same
+        chance.
         recorded
             The grid of the preprocessed label.
         """
-        if classes is None or not self._may_draw(classes):
-            beyond_first = (max(n - length, 0) for n, length in zip(grid.shape, self.size, strict=True))
-            z, y, x = (int(random.randint(last + 1)) for last in beyond_first)
-        else:
-            (centre,) = draw_centres(classes, self.ratios, 1, random)
-            z, y, x = patch_start(_nearest(recorded, centre, grid), self.size, grid.shape)
+        drawn = None if classes is None or self.ratios is None else draw_centres(classes, self.ratios, 1, random)
+        middle = any_centre(self.size, grid.shape, random) if drawn is None else _nearest(recorded, drawn[0], grid)
+        start = patch_start(middle, self.size, grid.shape)
         turned = np.flatnonzero(random.rand(3) < self.flip_prob)
-        return DrawnPatch((z, y, x), float(random.uniform(*self.scale)), tuple(turned.tolist()))
-
-    def _may_draw(self, classes: ClassIndex) -> bool:
-        """Whether a class that is there has a ratio; where none has, every place has the same chance."""
-        wanted = [value for value, ratio in enumerate(self.ratios or ()) if ratio > 0]
-        return wanted != missing_classes(classes, self.ratios)
+        return DrawnPatch(start, float(random.uniform(*self.scale)), tuple(turned.tolist()))
 
 
 def _nearest(grid: Grid, voxel: NDArray[np.int64], other: Grid) -> list[int]:

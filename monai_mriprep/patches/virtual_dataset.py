@@ -247,15 +247,19 @@ class VirtualDataset(Dataset[dict[str, Any]], Randomizable):  # type: ignore[mis
             )
             raise ResamplingError(msg)
         missing = {case.name: missing_classes(case.classes, ratios) for case in self._cases if case.classes is not None}
-        warn(_lacking(missing), 3)
+        n_wanted = sum(ratio > 0 for ratio in ratios or ())
+        nowhere = [name for name, classes in missing.items() if len(classes) == n_wanted > 0]
+        lacking = {name: classes for name, classes in missing.items() if classes and name not in nowhere}
+        warn([*_lacking(lacking, len(missing)), *map(_anywhere, nowhere)], 3)
 
 
-def _lacking(missing: Mapping[str, list[int]]) -> list[str]:
-    names = [name for name, classes in missing.items() if classes]
-    if not names:
+def _lacking(missing: Mapping[str, list[int]], n_cases: int) -> list[str]:
+    if not missing:
         return []
-    classes = sorted({value for values in missing.values() for value in values})
-    told = ", ".join(map(str, classes))
-    return [
-        f"{len(names)} of {len(missing)} cases, {names[0]} first, lack a class of {told}: their other classes share"
-    ]
+    told = ", ".join(map(str, sorted({value for values in missing.values() for value in values})))
+    first = next(iter(missing))
+    return [f"{len(missing)} of {n_cases} cases, {first} first, lack a class of {told}: their other classes share"]
+
+
+def _anywhere(name: str) -> str:
+    return f"{name}: no voxel of a class that has a ratio; its patches lie anywhere"

@@ -24,7 +24,7 @@ from monai_mriprep.types import LABEL
 from monai_mriprep.volume.class_index import ClassIndex, sample_classes
 from monai_mriprep.volume.geometry import Grid, same_grid_problem
 from monai_mriprep.volume.labels import label_histogram
-from monai_mriprep.volume.patch_places import check_ratios, draw_centres, missing_classes, patch_start
+from monai_mriprep.volume.patch_places import any_centre, check_ratios, draw_centres, missing_classes, patch_start
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
@@ -55,7 +55,7 @@ class RandPatchd(Randomizable, WayBackd, MultiSampleTrait):
         axis that is shorter, there are zeros on both sides, as `SpatialPad` puts them.
     ratios
         How often each class is drawn, from class 0, the background, on. None draws those that are there equally often.
-        A class that a case does not have is left to the others.
+        A class that a case does not have is left to the others; where a case has none of them, patches lie anywhere.
     num_samples
         How many patches of a case.
     label_key
@@ -67,8 +67,6 @@ class RandPatchd(Randomizable, WayBackd, MultiSampleTrait):
     ------
     NpzError
         If a file is damaged or holds something else.
-    LabelError
-        If no class that is there has a ratio above 0.
     GeometryError
         If a volume does not lie on the grid of the label.
     ResamplingError
@@ -77,7 +75,7 @@ class RandPatchd(Randomizable, WayBackd, MultiSampleTrait):
     Warns
     -----
     MriprepWarning
-        If a class that has a ratio is not in a case; once for each class.
+        If a class that has a ratio is not in a case, once for each class; if none of them is, once for each case.
     """
 
     backend = (TransformBackends.TORCH,)
@@ -99,7 +97,7 @@ class RandPatchd(Randomizable, WayBackd, MultiSampleTrait):
             raise ResamplingError(msg)
         self.num_samples = num_samples
         self.label_key = label_key
-        self.warned: set[int] = set()
+        self.warned: set[int | Path] = set()
 
     def __call__(self, data: Mapping[Hashable, Any]) -> list[dict[Hashable, Any]]:
         """Return a copy of `data` for each patch."""
@@ -116,16 +114,20 @@ class RandPatchd(Randomizable, WayBackd, MultiSampleTrait):
     def _starts(self, label: Path, head: NpzHead) -> list[Shape]:
         """The first voxel of each patch."""
         index = _class_index(label, head)
-        for value in missing_classes(index, self.ratios):
-            self._warn_of(value, label)
-        centres = draw_centres(index, self.ratios, self.num_samples, self.R, str(label))
         size = fall_back_tuple(self.size, index.shape)
+        centres = draw_centres(index, self.ratios, self.num_samples, self.R)
+        if centres is None:
+            self._warn_of(label, f"{label}: no voxel of a class that has a ratio; its patches lie anywhere")
+            anywhere = (any_centre(size, index.shape, self.R) for _ in range(self.num_samples))
+            return [patch_start(centre, size, index.shape) for centre in anywhere]
+        for value in missing_classes(index, self.ratios):
+            told = "its ratio is left to the other classes, here and in others"
+            self._warn_of(value, f"{label}: no voxel of class {value}; {told}")
         return [patch_start(centre, size, index.shape) for centre in centres]
 
-    def _warn_of(self, value: int, label: Path) -> None:
-        if value not in self.warned:
-            self.warned.add(value)
-            message = f"{label}: no voxel of class {value}; its ratio is left to the other classes, here and in others"
+    def _warn_of(self, what: int | Path, message: str) -> None:
+        if what not in self.warned:
+            self.warned.add(what)
             warnings.warn(message, MriprepWarning, 4)
 
     def _patch(self, path: Path, whole: Grid, start: Shape, number: int) -> torch.Tensor:

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from monai_mriprep.errors import LabelError, ResamplingError
-from monai_mriprep.types import LABEL, Shape
+from monai_mriprep.errors import ResamplingError
+from monai_mriprep.types import Shape
 from monai_mriprep.volume.class_index import ClassIndex
 
-__all__ = ["check_ratios", "draw_centres", "missing_classes", "patch_start"]
+__all__ = ["any_centre", "check_ratios", "draw_centres", "missing_classes", "patch_start"]
 
 
 def check_ratios(ratios: Sequence[float] | None) -> tuple[float, ...] | None:
@@ -36,8 +36,8 @@ def check_ratios(ratios: Sequence[float] | None) -> tuple[float, ...] | None:
 
 
 def draw_centres(
-    index: ClassIndex, ratios: Sequence[float] | None, count: int, random: np.random.RandomState, name: str = LABEL.name
-) -> NDArray[np.int64]:
+    index: ClassIndex, ratios: Sequence[float] | None, count: int, random: np.random.RandomState
+) -> NDArray[np.int64] | None:
     """Draw voxels of a label, each of a class that was drawn by its ratio.
 
     Parameters
@@ -51,29 +51,36 @@ def draw_centres(
         How many voxels.
     random
         Where the numbers come from.
-    name
-        What to call the label in an error, such as its file.
 
     Returns
     -------
-    array
-        ``(count, 3)``: z, y, x.
-
-    Raises
-    ------
-    LabelError
-        If no class that is there has a ratio above 0.
+    array or None
+        ``(count, 3)``: z, y, x. None where no class that is there has a ratio above 0; nothing is drawn then.
     """
     given = dict.fromkeys(index.places, 1.0) if ratios is None else dict(enumerate(ratios))
     shares = {value: given[value] for value in index.places if given.get(value, 0) > 0}
     if not shares:
-        there = ", ".join(map(str, index.places)) or "none"
-        problem = f"none of its classes ({there}) has a ratio above 0 in {list(given.values())}"
-        raise LabelError(name, f"{problem}; give one of them a ratio, or leave the case out")
+        return None
     classes, weights = list(shares), np.array(list(shares.values()))
     drawn = random.choice(len(classes), size=count, p=weights / weights.sum())
     of_each = [index.places[classes[number]] for number in drawn]
     return np.stack(np.unravel_index([places[random.randint(len(places))] for places in of_each], index.shape), axis=1)
+
+
+def any_centre(size: Shape, shape: Shape, random: np.random.RandomState) -> Shape:
+    """Draw the middle of a patch that lies anywhere in a volume; each place inside has the same chance.
+
+    Parameters
+    ----------
+    size
+        Of the patch.
+    shape
+        Of the volume.
+    random
+        Where the numbers come from.
+    """
+    z, y, x = (random.randint(max(whole - own, 0) + 1) + own // 2 for own, whole in zip(size, shape, strict=True))
+    return z, y, x
 
 
 def missing_classes(index: ClassIndex, ratios: Sequence[float] | None) -> list[int]:

@@ -18,7 +18,7 @@ from monai.transforms.utils import allow_missing_keys_mode
 from monai.utils.misc import set_determinism
 
 from monai_mriprep import LoadNpzd, RandPatchd, Recipe, preprocess
-from monai_mriprep.errors import GeometryError, LabelError, MriprepWarning, NpzError, ResamplingError
+from monai_mriprep.errors import GeometryError, MriprepWarning, NpzError, ResamplingError
 from monai_mriprep.formats.npz import encode_npz, read_npz
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.transforms import RandPatchD, RandPatchDict, rand_patch
@@ -157,9 +157,16 @@ def test_a_class_that_is_missing_is_warned_of_once(paths):
     assert caught[0].filename == __file__
 
 
-def test_a_case_without_any_class_that_has_a_ratio_is_named(paths):
-    with pytest.raises(LabelError, match=rf"{paths['label']}: none of its classes \(0, 1, 2, 3\) has a ratio"):
-        RandPatchd(KEYS, 4, (0, 0, 0, 0, 1))(paths)
+def test_of_a_case_without_any_class_that_has_a_ratio_patches_lie_anywhere_and_it_is_named_once(out, paths):
+    ours = RandPatchd(KEYS, 4, (0, 0, 0, 0, 1, 2), num_samples=40)
+    other = paths_of(out, "10001_0001")
+    with pytest.warns(MriprepWarning) as caught:
+        samples, _, _ = ours(paths), ours(other), ours(paths)
+    assert [str(warning.message) for warning in caught] == [
+        f"{one['label']}: no voxel of a class that has a ratio; its patches lie anywhere" for one in (paths, other)
+    ]
+    assert len({tuple(sample["image"].meta["patch_start"].tolist()) for sample in samples}) > 30
+    assert {sample[key].shape for sample in samples for key in KEYS} == {(1, 4, 4, 4)}
 
 
 def test_patches_go_back_to_where_they_lay_in_the_scan(synthetic, paths):

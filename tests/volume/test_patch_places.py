@@ -15,10 +15,10 @@ from monai.transforms.utils import (
 )
 from scipy import stats
 
-from monai_mriprep.errors import LabelError, ResamplingError
+from monai_mriprep.errors import ResamplingError
 from monai_mriprep.volume.class_index import PER_CLASS, ClassIndex, sample_classes
 from monai_mriprep.volume.labels import label_histogram
-from monai_mriprep.volume.patch_places import check_ratios, draw_centres, missing_classes, patch_start
+from monai_mriprep.volume.patch_places import any_centre, check_ratios, draw_centres, missing_classes, patch_start
 
 SIZE = (4, 5, 6)
 
@@ -65,9 +65,19 @@ def test_classes_are_drawn_by_their_ratios_and_centres_uniformly_over_the_sample
         assert stats.chisquare(seen).pvalue > 1e-3
 
 
-def test_a_case_without_any_class_that_has_a_ratio_is_named():
-    with pytest.raises(LabelError, match=r"a\.npz: none of its classes \(0, 1, 3\) has a ratio above 0 in \[0, 0, 1\]"):
-        draw_centres(index_of(small_label()), (0, 0, 1), 1, np.random.RandomState(0), "a.npz")
+@pytest.mark.parametrize("ratios", [(0, 0, 1), (0, 0, 1, 0, 5)])
+def test_of_a_label_without_any_class_that_has_a_ratio_no_centre_is_drawn(ratios):
+    assert draw_centres(index_of(small_label()), ratios, 1, np.random.RandomState(0)) is None
+    nothing = ClassIndex((3, 4, 5), {}, {})
+    assert draw_centres(nothing, None, 1, np.random.RandomState(0)) is None
+
+
+def test_each_place_of_a_patch_has_the_same_chance():
+    random, shape, size = np.random.RandomState(0), (5, 4, 3), (2, 3, 7)
+    starts = [patch_start(any_centre(size, shape, random), size, shape) for _ in range(4000)]
+    values, counts = np.unique(starts, axis=0, return_counts=True)
+    assert values.tolist() == [[z, y, -2] for z in range(4) for y in range(2)]
+    assert stats.chisquare(counts).pvalue > 1e-3
 
 
 @pytest.mark.parametrize("ratios", [(), (0, 0), (1, -1), (1, float("nan")), (1, float("inf"))])
