@@ -74,8 +74,7 @@ class RandomPatches:
         grid
             What the patch is cut from.
         classes
-            Voxels of each class on `recorded`. Without them, and where none of them has a ratio, every place has the same
-        chance.
+            Voxels of each class on `recorded`. Without them, or where none has a ratio, a patch lies anywhere.
         recorded
             The grid of the preprocessed label.
         """

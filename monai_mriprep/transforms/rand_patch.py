@@ -131,11 +131,11 @@ class RandPatchd(Randomizable, WayBackd, MultiSampleTrait):
             warnings.warn(message, MriprepWarning, 4)
 
     def _patch(self, path: Path, whole: Grid, start: Shape, number: int) -> torch.Tensor:
-        size = fall_back_tuple(self.size, whole.shape)
-        part = read_npz_part(path, _inside(start, size))
-        if problem := same_grid_problem(part.whole, whole):
+        if problem := same_grid_problem(read_npz_head(path).grid, whole):
             msg = f"{path} and its label do not lie on one grid: the {problem} differs; give the files of one case"
             raise GeometryError(msg)
+        size = fall_back_tuple(self.size, whole.shape)
+        part = read_npz_part(path, _inside(start, size))
         return tensor_of_file(self, path, part.padded(start, size), **{ImageMetaKey.PATCH_INDEX: number})
 
 
