@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import tempfile
 import weakref
-from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing.reduction import DupFd
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from monai_mriprep.errors import OutputError, write_error
+from monai_mriprep.errors import write_error
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,13 +37,13 @@ class NativePlace:
 class NativeVolumes:
     """A file of volumes, one after the other, each in the number type that it has.
 
-    Its maker removes the file when it is collected, or at the end of its process. A copy in another process, which a
-    fork or pickle has made, maps the same file and leaves it alone.
+    The file has no name, so it is gone with the last process that has it, however that ends. A copy in a child of the
+    process, which a fork or pickle has made, maps the same file.
 
     Parameters
     ----------
     folder
-        Where the file is made; the system's folder for temporary files by default.
+        Where the file takes its room; the system's folder for temporary files by default.
 
     Raises
     ------
@@ -50,22 +51,22 @@ class NativeVolumes:
         If the file cannot be made.
     """
 
+    _mapped: NDArray[np.uint8] | None
+
     def __init__(self, folder: Path | None = None) -> None:
+        folder = folder or Path(tempfile.gettempdir())
         try:
-            handle, name = tempfile.mkstemp(".natives", "monai-mriprep-", folder)
+            file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (open as long as this lives)
         except OSError as error:
-            msg = f"{folder or tempfile.gettempdir()}: no file for decoded scans can be made there ({error.strerror})"
+            msg = f"{folder}: no file for decoded scans can be made there ({error.strerror})"
             raise write_error(error, f"{msg}; choose another folder (cache=)") from error
-        os.close(handle)
-        self.path = Path(name)
-        self._mapped: NDArray[np.uint8] | None = None
-        self._finalizer = weakref.finalize(self, _remove, name, os.getpid())
+        self._hold(folder, file)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path}
+        return {"folder": self._folder, "file": DupFd(self._file.fileno())}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.path, self._mapped = state["path"], None
+        self._hold(state["folder"], os.fdopen(state["file"].detach(), "r+b"))
 
     def append(self, array: NDArray[Any]) -> NativePlace:
         """Write a volume at the end of the file.
@@ -75,41 +76,27 @@ class NativeVolumes:
         DiskFullError, OutputError
             If it cannot be written.
         """
-        begin = -(-self.path.stat().st_size // ALIGNED) * ALIGNED
         try:
-            with self.path.open("r+b") as file:
-                file.seek(begin)
-                file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+            begin = -(-self._file.seek(0, 2) // ALIGNED) * ALIGNED
+            self._file.seek(begin)
+            self._file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+            self._file.flush()
         except OSError as error:
-            msg = f"{self.path}: a decoded scan of {array.nbytes / 2**20:.0f} MiB cannot be written ({error.strerror})"
+            msg = (
+                f"{self._folder}: a decoded scan of {array.nbytes / 2**20:.0f} MiB cannot be written ({error.strerror})"
+            )
             raise write_error(error, f"{msg}; choose a folder with more room (cache=)") from error
         self._mapped = None  # it ends where the file did
         return NativePlace(begin, array.shape, array.dtype.str)
 
     def volume(self, place: NativePlace) -> torch.Tensor:
-        """A volume, ``(C, D, H, W)``, as a view of the file: nothing is read before it is looked at. Never write to it.
-
-        Raises
-        ------
-        OutputError
-            If the file is gone.
-        """
+        """A volume, ``(C, D, H, W)``, as a view of the file: never write to it. What is looked at is read."""
+        if self._mapped is None:  # torch warns of arrays that are read-only
+            self._mapped = np.frombuffer(mmap.mmap(self._file.fileno(), 0), np.uint8)
         dtype = np.dtype(place.dtype)
         size = int(np.prod(place.shape)) * dtype.itemsize
-        raw = self._map()[place.begin : place.begin + size]
-        return torch.from_numpy(raw.view(dtype).reshape(place.shape))
+        return torch.from_numpy(self._mapped[place.begin : place.begin + size].view(dtype).reshape(place.shape))
 
-    def _map(self) -> NDArray[np.uint8]:
-        if self._mapped is None:
-            try:
-                self._mapped = np.memmap(self.path, np.uint8, "r+")  # torch warns of arrays that are read-only
-            except FileNotFoundError as error:
-                msg = f"{self.path}: the decoded scans are gone; keep the dataset that made them as long as its copies"
-                raise OutputError(msg) from error
-        return self._mapped
-
-
-def _remove(name: str, maker: int) -> None:
-    if os.getpid() == maker:  # a forked child has the same object
-        with suppress(OSError):
-            Path(name).unlink()
+    def _hold(self, folder: Path, file: IO[bytes]) -> None:
+        self._folder, self._file, self._mapped = folder, file, None
+        weakref.finalize(self, file.close)  # python warns of files that it closes itself

@@ -72,8 +72,8 @@ class VirtualDataset(Dataset[dict[str, Any]], Randomizable):  # type: ignore[mis
     then
         Called with each item; what it returns takes its place, such as a `Compose` of transforms of intensities.
     cache
-        Folder for the file of decoded scans, which is removed with the dataset; by default that of the system for
-        temporary files.
+        Folder for the file of decoded scans, which has no name and is gone with the last process that has it; by
+        default that of the system for temporary files.
     dataset_root
         Where the dataset lies now, if it has moved since.
 
