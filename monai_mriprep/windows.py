@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
 from typing import TypeVar
 
 __all__ = ["WINDOW", "mapped_in_window"]
@@ -17,7 +18,11 @@ WINDOW = 8
 
 
 def mapped_in_window(
-    function: Callable[[Item], Outcome], items: Iterable[Item], threads: int, window: int | None = None
+    function: Callable[[Item], Outcome],
+    items: Iterable[Item],
+    threads: int,
+    window: int | None = None,
+    ended: Event | None = None,
 ) -> Iterator[Outcome]:
     """Carry a function out on each item, and yield what becomes of them in the order of the items.
 
@@ -35,6 +40,8 @@ def mapped_in_window(
         At least 1; fewer are taken for 1.
     window
         Items that are out at once; by default `WINDOW` for each thread.
+    ended
+        Set as soon as nobody takes outcomes any more: a function that takes long may look at it, and give up.
 
     Notes
     -----
@@ -54,5 +61,7 @@ def mapped_in_window(
             while out:
                 yield out.popleft().result()
         finally:
+            if ended is not None:
+                ended.set()
             for future in out:
                 future.cancel()

@@ -42,10 +42,11 @@ def test_an_error_is_raised_in_its_turn(threads):
 
 
 def test_what_waits_is_dropped_where_nobody_takes_it(monkeypatch):
-    begun, go = [], threading.Event()
+    begun, go, ended = [], threading.Event(), threading.Event()
 
     class Pool(ThreadPoolExecutor):
         def shutdown(self, wait: bool = True) -> None:
+            assert ended.is_set()  # before anything is waited for
             go.set()  # no sooner is anything finished but the first
             super().shutdown(wait)
 
@@ -55,7 +56,8 @@ def test_what_waits_is_dropped_where_nobody_takes_it(monkeypatch):
         return item
 
     monkeypatch.setattr(windows, "ThreadPoolExecutor", Pool)
-    outcomes = mapped_in_window(work, range(1000), 2, 50)
+    outcomes = mapped_in_window(work, range(1000), 2, 50, ended)
     assert next(outcomes) == 0
+    assert not ended.is_set()
     outcomes.close()
     assert len(begun) <= 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from threading import Event
 
 from monai_mriprep.advice.case import CaseKept, Comparison, needed_bytes
 from monai_mriprep.advice.file import write_advice
@@ -126,10 +127,12 @@ def _compared(
     cases = tuple(cases_of(survey.layout, ((files, None) for files in survey.grouping.cases)))
     needed = [needed_bytes(one.label) for one in survey.outlines if isinstance(one.label, Outline)]
     fitting = memory // max((size for size in needed if size <= memory), default=1)
-    comparison = Comparison(survey.recipe, (one.spacing for one in candidates), memory)
+    ended = Event()
+    comparison = Comparison(survey.recipe, (one.spacing for one in candidates), memory, ended)
     work = partial(_of_pair, comparison)
     pairs = zip(cases, survey.outlines, strict=True)
-    for finished, kept in enumerate(mapped_in_window(work, pairs, max(1, min(workers, fitting))), start=1):
+    threads = max(1, min(workers, fitting))
+    for finished, kept in enumerate(mapped_in_window(work, pairs, threads, ended=ended), start=1):
         if observe is not None:
             observe(Result(kept.case, "failed" if kept.problem else "done", kept.problem), finished, len(cases))
         yield kept

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
+from threading import Event
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -107,9 +108,11 @@ class Comparison:
         The candidates, in mm, z y x.
     memory
         Bytes that a case may take.
+    ended
+        Set where nobody waits for a case any more: what is under way gives up at the next candidate.
     """
 
-    def __init__(self, recipe: Recipe, spacings: Iterable[Spacing], memory: int) -> None:
+    def __init__(self, recipe: Recipe, spacings: Iterable[Spacing], memory: int, ended: Event) -> None:
         spacings = tuple(spacings)
         # in another order the axes are as large; and what a crop leaves is not known without the image
         straight = recipe.model_copy(update={"transpose": "none"})
@@ -118,7 +121,7 @@ class Comparison:
         self.moves = tuple(step for step in takewhile(_is_before, steps) if not _needs_image(step))
         self.resamplings = tuple(_resampling(steps_of(plain, spacing)) for spacing in spacings)
         self.steps = tuple(steps_of(straight, spacing) for spacing in spacings)
-        self.geometry, self.memory = recipe.geometry, memory
+        self.geometry, self.memory, self.ended = recipe.geometry, memory, ended
 
     def compare(self, case: Case, outlines: CaseOutlines) -> CaseKept:
         """What each candidate keeps of a case; whatever goes wrong is its problem."""
@@ -139,7 +142,7 @@ class Comparison:
         structures = compute.round_trip.structures_of(classes, name)
         if structures is None:
             return CaseKept(case.name, None, classes.size, sizes, left=({},) * len(sizes))
-        plans = (_plans(step, volume, grid) for step in self.resamplings)
+        plans = (_plans(step, volume, grid) for step in self.resamplings if not self.ended.is_set())
         losses = (compute.round_trip.kept(structures, there, back) for there, back in plans)
         mm3 = math.prod(grid.spacing)
         left = tuple(_left(structures, loss, mm3) for loss in losses)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from monai_mriprep.advice import advise as advise_module
 from monai_mriprep.advice.advise import advise
 from monai_mriprep.errors import DatasetError
 from monai_mriprep.recipe import Recipe
@@ -80,6 +81,20 @@ def test_the_number_of_threads_changes_nothing(dataset):
     assert [(c.dice, c.lost, c.worst) for c in one.candidates] == [
         (c.dice, c.lost, c.worst) for c in several.candidates
     ]
+
+
+def test_a_case_under_way_gives_up_where_nobody_waits_for_it(dataset, monkeypatch):
+    given_up = []
+
+    def stopped(work, pairs, threads, ended):
+        ended.set()
+        given_up.extend(map(work, pairs))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(advise_module, "mapped_in_window", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        advise(dataset)
+    assert [one.left for one in given_up] == [()] * 3
 
 
 def test_each_case_is_told(dataset):

@@ -22,6 +22,7 @@ from monai_mriprep.cli.options import (
     required,
 )
 from monai_mriprep.cli.show import ATTENTION, OK, report, say, warn
+from monai_mriprep.cli.signals import begins_anew
 from monai_mriprep.cli.terminal import width_of
 from monai_mriprep.errors import RecipeError
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["advise"]
 
 
+@begins_anew()
 def advise(
     dataset_root: DatasetRoot = None,
     config: Config = None,

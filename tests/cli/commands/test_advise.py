@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 
 from monai_mriprep.cli.commands.advise import advise
+from monai_mriprep.cli.signals import Stopped
 from monai_mriprep.errors import OutputError, RecipeError
 from monai_mriprep.report.html.folder import page_of_folder
 from monai_mriprep.store.manifest import read_index
@@ -56,6 +58,16 @@ def test_what_cannot_be_written_is_said_before_anything_is_read(dataset, tmp_pat
     (tmp_path / "job.yaml").write_text("run: {like: somewhere}\n", encoding="utf-8")
     with pytest.raises(RecipeError, match="a test set has no labels"):
         advise(dataset, config=tmp_path / "job.yaml")
+
+
+def test_a_stop_says_that_nothing_is_left(dataset, monkeypatch):
+    def stop(*_):
+        raise Stopped(signal.SIGTERM)
+
+    monkeypatch.setattr("monai_mriprep.advice.advise.advise", stop)
+    with pytest.raises(Stopped) as stopped:
+        advise(dataset)
+    assert stopped.value.message == "terminated; nothing is left of it, and the same command begins anew"
 
 
 def test_the_report_of_the_folder_has_a_section_and_says_where_it_is_damaged(dataset, tmp_path):
