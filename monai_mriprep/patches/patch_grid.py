@@ -139,9 +139,9 @@ def place_patch(
     ResamplingError
         If it begins or ends outside of the grid, or an argument is not valid.
     """
-    if len(start) != 3 or not set(flip) <= {0, 1, 2} or not 0 < scale < np.inf:
+    if not _are_three(start) or not set(flip) <= {0, 1, 2} or not 0 < scale < np.inf:
         msg = (
-            "a patch has three indices to begin at, z y x, axes 0 to 2 that are turned, and a positive scale, not "
+            "a patch has three whole numbers to begin at, z y x, axes 0 to 2 that are turned, a positive scale, not "
             f"{start!r}, {flip!r} and {scale!r}"
         )
         raise ResamplingError(msg)
@@ -156,6 +156,10 @@ def place_patch(
         )
         raise ResamplingError(msg)
     return place
+
+
+def _are_three(start: Sequence[int]) -> bool:
+    return len(start) == 3 and all(hasattr(begin, "__index__") for begin in start)
 
 
 def _start(n: int, begin: int, size: int) -> int:

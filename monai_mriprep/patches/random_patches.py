@@ -53,10 +53,9 @@ class RandomPatches:
 
     def __post_init__(self) -> None:
         check_ratios(self.ratios)
-        low, high = self.scale
-        if len(self.size) != 3 or min(self.size) < 1:
+        if min(self.size) < 1:
             msg = f"a patch has three sizes of at least 1 voxel, z y x, not {self.size}"
-        elif not 0 < low <= high < np.inf:
+        elif np.shape(self.scale) != (2,) or not 0 < self.scale[0] <= self.scale[1] < np.inf:
             msg = f"scale is the lowest and the highest factor of the spacing, both positive, not {self.scale}"
         elif not 0 <= self.flip_prob <= 1:
             msg = f"flip_prob is a probability, 0 to 1, not {self.flip_prob}"

@@ -29,7 +29,7 @@ from monai_mriprep.windows import mapped_in_window
 if TYPE_CHECKING:
     import numpy as np
 
-    from monai_mriprep.types import Role
+    from monai_mriprep.types import Role, Shape
 
 __all__ = ["VirtualDataset"]
 
@@ -98,9 +98,8 @@ class VirtualDataset(Dataset[dict[str, Any]], Randomizable):  # type: ignore[mis
         cache: str | Path | None = None,
         dataset_root: str | Path | None = None,
     ) -> None:
-        z, y, x = map(index, patch)
         self.random_patches = RandomPatches(
-            (z, y, x), None if ratios is None else tuple(ratios), scale or (1.0, 1.0), flip_prob
+            _size(patch), None if ratios is None else tuple(ratios), scale or (1.0, 1.0), flip_prob
         )
         self.spacing = None if spacing is None else checked_target(spacing)
         self.then = then
@@ -251,6 +250,15 @@ class VirtualDataset(Dataset[dict[str, Any]], Randomizable):  # type: ignore[mis
         nowhere = [name for name, classes in missing.items() if len(classes) == n_wanted > 0]
         lacking = {name: classes for name, classes in missing.items() if classes and name not in nowhere}
         warn([*_lacking(lacking, len(missing)), *map(_anywhere, nowhere)], 3)
+
+
+def _size(patch: Sequence[int]) -> Shape:
+    try:
+        z, y, x = map(index, patch)
+    except (TypeError, ValueError) as error:
+        msg = f"patch must be three whole numbers, z y x, not {patch!r}"
+        raise ResamplingError(msg) from error
+    return z, y, x
 
 
 def _lacking(missing: Mapping[str, list[int]], n_cases: int) -> list[str]:

@@ -42,11 +42,11 @@ def test_scale_and_flips():
     "settings",
     [
         {"size": (3, 0, 6)},
-        {"size": (3, 4)},
         {"ratios": (1, -1)},
         {"ratios": (0, 0)},
         {"scale": (1.2, 0.8)},
         {"scale": (0, 1)},
+        {"scale": 1.2},
         {"flip_prob": 2},
     ],
     ids=str,

@@ -226,7 +226,8 @@ def test_a_folder_without_finished_cases_is_refused(virtual, tmp_path):
     [
         ((12, 0, 0), {}, "a patch of 5 voxels begins at 0 to"),
         ((-1, 0, 0), {}, "not at -1"),
-        ((0, 0), {}, "three indices"),
+        ((0, 0), {}, "three whole numbers"),
+        ((0, 1.5, 0), {}, "three whole numbers"),
         ((0, 0, 0), {"flip": [3]}, "axes 0 to 2"),
         ((0, 0, 0), {"scale": 0}, "a positive scale"),
         ((0, 0, 0), {"spacing": (1, 1)}, "three positive spacings"),
@@ -235,6 +236,12 @@ def test_a_folder_without_finished_cases_is_refused(virtual, tmp_path):
 def test_patches_that_are_none_are_refused(dataset, start, arguments, problem):
     with pytest.raises(ResamplingError, match=problem):
         dataset.patch(0, start, **arguments)
+
+
+@pytest.mark.parametrize("patch", [(2, 3), (2, 2.5, 3), 4])
+def test_a_patch_of_other_than_three_whole_numbers_is_refused(virtual, patch):
+    with pytest.raises(ResamplingError, match="patch must be three whole numbers"):
+        VirtualDataset(virtual, patch)
 
 
 def test_cases_are_counted_as_in_a_list(dataset):
