@@ -266,6 +266,7 @@ def _report(order: Order, results: list[Result]) -> ReproduceReport:
         tuple(CaseDiffers(result.case, _differences(result)) for result in by_name if result.status == "failed"),
         order.differences,
         order.lock.head.virtual,
+        len(order.lock.head.left_out) + order.lock.head.not_begun,
     )
 
 

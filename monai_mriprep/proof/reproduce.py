@@ -103,6 +103,8 @@ class ReproduceReport:
         In what the folder of ``--against`` is not that of the lock.
     virtual
         Whether the folder had no volumes, so that only records were compared.
+    unfinished
+        How many cases of that folder were not finished, and are not in the lock.
     """
 
     lock: Path
@@ -117,6 +119,7 @@ class ReproduceReport:
     differ: tuple[CaseDiffers, ...]
     differences: tuple[Difference, ...]
     virtual: bool = False
+    unfinished: int = 0
 
     @property
     def is_proven(self) -> bool:

@@ -46,7 +46,8 @@ def reproduce_text(found: ReproduceReport) -> Iterator[str]:
     what = "records alone, for there were no volumes" if found.virtual else "all arrays"
     near = "numbers in six digits" if found.virtual else "labels to the bit, images within 2e-6 of their range"
     how = "to the bit" if found.to_the_bit else near
-    yield f"{found.lock}: {made} of {counted(found.cases, 'case')} made again from {found.dataset}"
+    more = f"; {found.unfinished} more were not finished, and are not in it" if found.unfinished else ""
+    yield f"{found.lock}: {made} of {counted(found.cases, 'case')} made again from {found.dataset}{more}"
     yield f"compared: {what}; asked for: {how}"
     counts = [f"{len(found.exact)} equal to the bit"]
     within = "in six digits" if found.virtual else f"within {found.deviation:.1e} of the range"

@@ -203,6 +203,7 @@ def test_what_is_made_again(ran, out, tmp_path):
     (tmp_path / "data.lock").write_text(locked.stdout)
     facts = told("reproduce", tmp_path / "data.lock", ran[0], "-w", 0)
     assert (facts["proven"], facts["exact"], facts["differ"]) == (True, ["case_0", "case_1"], [])
+    assert facts["unfinished"] == 1
     assert facts["sha256"] == json.loads(locked.stdout.splitlines()[-1])["sha256"]
     assert f"2 cases locked, 1 not finished and left out; sha256 {facts['sha256']}" in locked.stderr
     empty = shutil.copytree(ran[0] / "ImagesTr", tmp_path / "dataset/ImagesTr").parent

@@ -44,6 +44,11 @@ def test_of_a_virtual_folder_no_array_was_compared():
     assert same[-2] == "compared: records alone, for there were no volumes; asked for: to the bit"
 
 
+def test_what_a_lock_of_a_part_lacks_is_said():
+    lines = list(reproduce_text(replace(FOUND, unfinished=3)))
+    assert lines[3] == "data.lock: 4 of 5 cases made again from scans; 3 more were not finished, and are not in it"
+
+
 def test_a_lock_cannot_put_a_line_of_its_own_there():
     forged = replace(FOUND, unlike=("torch 1\n5 equal to the bit in the lock, 2 here",))
     assert r"unlike: 'torch 1\n5 equal to the bit in the lock, 2 here'" in list(reproduce_text(forged))
