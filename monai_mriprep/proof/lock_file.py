@@ -196,8 +196,11 @@ def chosen_names(lock: LockFile, names: Sequence[str]) -> tuple[str, ...]:
     Raises
     ------
     RecordError
-        If it does not tell of one.
+        If it does not tell of one, or none is named.
     """
+    if not names:
+        msg = f"{lock.path}: no case of it is named, so nothing would be compared"
+        raise RecordError(msg)
     if unknown := [name for name in names if name not in lock.lines]:
         msg = f"{lock.path}: tells of no case {first_names(unknown)}; it has {first_names(lock.head.cases)}"
         raise RecordError(msg)

@@ -43,6 +43,8 @@ def test_it_is_read_as_it_was_written(lock):
     assert chosen_names(found, ["case_1", "case_1"]) == ("case_1",)
     with pytest.raises(RecordError, match="tells of no case case_7; it has case_0, case_1"):
         chosen_names(found, ["case_7"])
+    with pytest.raises(RecordError, match="nothing would be compared"):
+        chosen_names(found, [])
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 3])
