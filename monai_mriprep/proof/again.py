@@ -146,9 +146,7 @@ class _Comparison:
 
     def of_record(self, locked: LockedCase, result: Result) -> Iterator[Difference]:
         """What a record says, and a lock: what was done to the case, by which settings, and what was found in it."""
-        record = check_record({**json.loads(json.dumps(result.record())), "time": 0.0})
-        if not isinstance(record, Done):
-            return
+        record = cast("Done", check_record({**json.loads(json.dumps(result.record())), "time": 0.0}))
         if _digests(record) != _locked_digests(locked):
             yield Difference("source", locked.case, "was changed, or other files of its voxels came, while it was read")
         before, now = locked.facts, facts_of(record)

@@ -161,26 +161,32 @@ def judged(
     if "sha256" not in other:
         problem = f"is the array with the SHA-256 of the lock, which says another {', '.join(other)} of it"
         return Verdict(0.0, True, problem)
-    low, high = facts["low"], facts["high"]
+    may_differ = role.kind == IMAGE.kind and not to_the_bit
+    return _compared(locked, found, (facts["low"], facts["high"]), TOLERANCE if may_differ else 0.0, whole)
+
+
+def _compared(
+    locked: ArrayFacts, found: NDArray[Any], ends: tuple[float, float], tolerance: float, whole: NDArray[Any] | None
+) -> Verdict:
+    """Compare the voxels and the range of two arrays that are not the same."""
+    low, high = ends
     scale = max(high - low, float(np.finfo(np.float32).tiny))
-    limit = 0.0 if to_the_bit or role.kind != IMAGE.kind else TOLERANCE * scale
     at = places(found.size) if whole is None else np.arange(found.size)
     before = locked.values() if whole is None else whole.reshape(-1)
     now = found.reshape(-1)[at]
     off = np.abs(now.astype(np.float64) - before.astype(np.float64))
-    beyond = np.flatnonzero(~(off <= limit))
+    beyond = np.flatnonzero(~(off <= tolerance * scale))
     deviation = max(float(off.max()), abs(low - locked.low), abs(high - locked.high)) / scale
+    problem = None
     if beyond.size:
         first = int(beyond[0])
         where = tuple(map(int, np.unravel_index(int(at[first]), found.shape)))
         seen = f"{beyond.size} of {at.size} voxels{' of the sample' * (whole is None)} differ"
-        return Verdict(deviation, False, f"{seen}: {where}, c z y x, is {now[first]!s}; the lock has {before[first]!s}")
-    if limit and deviation <= TOLERANCE:
-        return Verdict(deviation, False)
-    if limit:
-        problem = f"its values go from {low!s} to {high!s}, those of the lock from {locked.low!s} to {locked.high!s}"
-    else:
+        problem = f"{seen}: {where}, c z y x, is {now[first]!s}; the lock has {before[first]!s}"
+    elif not tolerance:
         problem = "its SHA-256 is not that of the lock, where all values that the lock holds are equal"
+    elif not deviation <= tolerance:  # nor is what is no number
+        problem = f"its values go from {low!s} to {high!s}, those of the lock from {locked.low!s} to {locked.high!s}"
     return Verdict(deviation, False, problem)
 
 

@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 from pydantic import TypeAdapter
 
 from monai_mriprep.errors import DatasetError, RecordError, counted
-from monai_mriprep.formats.names import address_in, natural_key, refuse_address
+from monai_mriprep.formats.names import natural_key, refuse_address
 from monai_mriprep.machine import processors
 from monai_mriprep.models import checked
 from monai_mriprep.proof.arrays import array_facts
 from monai_mriprep.proof.lock_file import FORMAT, end_of, lock_lines
 from monai_mriprep.proof.locked import FACTS, LockedCase, LockedOutput, LockedSource, LockHead, Made
-from monai_mriprep.proof.sources import changed_files, name_in
+from monai_mriprep.proof.sources import Places, changed_files
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.recipe.fingerprint import ALGORITHM_VERSION, fingerprint_of
 from monai_mriprep.store.attempts import has_records
@@ -108,7 +108,7 @@ def lock_output(
         description = _description(store)
         index = read_index(store.root)
         openings = tuple(_openings(store))
-        places = _Places(_roots(openings, description), None if dataset is None else Path(dataset).absolute())
+        places = Places(_roots(openings, description), None if dataset is None else Path(dataset).absolute())
         unfinished = dict(_unfinished(index))
         names = sorted(index.cases() - unfinished.keys())
         work = partial(_examine, store.root.path.absolute(), description.fingerprint, places)
@@ -196,28 +196,6 @@ def _finished(index: Index, names: Iterable[str]) -> Iterator[_Finished]:
     yield from (_Finished(name, record) for name in names if (record := index.done(name)) is not None)
 
 
-class _Places(NamedTuple):
-    """Where the sources were when they were read, and where they are now if that is known."""
-
-    roots: tuple[str, ...]
-    dataset: Path | None
-
-    def name(self, path: str) -> str | None:
-        """The name of a source in the dataset; where a link led to it that is gone, by the end of its path."""
-        name = name_in(self.roots, path)
-        if name is not None or self.dataset is None:
-            return name
-        parts = Path(path).parts[1:]
-        ends = ("/".join(parts[start:]) for start in range(len(parts)))
-        return next((end for end in ends if (self.dataset / end).exists()), None)
-
-    def of(self, name: str) -> Path | None:
-        """The folder that a name is relative to; None if it can only be in an object store."""
-        folders = [Path(root) for root in self.roots if address_in(root) is None]
-        candidates = folders if self.dataset is None else [self.dataset]
-        return next((folder for folder in candidates if (folder / name).exists()), next(iter(candidates), None))
-
-
 class _Examined(NamedTuple):
     """What a lock says of a case, or why it cannot be locked."""
 
@@ -226,7 +204,7 @@ class _Examined(NamedTuple):
     problems: tuple[str, ...]
 
 
-def _examine(root: Path, fingerprint: str, places: _Places, finished: _Finished) -> _Examined:
+def _examine(root: Path, fingerprint: str, places: Places, finished: _Finished) -> _Examined:
     """Read the sources and the outputs of a case again."""
     case, record = finished
     problems: list[str] = []
@@ -247,7 +225,7 @@ def _examine(root: Path, fingerprint: str, places: _Places, finished: _Finished)
         return _Examined(case, None, (*problems, str(error)))
 
 
-def _source(source: SourceRecord, places: _Places, problems: list[str]) -> LockedSource:
+def _source(source: SourceRecord, places: Places, problems: list[str]) -> LockedSource:
     """What a lock says of a source; adds what is not as recorded."""
     name = places.name(source.path)
     if name is None:

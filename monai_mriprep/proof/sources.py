@@ -13,7 +13,7 @@ from monai_mriprep.formats.digest import sha256_of
 from monai_mriprep.formats.names import address_in
 from monai_mriprep.proof.locked import LockedSource, relative_name
 
-__all__ = ["Difference", "changed_files", "name_in", "place_of_data"]
+__all__ = ["Difference", "Places", "changed_files", "name_in", "place_of_data"]
 
 
 class Difference(NamedTuple):
@@ -22,6 +22,28 @@ class Difference(NamedTuple):
     kind: str
     subject: str
     problem: str
+
+
+class Places(NamedTuple):
+    """Where the sources were when they were read, and where they are now if that is known."""
+
+    roots: tuple[str, ...]
+    dataset: Path | None
+
+    def name(self, path: str) -> str | None:
+        """The name of a source in the dataset; where a link led to it that is gone, by the end of its path."""
+        name = name_in(self.roots, path)
+        if name is not None or self.dataset is None:
+            return name
+        parts = Path(path).parts[1:]
+        ends = ("/".join(parts[start:]) for start in range(len(parts)))
+        return next((end for end in ends if (self.dataset / end).exists()), None)
+
+    def of(self, name: str) -> Path | None:
+        """The folder that a name is relative to; None if it can only be in an object store."""
+        folders = [Path(root) for root in self.roots if address_in(root) is None]
+        candidates = folders if self.dataset is None else [self.dataset]
+        return next((folder for folder in candidates if (folder / name).exists()), next(iter(candidates), None))
 
 
 def name_in(roots: Sequence[str], path: str) -> str | None:

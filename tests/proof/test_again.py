@@ -64,6 +64,19 @@ def test_a_changed_voxel_of_a_source_is_named_by_its_file(place):
     assert problem.startswith(("has changed: its SHA-256", "has 7"))
 
 
+def test_a_source_that_is_changed_after_it_was_hashed_is_named(place, monkeypatch):
+    process = again.process_case
+
+    def changed(job, case):
+        changed_voxel(case.sources["image"][0])
+        return process(job, case)
+
+    monkeypatch.setattr(again, "process_case", changed)
+    found = told(made_again(place / "data.lock", place / "dataset", cases=["case_0"]))["case_0"]
+    assert found[0][:2] == ("source", "case_0")
+    assert found[0][2].endswith("while it was read")
+
+
 def test_a_missing_case_is_named_by_its_files(place):
     for folder in ("ImagesTr", "LabelsTr"):
         (place / "dataset" / folder / "case_1.mha").unlink()
@@ -331,11 +344,14 @@ def test_a_virtual_folder_is_compared_by_its_records(tmp_path):
     def elsewhere(facts):
         for made in facts.get("made", ()):
             made["processor"] = "abacus"
-        if facts.get("case") == "case_1":
+        if "labels" in facts:
             facts["labels"]["after"]["1"] -= 1
         if facts.get("case") == "case_0":
             facts["foreground"]["mean"] -= 1e-9
-            facts["labels"]["after"]["1"] -= 1
+        if facts.get("case") == "case_1":
+            facts["foreground"]["mean"] += 1e-4
+            assert facts["target_grid"]["affine"][0][0] == 0
+            facts["target_grid"]["affine"][0][0] = 1e-9
 
     found = made_again(edited(lock.path, elsewhere), tmp_path / "copy")
     assert (found.exact, found.close, found.is_proven) == (("case_0",), ("case_1",), True), "of six digits"

@@ -107,6 +107,15 @@ def test_what_a_lock_says_beside_a_right_hash_must_be_right(image, change, to_th
     assert problem == f"is the array with the SHA-256 of the lock, which says another {next(iter(change))} of it"
 
 
+@pytest.mark.parametrize("value", [np.inf, np.nan], ids=str)
+def test_what_is_no_finite_number_is_close_to_nothing(image, value):
+    at = next(i for i in range(image.size) if i not in set(places(image.size).tolist()))
+    other = image.copy()
+    other.reshape(-1)[at] = value
+    for whole in (None, image):
+        assert judged(array_facts(image), other, IMAGE, False, whole).problem is not None
+
+
 def test_another_shape_or_type_is_named(image):
     locked = array_facts(image)
     assert "is float32 of the shape (1, 11, 40, 41)" in judged(locked, image[:, 1:], IMAGE, False).problem

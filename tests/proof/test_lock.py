@@ -11,11 +11,12 @@ import pytest
 
 from monai_mriprep import preprocess
 from monai_mriprep._version import __version__
-from monai_mriprep.errors import RecordError
+from monai_mriprep.errors import DatasetError, LockedError, RecordError
 from monai_mriprep.machine import processor_type
 from monai_mriprep.proof.lock import lock_output
 from monai_mriprep.proof.lock_file import read_lock
 from monai_mriprep.recipe import Recipe
+from monai_mriprep.store.lock import exclusive
 from monai_mriprep.store.store import open_store
 from tests.proof.locks import made_again, write_lock
 from tests.runs import FOLDER_OF_0_1_0, append_record, done_records, write_case, write_cases, write_troubled_cases
@@ -51,6 +52,7 @@ def test_it_says_what_numpy_and_hashlib_say(finished):
         assert (output.low, output.high) == (array.min(), array.max())
         assert np.isin(output.values(), array).all()
     assert case.trace == record.recorded_trace
+    assert case.classes == hashlib.sha256(json.dumps(record.recorded_classes, sort_keys=True).encode()).hexdigest()
 
 
 def test_equal_folders_give_equal_bytes_and_no_time_or_place_is_in_it(finished, place):
@@ -141,6 +143,17 @@ def test_without_records_or_run_json_there_is_nothing_to_lock(place):
         lock_output(place / "out")
     with pytest.raises(RecordError, match=r"no manifest\.jsonl there"):
         lock_output(place / "dataset")
+
+
+def test_nothing_is_locked_while_a_run_is_alive_or_from_sources_in_a_store(place):
+    with (
+        open_store(place / "out") as store,
+        exclusive(store.root),
+        pytest.raises(LockedError, match="another run is alive"),
+    ):
+        lock_output(place / "out")
+    with pytest.raises(DatasetError, match="a folder is needed here"):
+        lock_output(place / "out", dataset="s3://bucket/scans")
 
 
 def test_two_runs_with_other_packages_are_both_told(place):
