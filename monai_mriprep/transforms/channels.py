@@ -9,6 +9,7 @@ import torch
 
 from monai_mriprep.dataset.checks import CHANNEL_REMEDY, check_grids
 from monai_mriprep.errors import GeometryError, VoxelError
+from monai_mriprep.formats.signed import signed, signed_type
 from monai_mriprep.formats.voxels import read_voxels
 from monai_mriprep.types import GeometryPolicy
 from monai_mriprep.volume.geometry import same_grid_problem
@@ -21,10 +22,7 @@ if TYPE_CHECKING:
 
     from monai_mriprep.formats.header import Header
 
-__all__ = ["read_channels", "signed"]
-
-UNSIGNED_TO_SIGNED = {"uint16": np.int32, "uint32": np.int64, "uint64": np.int64}
-"""torch supports few operations on these unsigned types. The signed ones hold every value, of uint64 up to 2^63 - 1."""
+__all__ = ["read_channels"]
 
 EXACT_IN_FLOAT64 = 2**53
 """Up to here float64 holds every whole number."""
@@ -58,29 +56,12 @@ def read_channels(headers: Sequence[Header], geometry: GeometryPolicy = "strict"
     if not others:
         return signed(first, read_voxels(first)).reshape(first.channels, *first.grid.shape)
     moves = [_must_move(first, header, number, geometry) for number, header in enumerate(headers)]
-    kinds = [np.float32 if moved else _signed_type(h.value_dtype) for h, moved in zip(headers, moves, strict=True)]
+    kinds = [np.float32 if moved else signed_type(h.value_dtype) for h, moved in zip(headers, moves, strict=True)]
     array = np.empty((len(headers), *first.grid.shape), np.result_type(*kinds))
     for channel, header, moved in zip(array, headers, moves, strict=True):
         voxels = signed(header, read_voxels(header))
         channel[...] = _moved(voxels, header, first) if moved else _exact(voxels, header, array.dtype)
     return array
-
-
-def signed(header: Header, voxels: NDArray[Any]) -> NDArray[Any]:
-    """The voxels in a type that torch computes with.
-
-    Raises
-    ------
-    VoxelError
-        If one is over what a 64-bit signed integer holds.
-    """
-    if voxels.dtype == np.uint64 and voxels.max() > np.iinfo(np.int64).max:
-        raise VoxelError(header.path, f"the value {voxels.max()} is over that of a 64-bit signed integer")
-    return voxels.astype(_signed_type(voxels.dtype), copy=False)
-
-
-def _signed_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    return np.dtype(UNSIGNED_TO_SIGNED.get(dtype.name, dtype))
 
 
 def _must_move(first: Header, header: Header, number: int, geometry: GeometryPolicy) -> bool:

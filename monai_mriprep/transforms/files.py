@@ -23,11 +23,12 @@ from monai_mriprep.errors import HeaderError, MriprepError, MriprepWarning, Resa
 from monai_mriprep.formats.names import stem
 from monai_mriprep.formats.npz import NpzVolume
 from monai_mriprep.formats.read import read_channel_headers
+from monai_mriprep.formats.signed import signed
 from monai_mriprep.formats.voxels import read_voxels
 from monai_mriprep.store.layout import OUTPUT_SUFFIX, ROLE_FOLDERS
 from monai_mriprep.store.staging import save_volumes
 from monai_mriprep.transforms.axes import check_array_axes, file_axes
-from monai_mriprep.transforms.channels import read_channels, signed
+from monai_mriprep.transforms.channels import read_channels
 from monai_mriprep.transforms.match_geometry import check_policy
 from monai_mriprep.transforms.tensors import file_of, from_file, grid_of
 from monai_mriprep.types import IMAGE, LABEL, SAME_SPACING_TOLERANCE
