@@ -17,14 +17,13 @@ from monai_mriprep.dataset.outlines import CaseOutlines
 from monai_mriprep.errors import DatasetError, LabelError, MriprepError
 from monai_mriprep.formats.header import Outline
 from monai_mriprep.formats.read import read_header
+from monai_mriprep.formats.signed import signed
 from monai_mriprep.formats.voxels import read_voxels
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.cases import Case
 from monai_mriprep.run.estimates import Estimate, estimated, output_bytes
 from monai_mriprep.steps import Step, steps_of
 from monai_mriprep.steps.base import Volumes
-from monai_mriprep.steps.foreground import ForegroundMask
-from monai_mriprep.steps.intensities import Intensities
 from monai_mriprep.steps.resampling import Resampling
 from monai_mriprep.types import IMAGE, LABEL, PREDICTION, Shape, Spacing
 from monai_mriprep.volume.geometry import Grid, same_grid_problem
@@ -113,14 +112,11 @@ class Comparison:
     """
 
     def __init__(self, recipe: Recipe, spacings: Iterable[Spacing], memory: int, ended: Event) -> None:
-        spacings = tuple(spacings)
-        # in another order the axes are as large; and what a crop leaves is not known without the image
-        straight = recipe.model_copy(update={"transpose": "none"})
-        plain = straight.model_copy(update={"crop": "none", "label_outside": 0})
-        steps = steps_of(plain, spacings[0])
-        self.moves = tuple(step for step in takewhile(_is_before, steps) if not _needs_image(step))
-        self.resamplings = tuple(_resampling(steps_of(plain, spacing)) for spacing in spacings)
+        straight = recipe.model_copy(update={"transpose": "none"})  # in another order the axes are as large
         self.steps = tuple(steps_of(straight, spacing) for spacing in spacings)
+        self.resamplings = tuple(map(_resampling, self.steps))
+        # what a crop leaves is not known without the image
+        self.moves = tuple(step for step in takewhile(_is_before, self.steps[0]) if not step.depends_on_voxels)
         self.geometry, self.memory, self.ended = recipe.geometry, memory, ended
 
     def compare(self, case: Case, outlines: CaseOutlines) -> CaseKept:
@@ -150,6 +146,8 @@ class Comparison:
 
     def _label(self, case: Case, outlines: CaseOutlines) -> tuple[torch.Tensor, Grid]:
         """The label as the resampling meets it, ``(1, D, H, W)``, and its grid."""
+        import torch
+
         (path,), outline = case.sources[LABEL.name], _known(outlines.label)
         if needed_bytes(outline) > self.memory:
             raise LabelError(path, TOO_LARGE)
@@ -158,7 +156,7 @@ class Comparison:
         others = zip(images[1:], outlines.image[1:], strict=False)
         channels = [(images[0], grid), *((file, _known(one).grid) for file, one in others)]
         check_case({IMAGE.name: channels, LABEL.name: [(path, header.grid)]}, self.geometry)
-        volume = _tensor(read_voxels(header))
+        volume = torch.from_numpy(signed(header, compute.labels.narrowed(read_voxels(header))))[None]
         if same_grid_problem(grid, header.grid) is not None:
             volume = compute.onto.resample_label_onto(volume, header.grid, grid)
         for step in self.moves:
@@ -175,11 +173,6 @@ def needed_bytes(label: Outline) -> int:
 
 def _is_before(step: Step) -> bool:
     return not isinstance(step, Resampling)
-
-
-def _needs_image(step: Step) -> bool:
-    """Whether a step looks into the image, which is not read: it leaves labels alone, or it is a crop."""
-    return isinstance(step, ForegroundMask | Intensities) or step.depends_on_voxels
 
 
 def _resampling(steps: Iterable[Step]) -> Resampling:
@@ -199,16 +192,6 @@ def _known(found: Known | MriprepError | None) -> Known:
 def _size(case: Case, estimate: Estimate) -> Size:
     disk = output_bytes(replace(case, output_voxels=estimate.voxels))
     return Size(estimate.grid.shape, estimate.memory_bytes, disk)
-
-
-def _tensor(voxels: NDArray[Any]) -> torch.Tensor:
-    """``(1, D, H, W)``, in a type that torch computes with."""
-    import torch
-
-    values = compute.labels.narrowed(voxels)
-    if values.dtype.kind == "u" and values.dtype.itemsize > 1:
-        values = np.minimum(values, np.iinfo(np.int64).max).astype(np.int64)
-    return torch.from_numpy(values)[None]
 
 
 def _classes(label: torch.Tensor, name: str) -> NDArray[Any]:

@@ -11,8 +11,10 @@ import pytest
 
 from monai_mriprep.advice import advise as advise_module
 from monai_mriprep.advice.advise import advise
+from monai_mriprep.advice.case import BYTES_PER_VOXEL
 from monai_mriprep.errors import DatasetError
 from monai_mriprep.recipe import Recipe
+from monai_mriprep.run.check import check_dataset
 from monai_mriprep.run.plan import plan_run
 from monai_mriprep.steps import Step, register_step
 from monai_mriprep.volume.axes import Turn
@@ -55,6 +57,9 @@ def test_the_default_is_the_target_of_a_run_and_voxels_are_its(dataset, tmp_path
     plan = plan_run(dataset, tmp_path / "out")
     assert advice.default.spacing == advice.target_spacing == plan.job.target
     assert advice.default.cost.voxels == sum(case.output_voxels for case in plan.cases)
+    needs, cost = check_dataset(dataset, workers=2).needs, advise(dataset, spacings=1, workers=2).default.cost
+    assert (cost.output_bytes, cost.memory_bytes) == (needs.output_bytes, needs.memory_bytes)
+    assert cost.seconds == pytest.approx(needs.seconds, abs=0.05)
     assert advice.default.voxels == 1
     finest, coarsest = advice.candidates[0], advice.candidates[-1]
     assert finest.voxels > 2 > 0.3 > coarsest.voxels
@@ -77,7 +82,7 @@ def test_lost_lesions_are_counted_with_their_volumes(dataset):
 
 
 def test_the_number_of_threads_changes_nothing(dataset):
-    one, several = (advise(dataset, spacings=5, workers=count) for count in (1, 3))
+    one, several = (advise(dataset, spacings=5, workers=count) for count in (0, 3))
     assert [(c.dice, c.lost, c.worst) for c in one.candidates] == [
         (c.dice, c.lost, c.worst) for c in several.candidates
     ]
@@ -113,6 +118,12 @@ def test_numbers_with_gaps_and_a_label_map(tmp_path):
     assert [one.dice for one in mapped.candidates] == [
         one.dice for one in advise(tmp_path / "merged", spacings=4).candidates
     ]
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.uint32])
+def test_a_label_map_makes_small_numbers_of_large_ones(tmp_path, dtype):
+    write_pair(tmp_path, "a", blobs(1, numbers=(1,)).astype(dtype) * dtype(65_535))
+    assert list(advise(tmp_path, Recipe(label_map={65_535: 1}), spacings=1).labels) == [1]
 
 
 def test_an_orientation_turns_labels_and_spacings(tmp_path):
@@ -160,11 +171,13 @@ def test_a_case_that_cannot_be_read_is_named_and_the_others_are_compared(tmp_pat
 def test_labels_that_a_run_would_refuse_are_refused(tmp_path):
     root = write_blobs(tmp_path, 2)
     write_pair(root, "halves", np.full((4, 5, 6), 0.5, np.float32))
-    write_pair(root, "large", np.full((4, 5, 6), 40_000, np.int32))
+    write_pair(root, "large", np.full((4, 5, 6), 40_000, np.uint16))
+    write_pair(root, "larger", np.full((4, 5, 6), 2**63 + 2**62, np.uint64))
     write_pair(root, "intensities", np.random.default_rng(0).integers(0, 30_000, (40, 90, 100)).astype(np.int16))
     problems = {one.case: one.problem for one in advise(root, spacings=2).failed}
     assert "label value 0.5 is not an integer" in problems["halves"]
     assert "label value 40000 is over 32767" in problems["large"]
+    assert "the value 13835058055282163712 is over that of a 64-bit signed integer" in problems["larger"]
     assert "classes, as an image does; at most 255 are compared" in problems["intensities"]
 
 
@@ -175,6 +188,44 @@ def test_a_label_on_another_grid_is_refused_or_put_onto_that_of_its_image(tmp_pa
     (failed,) = advise(root, spacings=2).failed
     assert "image and label differ in spacing" in failed.problem
     assert advise(root, Recipe(geometry="resample_label"), spacings=2).cases == 2
+
+
+def test_channels_on_other_grids_are_refused_as_in_a_run(tmp_path):
+    write_pair(tmp_path, "a", blobs(0))
+    write_pair(tmp_path / "other", "a", blobs(0), (3.0, 1.2, 0.9))
+    images = tmp_path / "ImagesTr"
+    (images / "a.nii.gz").rename(images / "a_t1.nii.gz")
+    (tmp_path / "other/ImagesTr/a.nii.gz").rename(images / "a_t2.nii.gz")
+    with pytest.raises(DatasetError, match="channel 0 and channel 1 differ in spacing"):
+        advise(tmp_path, Recipe(channels=["t1", "t2"]), spacings=2)
+    assert advise(tmp_path, Recipe(channels=["t1", "t2"], geometry="resample"), spacings=2).cases == 1
+
+
+def test_as_many_cases_at_once_as_the_memory_holds(tmp_path, monkeypatch):
+    root, threads = write_blobs(tmp_path, 2), []
+    write_pair(root, "large", blobs(0, (18, 22, 25)))
+    needed = (2 * 2 + BYTES_PER_VOXEL) * 9 * 22 * 25
+
+    def mapped(work, pairs, count, ended):
+        threads.append(count)
+        return map(work, pairs)
+
+    monkeypatch.setattr(advise_module, "mapped_in_window", mapped)
+    for memory in (needed, 2 * needed - 1, 5 * needed):
+        monkeypatch.setattr(advise_module, "available_memory", lambda memory=memory: memory)
+        failed = advise(root, spacings=1, workers=4).failed
+        assert [one.case for one in failed] == ["large"] * (memory < 2 * needed)
+        assert all("does not fit into the memory" in one.problem for one in failed)
+    assert threads == [1, 1, 2]
+
+
+def test_a_case_for_which_the_memory_does_not_suffice_is_named(dataset, monkeypatch):
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("monai_mriprep.volume.round_trip.kept", fail)
+    with pytest.raises(DatasetError, match=r"case_0\.nii\.gz: does not fit into the memory"):
+        advise(dataset, spacings=1)
 
 
 def test_cases_without_a_class_count_for_the_voxels_alone(tmp_path):
