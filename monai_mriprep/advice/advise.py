@@ -84,7 +84,7 @@ def advise(
         check_output_folder(Path(output_root), survey)
         check_writable(Path(output_root))
     candidates = candidate_spacings(_spacings_of(survey), spacings)
-    count = processors() if workers is None else max(1, workers)
+    count = processors() if workers is None else workers
     gathering = Gathering(candidates, count)
     for kept in _compared(survey, candidates, count, observe):
         gathering.add(kept)

@@ -63,7 +63,7 @@ class Gathering:
             gathered.told(spacing, default, front, self.workers)
             for (spacing, gathered), front in zip(found, fronts, strict=True)
         )
-        return tuple(sorted(told, key=lambda one: (-one.voxels, one.spacing)))
+        return tuple(sorted(told, key=lambda one: -one.voxels))
 
 
 @dataclass
@@ -103,7 +103,7 @@ class _OfClass:
 
     @property
     def mean_dice(self) -> float:
-        return min(1.0, self.dice / self.cases)
+        return self.dice / self.cases
 
     def told_worst(self) -> Worst:
         dice, case = self.worst
@@ -157,7 +157,7 @@ class _OfCandidate:
                 voxels=self.voxels,
                 output_bytes=self.output_bytes,
                 memory_bytes=self.memory_bytes,
-                seconds=round(run_seconds(work, min(workers, len(work))), 1),
+                seconds=round(run_seconds(work, workers), 1),
             ),
             shape=(z, y, x),
             default=self is default,

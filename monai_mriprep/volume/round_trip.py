@@ -8,6 +8,7 @@ the box around all classes is looked at, a few slices at a time: outside there i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -264,14 +265,10 @@ def _restored(structures: Structures, axes: Sequence[_Axis]) -> Iterator[tuple[N
 
 def _slabs(axes: Sequence[_Axis]) -> Iterator[slice]:
     """Slices that come back, as many as take little memory, on the other grid, too."""
-    (depth_there, *plane_there), (depth, *plane) = (
-        [len(taps.nearest) for taps in of_axes]
-        for of_axes in ([axis.there for axis in axes], [axis.back for axis in axes])
-    )
-    if not depth * np.prod(plane):  # nothing comes back
-        return
-    voxels = max(np.prod(plane), np.prod(plane_there) * depth_there / depth)
-    at_once = max(1, int(SLAB_VOXELS / voxels))
+    depth = len(axes[0].back.nearest)
+    there = math.prod(len(axis.there.nearest) for axis in axes)
+    back = math.prod(len(axis.back.nearest) for axis in axes)
+    at_once = max(1, SLAB_VOXELS * depth // max(there, back))
     yield from (slice(first, min(first + at_once, depth)) for first in range(0, depth, at_once))
 
 

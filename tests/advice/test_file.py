@@ -63,6 +63,18 @@ def test_what_is_damaged_is_refused_and_named(advice, tmp_path, damage):
         read(tmp_path)
 
 
+def test_a_folder_in_its_place_is_named(tmp_path):
+    (tmp_path / "advice.json").mkdir()
+    with pytest.raises(RecordError, match=r"advice\.json: cannot be read"):
+        read(tmp_path)
+
+
+def test_a_name_that_is_no_text_is_written_and_read(advice, tmp_path):
+    odd = advice.model_copy(update={"empty": ("scan_\udcff",)})
+    write_advice(tmp_path, odd)
+    assert read(tmp_path) == odd
+
+
 def test_it_does_not_mix_with_the_dataset(dataset):
     before = sorted(dataset.rglob("*"))
     with pytest.raises(OutputError, match="the output would mix with the dataset"):

@@ -34,6 +34,15 @@ def test_the_coarsest_axis_is_multiplied_by_itself_and_the_others_together():
     assert names(Spacings(*[(0.8, 3.0, 0.8)] * 4))["through-plane x1.5, in-plane x1.5"] == (1.2, 4.5, 1.2)
 
 
+def test_an_edge_that_is_not_multiplied_stays_as_it_is():
+    assert names(Spacings(*[(2.98, 0.664062, 0.664062)] * 4))["through-plane x1.5"] == (4.47, 0.664062, 0.664062)
+
+
+def test_what_a_run_takes_for_the_default_is_the_default():
+    close = Spacings((3.0, 0.8, 0.8), (3.0009, 0.8, 0.8), (3.0, 0.8007, 0.8), (2.99, 0.8, 0.8))
+    assert [*names(close)][:2] == ["default, median, 10th percentile", "finest of each axis"]
+
+
 def test_equal_ones_are_one_and_lend_it_their_names():
     found = names(Spacings(*[(1.0, 1.0, 1.0)] * 4))
     first = "default, median, 10th percentile, finest of each axis, isotropic, shortest edge, isotropic, same volume"
@@ -50,6 +59,8 @@ def test_there_are_as_many_as_are_asked_for_or_as_there_are(count):
 def test_none_is_far_finer_than_the_default_or_no_spacing_of_a_scan():
     known = Spacings((3.0, 0.8, 0.8), (3.0, 0.8, 0.8), (3.0, 0.8, 0.8), finest=(0.1, 0.1, 0.1))
     assert "finest of each axis" not in names(known)
+    for finest, is_left_out in (((1.0, 1.0, 2.0), False), ((1.0, 1.0, 1.99), True)):
+        assert ("finest of each axis" not in names(Spacings(*[(4.0, 4.0, 4.0)] * 3, finest))) is is_left_out
     low, high = SPACING_RANGE_MM
     found = names(Spacings(*[(0.9 * high, 1.0, 1.5 * low)] * 4), 50).values()
     assert all(low <= edge <= high for spacing in found for edge in spacing)

@@ -5,14 +5,15 @@ import pytest
 import torch
 from scipy import ndimage
 
+from monai_mriprep.errors import LabelError
 from monai_mriprep.steps.base import Volumes
 from monai_mriprep.steps.half_pixel_resampling import HalfPixelResampling
 from monai_mriprep.steps.resampling import Resampling
-from monai_mriprep.types import LABEL, PREDICTION
+from monai_mriprep.types import LABEL, LABEL_MAX, PREDICTION
 from monai_mriprep.volume import round_trip
 from monai_mriprep.volume.geometry import Grid, target_grid
 from monai_mriprep.volume.resample import plan_half_pixel, plan_resampling
-from monai_mriprep.volume.round_trip import kept, structures_of
+from monai_mriprep.volume.round_trip import MANY_CLASSES, kept, structures_of
 
 TOUCHING = np.ones((3, 3, 3))
 
@@ -118,6 +119,41 @@ def test_a_lesion_that_is_outvoted_is_lost():
     assert by_vote.dice.tolist() == [0]
 
 
+@pytest.mark.parametrize("y", [0, 1])
+@pytest.mark.parametrize("x", [2, 3])
+def test_a_lesion_that_has_the_nearest_voxel_alone_is_outvoted(y, x):
+    label = np.zeros((1, 2, 8), np.int8)
+    label[0, y, x] = 1
+    large, small = (1, 2, 8), (1, 1, 4)
+    found = kept(structures_of(label), plan_half_pixel(large, small, 1), plan_half_pixel(small, large, 1))
+    assert not found.lesions[1]
+
+
+def test_slices_that_come_back_far_from_the_box_are_counted(monkeypatch):
+    monkeypatch.setattr(round_trip, "SLAB_VOXELS", 1)
+    label = np.zeros((17, 1, 1), np.int8)
+    label[8] = 1
+    grid = Grid(label.shape, np.eye(4))
+    affine = np.diag([6.0, 1.0, 1.0, 1.0])
+    affine[0, 3] = 2  # at 2 8 14, so 6 to 10 come back
+    other = Grid((3, 1, 1), affine)
+    found = kept(structures_of(label), plan_resampling(grid, other, 0), plan_resampling(other, grid, 1))
+    assert found.dice == pytest.approx([2 / 6])
+
+
+def test_outside_of_the_volume_there_is_background():
+    label = np.ones((1, 1, 6), np.int8)
+    label[..., 3:] = 2
+    grid = Grid(label.shape, np.eye(4))
+    other = Grid(
+        (1, 1, 4), np.diag([1.0, 1.0, 3.0, 1.0])
+    )  # at 0 3 6 9: of the last two 6 is within half a voxel of none
+    there = plan_resampling(grid, other, 0, zero_outside=True)
+    found = kept(structures_of(label), there, plan_resampling(other, grid, 1))
+    restored = np.array([1, 1, 2, 2, 2, 0])  # 1 2 0 0 at 0 3 6 9
+    assert found.dice.tolist() == [dice(label.ravel(), restored, number) for number in (1, 2)]
+
+
 def test_what_never_comes_to_the_other_grid_is_lost():
     label = np.zeros((1, 1, 9), np.int16)
     label[0, 0, 1] = 300
@@ -137,5 +173,15 @@ def test_of_equals_the_lower_number_wins_as_in_restore():
     assert found.dice.tolist() == [dice(label.ravel(), restored, number) for number in (1, 2)]
 
 
+def test_more_classes_than_are_looked_at_one_by_one_are_refused():
+    assert len(structures_of(np.arange(MANY_CLASSES + 1).reshape(1, 1, -1)).numbers) == MANY_CLASSES
+    with pytest.raises(LabelError, match="scan: holds 256 classes, as an image does"):
+        structures_of(np.arange(MANY_CLASSES + 2).reshape(1, 1, -1), "scan")
+
+
 def test_there_are_no_structures_in_background():
     assert structures_of(np.zeros((3, 4, 5), np.int16)) is None
+
+
+def test_the_largest_number_is_a_class():
+    assert structures_of(np.array([[[0, LABEL_MAX]]], np.int16)).numbers == (LABEL_MAX,)
