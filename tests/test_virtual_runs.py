@@ -268,6 +268,7 @@ def test_its_report_shows_the_pictures_and_of_suspects_no_volumes(tmp_path):
     html = (out / "report.html").read_text()
     assert html.count("data:image/webp") == 4
     assert html.count("a run with --virtual has written no volume of it") == 2
+    assert html.count("none: patches are taken from the scans (--virtual)") == 1
 
 
 def test_what_a_dead_worker_has_finished_is_recorded_once(dataset, tmp_path):

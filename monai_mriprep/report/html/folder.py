@@ -232,6 +232,8 @@ class _Folder:
 
 
 def _facts_of_run(description: RunDescription) -> Iterator[Fact]:
+    if description.virtual:
+        yield Fact("Volumes", ("none: patches are taken from the scans (--virtual)",))
     if description.like is not None:
         yield Fact("Test set", (f"with recipe and target of {description.like}",))
     yield target_fact(description.target_spacing, description.derivation)
