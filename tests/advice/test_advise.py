@@ -12,6 +12,7 @@ import pytest
 from monai_mriprep.advice import advise as advise_module
 from monai_mriprep.advice.advise import advise
 from monai_mriprep.advice.case import BYTES_PER_VOXEL
+from monai_mriprep.advice.model import Advice
 from monai_mriprep.errors import DatasetError
 from monai_mriprep.recipe import Recipe
 from monai_mriprep.run.check import check_dataset
@@ -26,6 +27,11 @@ def dataset(tmp_path_factory) -> Path:
     return write_blobs(tmp_path_factory.mktemp("advice") / "dataset")
 
 
+@pytest.fixture(scope="module")
+def advice(dataset) -> Advice:
+    return advise(dataset, workers=2)
+
+
 def mean_dice(root: Path, target) -> dict[int, float]:
     """Of each class over the cases that have it, by scipy."""
     found = defaultdict(list)
@@ -35,8 +41,7 @@ def mean_dice(root: Path, target) -> dict[int, float]:
     return {number: float(np.mean(values)) for number, values in sorted(found.items())}
 
 
-def test_dice_is_that_of_masks_by_scipy(dataset):
-    advice = advise(dataset, workers=1)
+def test_dice_is_that_of_masks_by_scipy(dataset, advice):
     assert len(advice.candidates) == 20
     for candidate in advice.candidates:
         assert candidate.dice == pytest.approx(mean_dice(dataset, candidate.spacing), abs=1e-9), candidate.spacing
@@ -52,12 +57,11 @@ def test_dice_of_real_scans_is_that_of_masks_by_scipy(shared_data, name):
         assert candidate.dice == pytest.approx(mean_dice(shared_data / name, candidate.spacing), abs=1e-3)
 
 
-def test_the_default_is_the_target_of_a_run_and_voxels_are_its(dataset, tmp_path):
-    advice = advise(dataset)
+def test_the_default_is_the_target_of_a_run_and_voxels_are_its(dataset, advice, tmp_path):
     plan = plan_run(dataset, tmp_path / "out")
     assert advice.default.spacing == advice.target_spacing == plan.job.target
     assert advice.default.cost.voxels == sum(case.output_voxels for case in plan.cases)
-    needs, cost = check_dataset(dataset, workers=2).needs, advise(dataset, spacings=1, workers=2).default.cost
+    needs, cost = check_dataset(dataset, workers=2).needs, advice.default.cost
     assert (cost.output_bytes, cost.memory_bytes) == (needs.output_bytes, needs.memory_bytes)
     assert cost.seconds == pytest.approx(needs.seconds, abs=0.05)
     assert advice.default.voxels == 1
@@ -67,8 +71,7 @@ def test_the_default_is_the_target_of_a_run_and_voxels_are_its(dataset, tmp_path
     assert finest.mean_dice > coarsest.mean_dice
 
 
-def test_lost_lesions_are_counted_with_their_volumes(dataset):
-    advice = advise(dataset)
+def test_lost_lesions_are_counted_with_their_volumes(advice):
     voxel = math.prod(SPACING)
     assert advice.labels[1].smallest_mm3 == pytest.approx(voxel)
     coarsest = advice.candidates[-1]
@@ -82,7 +85,7 @@ def test_lost_lesions_are_counted_with_their_volumes(dataset):
 
 
 def test_the_number_of_threads_changes_nothing(dataset):
-    one, several = (advise(dataset, spacings=5, workers=count) for count in (0, 3))
+    one, several = (advise(dataset, spacings=3, workers=count) for count in (0, 3))
     assert [(c.dice, c.lost, c.worst) for c in one.candidates] == [
         (c.dice, c.lost, c.worst) for c in several.candidates
     ]
@@ -112,17 +115,16 @@ def test_numbers_with_gaps_and_a_label_map(tmp_path):
     label = blobs(1, numbers=(7, 300, 21))
     write_pair(tmp_path / "gaps", "a", label)
     write_pair(tmp_path / "merged", "a", np.isin(label, (7, 300)).astype(np.int16))
-    assert list(advise(tmp_path / "gaps", spacings=4).labels) == [7, 21, 300]
-    mapped = advise(tmp_path / "gaps", Recipe(label_map={7: 1, 300: 1, 21: 0}), spacings=4)
+    assert list(advise(tmp_path / "gaps", spacings=2).labels) == [7, 21, 300]
+    mapped = advise(tmp_path / "gaps", Recipe(label_map={7: 1, 300: 1, 21: 0}), spacings=2)
     assert list(mapped.labels) == [1]
     assert [one.dice for one in mapped.candidates] == [
-        one.dice for one in advise(tmp_path / "merged", spacings=4).candidates
+        one.dice for one in advise(tmp_path / "merged", spacings=2).candidates
     ]
 
 
-@pytest.mark.parametrize("dtype", [np.uint16, np.uint32])
-def test_a_label_map_makes_small_numbers_of_large_ones(tmp_path, dtype):
-    write_pair(tmp_path, "a", blobs(1, numbers=(1,)).astype(dtype) * dtype(65_535))
+def test_a_label_map_makes_small_numbers_of_large_ones(tmp_path):
+    write_pair(tmp_path, "a", blobs(1, numbers=(1,)).astype(np.uint16) * np.uint16(65_535))
     assert list(advise(tmp_path, Recipe(label_map={65_535: 1}), spacings=1).labels) == [1]
 
 
@@ -134,7 +136,7 @@ def test_an_orientation_turns_labels_and_spacings(tmp_path):
     spacing = tuple(SPACING[axis] for axis in (1, 0, 2))
     write_pair(tmp_path / "turned", "a", turned, spacing, Direction=(-1, 0, 0, 0, 0, -1, 0, 1, 0))
     recipe = Recipe(orientation="RAS", target_spacing=(4.0, 1.3, 1.3))
-    one, other = (advise(tmp_path / name, recipe) for name in ("straight", "turned"))
+    one, other = (advise(tmp_path / name, recipe, spacings=6) for name in ("straight", "turned"))
     assert [(c.spacing, c.dice, c.shape) for c in one.candidates] == [
         (c.spacing, c.dice, c.shape) for c in other.candidates
     ]
@@ -173,8 +175,8 @@ def test_labels_that_a_run_would_refuse_are_refused(tmp_path):
     write_pair(root, "halves", np.full((4, 5, 6), 0.5, np.float32))
     write_pair(root, "large", np.full((4, 5, 6), 40_000, np.uint16))
     write_pair(root, "larger", np.full((4, 5, 6), 2**63 + 2**62, np.uint64))
-    write_pair(root, "intensities", np.random.default_rng(0).integers(0, 30_000, (40, 90, 100)).astype(np.int16))
-    problems = {one.case: one.problem for one in advise(root, spacings=2).failed}
+    write_pair(root, "intensities", np.random.default_rng(0).integers(0, 30_000, (4, 30, 30)).astype(np.int16))
+    problems = {one.case: one.problem for one in advise(root, spacings=1).failed}
     assert "label value 0.5 is not an integer" in problems["halves"]
     assert "label value 40000 is over 32767" in problems["large"]
     assert "the value 13835058055282163712 is over that of a 64-bit signed integer" in problems["larger"]
@@ -241,7 +243,7 @@ def test_cases_without_a_class_count_for_the_voxels_alone(tmp_path):
 def test_one_slice_and_one_voxel(tmp_path):
     write_pair(tmp_path, "slice", blobs(3, (1, 30, 30), (5,)), (8.0, 1.0, 1.0))
     write_pair(tmp_path, "voxel", np.full((1, 1, 1), 5, np.uint8), (8.0, 1.0, 1.0))
-    advice = advise(tmp_path)
+    advice = advise(tmp_path, spacings=9)
     assert advice.cases == 2
     assert advice.default.dice == {5: 1}
 
@@ -302,7 +304,7 @@ class Broken(Step):
 def test_steps_from_outside_take_part(tmp_path):
     root = write_blobs(tmp_path, 1)
     recipe = Recipe(steps=[{"step": "advice_upside"}], target_spacing=(4.0, 1.1, 1.1))
-    advice = advise(root, recipe, spacings=6)
+    advice = advise(root, recipe, spacings=2)
     ((label, spacing),) = labels_of(root)
     for candidate in advice.candidates:
         assert candidate.dice == pytest.approx(plain_dice(label[::-1], spacing, candidate.spacing), abs=1e-9)
