@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from monai_mriprep.advice.model import Advice, Candidate
 from monai_mriprep.errors import counted, first_names
@@ -17,8 +17,8 @@ SPARE = ("worst", "size z y x")
 """Columns that are left out first where there is no room; then come those of the classes."""
 
 ABOUT = (
-    "Dice of each label with itself, there and back: what a network that repeats the labels of a spacing without an "
-    "error has at last"
+    "Dice of each label with itself, there and back: what a network reaches that repeats the labels of a spacing "
+    "without an error"
 )
 
 
@@ -33,7 +33,7 @@ def advice_text(advice: Advice, width: int | None = None) -> Iterator[str]:
         Of a line at most, in characters; None is no limit.
     """
     numbers = _numbers(advice)
-    yield from table(_rows(advice, numbers), width, (*SPARE, *map(str, numbers)))
+    yield from table(_rows(advice, numbers), width, (*SPARE, *_headings(numbers)))
     yield ""
     yield f"{ABOUT}."
     yield "*: nothing keeps more for as few voxels. voxels: those of the default, times. lost: lesions without a voxel."
@@ -58,10 +58,14 @@ def _numbers(advice: Advice) -> Sequence[int]:
     return [*advice.labels] if 1 < len(advice.labels) <= MOST_CLASSES else []
 
 
+def _headings(numbers: Iterable[int]) -> list[str]:
+    return [f"Dice {number}" for number in numbers]
+
+
 def _rows(advice: Advice, numbers: Sequence[int]) -> Iterator[list[str]]:
     has_lowest = len(advice.labels) > MOST_CLASSES
     lowest = ["lowest"] if has_lowest else []
-    yield ["spacing mm", "", "voxels", "Dice", *map(str, numbers), *lowest, "lost", "size z y x", "worst", "what"]
+    yield ["spacing mm", "", "voxels", "Dice", *_headings(numbers), *lowest, "lost", "size z y x", "worst", "what"]
     for one in advice.candidates:
         yield [
             " ".join(f"{edge:.4g}" for edge in one.spacing),

@@ -8,7 +8,7 @@ from tests.advice.values import advice
 
 def test_a_table_and_what_was_compared():
     assert list(advice_text(advice())) == [
-        "spacing mm     voxels  Dice    1       2       lost  size z y x  worst                what",
+        "spacing mm     voxels  Dice    Dice 1  Dice 2  lost  size z y x  worst                what",
         "3 0.4 0.8   *  2       0.9885  0.9890  0.9880  0/10  30x400x200  0.494 (2 in case_1)  finest of each axis",
         "3 0.8 0.8   *  1       0.9485  0.9490  0.9480  0/10  30x200x200  0.474 (2 in case_1)  default",
         "3 1.6 0.8      0.5     0.8985  0.8990  0.8980  2/10  30x100x200  0.449 (2 in case_1)  in-plane x1.5",
@@ -33,7 +33,7 @@ def test_in_a_narrow_terminal_the_losses_stay():
     lines = list(advice_text(advice(6), 60))
     assert max(map(len, lines[:4])) <= 60
     assert "lost" in lines[0]
-    assert "no room for worst, size z y x, 1" in lines[4]
+    assert "no room for worst, size z y x, Dice 1" in lines[4]
 
 
 def test_lost_lesions_are_told_with_the_largest():
