@@ -174,7 +174,7 @@ def order_of(
     return Order(
         lock,
         dataset.absolute(),
-        Job(recipe, lock.head.target_spacing, Path(), report=False, virtual=lock.head.virtual),
+        Job(recipe, lock.head.target_spacing, Path(), report=False),
         tuple(sorted(claimed, key=lambda case: -case.memory_bytes)),
         tuple(dict.fromkeys(_unlike(lock.head))),
         None if against is None else Path(against),

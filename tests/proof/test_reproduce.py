@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
+import numpy as np
 import pytest
 
 from monai_mriprep.errors import DatasetError, RecordError
 from monai_mriprep.machine import processor_type
+from monai_mriprep.proof import reproduce
 from monai_mriprep.proof.reproduce import order_of
 from monai_mriprep.recipe import Recipe
+from monai_mriprep.run.estimates import Estimate
+from monai_mriprep.volume.geometry import Grid
 from tests.proof.locks import edited
 
 
@@ -27,6 +33,27 @@ def test_cases_are_those_of_the_lock_with_their_costs(place):
     assert order.job.recipe == Recipe(target_spacing=(2.0, 1.0, 1.0))
 
 
+def test_the_largest_comes_first_and_has_the_costs_of_its_estimate(place, monkeypatch):
+    grid = Grid((2, 3, 4), np.eye(4))
+    costs = iter([Estimate(grid, 5, False), Estimate(grid, 9, True)])
+    monkeypatch.setattr(reproduce, "estimated", lambda *_, **__: next(costs))
+    large, small = order_of(place / "data.lock", place / "dataset").cases
+    assert (large.memory_bytes, large.output_voxels, large.is_upper_bound) == (9, 24, True)
+    assert (small.memory_bytes, small.is_upper_bound) == (5, False)
+
+
+def test_the_folder_to_compare_with_is_of_the_first_line(place):
+    run = json.loads((place / "out/run.json").read_text())
+    change = {"recipe": run["recipe"] | {"order": 1}, "target_spacing": [2, 2, 2], "algorithm_version": 7}
+    (place / "out/run.json").write_text(json.dumps(run | change))
+    found = order_of(place / "data.lock", place / "dataset", against=place / "out").differences
+    assert [(one.kind, one.subject, one.problem) for one in found] == [
+        ("recipe", str(place / "out"), "order: 3 -> 1"),
+        ("recipe", str(place / "out"), "target spacing: (2.0, 1.0, 1.0) -> (2.0, 2.0, 2.0)"),
+        ("version", str(place / "out"), "version of the algorithm: 1 -> 7"),
+    ]
+
+
 def test_a_sample_is_the_same_for_one_seed(place):
     names = {
         seed: [case.name for case in order_of(place / "data.lock", place / "dataset", sample=1, seed=seed).cases]
@@ -43,7 +70,9 @@ def test_what_tells_this_machine_apart_is_said(place):
     unlike = order_of(edited(place / "data.lock", of_head(made=made)), place / "dataset").unlike
     assert unlike[0].startswith("torch 1.0 in the lock, ")
     assert unlike[1] == "other 2 in the lock, unknown here"
+    assert any(text.startswith("numpy unknown in the lock, ") for text in unlike)
     assert unlike[-1] == f"processor unknown in the lock, {processor_type()} here"
+    assert order_of(edited(place / "data.lock", of_head(made=made * 2)), place / "dataset").unlike == unlike
     order = order_of(edited(place / "data.lock", of_head(made=[])), place / "dataset")
     assert order.unlike == ("packages and processor unknown in the lock",)
 

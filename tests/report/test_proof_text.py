@@ -35,6 +35,12 @@ def test_what_differs_comes_first_and_the_counts_last():
     ]
 
 
+def test_another_folder_beside_it_is_no_proof():
+    assert replace(FOUND, differ=(), differences=()).is_proven
+    assert not replace(FOUND, differ=()).is_proven
+    assert not replace(FOUND, differences=()).is_proven
+
+
 def test_of_a_virtual_folder_no_array_was_compared():
     near, same = (list(reproduce_text(replace(FOUND, virtual=True, to_the_bit=bits, differ=()))) for bits in (0, 1))
     assert near[-2:] == [
