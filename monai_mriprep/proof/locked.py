@@ -12,7 +12,7 @@ from monai_mriprep.proof.arrays import ArrayFacts
 from monai_mriprep.recipe.values import SpacingTriple
 from monai_mriprep.store.layout import LONGEST_NAME, check_bare, is_output
 from monai_mriprep.store.record_parts import Channels
-from monai_mriprep.types import ROLE_OF_FOLDER, ROLES, TEST_ROLES
+from monai_mriprep.types import ROLES, TEST_ROLES
 
 __all__ = [
     "FACTS",
@@ -54,8 +54,7 @@ def _bare(name: str) -> str:
 
 
 def _output(path: str) -> str:
-    folder, _, name = path.partition("/")
-    if folder not in ROLE_OF_FOLDER or not is_output(name):
+    if not is_output(path.partition("/")[2]):  # before that comes the folder of its role; see `LockedCase`
         msg = f"{path!r} is no volume of an output folder"
         raise ValueError(msg)
     return path
@@ -154,7 +153,7 @@ class LockedCase(Model):
         SHA-256 of what its record says of the places of classes, as JSON with sorted keys; None where it says nothing.
     """
 
-    case: str
+    case: Annotated[str, Field(max_length=LONGEST_NAME)]
     sources: dict[str, Channels[LockedSource]]
     outputs: dict[str, LockedOutput]
     target_grid: dict[str, Any]
@@ -166,16 +165,10 @@ class LockedCase(Model):
 
     @model_validator(mode="after")
     def _check_roles(self) -> LockedCase:
-        if len(self.case) > LONGEST_NAME:
-            msg = f"a name of {len(self.case)} characters is that of no case"
-            raise ValueError(msg)
         outputs = {role: output.path.partition("/")[0] for role, output in self.outputs.items()}
         kinds = [{role.name: role.folder for role in roles} for roles in (ROLES, TEST_ROLES)]
-        if self.sources.keys() not in [kind.keys() for kind in kinds] or outputs not in (*kinds, {}):
+        if not any(self.sources.keys() == kind.keys() and outputs in (kind, {}) for kind in kinds):
             msg = f"sources ({', '.join(self.sources)}) and outputs ({', '.join(outputs)}) are not those of a case"
-            raise ValueError(msg)
-        if outputs and self.sources.keys() != outputs.keys():
-            msg = "sources and outputs are not of the same roles"
             raise ValueError(msg)
         return self
 

@@ -150,7 +150,16 @@ def test_what_is_no_case_is_refused(lock, change):
         if facts.get("case") == "case_0":
             facts.update(change)
 
-    assert "data.lock" in problem_of(edited(lock, applied))
+    assert "line 2: is not as `lock` writes a case" in problem_of(edited(lock, applied))
+
+
+@pytest.mark.parametrize("part", ["sources", "outputs"])
+def test_sources_and_volumes_are_of_the_same_roles(lock, part):
+    def change(facts):
+        if facts.get("case") == "case_0":
+            del facts[part]["label"]
+
+    assert "line 2: is not as `lock` writes a case" in problem_of(edited(lock, change))
 
 
 @pytest.mark.parametrize(
