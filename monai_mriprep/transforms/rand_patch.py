@@ -23,7 +23,7 @@ from monai_mriprep.transforms.way_back import WayBackd
 from monai_mriprep.types import LABEL
 from monai_mriprep.volume.class_index import ClassIndex, sample_classes
 from monai_mriprep.volume.geometry import Grid, same_grid_problem
-from monai_mriprep.volume.labels import label_histogram
+from monai_mriprep.volume.labels import label_histogram, plan_cast
 from monai_mriprep.volume.patch_places import any_centre, check_ratios, draw_centres, missing_classes, patch_start
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ class RandPatchd(Randomizable, WayBackd, MultiSampleTrait):
     ------
     NpzError
         If a file is damaged or holds something else.
+    LabelError
+        If the label holds no class numbers.
     GeometryError
         If a volume does not lie on the grid of the label.
     ResamplingError
@@ -162,8 +164,9 @@ def _class_index(label: Path, head: NpzHead) -> ClassIndex:
     if head.shape[0] != 1:
         raise NpzError(label, f"has {head.shape[0]} channels; a label has one, of class numbers (label_key names it)")
     if "classes" not in head.facts:
-        voxels = read_npz(label).array[0]
-        return sample_classes(voxels, label_histogram(torch.from_numpy(voxels)), stem(str(label)))
+        voxels = torch.from_numpy(read_npz(label).array[0])
+        plan_cast(voxels, str(label))  # refuses intensities
+        return sample_classes(voxels.numpy(), label_histogram(voxels), stem(str(label)))
     try:
         return ClassIndex.from_json(head.facts["classes"], head.grid.shape)
     except RecordError as error:

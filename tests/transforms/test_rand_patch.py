@@ -18,7 +18,7 @@ from monai.transforms.utils import allow_missing_keys_mode
 from monai.utils.misc import set_determinism
 
 from monai_mriprep import LoadNpzd, RandPatchd, Recipe, preprocess
-from monai_mriprep.errors import GeometryError, MriprepWarning, NpzError, ResamplingError
+from monai_mriprep.errors import GeometryError, LabelError, MriprepWarning, NpzError, ResamplingError
 from monai_mriprep.formats.npz import encode_npz, read_npz
 from monai_mriprep.formats.read import read_header
 from monai_mriprep.transforms import RandPatchD, RandPatchDict, rand_patch
@@ -282,6 +282,11 @@ def test_a_label_of_several_channels_is_refused(paths, tmp_path):
     (tmp_path / "a.npz").write_bytes(b"".join(encode_npz(two)))
     with pytest.raises(NpzError, match="has 2 channels; a label has one"):
         RandPatchd(KEYS, 4)({**paths, "label": tmp_path / "a.npz"})
+
+
+def test_intensities_in_place_of_a_label_are_refused(paths):
+    with pytest.raises(LabelError, match=rf"{paths['image']}: label value .* is not an integer"):
+        RandPatchd("image", 4, label_key="image")(paths)
 
 
 def test_an_index_that_the_label_cannot_have_is_refused(paths, tmp_path):
