@@ -66,19 +66,17 @@ class Blocks:
             If it is no index.
         """
         rows, text = (found.get("rows"), found.get("index")) if isinstance(found, dict) else (None, None)
-        if type(rows) is not int or rows < 1 or not isinstance(text, str):
+        if not isinstance(rows, int) or rows < 1 or not isinstance(text, str):
             msg = "the index in the comment is none"
             raise ValueError(msg)
-        lengths, crcs = np.frombuffer(base64.b64decode(text, validate=True), "<u4").reshape(-1, 2).T.tolist()
+        lengths, crcs = np.frombuffer(base64.b64decode(text), "<u4").reshape(-1, 2).T.tolist()
         return cls(rows, tuple(lengths), tuple(crcs))
 
     def fit(self, header: NpyHeader, lead: bytes, crc: int) -> bool:
         """Whether they are as many as the array of this header has, and have, after the lead, its CRC-32."""
         *rows, _ = header.shape
         count = -(-math.prod(rows) // self.rows)
-        if len(rows) != 3 or len(lead) != header.start or not 0 < len(self.crcs) == count:
-            return False
-        return self._crc(header, lead) == crc
+        return 0 < len(self.crcs) == count and self._crc(header, lead) == crc
 
     def _crc(self, header: NpyHeader, lead: bytes) -> int:
         *rows, width = header.shape

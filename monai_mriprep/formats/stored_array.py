@@ -183,9 +183,9 @@ def _head(file: IO[bytes], info: zipfile.ZipInfo, start: int) -> bytes:
 
 def _lead(file: IO[bytes], info: zipfile.ZipInfo, start: int, blocks: Blocks) -> bytes:
     """The bytes of an entry before its first block."""
-    size = info.compress_size - sum(blocks.lengths)
-    if info.compress_type != zipfile.ZIP_DEFLATED or not 0 < size <= LARGEST_HEADER:
+    if info.compress_type != zipfile.ZIP_DEFLATED:
         raise ValueError(_OTHER_INDEX.format(info.filename))
+    size = info.compress_size - sum(blocks.lengths)
     return _inflate(_stored(file, start, size), LARGEST_HEADER, is_last=False)
 
 

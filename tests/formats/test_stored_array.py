@@ -80,6 +80,8 @@ def test_a_file_without_an_index_is_cut(tmp_path, writer):
     writer(tmp_path / "case.npz", volume.array, spacing=SPACING)
     part = read_npz_part(tmp_path / "case.npz", (slice(2, 5), slice(None, -3), slice(4, None)))
     assert np.array_equal(part.array, volume.array[:, 2:5, :-3, 4:])
+    assert part.array.flags.c_contiguous
+    assert part.array.flags.writeable
     assert (part.affine, part.affine_source, part.start) == (None, "spacing", (2, 0, 4))
     np.testing.assert_allclose(part.grid.origin, [6, 0, 4 / 3])
     head = read_npz_head(tmp_path / "case.npz")
@@ -131,18 +133,32 @@ def test_odd_shapes_take_no_longer(tmp_path, shape):
     assert time.process_time() - start < 2
 
 
+def inflations(monkeypatch) -> list[int]:
+    """How many bytes each call inflates from now on."""
+    found, inflate = [], stored_array._inflate
+    monkeypatch.setattr(
+        stored_array, "_inflate", lambda raw, n, is_last: [found.append(n), inflate(raw, n, is_last=is_last)][1]
+    )
+    return found
+
+
 def test_a_block_that_several_planes_share_is_inflated_once(tmp_path, small_blocks, monkeypatch):
     """And a few at most in one call, all of the bytes that are wanted in between."""
     path = write(tmp_path, encode_npz(volume_of((1, 9, 11, 13), "int16")))
-    inflated, inflate = [], stored_array._inflate
     rows = read_npz_head(path).blocks.rows
     assert rows == 19
     monkeypatch.setattr(stored_array, "AT_ONCE", 2)
-    monkeypatch.setattr(
-        stored_array, "_inflate", lambda raw, n, is_last: [inflated.append(n), inflate(raw, n, is_last=is_last)][1]
-    )
+    inflated = inflations(monkeypatch)
     read_npz_part(path, (slice(1, 6), slice(1, 10), slice(3)))
     assert inflated[1:] == [2 * rows * 26, 2 * rows * 26]  # blocks 0 to 3, after the header
+
+
+def test_no_block_in_between_is_inflated(tmp_path, small_blocks, monkeypatch):
+    monkeypatch.setattr(blocks, "BLOCK", 4 * 26 * 2)
+    path = write(tmp_path, encode_npz(volume_of((1, 9, 11, 13), "int16")))
+    inflated = inflations(monkeypatch)
+    read_npz_part(path, (slice(0, 3), slice(0, 1), slice(3)))
+    assert inflated[1:] == [4 * 26] * 3  # blocks 0, 2 and 5: of rows 0, 11 and 22
 
 
 @pytest.mark.parametrize(
@@ -270,6 +286,16 @@ def test_an_index_for_an_array_that_is_stored_is_refused(tmp_path, small_blocks)
         read_npz(write(tmp_path, stream.getvalue()))
 
 
+def test_an_array_without_voxels_has_no_index(tmp_path):
+    header = io.BytesIO()
+    np.save(header, np.zeros((1, 0, 11, 13), np.float32))
+    lead = Piece.deflate([memoryview(header.getvalue())], is_last=False)
+    comment = seal({"affine": AFFINE.tolist(), "blocks": {"rows": 1, "index": ""}}).encode()
+    entries = [Entry(b"arr_0.npy", [lead]), Entry.deflate("spacing.npy", SPACING)]
+    with pytest.raises(NpzError, match="the index in the comment is not that of"):
+        read_npz(write(tmp_path, list(archive(entries, comment))))
+
+
 def test_a_stream_that_ends_in_the_middle_is_refused(tmp_path, small_blocks):
     """Others would read no further than its end."""
     volume = volume_of()
@@ -287,8 +313,9 @@ def test_a_stream_that_ends_in_the_middle_is_refused(tmp_path, small_blocks):
 def test_a_block_that_holds_more_than_its_rows_is_not_inflated_further(tmp_path, small_blocks):
     """A bomb in one block: it is given up one byte after what the index says."""
     volume = NpzVolume(np.zeros((1, 9, 11, 13), np.float32), SPACING, AFFINE)
-    bomb = replace(Entry.deflate("x", np.zeros(10**7, np.uint8), 10**7).pieces[1], n_raw=20 * 52)
+    bomb = Entry.deflate("x", np.zeros(10**7, np.uint8), 10**7).pieces[1]
     array = Entry.deflate("arr_0.npy", volume.array, 20 * 52)
+    bomb = replace(bomb, n_raw=20 * 52, crc=array.pieces[1].crc)
     pieces = [array.pieces[0], bomb, *array.pieces[2:]]
     index = blocks.Blocks(20, tuple(p.n_deflated for p in pieces[1:]), tuple(p.crc for p in pieces[1:]))
     comment = seal({"affine": AFFINE.tolist(), "blocks": index.to_json()}).encode()
