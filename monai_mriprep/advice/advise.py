@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -14,14 +13,13 @@ from monai_mriprep.advice.model import Advice
 from monai_mriprep.advice.spacings import COMPARED, CandidateSpacing, Spacings, candidate_spacings, finest_of
 from monai_mriprep.dataset.exclusions import read_exclusions
 from monai_mriprep.dataset.layout import Layout
-from monai_mriprep.dataset.outlines import CaseOutlines
 from monai_mriprep.dataset.recognise import recognise_images
 from monai_mriprep.dataset.survey import Measures, Survey, layout_of, survey_dataset
 from monai_mriprep.errors import DatasetError, counted
 from monai_mriprep.formats.header import Outline
 from monai_mriprep.machine import processors
 from monai_mriprep.recipe import Recipe, given_or_default
-from monai_mriprep.run.cases import Case, Result
+from monai_mriprep.run.cases import Result
 from monai_mriprep.run.memory import available_memory
 from monai_mriprep.run.outlook import check_writable
 from monai_mriprep.run.plan import cases_of, check_output_folder
@@ -129,17 +127,13 @@ def _compared(
     fitting = memory // max((size for size in needed if size <= memory), default=1)
     ended = Event()
     comparison = Comparison(survey.recipe, (one.spacing for one in candidates), memory, ended)
-    work = partial(_of_pair, comparison)
     pairs = zip(cases, survey.outlines, strict=True)
     threads = max(1, min(workers, fitting))
-    for finished, kept in enumerate(mapped_in_window(work, pairs, threads, ended=ended), start=1):
+    all_kept = mapped_in_window(lambda pair: comparison.compare(*pair), pairs, threads, ended=ended)
+    for finished, kept in enumerate(all_kept, start=1):
         if observe is not None:
             observe(Result(kept.case, "failed" if kept.problem else "done", kept.problem), finished, len(cases))
         yield kept
-
-
-def _of_pair(comparison: Comparison, pair: tuple[Case, CaseOutlines]) -> CaseKept:
-    return comparison.compare(*pair)
 
 
 def _advice(survey: Survey, gathering: Gathering) -> Advice:

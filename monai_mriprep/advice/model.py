@@ -125,7 +125,7 @@ class Advice(_Plain):
     labels
         The classes that were found, with the numbers of the recipe's ``label_map``.
     candidates
-        The finest first.
+        Those with most voxels first.
     empty
         Cases whose label holds no class: they count for the voxels alone.
     failed

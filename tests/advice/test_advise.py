@@ -162,7 +162,9 @@ def test_a_case_that_cannot_be_read_is_named_and_the_others_are_compared(tmp_pat
     root = write_blobs(tmp_path)
     broken = root / "LabelsTr" / "case_1.nii.gz"
     broken.write_bytes(broken.read_bytes()[:-30])
-    advice = advise(root, spacings=3)
+    told = []
+    advice = advise(root, spacings=3, observe=lambda result, *_: told.append(result.status))
+    assert told == ["done", "failed", "done"]
     (failed,) = advice.failed
     assert (failed.case, advice.cases) == ("case_1", 2)
     assert str(broken) in failed.problem
@@ -205,7 +207,7 @@ def test_channels_on_other_grids_are_refused_as_in_a_run(tmp_path):
 
 def test_as_many_cases_at_once_as_the_memory_holds(tmp_path, monkeypatch):
     root, threads = write_blobs(tmp_path, 2), []
-    write_pair(root, "large", blobs(0, (18, 22, 25)))
+    write_pair(root, "large", blobs(0, (36, 22, 25)))
     needed = (2 * 2 + BYTES_PER_VOXEL) * 9 * 22 * 25
 
     def mapped(work, pairs, count, ended):
@@ -213,12 +215,12 @@ def test_as_many_cases_at_once_as_the_memory_holds(tmp_path, monkeypatch):
         return map(work, pairs)
 
     monkeypatch.setattr(advise_module, "mapped_in_window", mapped)
-    for memory in (needed, 2 * needed - 1, 5 * needed):
+    for memory in (needed, 3 * needed, 9 * needed):
         monkeypatch.setattr(advise_module, "available_memory", lambda memory=memory: memory)
         failed = advise(root, spacings=1, workers=4).failed
-        assert [one.case for one in failed] == ["large"] * (memory < 2 * needed)
+        assert [one.case for one in failed] == ["large"] * (memory < 4 * needed)
         assert all("does not fit into the memory" in one.problem for one in failed)
-    assert threads == [1, 1, 2]
+    assert threads == [1, 3, 2]
 
 
 def test_a_case_for_which_the_memory_does_not_suffice_is_named(dataset, monkeypatch):
