@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from monai.data import NumpyReader
 
+from monai_mriprep.formats import blocks
 from monai_mriprep.formats.blocks import Blocks, rows_of_a_block
 from monai_mriprep.formats.comment import LARGEST, write_comment
 from monai_mriprep.formats.npz import NpzVolume, decode_npz, encode_npz, stored_crc
+from monai_mriprep.formats.zip_writing import Entry
 
 SPACING = np.array([3.0, 0.7, 1 / 3])
 
@@ -24,12 +26,12 @@ def volume_of(dtype: str, shape: tuple[int, ...], **facts: object) -> NpzVolume:
     return NpzVolume(values, SPACING, np.diag([*SPACING, 1.0]), facts)
 
 
-def opened(raw: bytes) -> tuple[dict, bytes]:
+def opened(raw: bytes, has_comment: bool = True) -> tuple[dict, bytes]:
     """The comment, and the deflated array, by the standard library alone."""
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
         info = archive.getinfo("arr_0.npy")
         start = info.header_offset + 30 + len(info.filename)
-        return json.loads(archive.comment), raw[start : start + info.compress_size]
+        return json.loads(archive.comment) if has_comment else {}, raw[start : start + info.compress_size]
 
 
 @pytest.mark.parametrize(
@@ -77,6 +79,18 @@ def test_blocks_are_larger_where_the_comment_has_little_room():
     full = len(json.dumps({"blocks": Blocks(48, (0,) * 342, (0,) * 342).to_json()}))
     found = [rows_of_a_block(array, room) for room in (10**6, full, full - 1, 200, 100, 50, 0, -1)]
     assert found == [48, 48, 96, 1536, 6144, None, None, None]
+
+
+def test_blocks_are_not_larger_than_their_lengths_can_tell(monkeypatch):
+    monkeypatch.setattr(blocks, "LARGEST_BLOCK", 96 * 1024)
+    array = np.zeros((1, 64, 256, 256), np.float32)
+    assert [rows_of_a_block(array, room) for room in (10**6, 1000)] == [48, None]
+
+
+def test_without_an_affine_there_is_no_comment_and_no_index():
+    array = np.zeros((1, 64, 256, 256), np.float32)
+    _, stream = opened(b"".join(encode_npz(NpzVolume(array, SPACING, None))), has_comment=False)
+    assert stream == b"".join(Entry.deflate("arr_0.npy", array).parts)
 
 
 @pytest.mark.parametrize(("room", "rows"), [(0, None), (100, 6144), (1000, 768)])

@@ -235,7 +235,7 @@ def test_a_comment_that_is_not_an_affine_is_refused(good, damaged, tmp_path, com
     damaged(path.read_bytes())
 
 
-@pytest.mark.parametrize("spacing", [[0.0, 1.0, 1.0], [-1.0, 1.0, 1.0], [np.nan, 1.0, 1.0]])
+@pytest.mark.parametrize("spacing", [[0.0, 1.0, 1.0], [-1.0, 1.0, 1.0], [np.nan, 1.0, 1.0], [np.inf, 1.0, 1.0]])
 def test_an_impossible_spacing_is_named(tmp_path, spacing):
     np.savez_compressed(tmp_path / "odd.npz", np.zeros((1, 2, 3, 4), np.float32), spacing=np.array(spacing))
     with pytest.raises(NpzError, match="spacing"):

@@ -166,6 +166,7 @@ def test_no_block_in_between_is_inflated(tmp_path, small_blocks, monkeypatch):
     [
         (slice(0, 1),) * 2,
         (slice(0, 1),) * 4,
+        (*[slice(0, 1)] * 3, 5),
         (slice(0, 4, 2),) * 3,
         (slice(4, 0, -1),) * 3,
         (slice(0.5),) * 3,
@@ -224,7 +225,8 @@ WRONG = {
     "no object": lambda rows, numbers: 7,
     "a list": lambda rows, numbers: [rows, numbers.tolist()],
     "null": lambda rows, numbers: {},
-    "no rows": lambda rows, numbers: {"rows": 0, "index": "AAAA"},
+    "no rows": lambda rows, numbers: (0, numbers),
+    "rows below 0": lambda rows, numbers: (-rows, numbers),
     "true": lambda rows, numbers: {"rows": True, "index": base64.b64encode(numbers.tobytes()).decode()},
     "a fraction": lambda rows, numbers: {"rows": 1.5, "index": base64.b64encode(numbers.tobytes()).decode()},
     "no base64": lambda rows, numbers: {"rows": rows, "index": "*" * 16},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -141,8 +142,13 @@ def test_where_the_comment_has_no_index_the_label_is_read(paths, tmp_path):
     without = {**paths, "label": with_facts(paths["label"], tmp_path / "a.npz", classes=None)}
     ours = RandPatchd(KEYS, (4, 5, 6), (1, 0, 4), 20)
     ours.set_random_state(0)
-    classes = [int(sample["label"][0, 2, 2, 3]) for sample in ours(without)]
-    assert classes.count(2) > 5
+    samples = ours(without)
+    assert [int(sample["label"][0, 2, 2, 3]) for sample in samples].count(2) > 5
+    (tmp_path / "moved").mkdir()
+    ours.set_random_state(0)
+    moved = ours({**without, "label": shutil.copy(without["label"], tmp_path / "moved")})
+    for sample, other in zip(samples, moved, strict=True):
+        assert torch.equal(sample["image"].meta["patch_start"], other["image"].meta["patch_start"])
     old = paths_of(FOLDER_OF_0_1_0.with_name("folder_of_0_8_0") / "out", "10001_0001")
     assert [sample["image"].shape for sample in RandPatchd(KEYS, 3, num_samples=2)(old)] == [(1, 3, 3, 3)] * 2
 

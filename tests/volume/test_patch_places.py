@@ -92,7 +92,7 @@ def test_other_ratios_are_taken():
 
 def test_classes_that_are_not_there_are_named():
     index = index_of(small_label())
-    assert missing_classes(index, (0, 1, 2, 1, 1)) == [2, 4]
+    assert missing_classes(index, (0, 1, 2, 1, 1, 0)) == [2, 4]
     assert missing_classes(index, None) == []
 
 
