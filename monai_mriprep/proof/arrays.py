@@ -170,7 +170,8 @@ def _compared(
 ) -> Verdict:
     """Compare the voxels and the range of two arrays that are not the same."""
     low, high = ends
-    scale = max(high - low, float(np.finfo(np.float32).tiny))
+    tiny = float(np.finfo(np.float32).tiny)
+    scale = high - low if tiny < high - low < math.inf else tiny  # also where a voxel is no number
     at = places(found.size) if whole is None else np.arange(found.size)
     before = locked.values() if whole is None else whole.reshape(-1)
     now = found.reshape(-1)[at]

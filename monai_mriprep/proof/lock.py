@@ -290,7 +290,7 @@ def _head(
         is_test=description.like is not None,
         virtual=description.virtual,
         cases=tuple(names),
-        left_out=tuple(sorted(unfinished)),
+        left_out=tuple(unfinished),
         not_begun=not_begun,
     )
 

@@ -245,10 +245,17 @@ def test_what_goes_to_a_worker_can_be_pickled(place):
 
 
 def test_a_case_that_fails_here_says_why(place, monkeypatch):
-    monkeypatch.setattr(again, "process_case", lambda job, case: Result(case.name, "failed", "no luck"))
-    assert told(made_again(place / "data.lock", place / "dataset", cases=["case_0"])) == {
-        "case_0": [("failed", "case_0", "no luck")]
-    }
+    """Also where whoever watches it fails."""
+    failed, seen = Result("case_0", "failed", "no luck", ("beware",)), []
+
+    def watch(result, *_):
+        seen.extend(result.warnings)
+        raise ValueError
+
+    monkeypatch.setattr(again, "process_case", lambda *_: failed)
+    found = reproduce(order_of(place / "data.lock", place / "dataset", cases=["case_0"]), HERE, observe=watch)
+    assert told(found) == {"case_0": [("failed", "case_0", "no luck")]}
+    assert seen == ["beware"]
 
 
 def test_an_error_of_ours_is_one_case_that_fails(place, monkeypatch):

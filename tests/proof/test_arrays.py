@@ -89,8 +89,15 @@ def test_what_a_sample_misses_is_told_where_bits_must_be_equal(image):
     assert "its SHA-256 is not that of the lock" in judged(array_facts(labels), swapped, LABEL, False).problem
 
 
-def test_a_range_that_somebody_has_widened_does_not_widen_the_tolerance(image):
-    facts = array_facts(image).model_dump() | {"sha256": "0" * 64, "high": 1e30}
+def test_an_array_of_one_value_has_no_range_that_could_excuse_a_difference():
+    zeros = np.zeros((1, 2, 3, 4), np.float32)
+    assert judged(array_facts(zeros), -zeros, IMAGE, False) == (0.0, False, None)
+    assert "differ: " in judged(array_facts(zeros + 1), zeros + np.float32(1 + 2e-7), IMAGE, False).problem
+
+
+@pytest.mark.parametrize("end", [{"high": 1e30}, {"low": -1e30}], ids=lambda value: next(iter(value)))
+def test_a_range_that_somebody_has_widened_does_not_widen_the_tolerance(image, end):
+    facts = array_facts(image).model_dump() | {"sha256": "0" * 64} | end
     problem = judged(ArrayFacts(**facts), image, IMAGE, False).problem
     assert problem.startswith("its values go from ")
 
@@ -114,6 +121,7 @@ def test_what_is_no_finite_number_is_close_to_nothing(image, value):
     other.reshape(-1)[at] = value
     for whole in (None, image):
         assert judged(array_facts(image), other, IMAGE, False, whole).problem is not None
+    assert "1 of 19680 voxels differ: " in judged(array_facts(image), other, IMAGE, False, image).problem
 
 
 def test_another_shape_or_type_is_named(image):
@@ -127,6 +135,12 @@ def test_only_the_locked_array_is_the_locked_array(image):
     require_same(locked, image)
     with pytest.raises(RecordError, match="differ: "):
         require_same(locked, image + 1)
+
+
+def test_base64_has_no_other_characters(image):
+    facts = array_facts(image).model_dump()
+    with pytest.raises(ValidationError, match="its sample is no base64"):
+        ArrayFacts(**facts | {"sample": f"{facts['sample'][:4]}\n{facts['sample'][4:]}"})
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,8 @@ def test_what_failed_or_was_interrupted_is_refused_unless_the_others_are_wanted_
     assert "--partial" in found["case_2"]
     lock = read_lock(write_lock(tmp_path / "out", tmp_path / "data.lock", allow_partial=True))
     assert (lock.head.cases, lock.head.left_out) == (("case_0",), ("case_1", "case_2"))
+    append_record(tmp_path / "out", {"event": "started", "case": "case_0", "pid": 1})
+    assert "no case is finished" in problems(tmp_path / "out", allow_partial=True)[str(tmp_path / "out")]
 
 
 def test_cases_that_no_run_has_begun_are_counted(place):
@@ -103,13 +105,39 @@ def test_cases_that_no_run_has_begun_are_counted(place):
     assert "3 cases of the last run were not begun" in found["manifest.jsonl"]
     lock = write_lock(place / "out", place / "part.lock", dataset=place / "dataset", allow_partial=True)
     assert (read_lock(lock).head.left_out, read_lock(lock).head.not_begun) == ((), 3)
+    assert made_again(lock, place / "dataset", cases=["case_0"]).unfinished == 3
+    append_record(place / "out", {"event": "opened", "dataset_root": str(place / "dataset"), "cases": 1})
+    assert read_lock(write_lock(place / "out", lock, dataset=place / "dataset")).head.not_begun == 0
 
 
-def test_a_record_that_was_rebuilt_does_not_tell_its_sources(place):
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"repaired": True}, "its record was rebuilt"), ({"fingerprint": "0" * 16}, "was made by another recipe")],
+    ids=["rebuilt", "other recipe"],
+)
+def test_a_record_that_does_not_tell_how_it_was_made_is_refused(place, change, said):
     record = json.loads((place / "out/manifest.jsonl").read_text().splitlines()[-1])
-    append_record(place / "out", {key: value for key, value in record.items() if key != "digest"} | {"repaired": True})
+    append_record(place / "out", {key: value for key, value in record.items() if key != "digest"} | change)
     found = problems(place / "out", dataset=place / "dataset")
-    assert "its record was rebuilt" in found[record["case"]]
+    assert said in found[record["case"]]
+
+
+def test_a_damaged_record_is_refused_by_its_case(place):
+    text = (place / "out/manifest.jsonl").read_text()
+    (place / "out/manifest.jsonl").write_text(text.replace('"mean": 4', '"mean": 5'))
+    assert "cannot be trusted" in problems(place / "out", dataset=place / "dataset")["case_0"]
+
+
+def test_sources_are_looked_for_where_each_run_has_read(finished, place):
+    append_record(place / "out", {"event": "opened", "dataset_root": str(place / "other"), "cases": 2})
+    text = write_lock(place / "out", place / "other.lock").read_text()
+    assert text.splitlines()[1:3] == (place / "data.lock").read_text().splitlines()[1:3]
+
+
+def test_sources_are_named_as_the_last_run_has_seen_them(finished, place):
+    append_record(place / "out", {"event": "opened", "dataset_root": str(finished), "cases": 2})
+    (source,) = read_lock(write_lock(place / "out", place / "last.lock")).case("case_0").sources["image"]
+    assert source.path == "dataset/ImagesTr/case_0.mha"
 
 
 @pytest.mark.parametrize(
