@@ -177,7 +177,7 @@ def _compared(
     now = found.reshape(-1)[at]
     off = np.abs(now.astype(np.float64) - before.astype(np.float64))
     beyond = np.flatnonzero(~(off <= tolerance * scale))
-    deviation = max(float(off.max()), abs(low - locked.low), abs(high - locked.high)) / scale
+    deviation = float(np.max([off.max(), abs(low - locked.low), abs(high - locked.high)])) / scale
     problem = None
     if beyond.size:
         first = int(beyond[0])
