@@ -129,13 +129,11 @@ def _resample(source: torch.Tensor, axes: Sequence[AxisBlocks], out: torch.Tenso
 def _through_first(source: torch.Tensor, axes: Sequence[AxisBlocks], out: torch.Tensor, threads: Threads) -> None:
     """A few rows of all slices at a time become float32."""
     through, rows, columns = axes
-    has_planes = bool(rows.blocks or columns.blocks)
-    slices = _SCRATCH.between((through.n_out, rows.n_in, columns.n_in)) if has_planes else out
+    slices = _SCRATCH.between((through.n_out, rows.n_in, columns.n_in))
     for begin, end in _chunks(rows.n_in, through.n_in * columns.n_in):
         chunk = _SCRATCH.as_float32(source[:, begin:end])
         resample_volume(chunk, (through, _kept(end - begin), _kept(columns.n_in)), slices[:, begin:end], threads)
-    if has_planes:
-        resample_volume(slices, (_kept(through.n_out), rows, columns), out, threads)
+    resample_volume(slices, (_kept(through.n_out), rows, columns), out, threads)
 
 
 def _through_last(source: torch.Tensor, axes: Sequence[AxisBlocks], out: torch.Tensor, threads: Threads) -> None:
@@ -146,11 +144,10 @@ def _through_last(source: torch.Tensor, axes: Sequence[AxisBlocks], out: torch.T
     for block in sorted(through.blocks, key=lambda block: block.columns.start):
         wanted = range(block.columns.start, block.columns.stop)
         offset = wanted.start - held.start
-        kept = min(max(len(held) - offset, 0), len(wanted)) if held else 0
-        if kept and offset:
-            window[:kept] = window[offset : offset + kept].clone()
+        kept = max(len(held) - offset, 0)
+        window[:kept] = window[offset : offset + kept].clone()
         _planes(source[wanted.start + kept : wanted.stop], rows, columns, window[kept : len(wanted)], threads)
-        own = replace(block.at_top, columns=slice(0, len(wanted)), cuts={})
+        own = replace(block.at_top, columns=slice(0, len(wanted)))
         along = AxisBlocks(len(wanted), _length(block.rows), [own])
         resample_volume(
             window[: len(wanted)], (along, _kept(rows.n_out), _kept(columns.n_out)), out[block.rows], threads

@@ -8,7 +8,7 @@ import torch
 
 from monai_mriprep.errors import ResamplingError
 from monai_mriprep.recipe import Recipe
-from monai_mriprep.steps import Step, Trace, Volumes, forward, steps_of
+from monai_mriprep.steps import Step, Trace, Volumes, forward, parts, steps_of
 from monai_mriprep.steps.label_cast import LabelCast
 from monai_mriprep.steps.label_outside import LabelOutside
 from monai_mriprep.steps.parts import forward_part, onto_grid, require_parts, with_target
@@ -31,9 +31,12 @@ def case_of(**keys) -> tuple[Volumes, Volumes, Trace]:
 
 @pytest.mark.filterwarnings("ignore:label.*the crop loses:monai_mriprep.errors.MriprepWarning")
 @pytest.mark.parametrize(
-    "keys", [{}, {"orientation": "LIP", "crop": "nonzero", "grid": "nnunet"}, {"preset": "panther2025"}], ids=str
+    "keys",
+    [{}, {"orientation": "LIP", "crop": "nonzero", "grid": "nnunet"}, {"preset": "panther2025"}, {"order": 0}],
+    ids=str,
 )
-def test_a_box_is_cut_from_what_the_whole_case_becomes(keys):
+def test_a_box_is_cut_from_what_the_whole_case_becomes(keys, monkeypatch):
+    monkeypatch.setattr(parts, "SLAB_VOXELS", 100)  # a slice or two
     before, done, trace = case_of(**keys)
     z, y, x = trace.target.shape
     wanted = range(1, z - 1), range(y)[::-1], range(2, x)
@@ -42,6 +45,27 @@ def test_a_box_is_cut_from_what_the_whole_case_becomes(keys):
         expected = done.by_role[role].numpy()[:, 1:-1, ::-1, 2:]
         assert part.is_contiguous()
         np.testing.assert_allclose(part.numpy(), expected, rtol=0, atol=tolerance * np.ptp(expected))
+
+
+class Ramp(Step):
+    """Its values depend on where a voxel lies."""
+
+    name = "ramp"
+
+    def apply(self, volume, role, grid, params):
+        return self.apply_part(volume, (), tuple(map(range, grid.shape)), role, grid, params)
+
+    def apply_part(self, part, given, wanted, role, grid, params):
+        return part * torch.tensor(list(wanted[0]))[:, None, None]
+
+
+def test_slices_that_are_changed_one_by_one_know_where_they_lie(monkeypatch):
+    monkeypatch.setattr(parts, "SLAB_VOXELS", 1)
+    before, _, _ = case_of()
+    done, trace = forward([Resampling(target=TARGET), Ramp()], before, GRID)
+    z, y, x = map(range, trace.target.shape)
+    part = forward_part(trace, before.by_role[LABEL], LABEL, (z[::-1], y, x[1:]))
+    assert torch.equal(part, done.by_role[LABEL].flip(1)[..., 1:])
 
 
 def test_no_part_is_a_view_of_the_scan():
