@@ -85,8 +85,7 @@ class RandomPatches:
 
 
 def _nearest(grid: Grid, voxel: NDArray[np.int64], other: Grid) -> list[int]:
-    """The voxel of another grid that is nearest to one of a grid."""
+    """The voxel of another grid that is nearest to one of a grid; it may lie just outside."""
     world = grid.affine[:3, :3] @ voxel + grid.origin
-    found = np.rint(np.linalg.solve(other.affine[:3, :3], world - other.origin)).astype(int)
-    nearest: list[int] = np.clip(found, 0, np.subtract(other.shape, 1)).tolist()
+    nearest: list[int] = np.rint(np.linalg.solve(other.affine[:3, :3], world - other.origin)).astype(int).tolist()
     return nearest

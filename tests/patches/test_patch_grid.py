@@ -50,6 +50,15 @@ def test_a_scaled_patch_keeps_its_middle_and_ends_at_the_outer_faces():
     assert place.grid.spacing == pytest.approx((8, 6, 4))
 
 
+def test_voxels_between_the_outermost_centres_and_faces_are_inside():
+    for start in (0, 4):  # begins at -0.2, and ends at 8.2
+        assert len(place_patch(WHOLE, (start, 0, 0), (5, 4, 7), scale=1.1).axes[0].filled) == 5
+
+
+def test_along_an_axis_as_long_as_the_patch_the_start_plays_no_part():
+    assert place_patch(WHOLE, (2, 3, 0), (3, 4, 7)) == place_patch(WHOLE, (2, 0, 0), (3, 4, 7))
+
+
 def test_what_is_no_patch_is_refused():
     with pytest.raises(ResamplingError, match="a patch of 3 voxels begins at 0 to 6 along an axis of 9, not at 7"):
         place_patch(WHOLE, (7, 0, 0), (3, 4, 7))

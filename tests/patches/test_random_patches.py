@@ -11,6 +11,7 @@ from monai_mriprep.volume.class_index import ClassIndex
 from monai_mriprep.volume.geometry import Grid
 
 GRID = Grid((9, 4, 7), np.diag([2.0, 3.0, 4.0, 1.0]))
+COARSER = Grid((6, 4, 7), np.diag([3.0, 3.0, 4.0, 1.0]))
 FINER = Grid((18, 4, 7), np.diag([1.0, 3.0, 4.0, 1.0]))
 CLASSES = ClassIndex(GRID.shape, {1: 1}, {1: np.array([np.ravel_multi_index((4, 1, 6), GRID.shape)])})
 
@@ -27,6 +28,7 @@ def test_a_class_is_in_the_middle_as_far_as_the_patch_lies_inside():
     random, patches = np.random.RandomState(0), RandomPatches((3, 2, 3), ratios=(0, 1))
     assert patches.draw(random, GRID, CLASSES, GRID).start == (3, 0, 4)
     assert patches.draw(random, FINER, CLASSES, GRID).start == (7, 0, 4)
+    assert patches.draw(random, COARSER, CLASSES, GRID).start == (2, 0, 4)
 
 
 def test_scale_and_flips():

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 
 from monai_mriprep import Recipe, preprocess
 from monai_mriprep.errors import RecordError
-from monai_mriprep.patches.scanned_cases import finished_cases
+from monai_mriprep.patches.scanned_cases import _narrowest, finished_cases
 from monai_mriprep.types import IMAGE, LABEL
+from monai_mriprep.verify.repair import repair_output
 from tests.oracles import read
 from tests.patches.conftest import TARGET
 from tests.runs import FOLDER_OF_0_1_0
@@ -36,3 +40,29 @@ def box_of(image: np.ndarray) -> np.ndarray:
 def test_records_that_do_not_tell_what_was_done_are_refused():
     with pytest.raises(RecordError, match=r"does not tell what was done to it|run.json is missing"):
         finished_cases(FOLDER_OF_0_1_0, None)
+
+
+@pytest.mark.parametrize("changed", [{"fingerprint": "0" * 64}, {"redo": {"number": 1, "complete": False}}], ids=str)
+def test_cases_that_are_to_be_done_again_are_not_finished(virtual, tmp_path, changed):
+    output = shutil.copytree(virtual, tmp_path / "output")
+    facts = json.loads((output / "run.json").read_text())
+    (output / "run.json").write_text(json.dumps({**facts, **changed}))
+    with pytest.raises(RecordError, match="no case is finished"):
+        finished_cases(output, None)
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"), [((-128, 127), np.int8), ((-129, 5), np.int16), ((0, 128), np.int16), ((-32769, 0), np.int32)]
+)
+def test_the_narrowest_type_holds_both_ends(values, dtype):
+    array = _narrowest(np.array(values, np.int32))
+    assert array.dtype == dtype
+    assert array.tolist() == list(values)
+
+
+def test_a_record_that_was_rebuilt_does_not_tell_where_the_scans_are(scanned, tmp_path):
+    preprocess(scanned, tmp_path, Recipe(target_spacing=TARGET), report=False)
+    (tmp_path / "manifest.jsonl").unlink()
+    repair_output(tmp_path)
+    with pytest.raises(RecordError, match="was rebuilt, and does not tell where its scans are"):
+        finished_cases(tmp_path, None)

@@ -142,6 +142,11 @@ def test_what_a_label_marks_outside_the_box_is_counted():
     NonZeroCrop(margin=9).plan(Volumes({IMAGE: image, LABEL: label}), GRID)  # a warning would be an error
 
 
+def test_the_voxels_that_a_box_needs_keep_its_direction():
+    box = NonZeroCrop().needed((range(2, -1, -1), range(1, 3), range(4)), IMAGE, GRID, {"begin": [1, 0, 5]})
+    assert box == (range(3, 0, -1), range(1, 3), range(5, 9))
+
+
 # --- With the mask ----------------------------------------------------------------------------------------------------
 
 

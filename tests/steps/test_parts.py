@@ -32,12 +32,18 @@ def case_of(**keys) -> tuple[Volumes, Volumes, Trace]:
 @pytest.mark.filterwarnings("ignore:label.*the crop loses:monai_mriprep.errors.MriprepWarning")
 @pytest.mark.parametrize(
     "keys",
-    [{}, {"orientation": "LIP", "crop": "nonzero", "grid": "nnunet"}, {"preset": "panther2025"}, {"order": 0}],
+    [
+        {},
+        {"orientation": "LIP", "crop": "nonzero", "grid": "nnunet"},
+        {"preset": "panther2025"},
+        {"order": 0, "label_map": {1: 2, 2: 1}},
+    ],
     ids=str,
 )
 def test_a_box_is_cut_from_what_the_whole_case_becomes(keys, monkeypatch):
     monkeypatch.setattr(parts, "SLAB_VOXELS", 100)  # a slice or two
     before, done, trace = case_of(**keys)
+    scans = {role: volume.clone() for role, volume in before.by_role.items()}
     z, y, x = trace.target.shape
     wanted = range(1, z - 1), range(y)[::-1], range(2, x)
     for role, tolerance in ((IMAGE, 5e-6), (LABEL, 0)):
@@ -45,6 +51,7 @@ def test_a_box_is_cut_from_what_the_whole_case_becomes(keys, monkeypatch):
         expected = done.by_role[role].numpy()[:, 1:-1, ::-1, 2:]
         assert part.is_contiguous()
         np.testing.assert_allclose(part.numpy(), expected, rtol=0, atol=tolerance * np.ptp(expected))
+        assert torch.equal(before.by_role[role], scans[role])
 
 
 class Ramp(Step):
