@@ -47,7 +47,8 @@ def label_histogram(label: torch.Tensor) -> dict[int, int]:
     found: list[Counter[int]] = []
 
     def work(numbers: Iterable[int]) -> None:
-        found.extend(_counted_rows(parts[number]) for number in numbers)
+        for number in numbers:
+            found.append(_counted_rows(parts[number]))
 
     on_threads(torch.device("cpu"), lambda threads: threads.share(len(parts), work))
     return dict(sorted(sum(found, Counter[int]()).items()))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Executor, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import current_thread, main_thread
@@ -31,13 +31,21 @@ class Threads:
     def share(self, n_items: int, work: Callable[[Iterable[int]], None]) -> None:
         """Call `work` in each thread, with numbers that together are those of ``range(n_items)``.
 
-        A thread that is done with one takes the next, so that none waits while others have work left.
+        A thread that is done with one takes the next, so that none waits while others have work left. After an error
+        none takes another, and all have stopped when it is raised.
         """
         numbers = iter(range(n_items))
         if self.pool is None:
             work(numbers)
             return
-        list(self.pool.map(_alike(work), [numbers] * min(self.count, n_items)))
+        shares = [self.pool.submit(_alike(work), numbers) for _ in range(min(self.count, n_items))]
+        try:
+            wait(shares, return_when=FIRST_EXCEPTION)
+        finally:
+            deque(numbers, maxlen=0)
+            wait(shares)
+        for share in shares:
+            share.result()
 
 
 ALONE = Threads(1, None)

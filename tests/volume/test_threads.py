@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -75,6 +76,30 @@ def test_a_lent_thread_uses_one_thread_whatever_it_computes(threads):
     for task in (start, work):
         on_threads(torch.device("cpu"), lambda lent, task=task: lent.share(3, task))
     assert counts == [1] * 3
+
+
+def test_after_an_error_no_thread_takes_more_and_the_next_call_works(threads):
+    """A stopped call, such as by Ctrl-C, would go on in the threads, to its end, and the next would wait for that."""
+    threads(3)
+    all_at_once, taken, done = threading.Barrier(3), [], []
+
+    def work(numbers: Iterable[int]) -> None:
+        for number in numbers:
+            taken.append(number)
+            if number < 3:
+                all_at_once.wait(10)
+            if number == failing:
+                raise ValueError(number)
+            time.sleep(0.001)
+            done.append(number)
+
+    for failing in range(3):  # also where Python looks at another thread's result first
+        taken.clear()
+        done.clear()
+        with pytest.raises(ValueError, match=str(failing)):
+            on_threads(torch.device("cpu"), lambda lent: lent.share(1000, work))
+        assert len(done) + 1 == len(taken) < 500
+        on_threads(torch.device("cpu"), lambda lent: lent.share(3, list))
 
 
 @pytest.mark.parametrize(("most", "expected"), [(None, 3), (2, 2), (1, 1), (8, 3)])
