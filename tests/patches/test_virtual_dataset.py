@@ -139,6 +139,20 @@ def test_determinism_and_workers(virtual):
         assert {start[-1] for start in starts} == {False, True}
 
 
+def test_without_workers_the_seed_decides_as_well_and_that_of_then(virtual):
+    def drawn(seed: int | None) -> list[list[int]]:
+        dataset = VirtualDataset(virtual, (1, 1, 1), then=RandomSign())
+        items = [(dataset if seed is None or k else dataset.set_random_state(seed))[0] for k in range(9)]
+        return [[*item["image"].meta["patch_start"].tolist(), item["sign"]] for item in items]
+
+    try:
+        set_determinism(5)
+        assert drawn(None) == drawn(None)
+    finally:
+        set_determinism(None)
+    assert drawn(3) == drawn(3)
+
+
 def unchanged(item):
     return item
 
