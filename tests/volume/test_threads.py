@@ -14,7 +14,7 @@ import torch
 
 from monai_mriprep.volume.geometry import Grid, target_grid
 from monai_mriprep.volume.resample import apply_plan, plan_resampling
-from monai_mriprep.volume.threads import _IDLE_POOLS, Threads, on_threads
+from monai_mriprep.volume.threads import _IDLE_POOLS, Threads, map_slices, on_threads
 
 
 def volume_on(shape: tuple[int, int, int]) -> tuple[torch.Tensor, Grid]:
@@ -100,6 +100,34 @@ def test_after_an_error_no_thread_takes_more_and_the_next_call_works(threads):
             on_threads(torch.device("cpu"), lambda lent: lent.share(1000, work))
         assert len(done) + 1 == len(taken) < 500
         on_threads(torch.device("cpu"), lambda lent: lent.share(3, list))
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
+def test_threads_have_the_modes_of_their_caller(mode, threads):
+    threads(3)
+    found = []
+
+    def work(numbers: Iterable[int]) -> None:
+        found.append((torch.is_grad_enabled(), torch.is_inference_mode_enabled()))
+
+    with mode():
+        on_threads(torch.device("cpu"), lambda lent: lent.share(3, work))
+        expected = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+    assert found == [expected] * 3
+
+
+def test_what_is_recorded_is_recorded_in_the_order_of_the_slices(threads):
+    threads(3)
+    image, order = torch.ones(2, 5, 3, 4, requires_grad=True), []
+
+    def change(channel: int, values: torch.Tensor, out: torch.Tensor) -> None:
+        time.sleep(0.001 if len(order) % 3 == 0 else 0)  # another thread would come first
+        order.append((threading.current_thread(), values.storage_offset()))
+        out.copy_(values * 2)
+
+    (gradient,) = torch.autograd.grad(map_slices(image, change).sum(), image)
+    assert torch.equal(gradient, torch.full_like(image, 2))
+    assert order == [(order[0][0], 12 * number) for number in range(10)]
 
 
 @pytest.mark.parametrize(("most", "expected"), [(None, 3), (2, 2), (1, 1), (8, 3)])
