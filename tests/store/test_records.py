@@ -87,7 +87,7 @@ def test_where_the_classes_are():
 
 def test_classes_that_the_label_cannot_have_are_told_when_they_are_asked_for():
     record = record_of(done_line(classes={"2": [10**9, "AAE="]}))
-    with pytest.raises(RecordError, match=r"class 2 has 1000000000 voxels.*preprocess the case again"):
+    with pytest.raises(RecordError, match=r"the classes have 1000000000 voxels.*preprocess the case again"):
         _ = record.classes
     with pytest.raises(RecordError, match="classes"):
         record_of(done_line(classes=[1]))
