@@ -10,8 +10,9 @@ from monai_mriprep.errors import RecordError
 from monai_mriprep.models import Count, Model, Sha256
 from monai_mriprep.proof.arrays import ArrayFacts
 from monai_mriprep.recipe.values import SpacingTriple
-from monai_mriprep.store.layout import LONGEST_NAME, check_bare, is_output
+from monai_mriprep.store.layout import check_bare, is_output
 from monai_mriprep.store.record_parts import Channels
+from monai_mriprep.store.records import CaseName
 from monai_mriprep.types import ROLES, TEST_ROLES
 
 __all__ = [
@@ -153,7 +154,7 @@ class LockedCase(Model):
         SHA-256 of what its record says of the places of classes, as JSON with sorted keys; None where it says nothing.
     """
 
-    case: Annotated[str, Field(max_length=LONGEST_NAME)]
+    case: CaseName
     sources: dict[str, Channels[LockedSource]]
     outputs: dict[str, LockedOutput]
     target_grid: dict[str, Any]

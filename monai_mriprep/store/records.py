@@ -36,7 +36,7 @@ from monai_mriprep.types import ROLE_OF_FOLDER, ROLES, TEST_ROLES, GridRule
 from monai_mriprep.volume.class_index import ClassIndex
 from monai_mriprep.volume.geometry import Grid, same_grid_problem, target_grid
 
-__all__ = ["Done", "Failed", "Opened", "Record", "Retired", "Started", "check_record", "read_record"]
+__all__ = ["CaseName", "Done", "Failed", "Opened", "Record", "Retired", "Started", "check_record", "read_record"]
 
 PREPROCESS_AGAIN = "preprocess the case again (run --redo)"
 
