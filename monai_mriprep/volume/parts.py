@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from monai_mriprep.volume.buffers import empty_float32
-from monai_mriprep.volume.products import AxisBlocks, exact_products, resample_volume
+from monai_mriprep.volume.products import AxisBlocks, exact_products, multiplications, resample_volume
 from monai_mriprep.volume.resample import ResamplingPlan
 from monai_mriprep.volume.spline import AxisPlan, blocks_of_part, columns_of_part, nearest_indices
 from monai_mriprep.volume.threads import Threads, on_threads
@@ -114,10 +114,8 @@ def _blocks_of(axis: AxisPlan, rows: range, n_in: int) -> AxisBlocks:
 def _resample(source: torch.Tensor, axes: Sequence[AxisBlocks], out: torch.Tensor, threads: Threads) -> None:
     """Resample ``(D, H, W)`` of any type into `out`: first through the slices where that saves products, else last."""
     through, rows, columns = axes
+    first, last = multiplications(through, rows, columns)
     plane_in, plane_out = rows.n_in * columns.n_in, rows.n_out * columns.n_out
-    in_plane = rows.n_in * columns.n_out * columns.taps + plane_out * rows.taps
-    first = through.n_out * (plane_in * through.taps + in_plane)
-    last = through.n_in * in_plane + through.n_out * plane_out * through.taps
     if through.blocks and first < last and plane_in < MOST_BETWEEN * plane_out:
         _through_first(source, axes, out, threads)
     elif through.blocks:

@@ -26,6 +26,7 @@ __all__ = [
     "BLOCK_ROWS",
     "AxisBlocks",
     "exact_products",
+    "multiplications",
     "multiply_slices",
     "order_of_axes",
     "product_of_columns",
@@ -192,11 +193,17 @@ def _through_plane_last(through: AxisBlocks, rows: AxisBlocks, columns: AxisBloc
     """Whether that saves multiplications. Never if the intermediate array would be larger than the output."""
     if not (rows.blocks or columns.blocks):
         return True
-    plane_in, plane_out = rows.n_in * columns.n_in, rows.n_out * columns.n_out
-    plane_cost = rows.n_in * columns.n_out * columns.taps + plane_out * rows.taps
-    first = through.n_out * (plane_in * through.taps + plane_cost)
-    last = through.n_in * plane_cost + through.n_out * plane_out * through.taps
+    first, last = multiplications(through, rows, columns)
     return through.n_in < through.n_out and last < first
+
+
+def multiplications(through: AxisBlocks, rows: AxisBlocks, columns: AxisBlocks) -> tuple[int, int]:
+    """How many it takes through the slices first, and how many within the slices first."""
+    plane_in, plane_out = rows.n_in * columns.n_in, rows.n_out * columns.n_out
+    in_plane = rows.n_in * columns.n_out * columns.taps + plane_out * rows.taps
+    first = through.n_out * (plane_in * through.taps + in_plane)
+    last = through.n_in * in_plane + through.n_out * plane_out * through.taps
+    return first, last
 
 
 def _through_plane(volume: torch.Tensor, blocks: Sequence[Block], out: torch.Tensor, threads: Threads) -> None:
