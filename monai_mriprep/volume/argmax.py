@@ -28,7 +28,7 @@ from monai_mriprep.volume.products import (
 )
 from monai_mriprep.volume.resample import ResamplingPlan, apply_plan, with_zeros_outside
 from monai_mriprep.volume.spline import FEW_ROWS, AxisPlan, Block, banded_blocks
-from monai_mriprep.volume.threads import on_threads
+from monai_mriprep.volume.threads import share_out
 
 __all__ = ["HALF_CHANCE", "highest_channel", "resample_argmax"]
 
@@ -102,7 +102,7 @@ def resample_argmax(
             )
 
     with exact_products(device):
-        on_threads(device, lambda threads: threads.share(len(tiles), work), MOST_THREADS)
+        share_out(len(tiles), work, device, MOST_THREADS)
     picked = apply_plan(labels[None], picks)
     return (with_zeros_outside(picked, plan) if plan.zero_outside else picked)[0]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from monai_mriprep.errors import ResamplingError, VoxelError
 from monai_mriprep.types import IMAGE_MAX, beyond_float32
-from monai_mriprep.volume.threads import map_slices, on_threads
+from monai_mriprep.volume.threads import map_slices, share_out
 
 __all__ = [
     "FLOAT32_NOISE",
@@ -119,7 +119,7 @@ def _moments_of_slices(values: np.ndarray, mask: np.ndarray) -> list[tuple[int, 
         for number in numbers:
             found[number] = _slice_moments(values[number], mask[number], buffer)
 
-    on_threads(torch.device("cpu"), lambda threads: threads.share(len(values), work))
+    share_out(len(values), work)
     return found
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from monai_mriprep.errors import LabelError
 from monai_mriprep.types import LABEL, LABEL_INTEGRALITY_TOLERANCE, LABEL_MAX
 from monai_mriprep.volume.label_map import unclear_labels
-from monai_mriprep.volume.threads import on_threads
+from monai_mriprep.volume.threads import share_out
 
 __all__ = [
     "apply_cast",
@@ -50,7 +50,7 @@ def label_histogram(label: torch.Tensor) -> dict[int, int]:
         for number in numbers:
             found.append(_counted_rows(parts[number]))
 
-    on_threads(torch.device("cpu"), lambda threads: threads.share(len(parts), work))
+    share_out(len(parts), work)
     return dict(sorted(sum(found, Counter[int]()).items()))
 
 

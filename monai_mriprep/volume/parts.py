@@ -20,7 +20,7 @@ from monai_mriprep.volume.buffers import empty_float32
 from monai_mriprep.volume.products import AxisBlocks, exact_products, multiplications, resample_volume
 from monai_mriprep.volume.resample import ResamplingPlan
 from monai_mriprep.volume.spline import AxisPlan, blocks_of_part, columns_of_part, nearest_indices
-from monai_mriprep.volume.threads import Threads, on_threads
+from monai_mriprep.volume.threads import CPU, Threads, on_threads
 
 __all__ = ["needed_box", "resample_part"]
 
@@ -35,8 +35,6 @@ CHUNK_VOXELS = 1 << 18
 
 MOST_BETWEEN = 1.5
 """How much larger than the part the array between two products may be."""
-
-CPU = torch.device("cpu")
 
 
 def needed_box(plan: ResamplingPlan, wanted: Box) -> tuple[range, range, range]:

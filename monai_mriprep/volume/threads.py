@@ -16,7 +16,9 @@ import torch
 
 from monai_mriprep.volume.buffers import empty_float32
 
-__all__ = ["ALONE", "Threads", "map_slices", "on_threads"]
+__all__ = ["ALONE", "CPU", "Threads", "map_slices", "on_threads", "share_out"]
+
+CPU = torch.device("cpu")
 
 Given = TypeVar("Given")
 
@@ -76,6 +78,13 @@ def on_threads(device: torch.device, work: Callable[[Threads], None], most: int 
         torch.set_num_threads(available)  # the initializers have changed the default of later threads
 
 
+def share_out(
+    n_items: int, work: Callable[[Iterable[int]], None], device: torch.device = CPU, most: int | None = None
+) -> None:
+    """`Threads.share`, by the threads of `on_threads`."""
+    on_threads(device, lambda threads: threads.share(n_items, work), most)
+
+
 def map_slices(image: torch.Tensor, change: Callable[[int, torch.Tensor, torch.Tensor], None]) -> torch.Tensor:
     """New float32 of the shape of an image, slice by slice, so that each stays in cache.
 
@@ -94,7 +103,7 @@ def map_slices(image: torch.Tensor, change: Callable[[int, torch.Tensor, torch.T
             change(place[0], image[place], result[place])
 
     most = 1 if image.requires_grad else None  # what is recorded is recorded in one order
-    on_threads(image.device, lambda threads: threads.share(len(places), work), most)
+    share_out(len(places), work, image.device, most)
     return result
 
 
